@@ -1,0 +1,76 @@
+"""Exact receptive fields of any network, layer by layer.
+
+Names are loaded when they are first used, so that ``import foveal`` costs next to nothing and loads no framework.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from foveal.version import __version__
+
+if TYPE_CHECKING:
+    from foveal.analyze import analyze
+    from foveal.compare import compare
+    from foveal.errors import FovealError
+    from foveal.frontends import trace
+    from foveal.graph import Graph
+    from foveal.receptive_field import ReceptiveField, receptive_field
+    from foveal.results import Report
+    from foveal.verify import verify
+
+__all__ = [
+    "FovealError",
+    "Graph",
+    "ReceptiveField",
+    "Report",
+    "__version__",
+    "analyze",
+    "compare",
+    "receptive_field",
+    "trace",
+    "verify",
+]
+
+_HOMES = {
+    "FovealError": "errors",
+    "Graph": "graph",
+    "ReceptiveField": "receptive_field",
+    "Report": "results",
+    "analyze": "analyze",
+    "compare": "compare",
+    "receptive_field": "receptive_field",
+    "trace": "frontends",
+    "verify": "verify",
+}
+
+
+class _Package(ModuleType):
+    """The package as a module whose public names win over submodules of the same name.
+
+    The import system binds ``foveal.analyze`` to the *module* analyze.py as soon as anything imports it; the public name
+    means the function in it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'foveal' has no attribute '{name}'")
+    value = getattr(import_module(f"foveal.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+sys.modules[__name__].__class__ = _Package

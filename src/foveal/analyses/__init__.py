@@ -1,0 +1,1 @@
+"""Analyses: loops over the graph that read relations."""

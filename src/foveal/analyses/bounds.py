@@ -1,0 +1,193 @@
+"""Exact bounds of the receptive field of every unit of every layer, in one pass forward over the graph.
+
+For each value and each source the result is a set of boxes per position: one, as long as what an output reads can be
+written as one product of index ranges; more where it cannot (query and key before the softmax). *strict* holds
+everything; *local* leaves out what was mixed over the whole map (global context) wherever something else is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from foveal import ops
+from foveal.analyses.concatenation import concatenate
+from foveal.analyses.facts import FactFinder
+from foveal.analyses.forward import Box, apply, join_boxes
+from foveal.analyses.hull import Hull, Progress
+from foveal.graph import Graph, Node
+from foveal.relation import Embed, Read
+from foveal.rules import reads
+from foveal.rules.registry import FACTUAL
+
+Boxes = tuple[Box, ...]
+LARGE = 1 << 16
+"""Two boxes that share no axis are kept apart when their product has more positions than this."""
+
+
+class State(NamedTuple):
+    """Boxes of one value for one source. ``local is strict`` where they do not differ."""
+
+    strict: Boxes
+    local: Boxes
+
+
+States = dict[int, State]
+"""Source index -> state; a source that cannot change the value is missing."""
+
+
+class Bounds:
+    """The states of all values of a graph; see :func:`bounds`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.facts = FactFinder(graph)
+        self.states: dict[int, States] = {}
+        for index, source in enumerate(graph.sources):
+            box = _source_box(graph.values[source.value].shape, source.axes)
+            self.states[source.value] = {index: State((box,), (box,))}
+        for node in graph.nodes:
+            self.facts.producers[node.output] = node
+            self._run(node)
+
+    def _run(self, node: Node) -> None:
+        states = self.states
+        inputs = [states.get(i) for i in node.inputs]
+        if not any(inputs):
+            return
+        values = self.graph.values
+        facts = self.facts.about(node) if type(node.op) in FACTUAL else None
+        shapes = tuple([values[i].shape for i in node.inputs])
+        ways = reads(node.op, shapes, values[node.output].shape, facts)
+        if len(ways) == 1 and not ways[0].relation:
+            found = inputs[ways[0].operand]
+            if found is not None:
+                states[node.output] = found
+            return
+        result: States = {}
+        for source in {s for state in inputs if state for s in state}:
+            operands = [state.get(source) if state else None for state in inputs]
+            if all(way.relation and isinstance(way.relation[-1], Embed) for way in ways):
+                joined = _concatenated(node, operands, shapes)
+            else:
+                joined = _joined(ways, operands)
+            if joined is not None:
+                result[source] = joined
+        if result:
+            states[node.output] = result
+
+
+def bounds(graph: Graph) -> Bounds:
+    """The bounds of the graph, computed once."""
+    if "bounds" not in graph.cache:
+        graph.cache["bounds"] = Bounds(graph)
+    result: Bounds = graph.cache["bounds"]
+    return result
+
+
+def _source_box(shape: tuple[int, ...], axes: tuple[int, ...]) -> Box:
+    hulls = []
+    for axis in axes:
+        index = np.arange(shape[axis], dtype=np.int64)
+        data = np.stack([index, -index, index, -index])
+        lengths = [1] * len(shape)
+        lengths[axis] = shape[axis]
+        hulls.append(Hull(data.reshape(4, *lengths), {axis: Progress(1, 1)}, {}))
+    return tuple(hulls)
+
+
+def _joined(ways: Iterable[Read], operands: list[State | None]) -> State | None:
+    strict: list[Box] = []
+    local: list[Box] = []
+    for way in ways:
+        state = operands[way.operand]
+        if state is None:
+            continue
+        moved = [apply(way.relation, box) for box in state.strict]
+        strict += moved
+        local += moved if state.local is state.strict else [apply(way.relation, box) for box in state.local]
+    if not strict:
+        return None
+    boxes = _merge(strict)
+    if all(a is b for a, b in zip(strict, local, strict=True)) and not _mixed(local):
+        return State(boxes, boxes)
+    return State(boxes, _merge(without_global(local)))
+
+
+def _mixed(boxes: list[Box]) -> bool:
+    """Whether some boxes are global context along an axis and others are not."""
+    if len(boxes) == 1:
+        return False
+    first = [hull.whole for hull in boxes[0]]
+    return any([hull.whole for hull in box] != first for box in boxes[1:])
+
+
+def without_global(boxes: list[Box]) -> list[Box]:
+    """Replace, axis by axis, global hulls by the join of the others, where there are others."""
+    if not _mixed(boxes):
+        return boxes
+    kept = [box for box in boxes if not all(hull.whole for hull in box)]
+    if not _mixed(kept):
+        return kept
+    result = []
+    for box in kept:
+        hulls = []
+        for axis, hull in enumerate(box):
+            others = [other[axis] for other in kept if not other[axis].whole]
+            hulls.append(others[0] if hull.whole and others else hull)
+        result.append(tuple(hulls))
+    return result
+
+
+def _merge(boxes: list[Box]) -> Boxes:
+    """As few boxes as can be had without making two axes meet that never met."""
+    if len(boxes) == 1:
+        return (boxes[0],)
+    merged: list[Box] = []
+    for box in boxes:
+        for index, other in enumerate(merged):
+            if box is other:
+                break
+            if _compatible(other, box):
+                merged[index] = join_boxes(other, box)
+                break
+        else:
+            merged.append(box)
+    return tuple(merged)
+
+
+def _compatible(a: Box, b: Box) -> bool:
+    for x, y in zip(a, b, strict=True):
+        p, q = x.axes(), y.axes()
+        if not (p <= q or q <= p) and np.broadcast(x.data, y.data).size > LARGE:
+            return False
+    return True
+
+
+def _concatenated(node: Node, operands: list[State | None], shapes: tuple[tuple[int, ...], ...]) -> State | None:
+    assert isinstance(node.op, ops.Concatenate)
+    axis, lengths = node.op.axis, [shape[node.op.axis] for shape in shapes]
+    strict = [None if s is None else one_box(s.strict) for s in operands]
+    if all(box is None for box in strict):
+        return None
+    local = [
+        None if s is None else b if s.local is s.strict else one_box(s.local)
+        for s, b in zip(operands, strict, strict=True)
+    ]
+    boxes = (concatenate(strict, lengths, axis),)
+    present = [box for box in local if box is not None]
+    if all(a is b for a, b in zip(strict, local, strict=True)) and not _mixed(present):
+        return State(boxes, boxes)
+    if _mixed(present):
+        local = [None if box is None or all(h.whole for h in box) else box for box in local]
+    return State(boxes, (concatenate(local, lengths, axis),))
+
+
+def one_box(boxes: Boxes) -> Box:
+    """All boxes as one, whatever its size."""
+    result = boxes[0]
+    for box in boxes[1:]:
+        result = join_boxes(result, box)
+    return result

@@ -1,0 +1,157 @@
+"""What is known about a value before any input is seen: known zeros, and scores that a softmax switches off.
+
+Asked for by need, from the values that an operation multiplies or contracts with, back along their producers.
+Parameters are generic: never zero, unless they were kept by value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foveal import ops
+from foveal.graph import Graph, Node
+from foveal.rules import Facts
+
+SWITCHED_OFF = -100.0
+"""A constant this small added before a softmax is a mask (Swin uses -100, others -1e4 or minus infinity)."""
+
+KEEPS_ZERO = frozenset(
+    ("relu", "negative", "abs", "tanh", "gelu", "silu", "sqrt", "square", "sin", "sinh", "tan", "asin", "atan", "elu")
+    + ("leaky_relu", "selu", "hardtanh", "cast", "sign", "softsign", "hardshrink", "softshrink", "prelu", "scale")
+)
+"""Functions f with f(0) = 0."""
+
+MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Concatenate)
+
+
+class FactFinder:
+    """Facts about the values of one graph, each worked out at most once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.values = graph.values
+        self.producers: dict[int, Node] = {}
+        self._zero: dict[int, np.ndarray | None] = {}
+        self._closed: dict[int, np.ndarray | None] = {}
+        self.masks_trusted: set[int] = set()
+        """Outputs of nodes whose relation leaves something out because of a fact."""
+
+    def about(self, node: Node) -> tuple[Facts, ...] | None:
+        """The facts that the node's rule may use, one per operand; None where there are none."""
+        found = None
+        for position, operand in enumerate(node.inputs):
+            if self.values[operand].kind in ("parameter", "source"):
+                continue
+            facts = self._about(node.op, operand, position)
+            if facts is not None:
+                found = found or [Facts() for _ in node.inputs]
+                found[position] = facts
+        if found is None:
+            return None
+        self.masks_trusted.add(node.output)
+        return tuple(found)
+
+    def _about(self, op: ops.Operation, operand: int, position: int) -> Facts | None:
+        if isinstance(op, ops.Select):
+            value = self.values[operand].data if position == 0 else None
+            return None if value is None else Facts(value=value)
+        if isinstance(op, ops.Mix):
+            closed = self.closed(operand) if op.name == "softmax" else None
+            return None if closed is None else Facts(closed=closed)
+        if isinstance(op, ops.Pointwise) and op.name != "multiply":
+            return None
+        zero = self.zero(operand)
+        return None if zero is None else Facts(zero=zero)
+
+    def zero(self, value: int) -> np.ndarray | None:
+        """Where the value is zero whatever the input; None where nothing is known to be."""
+        if value not in self._zero:
+            self._zero[value] = _some(self._find_zero(value))
+        return self._zero[value]
+
+    def closed(self, value: int) -> np.ndarray | None:
+        """Where a softmax of the value is zero whatever the input."""
+        if value not in self._closed:
+            self._closed[value] = _some(self._find_closed(value))
+        return self._closed[value]
+
+    def _find_zero(self, value: int) -> np.ndarray | None:
+        data = self.values[value].data
+        if data is not None:
+            return np.asarray(data == 0)
+        node = self.producers.get(value)
+        if node is None:
+            return None
+        op = node.op
+        if isinstance(op, ops.Pointwise) and op.name == "multiply":
+            return self._either([self.zero(v) for v in node.inputs], node)
+        if isinstance(op, ops.Pointwise) and op.name in KEEPS_ZERO and len(node.inputs) == 1:
+            return self.zero(node.inputs[0])
+        if isinstance(op, ops.Mix) and op.name == "softmax":
+            return self.closed(node.inputs[0])
+        if isinstance(op, ops.Select):
+            return self._selected(node, self.zero)
+        if isinstance(op, MOVES):
+            return self._moved(node, self.zero)
+        return None
+
+    def _find_closed(self, value: int) -> np.ndarray | None:
+        data = self.values[value].data
+        if data is not None:
+            return np.asarray(data <= SWITCHED_OFF) if data.dtype.kind == "f" else None
+        node = self.producers.get(value)
+        if node is None:
+            return None
+        if isinstance(node.op, ops.Pointwise) and node.op.name == "add":
+            return self._either([self.closed(v) for v in node.inputs], node)
+        if isinstance(node.op, ops.Select):
+            return self._selected(node, self.closed)
+        if isinstance(node.op, MOVES):
+            return self._moved(node, self.closed)
+        return None
+
+    def _either(self, masks: list[np.ndarray | None], node: Node) -> np.ndarray | None:
+        rank = len(self.values[node.output].shape)
+        result = None
+        for mask in masks:
+            if mask is not None:
+                mask = mask.reshape((1,) * (rank - mask.ndim) + mask.shape)
+                result = mask if result is None else result | mask
+        return result
+
+    def _selected(self, node: Node, ask) -> np.ndarray | None:  # type: ignore[no-untyped-def]
+        condition = self.values[node.inputs[0]].data
+        if condition is None:
+            return None
+        a, b = (ask(v) for v in node.inputs[1:])
+        no = np.zeros((), dtype=bool)
+        return np.where(condition.astype(bool), no if a is None else a, no if b is None else b)
+
+    def _moved(self, node: Node, ask) -> np.ndarray | None:  # type: ignore[no-untyped-def]
+        masks = [ask(v) for v in node.inputs]
+        if all(mask is None for mask in masks):
+            return None
+        full = [
+            np.zeros(self.values[v].shape, dtype=bool) if m is None else np.broadcast_to(m, self.values[v].shape)
+            for v, m in zip(node.inputs, masks, strict=True)
+        ]
+        op, shape = node.op, self.values[node.output].shape
+        if isinstance(op, ops.Permute):
+            return full[0].transpose(op.order)
+        if isinstance(op, ops.Slice):
+            index = op.start + np.arange(shape[op.axis]) * op.step
+            return full[0].take(index, axis=op.axis)
+        if isinstance(op, ops.Concatenate):
+            return np.concatenate(full, axis=op.axis)
+        if isinstance(op, ops.Expand):
+            return np.broadcast_to(full[0], shape)
+        return full[0].reshape(shape)
+
+
+def _some(mask: np.ndarray | None) -> np.ndarray | None:
+    """None for a mask without a true element; length 1 along axes that do not matter."""
+    if mask is None or not mask.any():
+        return None
+    for axis in range(mask.ndim):
+        if mask.shape[axis] > 1 and (mask == mask.take([0], axis=axis)).all():
+            mask = mask.take([0], axis=axis)
+    return mask

@@ -1,0 +1,226 @@
+"""Hulls: for each position of a value, the first and the last source index it depends on, along one source axis.
+
+A hull holds one integer array of shape (4, *lengths): first (clipped), minus last (clipped), first (unclipped), minus
+last (unclipped). With the sign turned, the union of two index ranges is one ``minimum``. A length is 1 along every
+axis that does not matter, or the number of runs where the axis falls into stretches of equal positions (``runs``:
+their ends, as after a concatenation of channels), else the axis's own length; NumPy broadcasting is the rest of the
+algebra.
+
+``steps`` tells how the unclipped numbers go on: along axis a, position i + period has the numbers of position i plus
+shift. That is what a padded position gets in the unclipped setting. Where it is not known (irregular) and is needed,
+the unclipped numbers are withheld (``known`` is false).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from math import lcm
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+EMPTY = 1 << 40
+NOTHING = 1 << 38
+"""A first index at or above this means that nothing is read."""
+
+
+class Progress(NamedTuple):
+    """Position i + period equals position i plus shift, where ``regular``; else shift / period is only the average."""
+
+    period: int
+    shift: Fraction | int
+    regular: bool = True
+
+    @property
+    def rate(self) -> Fraction:
+        """Source positions per position."""
+        return Fraction(self.shift) / self.period
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Hull:
+    """Index ranges along one source axis. ``whole``: all of the map was mixed into each position (global context)."""
+
+    data: np.ndarray
+    steps: dict[int, Progress]
+    runs: dict[int, tuple[int, ...]]
+    whole: bool = False
+    known: bool = True
+
+    def varies(self, axis: int) -> bool:
+        """Whether positions along the axis can differ."""
+        return self.data.shape[axis + 1] > 1 or axis in self.steps
+
+    def axes(self) -> frozenset[int]:
+        """Axes along which the numbers differ."""
+        return frozenset(i for i, n in enumerate(self.data.shape[1:]) if n > 1)
+
+
+def dense(hull: Hull, axis: int) -> Hull:
+    """The same hull with the axis at its own length instead of runs."""
+    ends = hull.runs.get(axis)
+    if ends is None:
+        return hull
+    lengths = np.diff((0, *ends))
+    runs = {a: e for a, e in hull.runs.items() if a != axis}
+    return replace(hull, data=np.repeat(hull.data, lengths, axis=axis + 1), runs=runs)
+
+
+def without(mapping: dict[int, T], axis: int) -> dict[int, T]:
+    """A copy without one key."""
+    return {a: v for a, v in mapping.items() if a != axis} if axis in mapping else mapping
+
+
+def extend(hull: Hull, axis: int, before: int, after: int) -> tuple[np.ndarray, bool]:
+    """The numbers with positions added (negative: cropped) at both ends of an axis, and whether unclipped is known."""
+    n = hull.data.shape[axis + 1]
+    if before <= 0 and after <= 0:
+        return hull.data[_along(axis, slice(-before, n + after))], hull.known
+    progress = regular(hull, axis)
+    period, shift = (progress.period, progress.shift) if progress.regular else (1, 0)
+    known = hull.known and progress.regular and period <= n
+    index, cycles, outside = _continuation(n, before, after, period if period <= n else 1)
+    data = hull.data.take(index, axis=axis + 1)
+    moved = (cycles * int(shift)).reshape((-1,) + (1,) * (data.ndim - axis - 2))
+    data[2] += moved
+    data[3] -= moved
+    for where in outside:
+        data[(slice(0, 2), *_along(axis, where)[1:])] = EMPTY
+    return data, known
+
+
+@cache
+def _continuation(n: int, before: int, after: int, period: int) -> tuple[np.ndarray, np.ndarray, tuple[slice, ...]]:
+    position = np.arange(-before, n + after)
+    index = position.copy()
+    left, right = position < 0, position >= n
+    index[left] = position[left] % period
+    index[right] = n - period + (position[right] - n) % period
+    cycles = (position - index) // period
+    outside = []
+    if before > 0:
+        outside.append(slice(0, before))
+    if after > 0:
+        outside.append(slice(position.size - after, None))
+    return index, cycles, tuple(outside)
+
+
+def regular(hull: Hull, axis: int) -> Progress:
+    """The progress along an axis; found in the numbers themselves where it was not carried along."""
+    progress = hull.steps.get(axis)
+    if progress is not None and progress.regular:
+        return progress
+    found = find_period(hull.data, axis)
+    if found is not None:
+        return found
+    return progress or Progress(1, 0, False)
+
+
+def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:
+    """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice."""
+    n = data.shape[axis + 1]
+    for period in candidates or range(1, n // 2 + 1):
+        if period >= n:
+            continue
+        difference = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
+        shift = int(difference[0].flat[0])
+        if (difference[0] == shift).all() and (difference[1] == -shift).all():
+            return Progress(period, shift)
+    return None
+
+
+def minimal(data: np.ndarray, axis: int, progress: Progress) -> Progress:
+    """The same progress with the smallest period that the numbers allow."""
+    if not progress.regular or progress.period == 1:
+        return progress
+    divisors = tuple(
+        p for p in range(1, progress.period) if progress.period % p == 0 and progress.shift * p % progress.period == 0
+    )
+    found = find_period(data, axis, divisors) if divisors else None
+    if found is not None and found.shift * progress.period == progress.shift * found.period:
+        return found
+    return progress
+
+
+def empties(data: np.ndarray) -> np.ndarray:
+    """Boolean (2, *lengths): nothing is read, clipped and unclipped."""
+    return data[::2] >= NOTHING
+
+
+def join(a: Hull, b: Hull) -> Hull:
+    """The hull of the union, for operands of one rank; no care is taken of positions that read nothing."""
+    if a is b:
+        return a
+    if a.runs or b.runs:
+        a, b = _same_runs(a, b)
+    data = np.minimum(a.data, b.data)
+    steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data)
+    for axis in tuple(a.axes() | b.axes()):
+        if axis not in steps and (axis in a.steps) != (axis in b.steps):
+            data = compact(data, axis)
+    return Hull(data, steps, a.runs, a.whole and b.whole, a.known and b.known)
+
+
+def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:
+    steps = {}
+    for axis in a.steps.keys() | b.steps.keys():
+        p, q = a.steps.get(axis), b.steps.get(axis)
+        if p is None or q is None:
+            one, fixed = (a, b) if q is None else (b, a)
+            progress = p or q
+            assert progress is not None
+            if fixed.data.shape[axis + 1] == 1 and _constant(data, axis):
+                if data.shape[axis + 1] == 1 and one.data.shape[axis + 1] == 1:
+                    steps[axis] = progress
+                continue
+            steps[axis] = progress._replace(regular=False)
+        elif p == q:
+            steps[axis] = p
+        elif p.rate == q.rate:
+            period = lcm(p.period, q.period)
+            both = p.regular and q.regular
+            shared = Progress(period, p.shift * period // p.period)
+            steps[axis] = minimal(data, axis, shared) if both else p._replace(regular=False)
+        else:
+            steps[axis] = (p if abs(p.rate) >= abs(q.rate) else q)._replace(regular=False)
+    return steps
+
+
+def compact(data: np.ndarray, axis: int) -> np.ndarray:
+    """Length 1 along an axis where nothing varies."""
+    return data.take([0], axis=axis + 1) if _constant(data, axis) else data
+
+
+def _constant(data: np.ndarray, axis: int) -> bool:
+    return data.shape[axis + 1] == 1 or bool((data == data.take([0], axis=axis + 1)).all())
+
+
+def _same_runs(a: Hull, b: Hull) -> tuple[Hull, Hull]:
+    for axis in a.runs.keys() | b.runs.keys():
+        p, q = a.runs.get(axis), b.runs.get(axis)
+        if p == q:
+            continue
+        if p is None and a.data.shape[axis + 1] == 1:
+            a = replace(a, runs={**a.runs, axis: q or ()})
+        elif q is None and b.data.shape[axis + 1] == 1:
+            b = replace(b, runs={**b.runs, axis: p or ()})
+        elif p is None or q is None:
+            a, b = dense(a, axis), dense(b, axis)
+        else:
+            ends = tuple(sorted(set(p) | set(q)))
+            a, b = _refined(a, axis, ends), _refined(b, axis, ends)
+    return a, b
+
+
+def _refined(hull: Hull, axis: int, ends: tuple[int, ...]) -> Hull:
+    own = np.searchsorted(np.array(hull.runs[axis]), np.array(ends), side="left")
+    return replace(hull, data=hull.data.take(own, axis=axis + 1), runs={**hull.runs, axis: ends})
+
+
+def _along(axis: int, where: slice) -> tuple[slice, ...]:
+    """An index that selects along one axis of ``data``."""
+    return (slice(None),) * (axis + 1) + (where,)

@@ -1,0 +1,43 @@
+"""One family of errors. Each says what went wrong, where, what was expected and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FovealError(Exception):
+    """Base of all errors that foveal raises on purpose; its text is one line."""
+
+
+class UnknownLayerError(FovealError, KeyError):
+    """A layer name that the graph does not have; names the closest three."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.0)
+        hint = ", ".join(close) if close else "none: the graph has no layers"
+        self.text = f"unknown layer '{name}'; closest: {hint}"
+        super().__init__(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class InvalidGraphError(FovealError):
+    """A graph that breaks a rule of the intermediate representation; prints the neighbourhood of the fault."""
+
+
+class TraceError(FovealError):
+    """A model that could not be run; names the layer where it stopped and the shape there."""
+
+
+class SourceError(FovealError):
+    """A source (name, file, specification) that could not be read."""
+
+
+class UnknownOperationError(FovealError):
+    """An operation without a rule, under ``--strict``; names operation, layer and count."""
+
+
+class VerificationError(FovealError):
+    """A check against the real model that could not be carried out."""

@@ -1,0 +1,120 @@
+"""Names of the values of a traced run.
+
+The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
+``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key, position
+or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out`` ... An operation is named
+after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second time), unless a module returns just
+this value: then only the module's name is kept. Moves that compute nothing (reshape, permute, slice ...) have no name, but
+for a ``flatten`` in the traced module's own forward. Values that do not depend on an input have none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveal.frontends.torch_values import Values
+
+
+def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in nested containers with their dotted paths."""
+    if isinstance(item, Tensor):
+        yield path, item
+    elif isinstance(item, dict):
+        for key, part in item.items():
+            yield from tensors_in(part, f"{path}.{key}")
+    elif isinstance(item, tuple) and hasattr(item, "_fields"):
+        for key in item._fields:
+            yield from tensors_in(getattr(item, key), f"{path}.{key}")
+    elif isinstance(item, (list, tuple)):
+        for key, part in enumerate(item):
+            yield from tensors_in(part, f"{path}.{key}")
+    elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+        for field in dataclasses.fields(item):
+            yield from tensors_in(getattr(item, field.name), f"{path}.{field.name}")
+    elif hasattr(item, "__dict__") and not isinstance(item, (nn.Module, type)) and not callable(item):
+        for key, part in vars(item).items():
+            yield from tensors_in(part, f"{path}.{key}")
+
+
+class Naming:
+    """Keeps the path of the module that runs, and names values as the module's docstring says."""
+
+    def __init__(self, model: nn.Module, values: Values, capture: Callable[[str, Tensor], None] | None = None) -> None:
+        self.values = values
+        self.builder = values.builder
+        self.paths = {id(module): name for name, module in model.named_modules()}
+        self.model = model
+        self.stack: list[tuple[nn.Module, str]] = []
+        self.calls: dict[str, int] = {}
+        self.operations: dict[int, str] = {}
+        self.capture = capture
+        self.quiet = 0
+
+    def __enter__(self) -> Naming:
+        module = torch.nn.modules.module
+        self.hooks = [
+            module.register_module_forward_pre_hook(self._enter),
+            module.register_module_forward_hook(self._leave),
+        ]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        path = self.paths.get(id(module))
+        if path is None:
+            path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
+        self.stack.append((module, path))
+        self.builder.scope = path
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        path = ""
+        while self.stack:
+            top, path = self.stack.pop()
+            if top is module:
+                break
+        self.builder.scope = self.stack[-1][1] if self.stack else ""
+        if isinstance(output, Tensor):
+            self._name_output(module, self._count(path or "output"), output)
+            return
+        base = self._count(path or "output")
+        for name, tensor in tensors_in(output, base):
+            self._name_output(module, name, tensor)
+
+    def _count(self, name: str) -> str:
+        count = self.calls.get(name, 0) + 1
+        self.calls[name] = count
+        return name if count == 1 else f"{name}#{count}"
+
+    def _name_output(self, module: nn.Module, name: str, tensor: Tensor) -> None:
+        handle = self.values.handles.get(id(tensor))
+        if handle is None:
+            return
+        value = self.values.read(handle)
+        if value not in self.values.depends:
+            return
+        replaced = self.operations.pop(value, None)
+        if replaced is not None:
+            self.builder.graph.layer_table.pop(replaced, None)
+        own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
+        self.builder.layer(name, value, "module", type(module).__name__, own, not module._modules)
+        if self.capture is not None:
+            self.capture(name, tensor)
+
+    def operation(self, plain: str, value: int, tensor: Tensor) -> None:
+        """Name what an operation computed."""
+        if self.quiet or value in self.operations or value not in self.values.depends:
+            return
+        scope = self.builder.scope
+        name = self._count(f"{scope}.{plain}" if scope else plain)
+        self.operations[value] = name
+        self.builder.layer(name, value, "operation", plain)
+        if self.capture is not None:
+            self.capture(name, tensor)

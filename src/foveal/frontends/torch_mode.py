@@ -1,0 +1,180 @@
+"""Watches a PyTorch run operation by operation and writes the graph.
+
+The mode sees each ATen operation. One whose tensors are all constants is run for real on the CPU, so that constants stay
+known by value. Any other is run on meta tensors (or on real ones, in a real run), lowered by the table and its outputs bound
+to the new values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from foveal import ops
+from foveal.frontends import torch_constants as constants
+from foveal.frontends import torch_lowering as table
+from foveal.frontends.torch_entries import Entry, entry_of
+from foveal.frontends.torch_fast import FAST
+from foveal.frontends.torch_layers import Naming
+from foveal.frontends.torch_values import Handle, Step, Values
+
+
+class NeedsValues(Exception):
+    """The model reads a value that a meta tensor does not have."""
+
+
+class Tracer(TorchDispatchMode):
+    """The dispatch mode. ``real`` tells a run on real tensors."""
+
+    def __init__(self, values: Values, naming: Naming, real: bool) -> None:
+        super().__init__()
+        self.values = values
+        self.naming = naming
+        self.real = real
+        self.handles = values.handles
+        self.node = values.node
+        self.value = values.value
+        self.builder = values.builder
+        self.spatial = 0
+        self.func: Any = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        if not self.real:
+            fast = FAST.get(func)
+            if fast is not None:
+                result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
+                if result is not NotImplemented:
+                    return result
+        return self._general(func, entry_of(func), args, kwargs or {})
+
+    def _general(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = constants.tensors_of(args, kwargs)
+        traced = False
+        for tensor in tensors:
+            if id(tensor) in self.handles:
+                traced = True
+            elif tensor.is_meta:
+                self._unknown_meta(tensor)
+                traced = True
+        if not traced:
+            return constants.run(self, func, entry, args, kwargs)
+        special = constants.SPECIAL.get(entry.plain)
+        if special is not None:
+            result = special(self, func, entry, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if entry.kind == "decompose":
+            return self._decompose(func, entry, args, kwargs)
+        return self._lower(func, entry, args, kwargs, tensors)
+
+    def _unknown_meta(self, tensor: Tensor) -> None:
+        raise NeedsValues("a tensor made on the device of the input has values that the meta device does not keep")
+
+    def _decompose(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.naming.quiet += 1
+        try:
+            with self:
+                result = func.decompose(*args, **kwargs)
+        finally:
+            self.naming.quiet -= 1
+        if result is NotImplemented:
+            return self._lower(func, entry, args, kwargs, constants.tensors_of(args, kwargs))
+        self._name_all(entry, result)
+        return result
+
+    def _name_all(self, entry: Entry, result: Any) -> None:
+        outputs = result if isinstance(result, (tuple, list)) else (result,)
+        for output in outputs:
+            handle = self.handles.get(id(output)) if isinstance(output, Tensor) else None
+            if handle is not None and not self._only_moved(handle):
+                self.naming.operation(entry.plain, self.values.read(handle), output)
+
+    def _only_moved(self, handle: Handle) -> bool:
+        return handle.parent is not None
+
+    def _lower(
+        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> Any:
+        out = self._execute(func, entry, args, kwargs)
+        if entry.kind == "same":
+            return self._bind_same(args[0], out)
+        if entry.kind == "view":
+            return self._bind_view(entry, args, kwargs, out)
+        if entry.kind == "rule":
+            self.spatial, self.func = entry.spatial, func
+            made = entry.function(self, out, *args, **{k: v for k, v in kwargs.items() if k != "out"})
+        else:
+            made = self._opaque(func, entry, tensors, out)
+        return self._bind(entry, args, out, made)
+
+    def _execute(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The framework's own output: shapes only on the meta device."""
+        if self.real:
+            return func(*args, **kwargs)
+        if entry.writes and not entry.out:
+            return args[0]
+        return func(*constants.to_meta(args), **constants.to_meta(kwargs))
+
+    def _bind_same(self, x: Tensor, out: Any) -> Any:
+        if isinstance(out, Tensor) and out is not x:
+            handle = self.handles.get(id(x))
+            if handle is not None and constants.same_memory(x, out) and tuple(out.shape) == tuple(x.shape):
+                self.handles[id(out)] = Handle(out, self.values.read(handle), handle, ())
+            else:
+                self.values.bind(out, self.value(x))
+        return out
+
+    def _bind_view(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        x = args[0]
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        paths = entry.function(x, out, *args[1:], **kwargs)
+        if not isinstance(out, (list, tuple)):
+            paths = (paths,)
+        handle = self.handles.get(id(x)) or self.values.promote(x)
+        for tensor, path in zip(outputs, paths, strict=True):
+            if tensor is x:
+                continue
+            steps = steps_of(tuple(x.shape), path)
+            if constants.same_memory(x, tensor):
+                value = self.values.bind_view(tensor, handle, steps, entry.plain)
+            else:
+                value = self.values.replay(self.values.read(handle), steps, entry.plain)
+                self.values.bind(tensor, value)
+            if entry.plain == "flatten" and not self.builder.scope:
+                self.naming.operation("flatten", value, tensor)
+        return out
+
+    def _opaque(self, func: Any, entry: Entry, tensors: list[Tensor], out: Any) -> Any:
+        inputs = [self.value(tensor) for tensor in tensors]
+        name = f"{func._schema.name}"
+        self.builder.note("opaque", self.builder.scope, name)
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        made = tuple(
+            self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None for item in outputs
+        )
+        return made if isinstance(out, (list, tuple)) else made[0]
+
+    def _bind(self, entry: Entry, args: tuple[Any, ...], out: Any, made: Any) -> Any:
+        if entry.writes and isinstance(out, Tensor):
+            handle = self.handles.get(id(out)) or self.values.promote(out)
+            self.values.write(handle, made)
+            self.naming.operation(entry.plain, made, out)
+            return out
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        for tensor, value in zip(outputs, made if isinstance(made, (list, tuple)) else (made,), strict=False):
+            if value is not None and isinstance(tensor, Tensor):
+                self.values.bind(tensor, value)
+                self.naming.operation(entry.plain, value, tensor)
+        return out
+
+
+def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, ...]]]) -> list[Step]:
+    """The moves of a view with the shape before and after each."""
+    steps = []
+    for op, after in path:
+        steps.append(Step(op, shape, tuple(after)))
+        shape = tuple(after)
+    return steps

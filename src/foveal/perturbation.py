@@ -1,0 +1,74 @@
+"""Column perturbations in double precision: what the oracle and ``verify`` share. Pure NumPy.
+
+A *column* of a source is every element whose index along one counted axis equals one position: all channels and all
+positions of the other axes. Changing one column and looking at which outputs move answers, for every unit at once,
+whether that position lies in the unit's receptive field along that axis.
+
+An output *moves* when it differs from the unperturbed one by more than ``RELATIVE`` times the largest value of its
+layer, and by more than ``NOISE_FACTOR`` times the spread seen between copies of the unperturbed input in the same
+batch. Double precision carries about 1e-16 per operation, normalisations of nearly constant maps amplify it by
+1 / sqrt(eps), about 300, so 1e-11 stands well above rounding and well below an influence that passed a dozen layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Pattern = Literal["small", "large", "up", "down"]
+
+RELATIVE = 1e-11
+NOISE_FACTOR = 1e3
+PATTERNS: tuple[Pattern, ...] = ("small", "large", "up", "down")
+"""Changes of a column: signed noise of scale 0.5 and 3 (a constant shift is invisible to a norm over channels), and a
+rise or fall of about 3 everywhere (which takes part in a maximum, or opens a ReLU, that noise leaves shut)."""
+
+
+def column_change(shape: Sequence[int], pattern: Pattern, rng: np.random.Generator) -> Floats:
+    """What is added to a column of that shape."""
+    if pattern == "small":
+        return 0.5 * rng.standard_normal(shape)
+    if pattern == "large":
+        return 3.0 * rng.standard_normal(shape)
+    rise = 3.0 * rng.uniform(0.5, 1.5, shape)
+    return rise if pattern == "up" else -rise
+
+
+def perturb_column(
+    base: Floats, axis: int, position: int, pattern: Pattern, rng: np.random.Generator
+) -> Floats:
+    """A copy of ``base`` with one column changed."""
+    copy = base.copy()
+    index = (slice(None),) * axis + (position,)
+    copy[index] += column_change(copy[index].shape, pattern, rng)
+    return copy
+
+
+def threshold(reference: Floats, spread: float = 0.0) -> float:
+    """The smallest difference that counts as a move in a layer with these unperturbed values."""
+    finite = np.abs(reference[np.isfinite(reference)])
+    scale = float(finite.max()) if finite.size else 0.0
+    return max(RELATIVE * scale, NOISE_FACTOR * spread, 1e-300)
+
+
+def moved(outputs: Floats, reference: Floats, spread: float = 0.0) -> Bools:
+    """Which elements of ``outputs`` (copies, *layer) differ from ``reference`` (*layer). Not-a-number against a number counts."""
+    limit = threshold(reference, spread)
+    with np.errstate(invalid="ignore"):
+        differs = np.abs(outputs - reference) > limit
+    result: Bools = differs | (np.isnan(outputs) != np.isnan(reference))
+    return result
+
+
+def hulls(dependent: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last true position along axis 0, for each element of the other axes; first > last where there is none."""
+    length = dependent.shape[0]
+    none = ~dependent.any(axis=0)
+    first = np.where(none, length, dependent.argmax(axis=0))
+    last = np.where(none, -1, length - 1 - dependent[::-1].argmax(axis=0))
+    return first.astype(np.int64), last.astype(np.int64)

@@ -1,0 +1,256 @@
+"""The algebra of index relations: which input positions an output position depends on.
+
+A relation between one operand and one output is a tuple of steps, applied in order from the operand towards the output;
+the empty tuple is "the same position". Relations compose by concatenation (:func:`compose`); an operation whose output
+reads several operands, or one operand in several ways, has several relations, and their union is the answer
+(:class:`Read`). Steps know index arithmetic and nothing else: no step names an operation, and every analysis is one loop
+that interprets steps.
+
+Two settings are kept apart throughout. *Clipped*: only positions that exist can be read. *Unclipped*: the operand is
+thought to go on for ever, so that a padded position is a position like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+Ints = tuple[int, ...]
+ABSENT = -(1 << 40)
+"""In an index table: this entry reads nothing, clipped or unclipped."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One index map. ``axis`` counts in the operand's shape at that point."""
+
+
+@dataclass(frozen=True)
+class Slide(Step):
+    """Output o reads inputs o * stride - before + t * dilation, t < kernel; what falls outside exists only
+    unclipped.
+    """
+
+    axis: int
+    n_in: int
+    n_out: int
+    kernel: int
+    stride: int
+    before: int
+    dilation: int
+
+    @property
+    def after(self) -> int:
+        """Positions needed behind the last one (negative: that many are never read)."""
+        return (self.n_out - 1) * self.stride + (self.kernel - 1) * self.dilation - self.before - self.n_in + 1
+
+    @cached_property
+    def reads_nothing(self) -> np.ndarray | None:
+        """Boolean per output: every tap is outside (clipped); None where no output is like that."""
+        first = np.arange(self.n_out) * self.stride - self.before
+        taps = first[:, None] + np.arange(self.kernel) * self.dilation
+        return _none_if_clear(np.asarray(~((taps >= 0) & (taps < self.n_in)).any(axis=1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Step):
+    """Output o reads inputs ``clipped[o]`` (clipped) and ``unclipped[o]`` (may lie outside); both (n_out, k), ABSENT
+    allowed.
+
+    ``ratio`` = (a, b): output o + b reads what output o reads, shifted by a; None where there is no such rule.
+    """
+
+    axis: int
+    n_in: int
+    n_out: int
+    clipped: np.ndarray = field(repr=False)
+    unclipped: np.ndarray = field(repr=False)
+    ratio: tuple[int, int] | None = None
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """Positions needed before the first and behind the last input, unclipped."""
+        used = self.unclipped[self.unclipped != ABSENT]
+        if used.size == 0:
+            return 0, 0
+        return max(0, -int(used.min())), max(0, int(used.max()) - self.n_in + 1)
+
+    @cached_property
+    def reads_nothing(self) -> np.ndarray | None:
+        """Boolean per output: no tap (clipped); None where no output is like that."""
+        return _none_if_clear(np.asarray((self.clipped == ABSENT).all(axis=1)))
+
+    @cached_property
+    def reads_nothing_unclipped(self) -> np.ndarray | None:
+        """Boolean per output: no tap at all, unclipped."""
+        return _none_if_clear(np.asarray((self.unclipped == ABSENT).all(axis=1)))
+
+
+@dataclass(frozen=True)
+class All(Step):
+    """Every output reads all positions along ``axes``; the axes stay, and the answer does not vary along them."""
+
+    axes: Ints
+
+
+@dataclass(frozen=True)
+class Prefix(Step):
+    """Output i reads inputs 0..i along ``axis`` (i..end when ``reverse``)."""
+
+    axis: int
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class Blocks(Step):
+    """Both sides fall into ``groups`` equal blocks along ``axis``; an output reads all of its own block."""
+
+    axis: int
+    n_in: int
+    n_out: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class Reshape(Step):
+    """Row-major reshape."""
+
+    before: Ints
+    after: Ints
+
+
+@dataclass(frozen=True)
+class Relabel(Step):
+    """Output axis i is input axis ``order[i]``, or a new axis (None) along which the answer does not vary.
+
+    Input axes that are left out must not matter (an :class:`All` stands before).
+    """
+
+    order: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Expand(Step):
+    """NumPy broadcasting from ``before`` to ``after``."""
+
+    before: Ints
+    after: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter(Step):
+    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing."""
+
+    index: np.ndarray = field(repr=False)
+    before: Ints
+    after: Ints
+
+
+@dataclass(frozen=True)
+class Embed(Step):
+    """The operand fills outputs start .. start + n_in - 1 along ``axis``; other outputs read nothing of it."""
+
+    axis: int
+    start: int
+    n_in: int
+    n_out: int
+
+
+@dataclass(frozen=True)
+class Reverse(Step):
+    """Flip along ``axes`` (of length ``lengths``)."""
+
+    axes: Ints
+    lengths: Ints
+
+
+@dataclass(frozen=True)
+class Rotate(Step):
+    """Circular shift along ``axis``: output i reads input i - shift."""
+
+    axis: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Unroll(Step):
+    """Windows along ``axis`` (their number becomes its length) and a new last axis of ``size`` taps."""
+
+    axis: int
+    count: int
+    size: int
+    step: int
+    dilation: int
+
+
+@dataclass(frozen=True)
+class Overlap(Step):
+    """The reverse of Unroll: the last axis (taps) goes; output i reads (o, t) with o step + t dilation - before = i."""
+
+    axis: int
+    count: int
+    size: int
+    n_out: int
+    step: int
+    dilation: int
+    before: int
+
+
+@dataclass(frozen=True, eq=False)
+class Keep(Step):
+    """Reads happen only where ``keep`` (Boolean, broadcastable) is true."""
+
+    keep: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class KeepAll(Step):
+    """Keep, then All, in one: every output reads the kept positions along ``axes``."""
+
+    keep: np.ndarray = field(repr=False)
+    axes: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Taps(Step):
+    """A window that is not a product of axes: one shift per listed tap.
+
+    Output o along axes[i] reads o * stride[i] + offsets[t, i] for each tap t; what falls outside is not read (clipped).
+    """
+
+    axes: Ints
+    n_in: Ints
+    n_out: Ints
+    stride: Ints
+    offsets: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Everything(Step):
+    """Every output reads every position of the operand."""
+
+    before: Ints
+    after: Ints
+
+
+Relation = tuple[Step, ...]
+SAME: Relation = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """One way in which an operation's output reads one of its operands."""
+
+    operand: int
+    relation: Relation
+
+
+def compose(*relations: Relation) -> Relation:
+    """The relation that applies the given ones in order."""
+    return tuple(step for relation in relations for step in relation)
+
+
+def _none_if_clear(mask: np.ndarray) -> np.ndarray | None:
+    return mask if mask.any() else None

@@ -1,0 +1,309 @@
+"""``verify``: change columns of the input of the user's real model and compare what moves with the predicted boxes.
+
+A unit that moves although the column lies outside its box is a contradiction, whatever the weights. A column inside that
+does not move a unit proves nothing by itself: trained weights can be zero, a ReLU shut, an influence smaller than
+rounding. So the edges of the boxes are tried with every pattern of change and several inputs; where an edge of an exact
+box stays still although its neighbour further inside moves the unit by a clear amount, that is a contradiction too,
+otherwise a note.
+
+Each forward pass is used fully: every unit of every layer asked for is held against it, not only the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.analyses.bounds import bounds
+from foveal.errors import VerificationError
+from foveal.graph import Graph, Source
+from foveal.perturbation import PATTERNS, Floats, Pattern, moved, perturb_column
+from foveal.receptive_field import receptive_field, unit_bounds
+
+CLEAR = 1e-7
+"""Share of the layer's largest value: an influence this large does not fall below rounding one position further out."""
+SHOWN = 5
+KEPT = 1000
+
+Unit = tuple[int, ...]
+Bounds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One contradiction. ``unit`` indexes the layer's whole shape; boxes are (first, last), None where empty."""
+
+    layer: str
+    unit: Unit
+    axis: int
+    predicted: tuple[int, int] | None
+    measured: tuple[int, int] | None
+    source: str = ""
+
+    def __str__(self) -> str:
+        where = f"layer '{self.layer}', unit {self.unit}, source axis {self.axis}"
+        return f"{where}: predicted {_box_text(self.predicted)}, measured {_box_text(self.measured)}"
+
+
+def _box_text(box: tuple[int, int] | None) -> str:
+    if box is None:
+        return "nothing"
+    return f"position {box[0]}" if box[0] == box[1] else f"positions {box[0]} to {box[1]}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a comparison with the real model found.
+
+    ``exact`` and ``bound`` count the hulls compared (one per element of a layer and source axis); ``forwards`` the
+    perturbed inputs; ``notes`` what could not be shown either way.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    exact: int
+    bound: int
+    forwards: int
+    mismatches: tuple[Mismatch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing contradicts the predictions."""
+        return not self.mismatches
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.layers[:SHOWN]) + (", ..." if len(self.layers) > SHOWN else "")
+        scope = f"{self.exact} exact and {self.bound} bounded hulls in {listed} against {self.forwards} perturbed inputs"
+        if self.agrees:
+            lines = [f"{self.name}: agrees; {scope}"]
+        else:
+            lines = [f"{self.name}: DISAGREES in {len(self.mismatches)} hulls; {scope}"]
+            lines += [f"  {mismatch}" for mismatch in self.mismatches[:SHOWN]]
+            if len(self.mismatches) > SHOWN:
+                lines.append(f"  and {len(self.mismatches) - SHOWN} more")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A layer with its predicted clipped bounds (one pair per source axis, in the layer's shape) and sampled units."""
+
+    layer: str
+    bounds: Bounds
+    exact: bool
+    units: tuple[Unit, ...]
+
+    def box(self, unit: Unit, axis: int) -> tuple[int, int] | None:
+        """Predicted (first, last) of a unit, None where it depends on nothing."""
+        first, last = (int(array[unit]) for array in self.bounds[axis])
+        return (first, last) if first <= last else None
+
+    def edges(self) -> Iterator[tuple[Unit, int, int]]:
+        """(unit, axis, position) of both box edges of the sampled units."""
+        for unit in self.units:
+            for axis in range(len(self.bounds)):
+                box = self.box(unit, axis)
+                for position in sorted(set(box or ())):
+                    yield unit, axis, position
+
+
+@dataclass
+class _Session:
+    """The model's inputs and reference outputs for one seed, and what the perturbed runs have shown so far."""
+
+    graph: Graph
+    source: Source
+    targets: tuple[_Target, ...]
+    seed: int
+    forwards: int = 0
+    seen: set[tuple[str, Unit, int, int]] = field(default_factory=set)
+    strength: dict[tuple[str, Unit, int, int], float] = field(default_factory=dict)
+    mismatches: dict[tuple[str, Unit, int], Mismatch] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Run the unperturbed input twice: the second run tells the model's own noise."""
+        self.rng = np.random.default_rng(self.seed)
+        self.inputs: dict[str, np.ndarray] = self.graph.runner.example(self.seed)
+        if self.source.name not in self.inputs:
+            raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
+        if self.inputs[self.source.name].dtype.kind != "f":
+            raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
+        self.reference = self._run(self.inputs)
+        again = self._run(self.inputs)
+        self.noise = {name: float(np.abs(again[name] - array).max(initial=0)) for name, array in self.reference.items()}
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
+        outputs: dict[str, Floats] = self.graph.runner.run(inputs, [t.layer for t in self.targets], dtype="float64")
+        for target in self.targets:
+            if outputs[target.layer].shape != target.bounds[0][0].shape:
+                raise VerificationError(
+                    f"layer '{target.layer}' has shape {outputs[target.layer].shape} when run, but "
+                    f"{target.bounds[0][0].shape} in the trace: trace the model again with this input"
+                )
+        return outputs
+
+    def perturb(self, axis: int, position: int, pattern: Pattern) -> None:
+        """Change one column and hold every unit of every target against the result."""
+        self.forwards += 1
+        base = self.inputs[self.source.name].astype(np.float64)
+        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng)
+        outputs = self._run({**self.inputs, self.source.name: changed})
+        for target in self.targets:
+            output, reference = outputs[target.layer], self.reference[target.layer]
+            moves = moved(output[None], reference, self.noise[target.layer])[0]
+            first, last = target.bounds[axis]
+            for unit in np.argwhere(moves & ((position < first) | (position > last)))[:KEPT]:
+                self._contradict(target, tuple(int(i) for i in unit), axis, position)
+            scale = float(np.nan_to_num(np.abs(reference)).max(initial=0.0)) or 1.0
+            for unit_ in target.units:
+                if moves[unit_]:
+                    key = (target.layer, unit_, axis, position)
+                    self.seen.add(key)
+                    amount = float(abs(output[unit_] - reference[unit_])) / scale
+                    self.strength[key] = max(amount, self.strength.get(key, 0.0))
+
+    def _contradict(self, target: _Target, unit: Unit, axis: int, position: int) -> None:
+        key = (target.layer, unit, axis)
+        known = self.mismatches.get(key)
+        low, high = known.measured if known is not None and known.measured else (position, position)
+        box = (min(low, position), max(high, position))
+        self.mismatches[key] = Mismatch(target.layer, unit, axis, target.box(unit, axis), box, self.source.name)
+
+
+def verify(
+    graph: Graph,
+    layer: str | Sequence[str] | None = None,
+    *,
+    units: int = 3,
+    seed: int = 0,
+    source: str | None = None,
+    columns: int = 10,
+) -> Check:
+    """Compare predicted receptive fields with the real model, by perturbation in double precision.
+
+    ``layer``: one or more names; by default the last layer whose units do not all see the whole source, and the last of
+    all. ``units`` per layer and at most ``columns`` positions per source axis are drawn with ``seed``: at, just outside
+    and inside the units' box edges. Raises VerificationError where the graph has no model to run (text networks).
+    """
+    if graph.runner is None:
+        raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
+    chosen = _source(graph, source)
+    targets = _targets(graph, layer, chosen, units, seed)
+    session = _Session(graph, chosen, targets, seed)
+    session.start()
+    plan = _columns(graph, chosen, targets, columns, seed)
+    for axis, position in plan:
+        session.perturb(axis, position, "large")
+    asked = {(t.layer, *edge) for t in targets for edge in t.edges() if edge[1:] in plan}
+    for pattern in [p for p in PATTERNS if p != "large"]:
+        for axis, position in sorted({key[2:] for key in asked - session.seen}):
+            session.perturb(axis, position, pattern)
+    notes = [note for target in targets for note in _still(session, target, asked)]
+    exact = sum(a.size for t in targets if t.exact for a, _ in t.bounds)
+    bound = sum(a.size for t in targets if not t.exact for a, _ in t.bounds)
+    names = tuple(target.layer for target in targets)
+    found = tuple(session.mismatches.values())
+    return Check(graph.name, names, exact, bound, session.forwards, found, tuple(notes))
+
+
+def _source(graph: Graph, name: str | None) -> Source:
+    """The source of that name; without one the first."""
+    for source in graph.sources:
+        if name is None or source.name == name:
+            return source
+    known = ", ".join(source.name for source in graph.sources) or "none"
+    raise VerificationError(f"unknown source '{name}'; the sources are: {known}")
+
+
+def _targets(
+    graph: Graph, layer: str | Sequence[str] | None, source: Source, units: int, seed: int
+) -> tuple[_Target, ...]:
+    names = [layer] if isinstance(layer, str) else list(layer) if layer is not None else _default_layers(graph, source)
+    rng = np.random.default_rng([seed, 1])
+    targets = []
+    for name in names:
+        shape = graph.values[graph.layer(name).value].shape
+        pairs, exact = predicted_bounds(graph, name, source)
+        flat = rng.choice(int(np.prod(shape)), size=min(units, int(np.prod(shape))), replace=False)
+        sample = tuple(tuple(int(i) for i in np.unravel_index(index, shape)) for index in sorted(flat))
+        targets.append(_Target(name, pairs, exact, sample))
+    return tuple(targets)
+
+
+def predicted_bounds(graph: Graph, layer: str, source: Source) -> tuple[Bounds, bool]:
+    """Clipped first and last per source axis in the layer's full shape, and whether they are exact.
+
+    A layer that no position of the source can change has empty bounds (first > last), exactly.
+    """
+    value = graph.layer(layer).value
+    shape = graph.values[value].shape
+    if graph.sources.index(source) not in bounds(graph).states.get(value, {}):
+        return [(np.ones(shape, np.int64), np.zeros(shape, np.int64)) for _ in source.axes], True
+    pairs = unit_bounds(graph, layer, source.name)
+    full = [(np.broadcast_to(first, shape), np.broadcast_to(last, shape)) for first, last in pairs]
+    return full, receptive_field(graph, layer, source.name).status == "exact"
+
+
+def _default_layers(graph: Graph, source: Source) -> list[str]:
+    """The last layer with a unit that does not see the whole source, and the last layer of all."""
+    if not graph.layers:
+        raise VerificationError(f"'{graph.name}' has no layers")
+    shape = graph.values[source.value].shape
+    final = graph.layers[-1]
+    for name in reversed(graph.layers):
+        pairs, _ = predicted_bounds(graph, name, source)
+        lengths = [shape[axis] for axis in source.axes]
+        if any(((first > 0) | (last < n - 1)).any() for (first, last), n in zip(pairs, lengths, strict=True)):
+            return [name] if name == final else [name, final]
+    return [final]
+
+
+def _columns(
+    graph: Graph, source: Source, targets: Sequence[_Target], columns: int, seed: int
+) -> list[tuple[int, int]]:
+    """At most ``columns`` (axis, position) per axis: box edges, their neighbours on both sides, and one position at random."""
+    rng = np.random.default_rng([seed, 2])
+    shape = graph.values[source.value].shape
+    plan: list[tuple[int, int]] = []
+    for axis, length in enumerate(shape[a] for a in source.axes):
+        edges: set[int] = set()
+        for target in targets:
+            for unit in target.units:
+                box = target.box(unit, axis)
+                if box is not None:
+                    edges |= {box[0] - 1, box[0], box[1], box[1] + 1}
+        inside = sorted(p for p in edges | {int(rng.integers(length))} if 0 <= p < length)
+        kept = rng.permutation(len(inside))[:columns]
+        plan += [(axis, inside[i]) for i in sorted(kept)]
+    return plan
+
+
+def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, int]]) -> Iterator[str]:
+    """Box edges that no change moved: a contradiction where the neighbour inside is clearly felt, else a note."""
+    silent = [key for key in asked - session.seen if key[0] == target.layer]
+    for _, unit, axis, position in silent:
+        box = target.box(unit, axis)
+        if not target.exact or box is None:
+            continue
+        inward = 1 if position == box[0] else -1
+        neighbour = position + inward
+        if not box[0] <= neighbour <= box[1]:
+            continue
+        for pattern in PATTERNS:
+            session.perturb(axis, neighbour, pattern)
+        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > CLEAR:
+            measured = (neighbour, box[1]) if inward == 1 else (box[0], neighbour)
+            session.mismatches[(target.layer, unit, axis)] = Mismatch(
+                target.layer, unit, axis, box, measured, session.source.name
+            )
+    if silent:
+        total = sum(1 for key in asked if key[0] == target.layer)
+        yield (
+            f"{len(silent)} of {total} box edges tried in layer '{target.layer}' were not seen to move their unit "
+            "(weights at zero, influence below rounding, or a box that is a bound)"
+        )

@@ -1,0 +1,1 @@
+"""Views of finished results. They compute nothing and never open a window."""

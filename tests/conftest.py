@@ -1,0 +1,30 @@
+"""Golden files: a text that a test produced before, kept under tests/golden/ and rewritten by ``pytest --overwrite``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--overwrite", action="store_true", help="rewrite the golden files with what the tests produce now")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Compare a text with the golden file named after the test."""
+
+    def check(text: str) -> None:
+        path = GOLDEN / f"{re.sub(r'[^a-z0-9]+', '_', request.node.name.lower()).strip('_')}.txt"
+        if request.config.getoption("--overwrite"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        assert path.exists(), f"no golden file {path.name}; make it with: pytest --overwrite"
+        assert text.rstrip("\n") + "\n" == path.read_text(encoding="utf-8")
+
+    return check
