@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.random_steps import Branches, Do, Gate, WindowAttention
+from random_steps import Branches, Do, Gate, WindowAttention
 
 
 def convolutions(*settings: dict[str, object], channels: int = 2) -> nn.Sequential:
@@ -38,7 +40,7 @@ class UNet(nn.Module):
 
         def block(inputs: int) -> nn.Sequential:
             widths = [inputs, *[channels] * per_level]
-            return nn.Sequential(*(conv(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)))
+            return nn.Sequential(*(conv(a, b, 3, padding=1) for a, b in pairwise(widths)))
 
         self.down = nn.ModuleList([block(channels) for _ in range(depth)])
         self.middle = block(channels)

@@ -1,4 +1,4 @@
-"""Golden files: a text that a test produced before, kept under tests/golden/ and rewritten by ``pytest --overwrite``."""
+"""Golden files: texts that tests produced before, kept in tests/golden/ and rewritten by ``pytest --overwrite``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--overwrite", action="store_true", help="rewrite the golden files with what the tests produce now")
+    parser.addoption(
+        "--overwrite", action="store_true", help="rewrite the golden files with what the tests produce now"
+    )
 
 
 @pytest.fixture
@@ -20,11 +22,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Compare a text with the golden file named after the test."""
 
     def check(text: str) -> None:
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
         path = GOLDEN / f"{re.sub(r'[^a-z0-9]+', '_', request.node.name.lower()).strip('_')}.txt"
         if request.config.getoption("--overwrite"):
             path.parent.mkdir(exist_ok=True)
-            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         assert path.exists(), f"no golden file {path.name}; make it with: pytest --overwrite"
-        assert text.rstrip("\n") + "\n" == path.read_text(encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
 
     return check

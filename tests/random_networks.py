@@ -6,6 +6,7 @@ again and shrunk. A step that does not fit the map it would get is left out.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from tests import random_steps as steps
+import random_steps as steps
 
 Shape = tuple[int, ...]
 Make = Callable[[Random, int, Shape], nn.Module | None]
@@ -55,7 +56,8 @@ def try_step(name: str, rng: Random, x: torch.Tensor) -> tuple[nn.Module, torch.
         module = STEPS[name](rng, x.shape[1], tuple(x.shape[2:]))
         if module is None:
             return None
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             y = module.eval()(x)
     except (RuntimeError, ValueError, IndexError, NotImplementedError):
         return None
@@ -115,7 +117,11 @@ def convolution(rng: Random, channels: int, space: Shape) -> nn.Module:
 
 
 def transposed(rng: Random, channels: int, space: Shape) -> nn.Module:
-    kernel, stride, dilation = _each(rng, space, 1, 4), _each(rng, space, 1, 3), _each(rng, space, 1, rng.choice([1, 2]))
+    kernel, stride, dilation = (
+        _each(rng, space, 1, 4),
+        _each(rng, space, 1, 3),
+        _each(rng, space, 1, rng.choice([1, 2])),
+    )
     padding = tuple(rng.randint(0, k) for k in kernel)
     extra = tuple(rng.randint(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True))
     groups = rng.choice([g for g in (1, 1, channels) if channels % g == 0])
@@ -170,7 +176,9 @@ def resample(rng: Random, channels: int, space: Shape) -> nn.Module:
     again = rng.random() < 0.2
     if again:
         options["recompute_scale_factor"] = True
-    return steps.Do(lambda x: F.interpolate(x, scale_factor=factors, mode=mode, **options), f"by {factors} {mode} {options}")
+    return steps.Do(
+        lambda x: F.interpolate(x, scale_factor=factors, mode=mode, **options), f"by {factors} {mode} {options}"
+    )
 
 
 def shuffle(rng: Random, channels: int, space: Shape) -> nn.Module | None:
@@ -226,7 +234,9 @@ def move(rng: Random, channels: int, space: Shape) -> nn.Module | None:
         return steps.Do(lambda x: x.movedim(axis, 2).reshape(x.shape[0], -1, *kept), f"axis {axis} into channels")
     if name == "unfold":
         size, step = rng.randint(1, 3), rng.randint(1, 3)
-        return steps.Do(lambda x: x.unfold(axis, size, step).movedim(-1, 1).flatten(1, 2), f"unfold {axis} {size} {step}")
+        return steps.Do(
+            lambda x: x.unfold(axis, size, step).movedim(-1, 1).flatten(1, 2), f"unfold {axis} {size} {step}"
+        )
     if name == "stretch" and channels % 2 == 0:
         shape = [n * (2 if i == axis - 2 else 1) for i, n in enumerate(space)]
         return steps.Do(lambda x: x.reshape(x.shape[0], channels // 2, *shape), f"channels into {shape} row-major")
@@ -293,7 +303,18 @@ def norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
 
 
 def pointwise(rng: Random, channels: int, space: Shape) -> nn.Module:
-    kinds = [nn.ReLU, nn.GELU, nn.Sigmoid, nn.SiLU, nn.PReLU, nn.LeakyReLU, nn.Hardswish, nn.Tanh, nn.Softplus, nn.ReLU6]
+    kinds = [
+        nn.ReLU,
+        nn.GELU,
+        nn.Sigmoid,
+        nn.SiLU,
+        nn.PReLU,
+        nn.LeakyReLU,
+        nn.Hardswish,
+        nn.Tanh,
+        nn.Softplus,
+        nn.ReLU6,
+    ]
     return rng.choice(kinds)()
 
 
@@ -310,7 +331,9 @@ def window_attention(rng: Random, channels: int, space: Shape) -> nn.Module | No
 def mixer(rng: Random, channels: int, space: Shape) -> nn.Module | None:
     axis = rng.randint(2, len(space) + 1)
     length = space[axis - 2]
-    name = rng.choice(["attention", "matrix", "matrix", "gate", "gate", "recurrent", "cumsum", "cumsum", "raster", "patches"])
+    name = rng.choice(
+        ["attention", "matrix", "matrix", "gate", "gate", "recurrent", "cumsum", "cumsum", "raster", "patches"]
+    )
     if name == "attention":
         return steps.Attention(channels, rng.random() < 0.5, rng.random() < 0.5)
     if name == "matrix":
@@ -352,10 +375,31 @@ STEPS: dict[str, Make] = {
     "mixer": mixer,
 }
 WEIGHTS = {
-    "convolution": 5.0, "transposed": 2.0, "resample": 2.0, "move": 2.5, "branch": 2.0, "branches": 2.5,
-    "window_attention": 3.0, "shuffle": 1.5, "pointwise": 1.5, "power_pool": 0.5, "mixer": 0.8, "norm": 1.5,
+    "convolution": 5.0,
+    "transposed": 2.0,
+    "resample": 2.0,
+    "move": 2.5,
+    "branch": 2.0,
+    "branches": 2.5,
+    "window_attention": 3.0,
+    "shuffle": 1.5,
+    "pointwise": 1.5,
+    "power_pool": 0.5,
+    "mixer": 0.8,
+    "norm": 1.5,
 }
 BRANCH_STEPS = [
-    "convolution", "convolution", "convolution", "transposed", "pad", "max_pool", "average_pool", "resample", "cut",
-    "move", "pointwise", "split", "adaptive",
+    "convolution",
+    "convolution",
+    "convolution",
+    "transposed",
+    "pad",
+    "max_pool",
+    "average_pool",
+    "resample",
+    "cut",
+    "move",
+    "pointwise",
+    "split",
+    "adaptive",
 ]

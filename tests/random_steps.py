@@ -103,9 +103,11 @@ class ChannelNorm(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Attention in windows over the flattened positions of each window, with an optional shift and mask (as in Swin)."""
+    """Attention in windows over the flattened positions of each window, with a shift and a mask (as in Swin)."""
 
-    def __init__(self, channels: int, space: Sequence[int], window: Sequence[int], shift: Sequence[int], masked: bool) -> None:
+    def __init__(
+        self, channels: int, space: Sequence[int], window: Sequence[int], shift: Sequence[int], masked: bool
+    ) -> None:
         super().__init__()
         self.space, self.window, self.shift = tuple(space), tuple(window), tuple(shift)
         self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)

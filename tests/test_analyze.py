@@ -188,7 +188,7 @@ def test_compare_names_the_first_layer_at_which_two_networks_part() -> None:
     assert found.steps[1].differs == ("stride",)
     assert [step.first.added for step in found.steps if step.first] == [(2, 2)] * 3 + [(4, 4)]
     assert [step.second.added for step in found.steps if step.second] == [(2, 2)] * 2 + [(4, 4)] * 2
-    assert str(found).splitlines()[0] == "they part at b: stride 1 and 2; at d the RF is 11 and 13"
+    assert str(found).splitlines()[0] == "they part at b: stride 1 and 2; at the end the RF is 11 and 13"
     assert json.loads(found.to_json())["parting"] == 1
 
 
@@ -204,13 +204,13 @@ def test_compare_aligns_by_type_where_names_differ() -> None:
 def test_a_layer_that_only_one_network_has_is_a_difference_if_it_adds_something() -> None:
     found = compare(Chain("deep").conv("a").conv("b").graph, Chain("flat").conv("a").graph)
     assert found.steps[1].differs == ("only in one",)
-    assert str(found).splitlines()[0] == "they part at b, which deep has and flat has not; at a the RF is 3 and 3"
+    assert str(found).splitlines()[0] == "they part at b, which deep has and flat has not; at the end the RF is 5 and 3"
 
 
 def test_compare_a_network_with_itself() -> None:
     found = compare(blocks(), blocks())
     assert found.parting is None
-    assert str(found).splitlines()[0] == "chain and chain: size, stride and start agree at every layer"
+    assert str(found).splitlines()[0] == "chain (first) and chain (second): size, stride and start agree at every layer"
 
 
 def test_compare_at_a_join_counts_the_largest_branch() -> None:

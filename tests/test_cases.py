@@ -16,11 +16,12 @@ import pytest
 import torch
 from torch import nn
 
+import case_networks as nets
 import foveal
 from foveal.oracle import dependency, support
 from foveal.testing import check, hulls
-from tests import case_networks as nets
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 MAP = (1, 2, 6, 32)
 LINE = (1, 2, 32)
 WHOLE = (0, 31)
@@ -91,14 +92,16 @@ CASES = [
     Case("C21 never read", nets.strided_classifier, (1, 1, 16), {0: (0, 14)}, 15),
     Case("C22 dilation beyond the map", one(dilation=24, padding=24), (1, 2, 17, 17), {8: (8, 8), 0: (0, 0)}, 49),
     Case("C25 PatchGAN", partial(nets.patch_discriminator, 3), (1, 1, 256), {15: (97, 166), 0: (0, 46)}, 70, 8),
-    Case("C25 PatchGAN, instance norm", partial(nets.patch_discriminator, 3, 1, True), (1, 1, 256), {15: (0, 255)}, local=70),
+    Case("C25 PatchGAN, instance norm", partial(nets.patch_discriminator, 3, 1, True), (1, 1, 256), {15: (0, 255)},
+         local=70),
     Case("C25 PatchGAN, four strided", partial(nets.patch_discriminator, 4, 0), (1, 1, 256), {}, 94, 16),
     patch(1, 16, 64), patch(2, 34, 128), patch(4, 142, 512), patch(5, 286, 1024), patch(6, 574, 2048),
     Case("C26 conv conv pool", partial(nets.conv_conv_pool, 2, nn.MaxPool2d), (1, 2, 8, 48), {6: (18, 33)}, 16, 4),
     Case("C27b detached gate", nets.DetachedGate, MAP, {16: (13, 19)}, 7),
     Case("C27b rounding", nets.rounded, MAP, {16: (14, 18)}, 5),
     Case("C27b quantiser", nets.Quantiser, MAP, {16: (13, 19)}, 7),
-    Case("C29 whole image", partial(nets.conv_conv_pool, 4, nn.AvgPool2d), (1, 2, 32, 32), {0: WHOLE, 1: WHOLE}, 76, 16),
+    Case("C29 whole image", partial(nets.conv_conv_pool, 4, nn.AvgPool2d), (1, 2, 32, 32), {0: WHOLE, 1: WHOLE},
+         76, 16),
     Case("C35 warp", nets.Warp, MAP, {16: WHOLE}, status="data-dependent", full=False),
     Case("C35 Fourier layer", nets.Spectrum, MAP, {16: WHOLE}),
     Case("C35 unpooling", nets.Unpool, MAP, {8: (8, 9), 9: (8, 9)}, 2),
@@ -111,7 +114,8 @@ CASES = [
          {0: (0, 0), 1: (0, 1), 2: (0, 1), 11: (5, 6), 23: (11, 11)}),
     Case("C40 bilinear x2, corners", partial(nets.resized, scale_factor=2, mode="bilinear", align_corners=True),
          (1, 1, 4, 12), {0: (0, 0), 1: (0, 1), 22: (10, 11), 23: (11, 11)}),
-    Case("C40 bilinear x1/4", partial(nets.resized, scale_factor=0.25, mode="bilinear"), (1, 1, 8, 32), {2: (9, 10)}, 2, 4),
+    Case("C40 bilinear x1/4", partial(nets.resized, scale_factor=0.25, mode="bilinear"), (1, 1, 8, 32), {2: (9, 10)},
+         2, 4),
     Case("C40 bilinear x1/4, antialias", partial(nets.resized, scale_factor=0.25, mode="bilinear", antialias=True),
          (1, 1, 8, 32), {3: (10, 17)}, 8, 4),
     Case("C40 nearest x3/2", partial(nets.resized, scale_factor=1.5, mode="nearest"), (1, 1, 4, 12),

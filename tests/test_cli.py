@@ -31,7 +31,7 @@ def check_table(text: str, source: str, shape: tuple[int, ...] | None) -> int:
     graph = foveal.trace(source, shape)
     lines = text.splitlines()
     heading = next(line for line in lines if line.startswith("layer "))
-    begin, end = heading.index("RF") - 7, heading.index("RF") + 2
+    end = heading.index("RF") + 2
     count = 0
     for line in lines[lines.index(heading) + 2 :]:
         name = line.split("  ")[0]
@@ -39,7 +39,7 @@ def check_table(text: str, source: str, shape: tuple[int, ...] | None) -> int:
             break
         count += 1
         rf = foveal.receptive_field(graph, name)
-        cell = line[begin:end].strip().lstrip("\u2264~")
+        cell = line[:end].split()[-1].lstrip("\u2264~")
         assert str(rf.size[0]) in re.split("[-x]", cell), line
     return count
 

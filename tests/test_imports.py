@@ -42,7 +42,7 @@ def loaded_frameworks(code: str) -> set[str]:
     [
         "import foveal",
         "import foveal.cli",
-        "import foveal; foveal.analyze, foveal.compare, foveal.receptive_field, foveal.trace, foveal.verify, foveal.Report",
+        "import foveal; foveal.analyze, foveal.compare, foveal.receptive_field, foveal.trace, foveal.verify",
         "import foveal.testing",
     ],
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foveal.errors import VerificationError
 from foveal.oracle import dependency, prepare, support
 from foveal.perturbation import hulls, moved
-from tests.random_steps import Attention, Recurrent
+from random_steps import Attention, Recurrent
 
 
 def boxes(model: nn.Module, shape: tuple[int, ...], layer: str = "output", **settings: object) -> list[tuple[int, int]]:
@@ -28,7 +28,16 @@ def test_two_three_wide_convolutions_see_five() -> None:
 
 
 def test_a_unit_that_reads_only_padding_sees_nothing() -> None:
-    assert boxes(nn.Conv1d(1, 1, 1, padding=2), (1, 1, 4)) == [(4, -1), (4, -1), (0, 0), (1, 1), (2, 2), (3, 3), (4, -1), (4, -1)]
+    assert boxes(nn.Conv1d(1, 1, 1, padding=2), (1, 1, 4)) == [
+        (4, -1),
+        (4, -1),
+        (0, 0),
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, -1),
+        (4, -1),
+    ]
 
 
 def test_maxima_and_gates_hide_nothing() -> None:
@@ -48,7 +57,11 @@ def test_holes_are_in_the_support_only() -> None:
 
 
 def test_causal_attention_and_recurrence() -> None:
-    for model in (Attention(4, causal=True, fused=False), Attention(4, causal=True, fused=True), Recurrent(4, 2, "gru", False)):
+    for model in (
+        Attention(4, causal=True, fused=False),
+        Attention(4, causal=True, fused=True),
+        Recurrent(4, 2, "gru", False),
+    ):
         assert boxes(model, (1, 4, 9)) == [(0, i) for i in range(9)]
 
 
@@ -95,7 +108,8 @@ def test_the_model_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Conv1d(1, 1, 3), nn.BatchNorm1d(1)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     dependency(model, (1, 1, 8), weights="generic")
-    assert model.training and not model[0]._forward_hooks
+    assert model.training
+    assert not model[0]._forward_hooks
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 

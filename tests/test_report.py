@@ -11,13 +11,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
-from reports import report
 
 from foveal.errors import FovealError
 from foveal.results import Finding, Measure, Report
 from foveal.serial import from_plain, to_plain
 from foveal.views.table import axes_text, number_text, percent, quantity_text, table
 from foveal.views.text import fitted_text
+from reports import report
 
 Golden = Callable[[str], None]
 

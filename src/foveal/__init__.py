@@ -51,8 +51,8 @@ _HOMES = {
 class _Package(ModuleType):
     """The package as a module whose public names win over submodules of the same name.
 
-    The import system binds ``foveal.analyze`` to the *module* analyze.py as soon as anything imports it; the public name
-    means the function in it.
+    The import system binds ``foveal.analyze`` to the *module* analyze.py as soon as anything imports it; the public
+    name means the function in it.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

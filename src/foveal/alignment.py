@@ -25,9 +25,7 @@ def aligned(first: Sequence[Layer], second: Sequence[Layer]) -> list[Pair]:
     return pairs
 
 
-def _blocks(
-    first: Sequence[str], second: Sequence[str]
-) -> Iterator[tuple[range, range, list[tuple[int, int]]]]:
+def _blocks(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[range, range, list[tuple[int, int]]]]:
     """For each run of equal entries: what stands before it on either side, and the run."""
     end_a = end_b = 0
     for block in SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks():

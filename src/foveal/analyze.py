@@ -32,9 +32,9 @@ _PACKAGES = ("numpy", "torch", "torchvision", "timm")
 def analyze(graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False) -> Report:
     """The report on ``graph``: one row per shown layer and source that it depends on, in execution order.
 
-    layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts; strict:
-    an operation without a rule is an error instead of a finding. Raises UnknownLayerError where the pattern matches nothing,
-    UnknownOperationError under ``strict``.
+    layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts;
+    strict: an operation without a rule is an error instead of a finding. Raises UnknownLayerError where the pattern
+    matches nothing, UnknownOperationError under ``strict``.
     """
     missing = operations_without_rule(graph)
     if strict and missing:
@@ -66,7 +66,7 @@ def visible_layers(graph: Graph) -> list[Layer]:
 
 
 def selected_layers(graph: Graph, layers: str | None = None, depth: int | None = None) -> list[Layer]:
-    """The visible layers that match the pattern (a hidden one too, by its full name) and are no deeper than ``depth``."""
+    """The visible layers that match the pattern (a hidden one too, by its own name), no deeper than ``depth``."""
     chosen = visible_layers(graph)
     if layers is not None:
         chosen = [layer for layer in chosen if fnmatchcase(layer.name, layers)]

@@ -1,7 +1,7 @@
 """The command line. Results on standard output, progress and errors on standard error.
 
-Exit code 0; 1 where ``--verify`` disagrees or a finding reaches ``--fail-on``; 2 for bad input, with one line ``error: ...``.
-A framework is imported only once a command needs one.
+Exit code 0; 1 where ``--verify`` disagrees or a finding reaches ``--fail-on``; 2 for bad input, with one line ``error:
+...``. A framework is imported only once a command needs one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from foveal.errors import FovealError
 from foveal.version import __version__
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from foveal.graph import Graph
     from foveal.results import Report
 
@@ -91,7 +93,9 @@ LayerOption = Annotated[str | None, typer.Option("--layer", metavar="GLOB", help
 DepthOption = Annotated[
     int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
 ]
-PretrainedOption = Annotated[bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")]
+PretrainedOption = Annotated[
+    bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
+]
 TrainingOption = Annotated[bool, typer.Option("--training", help="trace in training mode")]
 
 
@@ -115,7 +119,9 @@ def analyze(
     as_csv: Annotated[bool, typer.Option("--csv", help="print the report as CSV")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="an operation without a rule is an error")] = False,
     check: Annotated[bool, typer.Option("--verify", help="compare with the real model, perturbed")] = False,
-    fail_on: Annotated[Level | None, typer.Option("--fail-on", help="exit code 1 for findings of this severity")] = None,
+    fail_on: Annotated[
+        Level | None, typer.Option("--fail-on", help="exit code 1 for findings of this severity")
+    ] = None,
     pretrained: PretrainedOption = False,
     training: TrainingOption = False,
 ) -> None:
@@ -151,7 +157,16 @@ def compare(
     graphs = [_trace(source, shapes, False, False) for source in (first, second)]
     with _progress(f"comparing {graphs[0].name} and {graphs[1].name}"):
         comparison = compare_graphs(*graphs)
-    print(comparison.to_json() if as_json else comparison)
+    if as_json:
+        print(comparison.to_json())
+        return
+    from foveal.views.comparison import print_comparison
+
+    console = _console()
+    if console is None:
+        print(comparison)
+    else:
+        print_comparison(comparison, console)
 
 
 @app.command()
@@ -208,17 +223,22 @@ def _reaches(report: Report, level: Level) -> bool:
 
 
 def _print_report(report: Report) -> None:
-    """Fitted to the terminal (or to COLUMNS); as wide as it is where the output is a file or a pipe."""
-    from rich.console import Console
-
     from foveal.views.table import table
     from foveal.views.text import rich_table
 
-    console = Console()
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
-        console.print(rich_table(table(report), console.width))
-    else:
+    console = _console()
+    if console is None:
         print(report)
+    else:
+        console.print(rich_table(table(report), console.width))
+
+
+def _console() -> Console | None:
+    """The terminal (or COLUMNS) to fit tables to; None for a file or a pipe, where nothing is left out."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
 
 
 def _progress(text: str) -> Any:

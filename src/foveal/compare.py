@@ -22,7 +22,7 @@ from foveal.serial import to_plain
 
 @dataclass(frozen=True)
 class Growth:
-    """One layer of one network: the RF size before it and after it, what it added, stride and start; per source axis."""
+    """One layer: the RF size before and after it, what it added, stride and start; per source axis."""
 
     name: str
     type: str
@@ -44,7 +44,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is none."""
+    """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is
+    none.
+    """
 
     first: str
     second: str
@@ -69,7 +71,7 @@ def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
     axes = [len(graph.sources[0].axes) if graph.sources else 0 for graph in (graph_a, graph_b)]
     if axes[0] != axes[1]:
         raise FovealError(
-            f"cannot compare {graph_a.name} ({axes[0]} source axes) with {graph_b.name} ({axes[1]}): the axes must match"
+            f"cannot compare {graph_a.name} ({axes[0]} source axes) with {graph_b.name} ({axes[1]}): they must match"
         )
     layers_a, layers_b = _compared(graph_a), _compared(graph_b)
     growth_a, growth_b = _growth(graph_a, layers_a), _growth(graph_b, layers_b)
@@ -78,7 +80,10 @@ def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
         pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
         steps.append(Step(*pair, _differences(*pair)))
     parting = next((index for index, step in enumerate(steps) if step.differs), None)
-    return Comparison(graph_a.name, graph_b.name, tuple(steps), parting)
+    names = graph_a.name, graph_b.name
+    if names[0] == names[1]:
+        names = f"{names[0]} (first)", f"{names[1]} (second)"
+    return Comparison(*names, tuple(steps), parting)
 
 
 def _compared(graph: Graph) -> list[Layer]:
@@ -98,7 +103,15 @@ def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:
         after = tuple(None if pair is None else pair[1] for pair in unclipped_sizes(rf))
         added = tuple(None if size is None else size - start for size, start in zip(after, before))
         result.append(
-            Growth(layer.name, layer.type, before, size_measure(rf), added, exact_numbers(rf.stride), exact_numbers(rf.start))
+            Growth(
+                layer.name,
+                layer.type,
+                before,
+                size_measure(rf),
+                added,
+                exact_numbers(rf.stride),
+                exact_numbers(rf.start),
+            )
         )
         sizes[layer.value] = tuple(start if size is None else size for size, start in zip(after, before))
     return result

@@ -53,7 +53,7 @@ def _by_scope(graph: Graph) -> dict[str, list[Node]]:
 
 
 def _one_call(graph: Graph, layer: Layer, scope: str) -> list[Node]:
-    """The nodes of one call of a module that is called several times: back from its value, up to other calls' values."""
+    """The nodes of one call of a module with several: back from its value, up to other calls' values."""
     producers, inside = graph.producers(), {node.output for node in _by_scope(graph).get(scope, [])}
     calls = {other.value for other in graph.layer_table.values() if other.name.split("#")[0] == scope}
     pending, seen = [layer.value], {layer.value}

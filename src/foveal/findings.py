@@ -1,4 +1,4 @@
-"""What the reader of a report must know about the trace: operations without a rule, data that decides, partial traces."""
+"""What the reader of a report must know about the trace: operations without a rule, data that decides."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
     found += [
         Finding(
             "data-dependent", "warning", item.layer,
-            f"{item.operation} reads where data says ({_times(item.count)}); what follows may depend on all it can reach",
+            f"{item.operation} reads where data says ({_times(item.count)}); what follows may use all it can reach",
         )
         for item in _occurrences(graph, lambda op: op.name if isinstance(op, Sample) else None)
     ]  # fmt: skip

@@ -5,17 +5,18 @@ dependency (a ReLU that stays shut, a maximum won by another element), never inv
 inputs, patterns of change and, if asked, freshly drawn weights, and the answers are joined with *or*.
 
 Weights: "own" keeps the model's; "generic" draws them anew, per round and alternately signed (each row of scale
-1 / sqrt(fan in)) and all positive (1 / fan in: nothing cancels, no ReLU shuts, a raised column wins each maximum). No drawn
-weight is near zero, norms keep a positive scale, and signals neither vanish nor explode over tens of layers.
+1 / sqrt(fan in)) and all positive (1 / fan in: nothing cancels, no ReLU shuts, a raised column wins each maximum). No
+drawn weight is near zero, norms keep a positive scale, and signals neither vanish nor explode over tens of layers.
 
-Layers are named as the PyTorch front end names modules: the module path, ``path#2`` for the second call, ``path.key`` for
-outputs in a container, ``output`` for the whole model. torch is imported only when a function is called.
+Layers are named as the PyTorch front end names modules: the module path, ``path#2`` for the second call, ``path.key``
+for outputs in a container, ``output`` for the whole model. torch is imported only when a function is called.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
     found: Outputs = {}
     args = [torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items() if name.isdigit()]
     kwargs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items() if not name.isdigit()}
-    with torch.no_grad(), _captured(model, found):
+    with warnings.catch_warnings(), torch.no_grad(), _captured(model, found):
+        warnings.simplefilter("ignore")  # the model's own warnings were shown when its user ran it
         model(*args, **kwargs)
     return found
 
@@ -183,7 +185,7 @@ def _tensors(name: str, output: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 @dataclass(frozen=True)
 class Probe:
-    """One perturbation: the counted axis (its number in ``axes``), the position along it, and how the column changes."""
+    """One perturbation: the counted axis (by number), the position along it, and how the column changes."""
 
     axis: int
     position: int
@@ -330,7 +332,14 @@ def _copies_agree(call: Call, base: Mapping[str, np.ndarray], source: str, last:
 
 
 def support(
-    model: nn.Module, inputs: Any, layer: str, index: Any, seed: int = 0, *, source: str | int = 0, rounds: int = 2,
+    model: nn.Module,
+    inputs: Any,
+    layer: str,
+    index: Any,
+    seed: int = 0,
+    *,
+    source: str | int = 0,
+    rounds: int = 2,
     weights: Weights = "own",
 ) -> Bools:
     """The exact set of source positions that move the elements ``index`` of a layer, holes included.

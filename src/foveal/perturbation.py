@@ -39,9 +39,7 @@ def column_change(shape: Sequence[int], pattern: Pattern, rng: np.random.Generat
     return rise if pattern == "up" else -rise
 
 
-def perturb_column(
-    base: Floats, axis: int, position: int, pattern: Pattern, rng: np.random.Generator
-) -> Floats:
+def perturb_column(base: Floats, axis: int, position: int, pattern: Pattern, rng: np.random.Generator) -> Floats:
     """A copy of ``base`` with one column changed."""
     copy = base.copy()
     index = (slice(None),) * axis + (position,)
@@ -57,7 +55,7 @@ def threshold(reference: Floats, spread: float = 0.0) -> float:
 
 
 def moved(outputs: Floats, reference: Floats, spread: float = 0.0) -> Bools:
-    """Which elements of ``outputs`` (copies, *layer) differ from ``reference`` (*layer). Not-a-number against a number counts."""
+    """Which elements of ``outputs`` (copies, *layer) differ from ``reference`` (*layer); a new not-a-number counts."""
     limit = threshold(reference, spread)
     with np.errstate(invalid="ignore"):
         differs = np.abs(outputs - reference) > limit
@@ -66,7 +64,7 @@ def moved(outputs: Floats, reference: Floats, spread: float = 0.0) -> Bools:
 
 
 def hulls(dependent: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last true position along axis 0, for each element of the other axes; first > last where there is none."""
+    """First and last true position along axis 0, per element of the others; first > last where there is none."""
     length = dependent.shape[0]
     none = ~dependent.any(axis=0)
     first = np.where(none, length, dependent.argmax(axis=0))

@@ -266,7 +266,7 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
     axes = grid_axes(graph, value)
     shape = graph.values[value].shape
     others = tuple(axis + 1 for axis in range(len(shape)) if axis not in axes)
-    box = align(one_box(boxes))
+    box = tuple(all_dense(hull) for hull in align(one_box(boxes)))
     data = [hull.data.min(axis=others) for hull in box]
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[d[::2] >= NOTHING for d in data]))
     return ReceptiveField(

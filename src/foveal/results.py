@@ -70,11 +70,12 @@ class SourceInfo:
 class LayerResult:
     """One layer with regard to one source.
 
-    size: the largest RF over the layer's units; sizes: (smallest, largest) per axis; clipped: the largest size inside the real source;
-    stride: pixels per unit; start: first position of unit 0; period: phases after upsampling; center: middle of the RF
-    of unit 0; offset: that center minus the center of the unit's own cell of ``stride`` pixels; local: the size
-    without global context where it differs; covered: share of the source inside the middle unit's RF box;
-    parameters: the layer's own, or for a container those beneath it; causes: "operation at layer" for what is not exact.
+    size: the largest RF over the layer's units; sizes: (smallest, largest) per axis; clipped: the largest size inside
+    the real source; stride: pixels per unit; start: first position of unit 0; period: phases after upsampling; center:
+    middle of the RF of unit 0; offset: that center minus the center of the unit's own cell of ``stride`` pixels;
+    local: the size without global context where it differs; covered: share of the source inside the middle unit's RF
+    box; parameters: the layer's own, or for a container those beneath it; causes: "operation at layer" for what is not
+    exact.
     """
 
     name: str
@@ -105,7 +106,7 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something the reader must know. ``code`` is stable; severity: "info", "warning" or "error"; layer: "" for the whole."""
+    """Something the reader must know. Severity: "info", "warning", "error"; layer: "" for the whole network."""
 
     code: str
     severity: str
@@ -152,7 +153,7 @@ class Report:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
 
     def layer(self, name: str, source: str | None = None) -> LayerResult:
-        """The row of that layer (and source, by default its first); raises UnknownLayerError naming the closest three."""
+        """The row of that layer and source (default: its first); raises UnknownLayerError."""
         for row in self.layers:
             if row.name == name and source in (None, row.source):
                 return row

@@ -1,7 +1,7 @@
 """Public test tools: the oracle, a one-line check of all predictions for a model, and a guard for people's own CI.
 
-``dependency``, ``support`` and ``hulls`` measure, knowing no rule; ``check`` holds what foveal predicts against them for
-every unit of every layer; ``assert_receptive_field`` fails with a readable text when a model leaves the limits its
+``dependency``, ``support`` and ``hulls`` measure, knowing no rule; ``check`` holds what foveal predicts against them
+for every unit of every layer; ``assert_receptive_field`` fails with a readable text when a model leaves the limits its
 authors set. A new operation is one line of test: ``assert check(MyModel(), (1, 3, 16, 12)).agrees``.
 """
 
@@ -75,9 +75,7 @@ def _check_source(graph: Graph, source: Source, call: Call, name: str, seed: int
     sizes = {layer: sum(array[0].size for array in measured[layer]) for layer in names}
     notes = tuple(f"layer '{layer}' is not in the graph: not compared" for layer in measured if layer not in sizes)
     total = sum(size for layer, size in sizes.items() if predictions[layer][1])
-    return Check(
-        graph.name, tuple(names), total, sum(sizes.values()) - total, forwards, tuple(mismatches), notes
-    )
+    return Check(graph.name, tuple(names), total, sum(sizes.values()) - total, forwards, tuple(mismatches), notes)
 
 
 def _comparable(graph: Graph, layer: str, measured: Sequence[Bools]) -> bool:
@@ -126,8 +124,8 @@ def assert_receptive_field(
 ) -> None:
     """Fail with a readable AssertionError unless the receptive field of ``layer`` keeps the limits given.
 
-    ``model``: a graph, or whatever ``foveal.trace`` takes, with ``inputs``. ``at_least`` and ``at_most`` limit the unclipped
-    size in pixels, of the smallest and largest unit, for all axes or one number per axis; ``lookback`` and
+    ``model``: a graph, or whatever ``foveal.trace`` takes, with ``inputs``. ``at_least`` and ``at_most`` limit the
+    unclipped size in pixels, of the smallest and largest unit, for all axes or one number per axis; ``lookback`` and
     ``lookahead`` are the furthest a unit may reach before and after its own position; ``center_within`` is how far the
     center of an unclipped box may lie from the center of the unit's cell, in pixels. With ``exact`` a bound fails too:
     a limit met by a bound may still be broken.
@@ -139,7 +137,8 @@ def assert_receptive_field(
     failures = []
     if exact and rf.status != "exact":
         failures.append(f"is not exact but '{rf.status}': {'; '.join(rf.causes) or rf.method}")
-    for axis, (smallest, largest) in enumerate(rf.sizes):
+    for axis, sizes in enumerate(rf.sizes):
+        smallest, largest = sizes or (None, None)
         least, most = _per_axis(at_least, axis), _per_axis(at_most, axis)
         if least is not None and (smallest is None or smallest < least):
             failures.append(f"is {smallest} px on source axis {axis}, at least {least} asked for")
@@ -173,8 +172,11 @@ def _off_center(graph: Graph, rf: ReceptiveField, limit: float) -> list[str]:
         for unit in range(count):
             middle[axis] = unit
             center = rf.center(tuple(middle))[axis]
-            offsets.append((abs(center - ((unit + 0.5) * length / count - 0.5)), unit))
-        worst, unit = max(offsets)
+            if center is not None:
+                offsets.append((abs(float(center) - ((unit + 0.5) * length / count - 0.5)), unit))
+        worst, unit = max(offsets, default=(float("inf"), 0))
         if worst > limit:
-            failures.append(f"has unit {unit} centered {worst:g} px off its cell on source axis {axis}, at most {limit:g}")
+            failures.append(
+                f"has unit {unit} centered {worst:g} px off its cell on source axis {axis}, at most {limit:g}"
+            )
     return failures

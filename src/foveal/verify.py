@@ -1,7 +1,7 @@
 """``verify``: change columns of the input of the user's real model and compare what moves with the predicted boxes.
 
-A unit that moves although the column lies outside its box is a contradiction, whatever the weights. A column inside that
-does not move a unit proves nothing by itself: trained weights can be zero, a ReLU shut, an influence smaller than
+A unit that moves although the column lies outside its box is a contradiction, whatever the weights. A column inside
+that does not move a unit proves nothing by itself: trained weights can be zero, a ReLU shut, an influence smaller than
 rounding. So the edges of the boxes are tried with every pattern of change and several inputs; where an edge of an exact
 box stays still although its neighbour further inside moves the unit by a clear amount, that is a contradiction too,
 otherwise a note.
@@ -77,7 +77,9 @@ class Check:
 
     def __str__(self) -> str:
         listed = ", ".join(self.layers[:SHOWN]) + (", ..." if len(self.layers) > SHOWN else "")
-        scope = f"{self.exact} exact and {self.bound} bounded hulls in {listed} against {self.forwards} perturbed inputs"
+        scope = (
+            f"{self.exact} exact and {self.bound} bounded hulls in {listed} against {self.forwards} perturbed inputs"
+        )
         if self.agrees:
             lines = [f"{self.name}: agrees; {scope}"]
         else:
@@ -266,7 +268,7 @@ def _default_layers(graph: Graph, source: Source) -> list[str]:
 def _columns(
     graph: Graph, source: Source, targets: Sequence[_Target], columns: int, seed: int
 ) -> list[tuple[int, int]]:
-    """At most ``columns`` (axis, position) per axis: box edges, their neighbours on both sides, and one position at random."""
+    """At most ``columns`` (axis, position) per axis: box edges, their neighbours, one position at random."""
     rng = np.random.default_rng([seed, 2])
     shape = graph.values[source.value].shape
     plan: list[tuple[int, int]] = []

@@ -15,7 +15,7 @@ import numpy as np
 from foveal import ops
 from foveal.analyses.concatenation import concatenate
 from foveal.analyses.facts import FactFinder
-from foveal.analyses.forward import Box, apply, join_boxes
+from foveal.analyses.forward import Box, align, apply, join_boxes
 from foveal.analyses.hull import Hull, Progress
 from foveal.graph import Graph, Node
 from foveal.relation import Embed, Read
@@ -176,6 +176,7 @@ def _concatenated(node: Node, operands: list[State | None], shapes: tuple[tuple[
         None if s is None else b if s.local is s.strict else one_box(s.local)
         for s, b in zip(operands, strict, strict=True)
     ]
+    strict = [None if box is None else align(box) for box in strict]
     boxes = (concatenate(strict, lengths, axis),)
     present = [box for box in local if box is not None]
     if all(a is b for a, b in zip(strict, local, strict=True)) and not _mixed(present):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from foveal import ops
 from foveal.analyses.bounds import bounds
 from foveal.graph import Graph, Node
+from foveal.rules import has_rule
 
 
 class Certainty(NamedTuple):
@@ -49,7 +50,7 @@ def _all(graph: Graph) -> dict[int, Certainty]:
 
 def _own(node: Node, trusted: bool) -> Certainty:
     where = f"{node.origin} at {node.scope or '(top)'}"
-    if isinstance(node.op, ops.Opaque):
+    if isinstance(node.op, ops.Opaque) or not has_rule(node.op):
         return Certainty("bound", (where,), False)
     if isinstance(node.op, ops.Sample):
         return Certainty("data-dependent", (where,), False)

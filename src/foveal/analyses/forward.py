@@ -40,6 +40,8 @@ def apply(relation: rel.Relation, box: Box) -> Box:
             box = _taps(step, box)
             continue
         function = FORWARD[type(step)]
+        if isinstance(step, TANGLING):
+            box = align(box)
         after = tuple([function(step, hull) for hull in box])
         if isinstance(step, (rel.Slide, rel.Table)):
             after = _mark_nothing(step, after)
@@ -445,6 +447,9 @@ def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[
         found.append((ins, outs))
     return tuple(found)
 
+
+TANGLING = (rel.Reshape, rel.Keep, rel.KeepAll, rel.Scatter, rel.Prefix)
+"""Steps after which "reads nothing" is no longer a product of axes, so that it must stand in every hull before."""
 
 FORWARD: dict[type[rel.Step], Callable[[Any, Hull], Hull]] = {
     rel.Slide: _slide,

@@ -73,9 +73,11 @@ def run(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[
     result = func(*args, **kwargs)
     if entry.writes:
         t.values.constants.clear()
+    if entry.plain.startswith("empty") and isinstance(result, Tensor):
+        result.zero_()
     if entry.random and isinstance(result, Tensor):
         t.values.parameter(result)
-    elif entry.kind == "view":
+    elif entry.kind in ("view", "same"):
         _remember_view(t, entry, args, kwargs, result)
     return result
 
@@ -86,9 +88,9 @@ def _remember_view(t: Tracer, entry: Entry, args: tuple[Any, ...], kwargs: dict[
 
     x = args[0]
     outputs = result if isinstance(result, (list, tuple)) else (result,)
-    if not isinstance(x, Tensor) or not same_memory(x, outputs[0]):
+    if entry.writes or not isinstance(x, Tensor) or not outputs or not same_memory(x, outputs[0]):
         return
-    paths = entry.function(x, result, *args[1:], **kwargs)
+    paths = entry.function(x, result, *args[1:], **kwargs) if entry.kind == "view" else []
     for tensor, path in zip(outputs, paths if isinstance(result, (list, tuple)) else (paths,), strict=True):
         if tensor is not x:
             t.values.views[id(tensor)] = (tensor, x, steps_of(tuple(x.shape), path))
@@ -131,7 +133,7 @@ def factory_like(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwar
 def cast_constant(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A constant cast to the type of a traced tensor stays a constant."""
     x = args[0]
-    if id(x) in t.handles or not isinstance(args[1], Tensor):
+    if id(x) in t.handles or len(args) < 2 or not isinstance(args[1], Tensor):
         return NotImplemented
     return x.to(args[1].dtype)
 

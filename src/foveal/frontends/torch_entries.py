@@ -7,7 +7,29 @@ from typing import Any, NamedTuple
 
 import torch
 
-from foveal.frontends import torch_lowering as table
+from foveal.frontends import (
+    torch_lowering as table,
+    torch_lowering_contract,
+    torch_lowering_index,
+    torch_lowering_pointwise,
+    torch_lowering_recurrent,
+    torch_lowering_reduce,
+    torch_lowering_resample,
+    torch_lowering_views,
+    torch_lowering_windows,
+)
+
+FAMILIES = (
+    torch_lowering_contract,
+    torch_lowering_index,
+    torch_lowering_pointwise,
+    torch_lowering_recurrent,
+    torch_lowering_reduce,
+    torch_lowering_resample,
+    torch_lowering_views,
+    torch_lowering_windows,
+)
+"""Importing a family fills the table."""
 
 
 class Entry(NamedTuple):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveal.errors import TraceError
 from foveal.frontends.torch_values import Values
@@ -87,33 +90,51 @@ def _tensor(slot: Slot, device: str, generator: Any, values: Values) -> Tensor:
     return tensor
 
 
-def read_inputs(inputs: Any, axes: Any = None) -> Inputs:
-    """Normalise what the caller gave: a shape, several shapes, a dict of either, or example tensors in any nesting."""
+def read_inputs(inputs: Any, axes: Any = None, model: nn.Module | None = None) -> Inputs:
+    """Normalise what the caller gave: a shape, several shapes, a dict of either, or example tensors in any nesting.
+
+    The names of a dict are keyword arguments where ``model.forward`` knows them all, else only names, in order.
+    """
+    counter = count()
     if _is_shape(inputs) or isinstance(inputs, Tensor):
         args, kwargs = (inputs,), {}
     elif isinstance(inputs, dict):
+        if not _knows(model, inputs):
+            args = tuple(_read(item, key, axes, counter) for key, item in inputs.items())
+            return Inputs(args, {})
         args, kwargs = (), inputs
     elif isinstance(inputs, (tuple, list)) and len(inputs):
         args, kwargs = tuple(inputs), {}
     else:
         raise TraceError(f"cannot read inputs {inputs!r}: give a shape such as (1, 3, 224, 224), shapes, or example tensors")
-    count = 0
-
-    def read(item: Any, name: str) -> Any:
-        nonlocal count
-        if _is_shape(item) or isinstance(item, Tensor):
-            slot = _slot(item, name, _axes_for(axes, name, count))
-            count += slot.axes is not None
-            return slot
-        if isinstance(item, dict):
-            return {key: read(part, f"{name}.{key}") for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return type(item)(read(part, f"{name}.{index}") for index, part in enumerate(item))
-        return item
-
     single = len(args) == 1
-    read_args = tuple(read(item, "input" if single else f"input{index}") for index, item in enumerate(args))
-    return Inputs(read_args, {key: read(item, key) for key, item in kwargs.items()})
+    read_args = tuple(
+        _read(item, "input" if single else f"input{index}", axes, counter) for index, item in enumerate(args)
+    )
+    return Inputs(read_args, {key: _read(item, key, axes, counter) for key, item in kwargs.items()})
+
+
+def _read(item: Any, name: str, axes: Any, counter: Iterator[int]) -> Any:
+    if _is_shape(item) or isinstance(item, Tensor):
+        return _slot(item, name, _axes_for(axes, name, next(counter)))
+    if isinstance(item, dict):
+        return {key: _read(part, f"{name}.{key}", axes, counter) for key, part in item.items()}
+    if isinstance(item, (list, tuple)):
+        return type(item)(_read(part, f"{name}.{index}", axes, counter) for index, part in enumerate(item))
+    return item
+
+
+def _knows(model: nn.Module | None, names: dict[str, Any]) -> bool:
+    """Whether the model's forward takes all these names."""
+    if model is None:
+        return True
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return True
+    return set(names) <= {parameter.name for parameter in parameters}
 
 
 def _axes_for(axes: Any, name: str, index: int) -> Any:

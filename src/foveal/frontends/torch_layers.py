@@ -41,15 +41,23 @@ def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
             yield from tensors_in(part, f"{path}.{key}")
 
 
+Capture = Callable[[str, Tensor], None]
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as 1x3x224x224."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
 class Naming:
     """Keeps the path of the module that runs, and names values as the module's docstring says."""
 
-    def __init__(self, model: nn.Module, values: Values, capture: Callable[[str, Tensor], None] | None = None) -> None:
+    def __init__(self, model: nn.Module, values: Values, capture: Capture | None = None) -> None:
         self.values = values
         self.builder = values.builder
         self.paths = {id(module): name for name, module in model.named_modules()}
         self.model = model
-        self.stack: list[tuple[nn.Module, str]] = []
+        self.stack: list[tuple[nn.Module, str, Any]] = []
         self.calls: dict[str, int] = {}
         self.operations: dict[int, str] = {}
         self.capture = capture
@@ -71,13 +79,13 @@ class Naming:
         path = self.paths.get(id(module))
         if path is None:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
-        self.stack.append((module, path))
+        self.stack.append((module, path, args))
         self.builder.scope = path
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         path = ""
         while self.stack:
-            top, path = self.stack.pop()
+            top, path, _ = self.stack.pop()
             if top is module:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
@@ -87,6 +95,21 @@ class Naming:
         base = self._count(path or "output")
         for name, tensor in tensors_in(output, base):
             self._name_output(module, name, tensor)
+
+    def outputs(self, output: Any) -> None:
+        """Name the traced model's outputs where no hook did (a scripted module)."""
+        if "output" not in self.calls:
+            for name, tensor in tensors_in(output, self._count("output")):
+                self._name_output(self.model, name, tensor)
+
+    def place(self) -> str:
+        """Where the run stands: the innermost module, its type and the shapes it was called with."""
+        if not self.stack:
+            return "before the first layer"
+        module, path, args = self.stack[-1]
+        shapes = ", ".join(shape_text(tensor.shape) for _, tensor in tensors_in(args, ""))
+        where = f"at layer '{path}'" if path else "in the model's own forward"
+        return f"{where} ({type(module).__name__}), input shape {shapes or 'none'}"
 
     def _count(self, name: str) -> str:
         count = self.calls.get(name, 0) + 1

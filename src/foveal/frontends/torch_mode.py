@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,7 +19,9 @@ from foveal.frontends import torch_lowering as table
 from foveal.frontends.torch_entries import Entry, entry_of
 from foveal.frontends.torch_fast import FAST
 from foveal.frontends.torch_layers import Naming
-from foveal.frontends.torch_values import Handle, Step, Values
+from foveal.frontends.torch_values import Handle, Step, Values, to_array
+
+_NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
 
 
 class NeedsValues(Exception):
@@ -38,8 +40,24 @@ class Tracer(TorchDispatchMode):
         self.node = values.node
         self.value = values.value
         self.builder = values.builder
+        self.array = values.array
         self.spatial = 0
+        self.plain = ""
         self.func: Any = None
+
+    def data(self, tensor: Tensor) -> np.ndarray:
+        """The numbers of a constant."""
+        return to_array(tensor)
+
+    def depends(self, tensor: Any) -> bool:
+        """Whether a tensor depends on a source."""
+        handle = self.handles.get(id(tensor))
+        return handle is not None and self.values.read(handle) in self.values.depends
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the operation at hand by the names of its schema."""
+        given = {argument.name: item for argument, item in zip(self.func._schema.arguments, args, strict=False)}
+        return {**given, **kwargs}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if not self.real:
@@ -98,25 +116,64 @@ class Tracer(TorchDispatchMode):
     def _lower(
         self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
     ) -> Any:
+        if entry.writes and entry.kind in ("view", "same"):
+            return self._move_in_place(func, entry, args, kwargs)
+        if entry.plain in table.DATA_DEPENDENT:
+            return self._sample(func, entry, args, kwargs, tensors)
         out = self._execute(func, entry, args, kwargs)
         if entry.kind == "same":
             return self._bind_same(args[0], out)
         if entry.kind == "view":
             return self._bind_view(entry, args, kwargs, out)
         if entry.kind == "rule":
-            self.spatial, self.func = entry.spatial, func
-            made = entry.function(self, out, *args, **{k: v for k, v in kwargs.items() if k != "out"})
+            self.spatial, self.plain, self.func = entry.spatial, entry.plain, func
+            made = entry.function(self, out, *args, **{k: v for k, v in kwargs.items() if k not in _NO_MATTER})
+            if made is NotImplemented:
+                return self._decompose(func, entry, args, kwargs)
         else:
             made = self._opaque(func, entry, tensors, out)
         return self._bind(entry, args, out, made)
+
+    def _move_in_place(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
+        x = args[0]
+        before = tuple(x.shape)
+        if entry.kind == "same" or (entry.plain == "as_strided" and tuple(args[1]) == before):
+            return func(*args, **kwargs) if entry.kind == "view" else x
+        old = x.view(x.shape)
+        handle = self.handles.get(id(x)) or self.values.promote(x)
+        out = func(*args, **kwargs)
+        steps = steps_of(before, entry.function(old, out, *args[1:], **kwargs))
+        self.values.bind_view(x, handle, steps, entry.plain)
+        return out
+
+    def _sample(
+        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> Any:
+        """An output whose very shape depends on data: only a real run can tell it."""
+        if not self.real:
+            raise NeedsValues(f"the shape of the result of {entry.plain} depends on data")
+        if any(self.depends(tensor) for tensor in tensors):
+            self.builder.note("data-dependent", self.builder.scope, f"the shape of the result of {entry.plain} depends on data")
+        out = func(*args, **kwargs)
+        inputs = [self.value(tensor) for tensor in tensors]
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
+        return self._bind(entry, args, out, made if isinstance(out, (list, tuple)) else made[0])
 
     def _execute(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The framework's own output: shapes only on the meta device."""
         if self.real:
             return func(*args, **kwargs)
-        if entry.writes and not entry.out:
+        if entry.writes and not entry.out and entry.kind == "rule":
             return args[0]
-        return func(*constants.to_meta(args), **constants.to_meta(kwargs))
+        try:
+            return func(*constants.to_meta(args), **constants.to_meta(kwargs))
+        except RuntimeError:
+            if entry.plain in ("view", "_unsafe_view"):
+                # The meta stand-in of an earlier output may have another memory layout than the real one.
+                return args[0].reshape(args[1])
+            raise
 
     def _bind_same(self, x: Tensor, out: Any) -> Any:
         if isinstance(out, Tensor) and out is not x:

@@ -68,6 +68,14 @@ class Values:
         self.handles[id(tensor)] = handle
         return handle
 
+    def weights(self, stand_in: Tensor, original: Tensor, name: str) -> None:
+        """Make ``stand_in``, and ``original`` wherever the model holds it elsewhere, the weights ``name``."""
+        handle = self.parameter(stand_in, name)
+        if original is not stand_in:
+            self.handles[id(original)] = handle
+        if not original.is_meta:
+            handle.original = original
+
     def node(self, op: ops.Operation, inputs: Sequence[int], shape: Sequence[int], origin: str = "") -> int:
         """Add an operation; keeps note of what depends on a source."""
         value = self.builder.node(op, inputs, shape, origin)
@@ -166,7 +174,9 @@ class Values:
             self.bind(tensor, self.array(to_array(tensor)))
         else:
             _, base, steps = self.views[id(tensor)]
-            self.bind_view(tensor, self.promote(base), steps, "view")
+            parent = self.promote(base)
+            if id(tensor) not in self.handles:
+                self.bind_view(tensor, parent, steps, "view")
         for view, base, _ in list(self.views.values()):
             if base is tensor:
                 self.promote(view)

@@ -3,6 +3,6 @@ operands.
 """
 
 from foveal.rules import contraction, mixing, moves, resampling, windows  # noqa: F401  (each registers its rules)
-from foveal.rules.registry import Facts, reads
+from foveal.rules.registry import Facts, has_rule, reads
 
-__all__ = ["Facts", "reads"]
+__all__ = ["Facts", "has_rule", "reads"]

@@ -59,6 +59,11 @@ def reads(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...
     return RULES.get(type(op), everything)(op, shapes, out, facts)
 
 
+def has_rule(op: ops.Operation) -> bool:
+    """Whether the operation is understood; if not, what follows it is a bound."""
+    return type(op) in RULES
+
+
 @cache
 def _cached_reads(op: ops.Operation, shapes: Shapes, out: Shape) -> tuple[Read, ...]:
     return RULES.get(type(op), everything)(op, shapes, out, (UNKNOWN,) * len(shapes))

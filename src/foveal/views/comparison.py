@@ -1,11 +1,15 @@
-"""A comparison as text: the answer in one sentence, then the layers that add to the RF of either network, side by side."""
+"""A comparison as text: the answer in one sentence, then the layers that add to the RF of either network, side by
+side.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -24,27 +28,37 @@ def plain_comparison(comparison: Comparison) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Draw it: layers that add nothing and agree are left out; the first difference is marked with ">"."""
+    """Draw it: layers that add nothing are left out; the first difference is marked with ">".
+
+    Where the console is too narrow, the starts go first, then the strides.
+    """
     shown = [index for index, step in enumerate(comparison.steps) if _matters(step) or index == comparison.parting]
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in ("", "layer"):
-        grid.add_column(heading, no_wrap=True)
-    for name in (comparison.first, comparison.second):
-        grid.add_column(f"{name}\nsize", justify="right", no_wrap=True)
-        for heading in ("added", "stride", "start"):
-            grid.add_column(f"\n{heading}", justify="right", no_wrap=True)
-    grid.add_column("\ndiffers", no_wrap=True)
-    for index in shown:
-        step = comparison.steps[index]
-        mark = ">" if index == comparison.parting else ""
-        cells = [mark, _name(step), *_cells(step.first), *_cells(step.second), ", ".join(step.differs)]
-        style = "bold yellow" if mark else ""
-        grid.add_row(*(Text(cell, style=style) for cell in cells))
+    for fields in (("size", "added", "stride", "start"), ("size", "added", "stride"), ("size", "added")):
+        grid = _grid(comparison, shown, fields)
+        if Measurement.get(console, console.options.update(width=_UNLIMITED), grid).maximum <= console.width:
+            break
     console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
     console.print(grid)
     left_out = len(comparison.steps) - len(shown)
     if left_out:
-        console.print(Text(f"{left_out} layers that add nothing and agree are left out", style="dim"))
+        console.print(Text(f"{left_out} layers that add nothing are left out", style="dim"))
+
+
+def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str]) -> RichTable:
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in ("", "\nlayer"):
+        grid.add_column(heading, no_wrap=True)
+    for name in (comparison.first, comparison.second):
+        for heading in fields:
+            above = name if heading == "size" else ""
+            grid.add_column(Text(f"{above}\n{heading}"), justify="right", no_wrap=True)
+    grid.add_column("\ndiffers", no_wrap=True)
+    for index in shown:
+        step = comparison.steps[index]
+        mark = ">" if index == comparison.parting else ""
+        cells = [mark, _name(step), *_cells(step.first, fields), *_cells(step.second, fields), ", ".join(step.differs)]
+        grid.add_row(*(Text(cell, style="bold yellow" if mark else "") for cell in cells))
+    return grid
 
 
 def verdict(comparison: Comparison) -> str:
@@ -53,7 +67,9 @@ def verdict(comparison: Comparison) -> str:
         return f"{comparison.first} and {comparison.second}: size, stride and start agree at every layer"
     step = comparison.steps[comparison.parting]
     if step.first is None or step.second is None:
-        present, absent = (comparison.first, comparison.second) if step.second is None else (comparison.second, comparison.first)
+        present, absent = (
+            (comparison.first, comparison.second) if step.second is None else (comparison.second, comparison.first)
+        )
         return f"they part at {_name(step)}, which {present} has and {absent} has not{_final(comparison)}"
     texts = {
         "size": (axes_text(_sizes(step.first)), axes_text(_sizes(step.second))),
@@ -65,12 +81,12 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _final(comparison: Comparison) -> str:
-    """The last size that both state, where it differs."""
-    for step in reversed(comparison.steps):
-        if step.first and step.second:
-            sizes = axes_text(_sizes(step.first)), axes_text(_sizes(step.second))
-            return f"; at {_name(step)} the RF is {sizes[0]} and {sizes[1]}"
-    return ""
+    """The RF of the last layer of each."""
+    last_a = [step.first for step in comparison.steps if step.first][-1:]
+    last_b = [step.second for step in comparison.steps if step.second][-1:]
+    if not last_a or not last_b:
+        return ""
+    return f"; at the end the RF is {axes_text(_sizes(last_a[0]))} and {axes_text(_sizes(last_b[0]))}"
 
 
 def _matters(step: Step) -> bool:
@@ -87,8 +103,13 @@ def _sizes(growth: Growth) -> tuple[int | None, ...]:
     return growth.size.value if isinstance(growth.size.value, tuple) else (None,)
 
 
-def _cells(growth: Growth | None) -> tuple[str, str, str, str]:
+def _cells(growth: Growth | None, fields: Sequence[str]) -> list[str]:
     if growth is None:
-        return ("", "", "", "")
-    added = axes_text(growth.added, signed=True) if any(growth.added) else ""
-    return (axes_text(_sizes(growth)), added, axes_text(growth.stride), axes_text(growth.start))
+        return [""] * len(fields)
+    cells = {
+        "size": axes_text(_sizes(growth)),
+        "added": axes_text(growth.added, signed=True) if any(growth.added) else "",
+        "stride": axes_text(growth.stride),
+        "start": axes_text(growth.start),
+    }
+    return [cells[field] for field in fields]

@@ -1,8 +1,8 @@
 """Tables for a terminal: a report or a comparison, drawn with rich.
 
 Where a line would be too long, whole columns go, the least important first, and the line below the table names them;
-nothing is wrapped. Colours appear on a terminal only. ``plain_text`` has neither limit nor colour and never changes with
-the terminal.
+nothing is wrapped. Colours appear on a terminal only. ``plain_text`` has neither limit nor colour and never changes
+with the terminal.
 """
 
 from __future__ import annotations
@@ -68,9 +68,13 @@ def _grid(columns: Sequence[Column], rows: Iterable[Row], kept: Sequence[int]) -
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[int]:
-    """Indices of the columns that fit into ``width``: the highest rank goes first, the last column of equal rank first."""
+    """Indices of the columns that fit into ``width``: the highest rank goes first, the last column of equal rank
+    first.
+    """
     kept = list(range(len(columns)))
-    widths = [max([len(column.heading), *(len(row.cells[index]) for row in rows)]) for index, column in enumerate(columns)]
+    widths = [
+        max([len(column.heading), *(len(row.cells[index]) for row in rows)]) for index, column in enumerate(columns)
+    ]
     while width is not None and len(kept) > 2 and sum(widths[index] + _GAP for index in kept) > width:
         kept.remove(max(kept, key=lambda index: (columns[index].rank, index)))
     return kept

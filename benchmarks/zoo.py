@@ -1,0 +1,100 @@
+"""Trace, bound and report every model of torchvision and timm; say which operations keep numbers from being exact.
+
+    python benchmarks/zoo.py                            all models, one worker per core
+    python benchmarks/zoo.py --only 'torchvision:*'     those that match a shell pattern
+    python benchmarks/zoo.py --every 20                 a sample
+    python benchmarks/zoo.py --summary docs/zoo.md      write the summary of what is there
+
+Each model is a line of zoo-output/models.jsonl, written as soon as it is known; models that have a line are skipped, so an
+interrupted run goes on where it stopped. ``--again STATUS`` runs those of that status anew (the last line counts).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import zoo_pool
+from zoo_model import Record, examine, names
+from zoo_summary import markdown, tables
+
+LIBRARIES = ("torchvision", "timm")
+
+
+def main() -> int:
+    """Run what is asked; the exit code is 0 when every model has a record that is not "failed"."""
+    options = _options()
+    output = Path(options.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    wanted = _wanted(options.only, options.every)
+    known = read(output)
+    missing = [name for name in wanted if name not in known or known[name].status in options.again]
+    if not options.summary_only:
+        _run(missing, output, options.workers, options.timeout)
+    known = read(output)
+    records = [known[name] for name in wanted if name in known]
+    Console().print(*tables(records))
+    if options.summary:
+        Path(options.summary).write_text(markdown(records), encoding="utf-8")
+    return int(any(record.status == "failed" for record in records))
+
+
+def read(path: Path) -> dict[str, Record]:
+    """Name -> record; the last line of a name counts, and a line cut short by an interruption is passed over."""
+    found: dict[str, Record] = {}
+    if not path.exists():
+        return found
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = Record(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        found[record.name] = record
+    return found
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="*", help="shell pattern of names, for example 'timm:conv*'")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th model of each library")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take")
+    parser.add_argument("--again", nargs="*", default=[], metavar="STATUS", help="run models of these statuses anew")
+    parser.add_argument("--output", default="zoo-output/models.jsonl")
+    parser.add_argument("--summary", metavar="FILE", help="write the summary as Markdown")
+    parser.add_argument("--summary-only", action="store_true", help="run nothing, summarise what is there")
+    return parser.parse_args()
+
+
+def _wanted(pattern: str, every: int) -> list[str]:
+    libraries = [library for library in LIBRARIES if pattern.startswith((library, "*"))] or list(LIBRARIES)
+    chosen: list[str] = []
+    for library in libraries:
+        matching = [name for name in names(library) if fnmatchcase(name, pattern)]
+        chosen += matching[::every]
+    return chosen
+
+
+def _run(missing: list[str], output: Path, workers: int, timeout: float) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console) as bar, output.open("a", encoding="utf-8") as file:
+        task = bar.add_task("models", total=len(missing))
+        for name, result in zoo_pool.run(examine, missing, min(workers, len(missing) or 1), timeout):
+            record = Record(name, error=result.reason) if isinstance(result, zoo_pool.Failed) else result
+            file.write(json.dumps(asdict(record)) + "\n")
+            file.flush()
+            bar.update(task, advance=1, description=f"{name} {record.status}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

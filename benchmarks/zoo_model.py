@@ -1,0 +1,123 @@
+"""One model of the zoo: built without weights, traced, bounded and reported; what came out as a plain record."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import foveal
+from foveal.analyses.bounds import bounds
+from foveal.findings import reachable
+from foveal.frontends import load
+from foveal.graph import Graph
+from foveal.ops import Opaque, Sample
+from foveal.results import Report
+
+ERROR_LENGTH = 300
+"""Characters of an error kept in a record."""
+
+
+@dataclass
+class Record:
+    """What is known of one model.
+
+    status: "exact" (every layer), "data-dependent" or "bound" (some layer, the graver wins), "partial" (the trace ended
+    early), "failed" (no report). ``causes``: operation -> how often it stands in the graph. ``seconds``: per stage.
+    """
+
+    name: str
+    input: list[list[int]] = field(default_factory=list)
+    status: str = "failed"
+    layers: int = 0
+    exact: int = 0
+    bound: int = 0
+    data_dependent: int = 0
+    withheld: int = 0
+    operations: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+def examine(name: str) -> Record:
+    """The record of the model that ``name`` (a foveal source such as ``timm:resnet50``) builds; never raises."""
+    record = Record(name)
+    try:
+        _fill(record)
+    except Exception as error:
+        record.status = "failed"
+        record.error = f"{type(error).__name__}: {error}".replace("\n", " | ")[:ERROR_LENGTH]
+    return record
+
+
+def names(library: str) -> list[str]:
+    """The sources of a library ("torchvision" or "timm"): all that take an image or a video."""
+    if library == "timm":
+        import timm
+
+        return [f"timm:{name}" for name in timm.list_models()]
+    import torchvision
+
+    # A quantized_* model is its float twin until it is converted; the twin stands in the list under its own name.
+    return [f"torchvision:{name}" for name in torchvision.models.list_models() if not name.startswith("quantized_")]
+
+
+def _fill(record: Record) -> None:
+    with _timed(record, "build"):
+        model, shape = load(record.name)
+    with _timed(record, "trace"):
+        graph = foveal.trace(model, shape, name=record.name)
+    record.input = [list(graph.values[source.value].shape) for source in graph.sources]
+    record.operations = len(graph.nodes)
+    with _timed(record, "bounds"):
+        bounds(graph)
+    with _timed(record, "report"):
+        report = foveal.analyze(graph)
+    _count(record, graph, report)
+
+
+@contextmanager
+def _timed(record: Record, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        record.seconds[stage] = round(time.perf_counter() - start, 4)
+
+
+def _count(record: Record, graph: Graph, report: Report) -> None:
+    statuses = Counter(row.status for row in report.layers)
+    record.layers = len(report.layers)
+    record.exact, record.bound = statuses["exact"], statuses["bound"]
+    record.data_dependent, record.withheld = statuses["data-dependent"], statuses["unavailable"]
+    record.causes = _causes(graph)
+    record.notes = sorted({f"{note.code}: {note.layer}: {note.text}"[:ERROR_LENGTH] for note in graph.notes})
+    record.status = _status(record, {note.code for note in graph.notes})
+
+
+def _status(record: Record, codes: set[str]) -> str:
+    if "partial" in codes:
+        return "partial"
+    if record.bound or "opaque" in codes:
+        return "bound"
+    return "data-dependent" if record.data_dependent or "data-dependent" in codes else "exact"
+
+
+def _causes(graph: Graph) -> dict[str, int]:
+    """Operations that keep numbers from being exact, by their framework name, as far as a source reaches them."""
+    reach = reachable(graph)
+    found: Counter[str] = Counter()
+    for node in graph.nodes:
+        if isinstance(node.op, (Opaque, Sample)) and node.output in reach:
+            found[node.op.name] += 1
+    return dict(found.most_common())
+
+
+def as_plain(record: Record) -> dict[str, Any]:
+    """The record as JSON takes it."""
+    return dict(vars(record))

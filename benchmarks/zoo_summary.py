@@ -1,0 +1,120 @@
+"""The zoo's records as tables: counts per library and status, the causes, the models that are not exact."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from importlib.metadata import version
+from statistics import median
+
+from rich.table import Table
+
+from zoo_model import Record
+
+STATUSES = ("exact", "data-dependent", "bound", "partial", "failed")
+SHOWN_LAYERS = 40
+
+
+def tables(records: list[Record]) -> list[Table]:
+    """Counts, causes and models that are not exact, for the terminal."""
+    return [
+        _rich("Models", *_counts(records)),
+        _rich("Causes", *_causes(records)),
+        _rich("Not exact", *_others(records)),
+    ]
+
+
+def markdown(records: list[Record]) -> str:
+    """The same as a page."""
+    parts = [
+        "# Every model of torchvision and timm",
+        f"torchvision {version('torchvision')}, timm {version('timm')}, torch {version('torch')}. Each model is built without "
+        "weights, traced at its default input size, bounded (every unit of every layer, clipped and unclipped) and reported. "
+        "`make zoo` makes this page anew.",
+        "- **exact**: every layer's numbers are exact.\n"
+        "- **data-dependent**: some layers read where data says (deformable sampling, boxes from a detector); they are marked, "
+        "the others are exact.\n"
+        "- **bound**: some layers follow an operation without a rule.\n"
+        "- **partial**: the trace ended early; what came before is reported.\n"
+        "- **failed**: no report.",
+        _markdown(*_counts(records)),
+        "## Operations that keep numbers from being exact",
+        _markdown(*_causes(records)),
+        "## Models that are not exact in every layer",
+        _markdown(*_others(records)),
+        "## Time",
+        _markdown(*_times(records)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+Content = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def _library(record: Record) -> str:
+    return record.name.split(":")[0]
+
+
+def _by_library(records: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[_library(record)].append(record)
+    return found
+
+
+def _counts(records: list[Record]) -> Content:
+    rows = []
+    for library, own in _by_library(records).items():
+        count = Counter(record.status for record in own)
+        layers, exact = sum(record.layers for record in own), sum(record.exact for record in own)
+        share = f"{exact:,} of {layers:,} ({exact / layers:.2%})" if layers else "0"
+        rows.append((library, str(len(own)), *(str(count[status]) for status in STATUSES), share))
+    return ("library", "models", *STATUSES, "exact layers"), rows
+
+
+def _causes(records: list[Record]) -> Content:
+    models: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    for record in records:
+        for operation, count in record.causes.items():
+            models[operation] += 1
+            places[operation] += count
+    return ("operation", "models", "places"), [(op, str(n), str(places[op])) for op, n in models.most_common()]
+
+
+def _others(records: list[Record]) -> Content:
+    rows = []
+    for record in records:
+        if record.status != "exact":
+            why = record.error or ", ".join(f"{op} {count}x" for op, count in record.causes.items())
+            why = why or "; ".join(note for note in record.notes if note.startswith(("partial", "data-dependent")))
+            rows.append((record.name, record.status, f"{record.exact} of {record.layers}", why))
+    return ("model", "status", "exact layers", "cause"), rows
+
+
+def _times(records: list[Record]) -> Content:
+    rows = []
+    for library, own in _by_library(records).items():
+        for stage in ("build", "trace", "bounds", "report"):
+            times = [record.seconds[stage] for record in own if stage in record.seconds]
+            if times:
+                slowest = max((r for r in own if stage in r.seconds), key=lambda r: r.seconds[stage])
+                worst = f"{max(times):.2f} ({slowest.name.split(':')[1]})"
+                rows.append((library, stage, f"{median(times):.3f}", worst, f"{sum(times):.0f}"))
+    return ("library", "stage", "median s", "longest s", "all s"), rows
+
+
+def _rich(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(*head, title=title)
+    for row in rows[:SHOWN_LAYERS]:
+        table.add_row(*row)
+    if len(rows) > SHOWN_LAYERS:
+        table.caption = f"and {len(rows) - SHOWN_LAYERS} more"
+    return table
+
+
+def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    if not rows:
+        return "None."
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,140 @@
+"""Build PyTorch models by name, without weights and without downloading.
+
+While a model is built, ``torch.empty`` makes meta tensors and initialisation skips them: weights cost nothing, while buffers,
+index tables and whatever the constructor computes keep their values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from foveal.errors import FovealError, SourceError
+from foveal.frontends import Loaded
+from foveal.graph import Graph
+
+
+class WeightsOnMeta(TorchFunctionMode):
+    """Sends ``torch.empty`` to the meta device and skips what ``torch.nn.init`` would do to the result."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.empty and kwargs.get("device") is None:
+            return func(*args, **{**kwargs, "device": "meta"})
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            tensor = args[0] if args else kwargs.get("tensor")
+            if isinstance(tensor, Tensor) and tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
+
+
+def build(source: str, pretrained: bool = False) -> Loaded:
+    """The model that ``torchvision:NAME``, ``timm:NAME`` or ``package.module:factory`` names."""
+    package, _, name = source.strip().partition(":")
+    if package == "torchvision":
+        return _torchvision(name, pretrained)
+    if package == "timm":
+        return _timm(name, pretrained)
+    return _factory(package, name, pretrained)
+
+
+def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
+    try:
+        if pretrained:
+            return builder()
+        with WeightsOnMeta():
+            return builder()
+    except FovealError:
+        raise
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{what} could not be built: {line}") from error
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SourceError(f"{name} is not installed: pip install 'foveal[torch]'") from error
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> SourceError:
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.0)
+    return SourceError(f"{kind} has no model '{name}'; closest: {', '.join(close)}")
+
+
+def _torchvision(name: str, pretrained: bool) -> Loaded:
+    models = _package("torchvision").models
+    known = models.list_models()
+    if name not in known:
+        raise _unknown("torchvision", name, known)
+    builder = models.get_model_builder(name)
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        options["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3") and not pretrained:
+        options["init_weights"] = False
+    model = _make(f"torchvision:{name}", lambda: builder(**options), pretrained)
+    inputs, axes = _torchvision_input(name, builder.__module__)
+    return Loaded(model, inputs, axes, name)
+
+
+def _torchvision_input(name: str, module: str) -> tuple[Any, Any]:
+    """What a torchvision model is called with unless the caller says; detection models take a list of images."""
+    if ".video" in module:
+        return (1, 3, 16, 224, 224), None
+    if ".detection" in module:
+        return ([(3, 320, 320)],), (1, 2)
+    if ".optical_flow" in module:
+        return ((1, 3, 224, 224), (1, 3, 224, 224)), None
+    size = 299 if name == "inception_v3" else 224
+    return (1, 3, size, size), None
+
+
+def _timm(name: str, pretrained: bool) -> Loaded:
+    timm = _package("timm")
+    if not timm.is_model(name):
+        raise _unknown("timm", name, timm.list_models())
+    model = _make(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained), pretrained)
+    config = getattr(model, "pretrained_cfg", None) or {}
+    size = config.get("input_size") or (3, 224, 224)
+    return Loaded(model, (1, *size), None, name)
+
+
+def _factory(package: str, name: str, pretrained: bool) -> Loaded:
+    """Call ``package.module:factory``; the current folder is on the import path for the while."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        target: Any = importlib.import_module(package)
+        for part in name.split("."):
+            target = getattr(target, part)
+    except AttributeError as error:
+        raise _no_attribute(package, name) from error
+    except Exception as error:
+        raise SourceError(f"{package}:{name} could not be imported: {error}") from error
+    finally:
+        sys.path.remove(here)
+    made = target if isinstance(target, nn.Module) else _make(f"{package}:{name}", target, pretrained=True)
+    inputs: Any = None
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
+        made, inputs = made
+    if not isinstance(made, (nn.Module, Graph)):
+        raise SourceError(f"{package}:{name} gives a {type(made).__name__}, not a torch.nn.Module")
+    return Loaded(made, inputs or (1, 3, 224, 224), None, name)
+
+
+def _no_attribute(package: str, name: str) -> SourceError:
+    module = sys.modules.get(package)
+    names = [item for item in dir(module) if not item.startswith("_")] if module else []
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return SourceError(f"{package} has no '{name}'; closest: {', '.join(close) or 'nothing'}")

@@ -1,0 +1,130 @@
+"""``verify`` against the user's real model, and the guard for people's own CI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+import case_networks as nets
+import foveal
+from foveal import ops
+from foveal.errors import VerificationError
+from foveal.graph import GraphBuilder
+from foveal.rules import registry
+from foveal.testing import assert_receptive_field
+from foveal.verify import Check
+
+MAP = (1, 2, 12, 32)
+
+
+def chain() -> nn.Sequential:
+    """Receptive field 7 x 7, stride 2."""
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 2, padding=1)
+    ).eval()
+
+
+def wrong(monkeypatch: pytest.MonkeyPatch, kind: type[ops.Operation], **changes: Any) -> None:
+    right = registry.RULES[kind]
+    rewritten = lambda op, *rest: right(type(op)(**{**op.__dict__, **changes}), *rest)  # noqa: E731
+    monkeypatch.setitem(registry.RULES, kind, rewritten)
+    registry._cached_reads.cache_clear()
+
+
+def test_agreement_says_what_was_compared() -> None:
+    check = foveal.verify(foveal.trace(chain(), MAP), "3")
+    assert check.agrees
+    assert check.layers == ("3",)
+    assert str(check).startswith("Sequential: agrees; 476 exact and 0 bounded hulls in 3 against ")
+    assert check.forwards <= 40
+
+
+def test_the_same_seed_gives_the_same_check() -> None:
+    graph = foveal.trace(chain(), MAP)
+    assert foveal.verify(graph, "3", seed=3) == foveal.verify(graph, "3", seed=3)
+
+
+def test_default_layers_are_the_last_local_one_and_the_last() -> None:
+    model = nn.Sequential(*chain(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert foveal.verify(foveal.trace(model, MAP)).layers == ("3", "output")
+
+
+def test_a_box_too_small_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = foveal.trace(chain(), MAP)
+    wrong(monkeypatch, ops.Pool, kernel=(1, 1))
+    check = foveal.verify(graph, "3", units=20, columns=20)
+    registry._cached_reads.cache_clear()
+    assert not check.agrees
+    first = check.mismatches[0]
+    assert first.layer == "3"
+    assert first.predicted is not None
+    assert "DISAGREES" in str(check)
+    assert "predicted positions" in str(check)
+
+
+def test_a_box_too_large_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = foveal.trace(nn.Conv2d(2, 2, 3, padding=1), MAP)
+    wrong(monkeypatch, ops.Convolution, kernel=(3, 5), padding=((1, 1), (2, 2)))
+    check = foveal.verify(graph, "output", units=20, columns=20)
+    registry._cached_reads.cache_clear()
+    assert not check.agrees
+
+
+def test_weights_at_zero_are_a_note_and_no_contradiction() -> None:
+    conv = nn.Conv2d(2, 2, 3, padding=1)
+    conv.weight.data.zero_()
+    check = foveal.verify(foveal.trace(conv, MAP), "output")
+    assert check.agrees
+    assert "were not seen to move" in check.notes[0]
+
+
+def test_several_sources() -> None:
+    graph = foveal.trace(nets.TwoInputs(), ((1, 2, 6, 32), (1, 1, 6, 32)))
+    for source in graph.sources:
+        assert foveal.verify(graph, graph.layers[-1], source=source.name).agrees
+    with pytest.raises(VerificationError, match="unknown source 'depth'; the sources are"):
+        foveal.verify(graph, source="depth")
+
+
+def test_a_graph_without_a_model_is_an_error() -> None:
+    builder = GraphBuilder("sketch")
+    builder.layer("input", builder.source((1, 1, 4, 4)))
+    with pytest.raises(VerificationError, match="'sketch' has no model to run"):
+        foveal.verify(builder.graph)
+
+
+def test_a_check_is_plain_data() -> None:
+    check = Check("net", ("a",), 3, 0, 5)
+    assert check.agrees
+    assert str(check) == "net: agrees; 3 exact and 0 bounded hulls in a against 5 perturbed inputs"
+
+
+def test_the_guard_passes_within_its_limits() -> None:
+    assert_receptive_field(chain(), "output", MAP, at_least=6, at_most=(7, 7), center_within=1.5)
+    assert_receptive_field(nets.causal(False), "output", (1, 2, 32), lookback=4, lookahead=0)
+
+
+def test_the_guard_fails_readably() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_receptive_field(nets.causal(False).eval(), "output", (1, 2, 32), at_least=9, lookback=3, center_within=1)
+    assert str(caught.value).splitlines() == [
+        "receptive field of layer 'output' in Sequential:",
+        "  it is 5 px on source axis 0, at least 9 asked for",
+        "  it reaches 4 px back on source axis 0, at most 3 asked for",
+        "  it has unit 31 centered 2 px off its cell on source axis 0, at most 1 asked for",
+    ]
+
+
+def test_the_guard_rejects_what_is_not_exact() -> None:
+    with pytest.raises(AssertionError, match="it is not exact but 'data-dependent'"):
+        assert_receptive_field(nets.Warp(), "output", (1, 2, 8, 8), at_least=3)
+
+
+def test_the_models_own_weights_are_left_alone() -> None:
+    model = chain()
+    before = [p.detach().numpy().copy() for p in model.parameters()]
+    foveal.verify(foveal.trace(model, MAP), "3")
+    assert all(np.array_equal(a, b.detach().numpy()) for a, b in zip(before, model.parameters(), strict=True))
