@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import foveal
 from foveal.analyses.bounds import bounds
@@ -69,9 +68,9 @@ def names(library: str) -> list[str]:
 
 def _fill(record: Record) -> None:
     with _timed(record, "build"):
-        model, shape = load(record.name)
+        model, inputs, axes, name = load(record.name)
     with _timed(record, "trace"):
-        graph = foveal.trace(model, shape, name=record.name)
+        graph = foveal.trace(model, inputs, axes=axes, name=name)
     record.input = [list(graph.values[source.value].shape) for source in graph.sources]
     record.operations = len(graph.nodes)
     with _timed(record, "bounds"):
@@ -116,8 +115,3 @@ def _causes(graph: Graph) -> dict[str, int]:
         if isinstance(node.op, (Opaque, Sample)) and node.output in reach:
             found[node.op.name] += 1
     return dict(found.most_common())
-
-
-def as_plain(record: Record) -> dict[str, Any]:
-    """The record as JSON takes it."""
-    return dict(vars(record))

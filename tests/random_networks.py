@@ -62,7 +62,8 @@ def try_step(name: str, rng: Random, x: torch.Tensor) -> tuple[nn.Module, torch.
     except (RuntimeError, ValueError, IndexError, NotImplementedError):
         return None
     small = y.dim() >= 3 and max(y.shape[2:]) <= LONGEST and y.shape[1] <= CHANNELS and prod(y.shape[1:]) <= ELEMENTS
-    return (module, y) if small and min(y.shape) > 0 else None
+    finite = bool(torch.isfinite(y).all())  # the maximum over padding alone is minus infinity
+    return (module, y) if small and finite and min(y.shape) > 0 else None
 
 
 def random_recipe(seed: int) -> Recipe:

@@ -154,7 +154,7 @@ class WindowAttention(nn.Module):
             tokens = torch.roll(tokens, [-s for s in self.shift], self.dims)
         windows = self._partition(tokens)
         query, key, value = self.qkv(windows).chunk(3, dim=-1)
-        score = query @ key.transpose(-2, -1) * 0.5
+        score = query @ key.transpose(-2, -1) / x.shape[1]
         if self.mask is not None:
             count = self.mask.shape[0]
             score = (score.reshape(-1, count, *score.shape[1:]) + self.mask).reshape(score.shape)

@@ -188,7 +188,8 @@ def test_the_input_in_the_text() -> None:
     assert trace_spec("input=3x32x48 conv3x8").values[0].shape == (1, 3, 32, 48)
     assert trace_spec("input=3x32x48 conv3x8", IMAGE).values[0].shape == IMAGE
     assert "input=3x224x224" in error("conv3x8", None)
-    assert "batch, channels" in error("conv3x8", (3, 32))
+    for shape in [(3, 32), (1, 3, 0, 32), (1, 3, 1 << 30), (1, 3, 32.0), ((1, 3, 32, 32),)]:
+        assert "batch, channels" in error("conv3x8", shape)  # type: ignore[arg-type]
 
 
 YAML = """
@@ -230,7 +231,15 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("conv3x8 cnov3x64", ["token 2 'cnov3x64' at character 9", "unknown layer kind 'cnov'", "closest: conv"]),
+        (
+            "conv3x8 cnov3x64",
+            [
+                "token 2 'cnov3x64' at character 9",
+                "unknown layer kind 'cnov'",
+                "closest: conv",
+                "allowed: conv, causal",
+            ],
+        ),
         ("conv", ["'conv' needs a size", "conv3x64"]),
         ("conv3x8,stride2", ["no option 'stride2'", "allowed: bias, d, dw"]),
         ("conv3x8,rleu", ["no option 'rleu'", "closest: relu"]),
@@ -278,6 +287,7 @@ def test_files(tmp_path: Path) -> None:
         ("", ["no layers"]),
         ("(1,7)", ["unknown layer kind '1'"]),
         ("relu7", ["'relu' takes no size"]),
+        ("resnet50", ["is a network, not a layer; write gallery:resnet50"]),
         ("layers: [", ["line 1", "not valid YAML"]),
         ("layers: 3", ["expected layers as text"]),
         ("- a\n- layers: x", ["is a mapping with 'layers'"]),

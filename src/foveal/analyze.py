@@ -60,9 +60,13 @@ def analyze(graph: Graph, layers: str | None = None, depth: int | None = None, s
 
 
 def visible_layers(graph: Graph) -> list[Layer]:
-    """All layers but operations (and outputs) whose value a module names already."""
-    named = {layer.value for layer in graph.layer_table.values() if layer.kind == "module"}
-    return [layer for layer in graph.layer_table.values() if layer.kind == "module" or layer.value not in named]
+    """All layers but those that only repeat the value of a module: operations, and the outputs of the whole network."""
+    table = graph.layer_table
+    parents = {name.rsplit(".", 1)[0] for name in table if "." in name}
+    outputs = {name for name in table if name.split(".")[0] == "output"} - parents
+    named = {layer.value for layer in table.values() if layer.kind == "module" and layer.name not in outputs}
+    repeated = {name for name, layer in table.items() if layer.kind != "module" or (name in outputs and not layer.leaf)}
+    return [layer for layer in table.values() if layer.name not in repeated or layer.value not in named]
 
 
 def selected_layers(graph: Graph, layers: str | None = None, depth: int | None = None) -> list[Layer]:

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from foveal.cli_field import register
+from foveal.cli_options import InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.cli_options import input_shapes as input_shapes
 from foveal.errors import FovealError
+from foveal.progress import progress
 from foveal.version import __version__
 
 if TYPE_CHECKING:
@@ -34,11 +38,8 @@ class CommandGroup(TyperGroup):
         kwargs["standalone_mode"] = False
         try:
             code = super().main(*args, **kwargs)
-            sys.stdout.flush()
         except FovealError as error:
             code = _fail(str(error))
-        except BrokenPipeError:
-            code = _drop_output()
         except Exception as error:
             # Wrong options: the exceptions of the option parser format themselves; anything else is a fault of foveal.
             if not hasattr(error, "format_message"):
@@ -46,17 +47,22 @@ class CommandGroup(TyperGroup):
             code = _fail(error.format_message())
         sys.exit(code if isinstance(code, int) else 0)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a reader that goes away (``| head``) is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Let the interpreter's last flush go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return result
+
 
 def _fail(text: str) -> int:
     """Print the one line of an error."""
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
     return 2
-
-
-def _drop_output() -> int:
-    """The reader of our output went away (``| head``): let the interpreter's last flush go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 app = typer.Typer(
@@ -75,26 +81,9 @@ class Level(StrEnum):
     error = "error"
 
 
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="torchvision:NAME, timm:NAME, gallery:NAME, FILE.pt2, package.module:factory, FILE.yaml, "
-        "or a quoted line such as 'conv3x64 pool2 conv3x128'",
-    ),
-]
-InputOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input", metavar="SHAPE", help="input shape such as 1,3,224,224; for several inputs repeat NAME=SHAPE"
-    ),
-]
 LayerOption = Annotated[str | None, typer.Option("--layer", metavar="GLOB", help="only layers that match this pattern")]
 DepthOption = Annotated[
     int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
-]
-PretrainedOption = Annotated[
-    bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
 ]
 TrainingOption = Annotated[bool, typer.Option("--training", help="trace in training mode")]
 
@@ -130,8 +119,8 @@ def analyze(
         raise FovealError("--json and --csv exclude each other")
     from foveal.analyze import analyze as analyze_graph
 
-    graph = _trace(source, shapes, pretrained, training)
-    with _progress(f"analyzing {graph.name}"):
+    graph = trace_source(source, shapes, pretrained, training)
+    with progress(f"analyzing {graph.name}"):
         report = analyze_graph(graph, layer, depth, strict)
     if as_json or as_csv:
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
@@ -154,8 +143,8 @@ def compare(
     """Two networks side by side: what each layer adds, and the first layer at which they part."""
     from foveal.compare import compare as compare_graphs
 
-    graphs = [_trace(source, shapes, False, False) for source in (first, second)]
-    with _progress(f"comparing {graphs[0].name} and {graphs[1].name}"):
+    graphs = [trace_source(source, shapes, False, False) for source in (first, second)]
+    with progress(f"comparing {graphs[0].name} and {graphs[1].name}"):
         comparison = compare_graphs(*graphs)
     if as_json:
         print(comparison.to_json())
@@ -179,42 +168,16 @@ def verify(
     pretrained: PretrainedOption = False,
 ) -> None:
     """Perturb the real model and compare with the computed receptive field; exit code 1 where they disagree."""
-    raise typer.Exit(_verify(_trace(source, shapes, pretrained, False), layer or None))
-
-
-def _trace(source: str, shapes: list[str] | None, pretrained: bool, training: bool) -> Graph:
-    from foveal.frontends import trace
-
-    with _progress(f"tracing {source}"):
-        return trace(source, input_shapes(shapes), pretrained=pretrained, training=training)
+    raise typer.Exit(_verify(trace_source(source, shapes, pretrained, False), layer or None))
 
 
 def _verify(graph: Graph, layers: list[str] | None, to_stderr: bool = False) -> int:
     from foveal.verify import verify as verify_graph
 
-    with _progress(f"verifying {graph.name}"):
+    with progress(f"verifying {graph.name}"):
         result = verify_graph(graph, layers)
     print(result, file=sys.stderr if to_stderr else sys.stdout)
     return 0 if result.agrees else 1
-
-
-def input_shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
-    """What ``--input`` said: one shape, shapes by name, or None. Raises FovealError for anything else."""
-    if not texts:
-        return None
-    named = dict(text.split("=", 1) for text in texts if "=" in text)
-    if len(named) == len(texts):
-        return {name: _shape(text) for name, text in named.items()}
-    if len(texts) > 1:
-        raise FovealError("several --input options need a name each: --input image=1,3,64,64 --input mask=1,1,64,64")
-    return _shape(texts[0])
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.replace("x", ",").split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise FovealError(f"--input '{text}': expected positive lengths such as 1,3,224,224")
-    return tuple(int(part) for part in parts)
 
 
 def _reaches(report: Report, level: Level) -> bool:
@@ -241,10 +204,7 @@ def _console() -> Console | None:
     return console if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
 
 
-def _progress(text: str) -> Any:
-    from foveal.progress import progress
-
-    return progress(text)
+register(app)
 
 
 def main() -> None:

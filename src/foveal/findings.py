@@ -11,6 +11,7 @@ from foveal.results import Finding
 
 _SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
 _CODES = {"opaque": "operation-without-rule"}
+_NOTE_OF = {"operation-without-rule": "opaque", "data-dependent": ""}
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         )
         for item in _occurrences(graph, lambda op: op.name if isinstance(op, Sample) else None)
     ]  # fmt: skip
-    told = {"opaque", "data-dependent"} if found else set()
+    told = {_NOTE_OF[finding.code] for finding in found}
     for note in graph.notes:
-        # The nodes speak for themselves; a note adds only what no node shows.
-        if note.code in told and any(finding.layer == note.layer for finding in found):
-            continue
-        found.append(Finding(_CODES.get(note.code, note.code), _SEVERITY.get(note.code, "info"), note.layer, note.text))
+        # Nodes speak for themselves; a note adds only what no node shows.
+        if note.code not in told:
+            severity = _SEVERITY.get(note.code, "info")
+            found.append(Finding(_CODES.get(note.code, note.code), severity, note.layer, note.text))
     grave = ("error", "warning", "info")
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: grave.index(finding.severity)))
 
@@ -69,13 +70,14 @@ def reachable(graph: Graph) -> dict[int, frozenset[str]]:
 def _occurrences(graph: Graph, name_of: Callable[[Operation], str | None]) -> list[Occurrence]:
     reach = reachable(graph)
     first: dict[str, str] = {}
-    count: dict[str, int] = {}
+    calls: dict[str, set[tuple[int, ...]]] = {}
     for node in graph.nodes:
         name = name_of(node.op)
         if name is not None and node.output in reach:
-            first.setdefault(name, node.scope or "the top level")
-            count[name] = count.get(name, 0) + 1
-    return [Occurrence(name, layer, count[name]) for name, layer in first.items()]
+            first.setdefault(name, node.scope or "(top)")
+            # One call with several outputs makes several nodes with the same inputs.
+            calls.setdefault(name, set()).add(node.inputs)
+    return [Occurrence(name, layer, len(calls[name])) for name, layer in first.items()]
 
 
 def _times(count: int) -> str:

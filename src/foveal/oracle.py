@@ -4,9 +4,10 @@ The oracle knows no operation and no rule: it runs the model in double precision
 dependency (a ReLU that stays shut, a maximum won by another element), never invent one, so it is repeated over base
 inputs, patterns of change and, if asked, freshly drawn weights, and the answers are joined with *or*.
 
-Weights: "own" keeps the model's; "generic" draws them anew, per round and alternately signed (each row of scale
-1 / sqrt(fan in)) and all positive (1 / fan in: nothing cancels, no ReLU shuts, a raised column wins each maximum). No
-drawn weight is near zero, norms keep a positive scale, and signals neither vanish nor explode over tens of layers.
+Weights: "own" keeps the model's; "generic" draws them anew per round, in turn signed (scale 1 / sqrt(fan in)) and all
+positive (1 / fan in: nothing cancels, no ReLU shuts, a raised column wins each maximum), even and heavy-tailed (another
+element wins each maximum). No drawn weight is near zero, norms keep a positive scale, and signals neither vanish nor
+explode over tens of layers. Later rounds also change columns ten times as much, and a tenth.
 
 Layers are named as the PyTorch front end names modules: the module path, ``path#2`` for the second call, ``path.key``
 for outputs in a container, ``output`` for the whole model. torch is imported only when a function is called.
@@ -20,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,26 @@ if TYPE_CHECKING:
     from torch import nn
 
 Weights = Literal["own", "generic"]
+
+
+class Style(NamedTuple):
+    """How a round draws: signs of weights and base input, spread of their sizes, size of the changes."""
+
+    positive: bool = False
+    heavy: bool = False
+    gain: float = 1.0
+
+
+STYLES = (
+    Style(),
+    Style(positive=True),
+    Style(heavy=True),
+    Style(positive=True, heavy=True),
+    Style(gain=10.0),
+    Style(positive=True, gain=10.0),
+    Style(heavy=True, gain=0.1),
+    Style(positive=True, heavy=True, gain=30.0),
+)
 Outputs = dict[str, Floats]
 COPIES = 96
 """Perturbed copies of the input per forward pass, where the model takes a batch."""
@@ -84,19 +105,21 @@ def _array(value: Any) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def draw_inputs(call: Call, rng: np.random.Generator, positive: bool) -> dict[str, np.ndarray]:
-    """Standard normal (or positive) values for each floating input; the others stay as given."""
+def draw_inputs(call: Call, rng: np.random.Generator, style: Style) -> dict[str, np.ndarray]:
+    """Standard normal (or positive, or log-normal) values for each floating input; the others stay as given."""
     drawn = {}
     for name, array in call.arrays.items():
         if array.dtype.kind == "f":
             noise = rng.standard_normal(array.shape)
-            drawn[name] = np.abs(noise) + 0.1 if positive else noise
+            if style.heavy:
+                noise = np.sign(noise) * np.exp(rng.standard_normal(array.shape))
+            drawn[name] = np.abs(noise) + 0.1 if style.positive else noise
         else:
             drawn[name] = array
     return drawn
 
 
-def draw_weights(model: nn.Module, seed: int, positive: bool) -> None:
+def draw_weights(model: nn.Module, seed: int, style: Style) -> None:
     """Fill all parameters and running statistics of ``model`` (in place) with generic values, see the module's text."""
     import torch
 
@@ -113,10 +136,12 @@ def draw_weights(model: nn.Module, seed: int, positive: bool) -> None:
             if parameter.dim() >= 2:
                 fan_in = max(1, parameter.numel() // parameter.shape[0])
                 size = uniform(parameter, 0.5, 1.5)
-                parameter.copy_(size / fan_in if positive else size * sign(parameter) / fan_in**0.5)
+                if style.heavy:
+                    size = torch.exp(size * sign(parameter) * 1.5) / 2
+                parameter.copy_(size / fan_in if style.positive else size * sign(parameter) / fan_in**0.5)
             elif "bias" in name:
-                size = uniform(parameter, 0.02, 0.1)
-                parameter.copy_(size if positive else size * sign(parameter))
+                size = uniform(parameter, 0.5, 2.0) if style.heavy else uniform(parameter, 0.02, 0.1)
+                parameter.copy_(size if style.positive else size * sign(parameter))
             else:
                 parameter.copy_(uniform(parameter, 0.5, 1.5))
         for name, buffer in model.named_buffers():
@@ -124,6 +149,17 @@ def draw_weights(model: nn.Module, seed: int, positive: bool) -> None:
                 buffer.copy_(uniform(buffer, 0.5, 1.5))
             elif name.endswith("running_mean"):
                 buffer.copy_(uniform(buffer, -0.1, 0.1))
+
+
+def begin_round(
+    call: Call, seed: int, index: int, weights: Weights
+) -> tuple[np.random.Generator, Style, dict[str, np.ndarray]]:
+    """Draw what one round needs: its generator, its style, the base inputs and, if asked, the weights (in place)."""
+    style = STYLES[index % len(STYLES)]
+    rng = np.random.default_rng([seed, index])
+    if weights == "generic":
+        draw_weights(call.model, int(rng.integers(2**31)), style)
+    return rng, style, draw_inputs(call, rng, style)
 
 
 def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
@@ -246,11 +282,7 @@ def dependency_round(
     call: Call, source: str, seed: int, index: int, weights: Weights, layers: Sequence[str] | None = None
 ) -> dict[str, tuple[Bools, ...]]:
     """One round of :func:`dependency`: one base input, all columns, all patterns."""
-    positive = weights == "generic" and index % 2 == 1
-    rng = np.random.default_rng([seed, index])
-    if weights == "generic":
-        draw_weights(call.model, int(rng.integers(2**31)), positive)
-    base = draw_inputs(call, rng, positive)
+    rng, style, base = begin_round(call, seed, index, weights)
     axes = call.axes[source]
     lengths = [base[source].shape[axis] for axis in axes]
     single = run(call.model, base)
@@ -262,7 +294,7 @@ def dependency_round(
     batched = True
     for start in range(0, len(todo), COPIES):
         chunk = todo[start : start + COPIES]
-        copies = [perturb_column(base[source], axes[p.axis], p.position, p.pattern, rng) for p in chunk]
+        copies = [perturb_column(base[source], axes[p.axis], p.position, p.pattern, rng, style.gain) for p in chunk]
         stacked = _run_batched(call, base, source, copies, single, check=start == 0) if batched else None
         if stacked is None:
             batched = False
@@ -353,11 +385,7 @@ def support(
     lengths = tuple(call.arrays[name].shape[axis] for axis in axes)
     seen = np.zeros(lengths, bool)
     for round_index in range(rounds):
-        positive = weights == "generic" and round_index % 2 == 1
-        rng = np.random.default_rng([seed, round_index])
-        if weights == "generic":
-            draw_weights(call.model, int(rng.integers(2**31)), positive)
-        base = draw_inputs(call, rng, positive)
+        rng, style, base = begin_round(call, seed, round_index, weights)
         reference = run(call.model, base)[layer]
         for position in np.ndindex(*lengths):
             where = [slice(None)] * base[name].ndim
@@ -367,7 +395,7 @@ def support(
                 if seen[position]:
                     break
                 copy_ = base[name].copy()
-                copy_[tuple(where)] += column_change(copy_[tuple(where)].shape, pattern, rng)
+                copy_[tuple(where)] += column_change(copy_[tuple(where)].shape, pattern, rng, style.gain)
                 output = run(call.model, {**base, name: copy_})[layer]
                 seen[position] = bool(np.any(moved(output[None], reference)[0][index]))
     return seen

@@ -29,21 +29,23 @@ PATTERNS: tuple[Pattern, ...] = ("small", "large", "up", "down")
 rise or fall of about 3 everywhere (which takes part in a maximum, or opens a ReLU, that noise leaves shut)."""
 
 
-def column_change(shape: Sequence[int], pattern: Pattern, rng: np.random.Generator) -> Floats:
-    """What is added to a column of that shape."""
+def column_change(shape: Sequence[int], pattern: Pattern, rng: np.random.Generator, gain: float = 1.0) -> Floats:
+    """What is added to a column of that shape; ``gain`` times as much."""
     if pattern == "small":
-        return 0.5 * rng.standard_normal(shape)
+        return 0.5 * gain * rng.standard_normal(shape)
     if pattern == "large":
-        return 3.0 * rng.standard_normal(shape)
-    rise = 3.0 * rng.uniform(0.5, 1.5, shape)
+        return 3.0 * gain * rng.standard_normal(shape)
+    rise = 3.0 * gain * rng.uniform(0.5, 1.5, shape)
     return rise if pattern == "up" else -rise
 
 
-def perturb_column(base: Floats, axis: int, position: int, pattern: Pattern, rng: np.random.Generator) -> Floats:
+def perturb_column(
+    base: Floats, axis: int, position: int, pattern: Pattern, rng: np.random.Generator, gain: float = 1.0
+) -> Floats:
     """A copy of ``base`` with one column changed."""
     copy = base.copy()
     index = (slice(None),) * axis + (position,)
-    copy[index] += column_change(copy[index].shape, pattern, rng)
+    copy[index] += column_change(copy[index].shape, pattern, rng, gain)
     return copy
 
 

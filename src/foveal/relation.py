@@ -3,8 +3,8 @@
 A relation between one operand and one output is a tuple of steps, applied in order from the operand towards the output;
 the empty tuple is "the same position". Relations compose by concatenation (:func:`compose`); an operation whose output
 reads several operands, or one operand in several ways, has several relations, and their union is the answer
-(:class:`Read`). Steps know index arithmetic and nothing else: no step names an operation, and every analysis is one loop
-that interprets steps.
+(:class:`Read`). Steps know index arithmetic and nothing else: no step names an operation, and every analysis is one
+loop that interprets steps.
 
 Two settings are kept apart throughout. *Clipped*: only positions that exist can be read. *Unclipped*: the operand is
 thought to go on for ever, so that a padded position is a position like any other.
@@ -59,6 +59,7 @@ class Table(Step):
     """Output o reads inputs ``clipped[o]`` (clipped) and ``unclipped[o]`` (may lie outside); both (n_out, k), ABSENT
     allowed.
 
+    ``weights`` (n_out, k) are the tap weights where the operation fixes them (interpolation).
     ``ratio`` = (a, b): output o + b reads what output o reads, shifted by a; None where there is no such rule.
     """
 
@@ -68,6 +69,7 @@ class Table(Step):
     clipped: np.ndarray = field(repr=False)
     unclipped: np.ndarray = field(repr=False)
     ratio: tuple[int, int] | None = None
+    weights: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def reach(self) -> tuple[int, int]:
@@ -241,10 +243,21 @@ SAME: Relation = ()
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """One way in which an operation's output reads one of its operands."""
+    """One way in which an operation's output reads one of its operands.
+
+    kind: "value" (carries the signal), "statistics" (normalisation), "weights" (of an average that the signal itself
+    sets: attention probabilities, kernels made from the input). fan: elements combined in one output;
+    averaged: they are combined with equal weights 1 / fan, not with weights of their own. edges: the operation
+    computes from a neighbourhood or a contraction, so that its reads are edges of the network (pointwise operations and
+    moves are wires).
+    """
 
     operand: int
     relation: Relation
+    kind: str = "value"
+    fan: float = 1.0
+    averaged: bool = False
+    edges: bool = False
 
 
 def compose(*relations: Relation) -> Relation:

@@ -27,7 +27,7 @@ __all__ = ["Check", "Mismatch", "assert_receptive_field", "check", "compare_hull
 Hulls = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def check(model: nn.Module, inputs: Any, *, seed: int = 0, rounds: int = 12, graph: Graph | None = None) -> Check:
+def check(model: nn.Module, inputs: Any, *, seed: int = 0, rounds: int = 80, graph: Graph | None = None) -> Check:
     """Trace ``model`` and compare the hull of every unit of every module output with brute force, for small networks.
 
     Layers that foveal marks exact must equal the measured hulls; others must contain them. Weights are drawn anew (the
@@ -70,12 +70,19 @@ def _check_source(graph: Graph, source: Source, call: Call, name: str, seed: int
             pairs, certain = predictions[layer]
             for axis, (pair, seen) in enumerate(zip(pairs, measured[layer], strict=True)):
                 mismatches += compare_hulls(layer, axis, pair, hulls(seen), certain, source.name)
-        if not mismatches and index >= 1:
+        settled = not mismatches and index >= 1
+        if settled or any(not _could_grow(mismatch) for mismatch in mismatches):
             break
     sizes = {layer: sum(array[0].size for array in measured[layer]) for layer in names}
     notes = tuple(f"layer '{layer}' is not in the graph: not compared" for layer in measured if layer not in sizes)
     total = sum(size for layer, size in sizes.items() if predictions[layer][1])
     return Check(graph.name, tuple(names), total, sum(sizes.values()) - total, forwards, tuple(mismatches), notes)
+
+
+def _could_grow(mismatch: Mismatch) -> bool:
+    """Whether the measured hull lies inside the predicted one, so that further rounds may still fill it."""
+    box, seen = mismatch.predicted, mismatch.measured
+    return box is not None and (seen is None or (box[0] <= seen[0] and seen[1] <= box[1]))
 
 
 def _comparable(graph: Graph, layer: str, measured: Sequence[Bools]) -> bool:

@@ -40,7 +40,7 @@ def _all_roles(graph: Graph) -> dict[int, Roles]:
         shapes = tuple(graph.values[i].shape for i in node.inputs)
         out = graph.values[node.output].shape
         candidates = [
-            _through(way.relation, found[node.inputs[way.operand]])
+            through(way.relation, found[node.inputs[way.operand]])
             for way in reads(node.op, shapes, out)
             if node.inputs[way.operand] in found
         ]
@@ -58,7 +58,8 @@ def _union(candidates: list[Roles], rank: int) -> Roles:
     return tuple(merged)
 
 
-def _through(relation: rel.Relation, current: Roles) -> Roles:
+def through(relation: rel.Relation, current: Roles) -> Roles:
+    """The roles of a relation's output axes, from those of the operand."""
     for step in relation:
         if isinstance(step, rel.Relabel):
             current = tuple("c" if axis is None else current[axis] for axis in step.order)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from foveal import gallery
 from foveal.errors import SourceError
-from foveal.frontends.spec_grammar import parse_line
+from foveal.frontends.spec_grammar import MAX_NUMBER, parse_line
 from foveal.frontends.spec_layers import BUILDERS
 from foveal.frontends.spec_model import BranchSpec, Item, LayerSpec, ScopeSpec, Specification
 from foveal.frontends.spec_site import Site, shape_text
@@ -35,6 +35,8 @@ def read_spec(text_or_path: str) -> Specification:
     """As ``parse_spec``; ``gallery:vgg13`` is a network of the gallery, a name ending in .yaml or .yml a file."""
     if text_or_path.startswith("gallery:"):
         return parse_yaml(gallery.text(text_or_path.removeprefix("gallery:")))
+    if text_or_path.strip() in gallery.names():
+        raise SourceError(f"'{text_or_path.strip()}' is a network, not a layer; write gallery:{text_or_path.strip()}")
     if "\n" in text_or_path or not text_or_path.endswith((".yaml", ".yml")):
         return parse_spec(text_or_path)
     path = Path(text_or_path)
@@ -52,16 +54,24 @@ def trace_spec(text_or_path: str | Specification, input_shape: Sequence[int] | N
     SourceError naming the token, its place and the shapes involved.
     """
     spec = text_or_path if isinstance(text_or_path, Specification) else read_spec(text_or_path)
-    shape = tuple(input_shape) if input_shape is not None else (1, *spec.input) if spec.input else None
-    if shape is None:
-        raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
-    if len(shape) < 3 or min(shape) < 1:
-        raise SourceError(f"the input {shape_text(shape)} must be batch, channels and at least one spatial length")
     if not spec.items:
         raise SourceError("the specification has no layers; write for example: conv3x64 pool2 fc10")
+    shape = _input_shape(spec, input_shape)
     network = _Network(GraphBuilder(spec.name))
     network.sequence(spec.items, network.builder.source(shape))
     return network.builder.graph.verify()
+
+
+def _input_shape(spec: Specification, given: Sequence[int] | None) -> tuple[int, ...]:
+    """The shape given (or that of an example array), else the specification's own with batch 1."""
+    if given is None and spec.input is None:
+        raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
+    lengths = (1, *(spec.input or ())) if given is None else tuple(getattr(given, "shape", given))
+    if not all(isinstance(n, int) and 0 < n <= MAX_NUMBER for n in lengths) or len(lengths) < 3:
+        raise SourceError(
+            f"the input {lengths} must be batch, channels and at least one spatial length: (1, 3, 224, 224)"
+        )
+    return lengths
 
 
 class _Network:

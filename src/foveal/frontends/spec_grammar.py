@@ -210,7 +210,8 @@ def _head(head: str, where: str) -> LayerSpec:
     if match is None or match["kind"] not in KINDS:
         word = re.match(r"[A-Za-z]*", head)
         name = (word.group() if word else "") or head
-        raise SourceError(f"{where}: unknown layer kind '{name}'; {closest(name, KINDS)}")
+        allowed = ", ".join(kind for kind in KINDS if kind not in ACTIVATIONS)
+        raise SourceError(f"{where}: unknown layer kind '{name}'; {closest(name, KINDS)}; allowed: {allowed}, relu ...")
     kind = match["kind"]
     if kind in REFERENCES:
         raise SourceError(f"{where}: '{kind}' needs a name: {KINDS[kind].example}")

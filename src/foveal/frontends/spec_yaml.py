@@ -49,14 +49,14 @@ def parse_yaml(text: str, default_name: str = "specification") -> Specification:
         raise SourceError("specification: the YAML form is a mapping with 'layers', and optionally 'name' and 'input'")
     for key in document:
         if key not in _TOP:
-            raise SourceError(f"specification: unknown key '{key}'; {closest(str(key), _TOP)}")
+            raise SourceError(f"specification: unknown key {key!r}; {closest(str(key), _TOP)}")
     if "layers" not in document:
         raise SourceError("specification: 'layers' is missing")
     items = _items(document["layers"], "layers", 0)
     name = document.get("name", default_name)
     if not isinstance(name, str):
         raise SourceError(f"specification: 'name' must be a word, not {name!r}")
-    return Specification(items, _input(document.get("input")), name)
+    return Specification(items, _input(document.get("input")), " ".join(name.split()))
 
 
 def _is_huge(document: Any) -> bool:
@@ -100,7 +100,7 @@ def _mapping(given: dict[Any, Any], place: str, depth: int) -> tuple[Item, ...]:
         return (_branches(joins[0], given[joins[0]], place, depth),)
     for key in given:
         if key not in _BLOCK:
-            raise SourceError(f"specification, {place}: unknown key '{key}'; {closest(str(key), [*_BLOCK, *_JOINS])}")
+            raise SourceError(f"specification, {place}: unknown key {key!r}; {closest(str(key), [*_BLOCK, *_JOINS])}")
     if "layers" not in given:
         raise SourceError(f"specification, {place}: 'layers' is missing")
     items = _items(given["layers"], f"{place}.layers", depth + 1)
@@ -118,8 +118,8 @@ def _mapping(given: dict[Any, Any], place: str, depth: int) -> tuple[Item, ...]:
 
 def _branches(key: str, given: Any, place: str, depth: int) -> BranchSpec:
     if not isinstance(given, list) or len(given) < 2:
-        raise SourceError(f"specification, {place}: '{key}' needs a list of at least two paths")
+        raise SourceError(f"specification, {place}: {key!r} needs a list of at least two paths")
     paths = tuple(_items(path, f"{place}.{key}[{index}]", depth + 1) for index, path in enumerate(given))
     if not all(paths):
-        raise SourceError(f"specification, {place}: '{key}' has an empty path; write 'id' for the identity")
+        raise SourceError(f"specification, {place}: {key!r} has an empty path; write 'id' for the identity")
     return BranchSpec(_JOINS[key], paths, f"specification, {place}.{key}")

@@ -35,13 +35,14 @@ FAMILIES = (
 class Entry(NamedTuple):
     """How one overload is handled.
 
-    kind: "same", "view", "rule", "decompose" or "opaque". ``plain`` is the name without namespace and trailing underscore;
+    ``title`` names the layer. kind: "same", "view", "rule", "decompose" or "opaque". ``plain`` is the name without namespace and trailing underscore;
     ``writes`` tells an in-place operation, ``out`` one that fills an ``out=`` tensor; ``random`` one that draws numbers;
     ``spatial`` the number of spatial axes that the name tells (``avg_pool2d``: 2).
     """
 
     kind: str
     plain: str
+    title: str
     function: Any
     writes: bool
     out: bool
@@ -69,7 +70,8 @@ def _look_up(func: Any) -> Entry:
     kind, function = _find(func, plain, schema.overload_name)
     digit = re.search(r"([123])d", name)
     random = torch.Tag.nondeterministic_seeded in func.tags
-    return Entry(kind, plain.split("::")[-1], function, writes, out, random, int(digit.group(1)) if digit else 0)
+    short = plain.split("::")[-1]
+    return Entry(kind, short, short.lstrip("_"), function, writes, out, random, int(digit.group(1)) if digit else 0)
 
 
 def _find(func: Any, plain: str, overload: str) -> tuple[str, Any]:

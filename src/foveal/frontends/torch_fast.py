@@ -77,6 +77,9 @@ for _name in ("relu", "relu6", "silu", "hardswish", "hardsigmoid", "sigmoid", "g
     _unary(_name)
 
 
+_CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
+
+
 @lru_cache(maxsize=4096)
 def _convolved(
     x: tuple[int, ...], weight: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int
@@ -107,7 +110,7 @@ def convolution(
         return NotImplemented
     out = torch.empty(found[0], dtype=x.dtype, device="meta")
     read = t.values.read
-    return _finish(t, out, found[1], (read(handle), read(kernel)), "conv")
+    return _finish(t, out, found[1], (read(handle), read(kernel)), _CONVOLUTIONS[len(found[0])])
 
 
 _BATCH_NORM = ops.Pointwise("batch_norm")
@@ -121,8 +124,8 @@ def batch_norm(t: Tracer, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any
     return _finish(t, _empty_like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
-def _binary(name: str, out_of_place: Any, in_place: Any) -> None:
-    op = ops.Pointwise(name)
+def _binary(name: str, op: ops.Pointwise, out_of_place: Any, in_place: Any) -> None:
+    """``name`` as PyTorch says it, which names the layer."""
 
     def operands(t: Tracer, a: Any, b: Any) -> tuple[Handle, Handle] | None:
         first, second = t.handles.get(id(a)), t.handles.get(id(b))
@@ -150,8 +153,8 @@ def _binary(name: str, out_of_place: Any, in_place: Any) -> None:
     FAST[out_of_place], FAST[in_place] = make, update
 
 
-_binary("add", aten.add.Tensor, aten.add_.Tensor)
-_binary("multiply", aten.mul.Tensor, aten.mul_.Tensor)
+_binary("add", ops.Pointwise("add"), aten.add.Tensor, aten.add_.Tensor)
+_binary("mul", ops.Pointwise("multiply"), aten.mul.Tensor, aten.mul_.Tensor)
 
 
 @lru_cache(maxsize=512)

@@ -11,6 +11,7 @@ from torch import nn
 
 from foveal.errors import SourceError
 from foveal.frontends import Loaded
+from foveal.frontends.torch_archive import load_program
 from foveal.frontends.torch_export import ExportedModule
 
 
@@ -23,9 +24,11 @@ def load_file(source: str) -> Loaded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if path.suffix.lower() == ".pt2":
-                model: Any = torch.export.load(str(path))
+                model: Any = load_program(str(path))
             else:
                 model = torch.jit.load(str(path), map_location="cpu")
+    except SourceError:
+        raise
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         kind = "torch.export" if path.suffix.lower() == ".pt2" else "TorchScript"

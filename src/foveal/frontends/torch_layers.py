@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foveal.frontends.torch_export import ExportedModule
 from foveal.frontends.torch_values import Values
 
 
@@ -69,11 +70,15 @@ class Naming:
             module.register_module_forward_pre_hook(self._enter),
             module.register_module_forward_hook(self._leave),
         ]
+        if isinstance(self.model, ExportedModule):
+            self.model.naming = self
         return self
 
     def __exit__(self, *_: object) -> None:
         for hook in self.hooks:
             hook.remove()
+        if isinstance(self.model, ExportedModule):
+            self.model.naming = None
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         path = self.paths.get(id(module))
@@ -89,18 +94,19 @@ class Naming:
             if top is module:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
-        if isinstance(output, Tensor):
-            self._name_output(module, self._count(path or "output"), output)
-            return
-        base = self._count(path or "output")
+        own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
+        self.module_output(path or "output", type(module).__name__, own, not module._modules, output)
+
+    def module_output(self, path: str, kind: str, parameters: int, leaf: bool, output: Any) -> None:
+        """Name each tensor that a module returned."""
+        base = self._count(path)
         for name, tensor in tensors_in(output, base):
-            self._name_output(module, name, tensor)
+            self._name_output(name, tensor, kind, parameters, leaf)
 
     def outputs(self, output: Any) -> None:
         """Name the traced model's outputs where no hook did (a scripted module)."""
         if "output" not in self.calls:
-            for name, tensor in tensors_in(output, self._count("output")):
-                self._name_output(self.model, name, tensor)
+            self.module_output("output", type(self.model).__name__, 0, False, output)
 
     def place(self) -> str:
         """Where the run stands: the innermost module, its type and the shapes it was called with."""
@@ -116,7 +122,7 @@ class Naming:
         self.calls[name] = count
         return name if count == 1 else f"{name}#{count}"
 
-    def _name_output(self, module: nn.Module, name: str, tensor: Tensor) -> None:
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
         handle = self.values.handles.get(id(tensor))
         if handle is None:
             return
@@ -126,8 +132,7 @@ class Naming:
         replaced = self.operations.pop(value, None)
         if replaced is not None:
             self.builder.graph.layer_table.pop(replaced, None)
-        own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
-        self.builder.layer(name, value, "module", type(module).__name__, own, not module._modules)
+        self.builder.layer(name, value, "module", kind, parameters, leaf)
         if self.capture is not None:
             self.capture(name, tensor)
 

@@ -89,7 +89,7 @@ def masked_fill(t: Any, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> int
     return int(t.node(ops.Select(), (t.value(mask), operand(t, value), t.value(x)), out.shape, "masked_fill"))
 
 
-@rule("where")
+@rule("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
 def where(t: Any, out: Tensor, condition: Tensor, a: Any, b: Any) -> int:
     inputs = (t.value(condition), operand(t, a), operand(t, b))
     return int(t.node(ops.Select(), inputs, out.shape, "where"))

@@ -48,7 +48,7 @@ def convolution(
     dilation: Any = 1, groups: int = 1,
 ) -> int:
     op = convolution_op(tuple(weight.shape[2:]), _tuple(stride), _tuple(padding), _tuple(dilation), groups)
-    return _convolve(t, out, x, weight, op, "conv")
+    return _convolve(t, out, x, weight, op, t.plain)
 
 
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "cudnn_convolution")
@@ -71,7 +71,7 @@ def transposed_convolution(
     op = ops.TransposedConvolution(
         kernel, ints(stride, count), ints(padding, count), ints(dilation, count), groups
     )
-    return _convolve(t, out, x, weight, op, "conv_transpose")
+    return _convolve(t, out, x, weight, op, t.plain)
 
 
 @lru_cache(maxsize=4096)
@@ -86,7 +86,7 @@ def pool_op(kernel: Any, stride: Any, padding: Any, dilation: Any, count: int, n
 def _pool(t: Any, out: Tensor, x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> int:
     count = t.spatial
     op = pool_op(_tuple(kernel), _tuple(stride), _tuple(padding), _tuple(dilation), count, name)
-    return int(t.node(op, (t.value(x),), out.shape, f"{name}_pool"))
+    return int(t.node(op, (t.value(x),), out.shape, t.plain))
 
 
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "quantized_max_pool2d")
@@ -122,10 +122,10 @@ def adaptive_op(axes: int, name: str) -> ops.AdaptivePool:
 
 @rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
 def adaptive_average_pool(t: Any, out: Tensor, x: Tensor, size: Any) -> int:
-    return int(t.node(adaptive_op(t.spatial, "average"), (t.value(x),), out.shape, "adaptive_average_pool"))
+    return int(t.node(adaptive_op(t.spatial, "average"), (t.value(x),), out.shape, t.plain))
 
 
 @rule("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_max_pool(t: Any, out: Any, x: Tensor, size: Any) -> tuple[int, int]:
-    value = int(t.node(adaptive_op(t.spatial, "max"), (t.value(x),), out[0].shape, "adaptive_max_pool"))
+    value = int(t.node(adaptive_op(t.spatial, "max"), (t.value(x),), out[0].shape, t.plain))
     return value, value

@@ -19,9 +19,12 @@ from foveal.frontends import torch_lowering as table
 from foveal.frontends.torch_entries import Entry, entry_of
 from foveal.frontends.torch_fast import FAST
 from foveal.frontends.torch_layers import Naming
+from foveal.frontends.torch_shapes import SHAPES
 from foveal.frontends.torch_values import Handle, Step, Values, to_array
 
 _NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
+
+_MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
 
 
 class NeedsValues(Exception):
@@ -104,14 +107,16 @@ class Tracer(TorchDispatchMode):
         return result
 
     def _name_all(self, entry: Entry, result: Any) -> None:
+        """Name what an operation made of others returned, unless it only moves data."""
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         for output in outputs:
             handle = self.handles.get(id(output)) if isinstance(output, Tensor) else None
-            if handle is not None and not self._only_moved(handle):
-                self.naming.operation(entry.plain, self.values.read(handle), output)
-
-    def _only_moved(self, handle: Handle) -> bool:
-        return handle.parent is not None
+            if handle is None or handle.parent is not None:
+                continue
+            value = self.values.read(handle)
+            node = next((node for node in reversed(self.builder.graph.nodes) if node.output == value), None)
+            if node is not None and not isinstance(node.op, _MOVES):
+                self.naming.operation(entry.title, value, output)
 
     def _lower(
         self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
@@ -167,6 +172,11 @@ class Tracer(TorchDispatchMode):
             return func(*args, **kwargs)
         if entry.writes and not entry.out and entry.kind == "rule":
             return args[0]
+        known = SHAPES.get(entry.plain)
+        if known is not None and not entry.writes:
+            out = known(*args, **kwargs)
+            if out is not None:
+                return out
         try:
             return func(*constants.to_meta(args), **constants.to_meta(kwargs))
         except RuntimeError:
@@ -218,13 +228,13 @@ class Tracer(TorchDispatchMode):
         if entry.writes and isinstance(out, Tensor):
             handle = self.handles.get(id(out)) or self.values.promote(out)
             self.values.write(handle, made)
-            self.naming.operation(entry.plain, made, out)
+            self.naming.operation(entry.title, made, out)
             return out
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         for tensor, value in zip(outputs, made if isinstance(made, (list, tuple)) else (made,), strict=False):
             if value is not None and isinstance(tensor, Tensor):
                 self.values.bind(tensor, value)
-                self.naming.operation(entry.plain, value, tensor)
+                self.naming.operation(entry.title, value, tensor)
         return out
 
 

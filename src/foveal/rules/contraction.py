@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from foveal import ops
@@ -13,12 +15,18 @@ from foveal.rules.registry import Facts, Shape, Shapes, rule
 def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """An operand is read along the labels that are summed; where a partner is a known zero it is not read at all."""
     zeros = [(op.labels[i], f.zero) for i, f in enumerate(facts) if f.zero is not None and f.zero.any()]
+    lengths = {
+        label: n
+        for labels, shape in zip(op.labels, shapes, strict=True)
+        for label, n in zip(labels, shape, strict=True)
+    }
+    fan = prod(n for label, n in lengths.items() if label not in op.out)
     found = []
     for i, labels in enumerate(op.labels):
         if zeros:
-            found.append(Read(i, _masked(labels, op.out, zeros, len(shapes[i]))))
+            found.append(Read(i, _masked(labels, op.out, zeros), fan=fan, edges=True))
         else:
-            found.append(Read(i, _plain(labels, op.out)))
+            found.append(Read(i, _plain(labels, op.out), fan=fan, edges=True))
     return tuple(found)
 
 
@@ -31,7 +39,7 @@ def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _masked(labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], rank: int) -> tuple[Step, ...]:
+def _masked(labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]]) -> tuple[Step, ...]:
     every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
     every = list(dict.fromkeys(every))
     keep = np.ones((1,) * len(every), dtype=bool)

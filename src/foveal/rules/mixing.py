@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from foveal import ops
 from foveal.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relation, Reshape, Step
 from foveal.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
@@ -45,7 +47,12 @@ def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     """All positions along the axes."""
     kept = tuple(1 if i in op.axes else n for i, n in enumerate(shapes[0]))
     steps: Relation = (All(op.axes),)
-    return (Read(0, steps if kept == out else (*steps, Reshape(kept, out))),)
+    relation = steps if kept == out else (*steps, Reshape(kept, out))
+    fan = prod(shapes[0][axis] for axis in op.axes)
+    if op.name == "sum":
+        return (Read(0, relation, edges=True),)
+    kind = "value" if op.name in ("mean", "max", "min", "amax", "amin") else "statistics"
+    return (Read(0, relation, kind, fan, averaged=op.name == "mean", edges=True),)
 
 
 @rule(ops.Mix, factual=True)
@@ -54,7 +61,7 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     closed = facts[0].closed
     if op.name == "softmax" and closed is not None and closed.any():
         keep = ~closed
-        return (Read(0, (KeepAll(keep, op.axes), Keep(keep))),)
+        return (Read(0, (KeepAll(keep, op.axes), Keep(keep)), "weights"),)
     axes = op.axes
     steps: list[Step] = []
     if op.groups is not None:
@@ -63,8 +70,12 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
         axes = tuple(a for a in axes if a != axis)
     if axes:
         steps.append(All(axes))
-    statistics = Read(0, tuple(steps))
-    return (Read(0, SAME), statistics) if op.name == "normalize" else (statistics,)
+    if op.name == "normalize":
+        return Read(0, SAME), Read(0, tuple(steps), "statistics")
+    if op.name == "softmax":
+        return (Read(0, tuple(steps), "weights"),)
+    fan = prod(shapes[0][axis] for axis in op.axes)
+    return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)
 
 
 @rule(ops.Scan)

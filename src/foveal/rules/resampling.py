@@ -29,20 +29,22 @@ def resample(op: ops.Resample, shapes: Shapes, out: Shape, facts: tuple[Facts, .
         for axis, scale in zip(op.axes, scales, strict=True)
         if shapes[0][axis] != out[axis] or scale not in (None, 1.0) or op.antialias
     )
-    return (Read(0, steps),)
+    return (Read(0, steps, edges=not op.mode.startswith("nearest")),)
 
 
 @cache
 def _step(axis: int, n_in: int, n_out: int, mode: str, align: bool, antialias: bool, scale: float | None) -> Table:
     step = _scale(n_in, n_out, align and mode in ("linear", "cubic"), scale)
+    weights = None
     if mode.startswith("nearest"):
         raw = _nearest(n_in, n_out, mode, scale)
         clipped = np.clip(raw, 0, n_in - 1)
     elif antialias:
-        raw = clipped = _antialiased(n_in, n_out, mode, step)
+        raw, weights = _antialiased(n_in, n_out, mode, step)
+        clipped = raw
     else:
-        raw, clipped = _taps(n_in, n_out, mode, align, step)
-    return Table(axis, n_in, n_out, clipped, raw, (step.numerator, step.denominator) if step > 0 else None)
+        raw, clipped, weights = _taps(n_in, n_out, mode, align, step)
+    return Table(axis, n_in, n_out, clipped, raw, (step.numerator, step.denominator) if step > 0 else None, weights)
 
 
 def _scale(n_in: int, n_out: int, align: bool, scale: float | None) -> Fraction:
@@ -63,8 +65,8 @@ def _nearest(n_in: int, n_out: int, mode: str, scale: float | None) -> np.ndarra
     return index
 
 
-def _taps(n_in: int, n_out: int, mode: str, align: bool, step: Fraction) -> tuple[np.ndarray, np.ndarray]:
-    """Unclipped and clipped taps of linear and cubic interpolation."""
+def _taps(n_in: int, n_out: int, mode: str, align: bool, step: Fraction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unclipped and clipped taps of linear and cubic interpolation, and their weights."""
     o = np.arange(n_out, dtype=object)
     a, b = step.numerator, step.denominator
     numerator, denominator = (o * a, b) if align else ((2 * o + 1) * a - b, 2 * b)
@@ -76,11 +78,20 @@ def _taps(n_in: int, n_out: int, mode: str, align: bool, step: Fraction) -> tupl
     # linear: a position before the first pixel is moved onto it, so its second tap has weight zero
     moved = (base < 0)[:, None] & (mode == "linear")
     inside = np.where(moved, np.where(reach == 0, 0, ABSENT), raw)
-    return raw, np.where(inside == ABSENT, ABSENT, np.clip(inside, 0, n_in - 1))
+    part = np.array([float(Fraction(int(v % denominator), int(denominator))) for v in numerator])
+    distance = np.abs(part[:, None] - reach)
+    weights = np.maximum(1 - distance, 0) if mode == "linear" else _cubic(distance, -0.75)
+    return (
+        raw,
+        np.where(inside == ABSENT, ABSENT, np.clip(inside, 0, n_in - 1)),
+        np.where(moved & (reach == 0), 1, weights),
+    )
 
 
-def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> np.ndarray:
-    """Taps of the triangle or cubic filter stretched by the step; the filter is cut at the border, not reflected."""
+def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> tuple[np.ndarray, np.ndarray]:
+    """Taps and weights of the triangle or cubic filter stretched by the step; the filter is cut at the border, not
+    reflected.
+    """
     stretch = max(float(step), 1.0)
     support = (1.0 if mode == "linear" else 2.0) * stretch
     center = float(step) * (np.arange(n_out) + 0.5)
@@ -89,11 +100,13 @@ def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> np.ndarray
     taps = first[:, None] + np.arange(int((last - first).max()))
     x = np.abs((taps - center[:, None] + 0.5) / stretch)
     weight = np.maximum(1 - x, 0) if mode == "linear" else _cubic(x)
-    return np.where((taps < last[:, None]) & (np.abs(weight) > NEGLIGIBLE), taps, ABSENT)
+    live = (taps < last[:, None]) & (np.abs(weight) > NEGLIGIBLE)
+    weight = np.where(live, weight, 0.0)
+    return np.where(live, taps, ABSENT), weight / weight.sum(axis=1, keepdims=True)
 
 
 def _cubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:
-    """Keys' cubic kernel with a = -0.5, the value used by antialiased resizing."""
+    """Keys' cubic kernel; PyTorch takes a = -0.5 in antialiased resizing and -0.75 in plain bicubic interpolation."""
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * (x**3 - 5 * x**2 + 8 * x - 4)
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

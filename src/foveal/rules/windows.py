@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 
 import numpy as np
 
 from foveal import ops
-from foveal.relation import ABSENT, All, Blocks, Read, Relation, Slide, Step, Table, Taps
+from foveal.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.rules.registry import Facts, Shape, Shapes, rule
 
 
@@ -18,9 +19,9 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
     zero = facts[1].zero if len(facts) > 1 else None
     if zero is not None and zero.any():
         return _masked_convolution(op, x, shapes[1], out, zero)
-    return (
-        Read(0, _channels(x[1], out[1], op.groups) + _slides(op.kernel, op.stride, op.padding, op.dilation, x, out)),
-    )
+    relation = _channels(x[1], out[1], op.groups) + _slides(op.kernel, op.stride, op.padding, op.dilation, x, out)
+    fan = prod(op.kernel) * x[1] // op.groups
+    return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out)
 
 
 @rule(ops.TransposedConvolution, factual=True)
@@ -37,13 +38,16 @@ def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts:
             taps = taps[~np.broadcast_to(zero, shapes[1]).all(axis=others)]
         size = (x[offset + i], out[offset + i])
         tables.append(_transposed_table(offset + i, *size, tuple(taps), op.stride[i], op.before[i], op.dilation[i]))
-    return (Read(0, (*_channels(x[1], out[1], op.groups), *tables)),)
+    fan = x[1] // op.groups * prod(max(1.0, k / s) for k, s in zip(op.kernel, op.stride, strict=True))
+    relation = (*_channels(x[1], out[1], op.groups), *tables)
+    return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out)
 
 
 @rule(ops.Pool)
 def pool(op: ops.Pool, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """A window without channels; ceil_mode shows in the output's length only."""
-    return (Read(0, _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out)),)
+    relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out)
+    return (Read(0, relation, fan=prod(op.kernel), averaged=op.name == "average", edges=True),)
 
 
 @rule(ops.AdaptivePool)
@@ -51,7 +55,9 @@ def adaptive_pool(op: ops.AdaptivePool, shapes: Shapes, out: Shape, facts: tuple
     """Output o of m reads inputs floor(o n / m) .. ceil((o + 1) n / m) - 1."""
     x = shapes[0]
     first = len(x) - op.axes
-    return (Read(0, tuple(_adaptive_step(axis, x[axis], out[axis]) for axis in range(first, len(x)))),)
+    relation = tuple(_adaptive_step(axis, x[axis], out[axis]) for axis in range(first, len(x)))
+    fan = prod(max(1.0, x[axis] / out[axis]) for axis in range(first, len(x)))
+    return (Read(0, relation, fan=fan, averaged=op.name == "average", edges=True),)
 
 
 def _slides(
@@ -72,6 +78,14 @@ def _slides(
     return tuple(steps)
 
 
+def _computed_kernel(shapes: Shapes, out: Shape) -> tuple[Read, ...]:
+    """A kernel that is itself computed from the input (dynamic convolution) is read as a whole by every output."""
+    if len(shapes) < 2:
+        return ()
+    relation = (All(tuple(range(len(shapes[1])))), Relabel((None,) * len(out)))
+    return (Read(1, relation, kind="weights"),)
+
+
 def _channels(n_in: int, n_out: int, groups: int) -> Relation:
     if groups == n_in == n_out:
         return ()
@@ -90,15 +104,16 @@ def _masked_convolution(op: ops.Convolution, x: Shape, kernel: Shape, out: Shape
     for tap in range(grid.shape[0]):
         if per_tap[:, :, tap].any():
             patterns.setdefault(per_tap[:, :, tap].tobytes(), []).append(tap)
-    found = []
+    found = list(_computed_kernel((x, kernel), out))
+    fan = int(live.sum()) / kernel[0]
     for taps in patterns.values():
         offsets = grid[taps] * np.array(op.dilation) - before
         window = Taps(axes, tuple(x[a] for a in axes), tuple(out[a] for a in axes), op.stride, offsets)
         pairs = per_tap[:, :, taps[0]]
         if pairs.all():
-            found.append(Read(0, (*_channels(x[1], out[1], op.groups), window)))
+            found.append(Read(0, (*_channels(x[1], out[1], op.groups), window), fan=fan, edges=True))
         else:
-            found.append(Read(0, (*_channel_pairs(pairs, x, op.groups), window)))
+            found.append(Read(0, (*_channel_pairs(pairs, x, op.groups), window), fan=fan, edges=True))
     return tuple(found)
 
 

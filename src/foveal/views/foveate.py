@@ -44,7 +44,9 @@ def foveate(image: np.ndarray, field: Field, gamma: float = 1.0) -> np.ndarray:
     picture = _checked(image)
     weights = np.abs(np.asarray(field.full(), dtype=float))
     if weights.ndim != 2:
-        raise FovealError(f"{field.layer}: only a field over a plane can be foveated; this source has {weights.ndim} axes")
+        raise FovealError(
+            f"{field.layer}: only a field over a plane can be foveated; this source has {weights.ndim} axes"
+        )
     if picture.shape[:2] != weights.shape:
         raise FovealError(f"{field.layer}: the image is {_by(picture.shape[:2])}, the source {_by(weights.shape)}")
     if gamma < 0:
@@ -56,18 +58,22 @@ def foveate(image: np.ndarray, field: Field, gamma: float = 1.0) -> np.ndarray:
     return np.where(seen[..., None], blur_to(picture, retained, seen), GREY)
 
 
-def human_view(image: np.ndarray, fixation: tuple[float, float], pixels_per_degree: float) -> np.ndarray:
+def human_view(
+    image: np.ndarray, fixation: tuple[float, float], pixels_per_degree: float, relative: bool = False
+) -> np.ndarray:
     """``image`` (H, W, 3) as an eye sees it that fixates ``fixation`` (row, column), by the cut-off of :func:`cutoff`.
 
     ``pixels_per_degree`` fixes the viewing distance. Detail finer than the pixels themselves counts as kept, so the
-    picture is untouched as far out as the eye resolves every pixel. Raises FovealError for a distance that is not
-    positive.
+    picture is untouched as far out as the eye resolves every pixel. With ``relative`` the finest detail that the fovea
+    resolves is taken to be the pixel, whatever the distance: only the fall-off of the eye is shown, e2 / (e + e2), which
+    is what compares with a network's unit. Raises FovealError for a distance that is not positive.
     """
     picture = _checked(image)
     if not pixels_per_degree > 0:
         raise FovealError(f"pixels per degree must be positive, got {pixels_per_degree:g}")
-    limit = cutoff(eccentricity(picture.shape[:2], fixation, pixels_per_degree)) / pixels_per_degree
-    return blur_to(picture, np.minimum(limit / NYQUIST, 1.0))
+    visible = cutoff(eccentricity(picture.shape[:2], fixation, pixels_per_degree))
+    limit = visible / cutoff(0.0) if relative else visible / pixels_per_degree / NYQUIST
+    return blur_to(picture, np.minimum(limit, 1.0))
 
 
 def eccentricity(shape: tuple[int, ...], fixation: tuple[float, float], pixels_per_degree: float) -> np.ndarray:

@@ -1,0 +1,169 @@
+"""Output shapes of frequent operations, worked out here because the framework's own meta kernels are slow.
+
+Each function returns a meta tensor like the one the framework would return, or None where anything is unusual; then the framework
+is asked. Only for operands of one floating type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+ShapeRule = Callable[..., Tensor | None]
+
+SHAPES: dict[str, ShapeRule] = {}
+
+
+def shape_of(*names: str) -> Callable[[ShapeRule], ShapeRule]:
+    """Register a shape under the plain names of operations."""
+
+    def register(function: ShapeRule) -> ShapeRule:
+        for name in names:
+            SHAPES[name] = function
+        return function
+
+    return register
+
+
+def _meta(shape: Any, dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _broadcast(a: Shape, b: Shape) -> Shape | None:
+    if a == b:
+        return a
+    rank = max(len(a), len(b))
+    first, second = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    out = []
+    for left, right in zip(first, second, strict=True):
+        if left != right and left != 1 and right != 1:
+            return None
+        out.append(right if left == 1 else left)
+    return tuple(out)
+
+
+@shape_of("add", "sub", "mul", "div", "maximum", "minimum")
+def _binary(a: Any, b: Any, **kwargs: Any) -> Tensor | None:
+    if not isinstance(a, Tensor) or not a.dtype.is_floating_point or kwargs.get("rounding_mode"):
+        return None
+    if not isinstance(b, Tensor):
+        return None if isinstance(b, complex) else _strided(a)
+    if a.dtype is not b.dtype and (b.dim() or b.dtype.is_complex or not a.dim()):
+        return None
+    shape = _broadcast(tuple(a.shape), tuple(b.shape))
+    return None if shape is None else _meta(shape, a.dtype)
+
+
+def _strided(x: Tensor) -> Tensor:
+    if x.is_contiguous():
+        return _meta(x.shape, x.dtype)
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+
+
+@shape_of(
+    "exp", "sqrt", "rsqrt", "neg", "abs", "sin", "cos", "tanh", "softplus", "mish", "clamp_min", "clamp_max", "reciprocal",
+    "roll", "flip", "tril", "triu", "prelu", "log", "square", "softmax", "log_softmax", "_softmax", "_safe_softmax", "erf",
+    "layer_norm", "rms_norm", "group_norm", "gelu", "silu", "sigmoid", "hardsigmoid", "hardswish", "leaky_relu", "elu",
+)
+def _unary(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+    if not x.dtype.is_floating_point or kwargs.get("dtype") is not None or any(isinstance(a, torch.dtype) for a in args):
+        return None
+    return _strided(x)
+
+
+@shape_of("masked_fill")
+def _masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor | None:
+    shape = _broadcast(tuple(x.shape), tuple(mask.shape))
+    return None if shape != tuple(x.shape) else _meta(shape, x.dtype)
+
+
+@shape_of("contiguous")
+def _contiguous(x: Tensor, **kwargs: Any) -> Tensor | None:
+    if kwargs.get("memory_format") not in (None, torch.contiguous_format):
+        return None
+    return x if x.is_contiguous() else _meta(x.shape, x.dtype)
+
+
+@shape_of("clone")
+def _clone(x: Tensor, **_: Any) -> Tensor:
+    return _meta(x.shape, x.dtype)
+
+
+@shape_of("matmul", "bmm", "mm")
+def _matmul(a: Tensor, b: Tensor) -> Tensor | None:
+    if a.dim() < 2 or b.dim() < 2 or a.dtype is not b.dtype or a.shape[-1] != b.shape[-2]:
+        return None
+    batch = _broadcast(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
+    return None if batch is None else _meta((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+
+
+@shape_of("scaled_dot_product_attention")
+def _attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+    fits = query.dim() == key.dim() == value.dim() == 4 and query.shape[:2] == key.shape[:2] == value.shape[:2]
+    if not fits or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        return None
+    return _meta((*query.shape[:-1], value.shape[-1]), query.dtype)
+
+
+@shape_of("pad", "constant_pad_nd")
+def _pad(x: Tensor, widths: Any, mode: Any = "constant", value: Any = None) -> Tensor | None:
+    if isinstance(mode, str) and mode != "constant":
+        return None
+    shape = list(x.shape)
+    for index in range(len(widths) // 2):
+        shape[-1 - index] += widths[2 * index] + widths[2 * index + 1]
+    return None if min(shape) < 0 else _meta(shape, x.dtype)
+
+
+@shape_of("mean", "sum", "amax", "amin")
+def _reduce(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
+    if not x.dtype.is_floating_point or kwargs.get("dtype") is not None or isinstance(dim, torch.dtype):
+        return None
+    axes = range(x.dim()) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
+    gone = {axis % x.dim() for axis in axes} if x.dim() else set()
+    if keepdim:
+        return _meta([1 if axis in gone else size for axis, size in enumerate(x.shape)], x.dtype)
+    return _meta([size for axis, size in enumerate(x.shape) if axis not in gone], x.dtype)
+
+
+@shape_of("adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool1d")
+def _adaptive(x: Tensor, size: Any) -> Tensor | None:
+    return _meta((*x.shape[: -len(size)], *size), x.dtype) if x.dim() > len(size) else None
+
+
+@shape_of("max_pool2d", "max_pool1d", "max_pool3d")
+def _max_pool(
+    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil_mode: bool = False
+) -> Tensor | None:
+    return _pooled(x, kernel, stride, padding, dilation, ceil_mode)
+
+
+@shape_of("avg_pool2d", "avg_pool1d", "avg_pool3d")
+def _average_pool(
+    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil_mode: bool = False, *_: Any
+) -> Tensor | None:
+    return _pooled(x, kernel, stride, padding, (1,), ceil_mode)
+
+
+def _pooled(x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor | None:
+    count = len(kernel)
+    if ceil_mode or x.dim() <= count or not x.dtype.is_floating_point:
+        return None
+
+    def each(item: Any) -> Any:
+        return list(item) * count if len(item) == 1 else item
+
+    steps = each(stride) if len(stride) else kernel
+    space = [
+        (length + 2 * pad - step * (size - 1) - 1) // jump + 1
+        for length, size, jump, pad, step in zip(
+            x.shape[-count:], kernel, steps, each(padding), each(dilation), strict=True
+        )
+    ]
+    if min(space) < 1 or any(2 * pad > size for pad, size in zip(each(padding), kernel, strict=True)):
+        return None
+    return _meta((*x.shape[:-count], *space), x.dtype)
