@@ -9,18 +9,20 @@ from statistics import median
 
 from rich.table import Table
 
+from pages import Content, markdown_table, rich_table
 from zoo_model import Record
 
 STATUSES = ("exact", "data-dependent", "bound", "partial", "failed")
-SHOWN_LAYERS = 40
+SHOWN = 40
+"""Models that are not exact, listed on the terminal; the page lists all."""
 
 
 def tables(records: list[Record]) -> list[Table]:
     """Counts, causes and models that are not exact, for the terminal."""
     return [
-        _rich("Models", *_counts(records)),
-        _rich("Causes", *_causes(records)),
-        _rich("Not exact", *_others(records)),
+        rich_table("Models", *_counts(records)),
+        rich_table("Causes", *_causes(records)),
+        rich_table("Not exact", *_others(records), most=SHOWN),
     ]
 
 
@@ -37,18 +39,15 @@ def markdown(records: list[Record]) -> str:
         "- **bound**: some layers follow an operation without a rule.\n"
         "- **partial**: the trace ended early; what came before is reported.\n"
         "- **failed**: no report.",
-        _markdown(*_counts(records)),
+        markdown_table(*_counts(records)),
         "## Operations that keep numbers from being exact",
-        _markdown(*_causes(records)),
+        markdown_table(*_causes(records)),
         "## Models that are not exact in every layer",
-        _markdown(*_others(records)),
+        markdown_table(*_others(records)),
         "## Time",
-        _markdown(*_times(records)),
+        markdown_table(*_times(records)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-Content = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def _library(record: Record) -> str:
@@ -102,19 +101,3 @@ def _times(records: list[Record]) -> Content:
                 worst = f"{max(times):.2f} ({slowest.name.split(':')[1]})"
                 rows.append((library, stage, f"{median(times):.3f}", worst, f"{sum(times):.0f}"))
     return ("library", "stage", "median s", "longest s", "all s"), rows
-
-
-def _rich(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    table = Table(*head, title=title)
-    for row in rows[:SHOWN_LAYERS]:
-        table.add_row(*row)
-    if len(rows) > SHOWN_LAYERS:
-        table.caption = f"and {len(rows) - SHOWN_LAYERS} more"
-    return table
-
-
-def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    if not rows:
-        return "None."
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

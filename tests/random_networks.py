@@ -163,7 +163,7 @@ def adaptive(rng: Random, channels: int, space: Shape) -> nn.Module:
     return _module(rng.choice(["AdaptiveAvgPool", "AdaptiveMaxPool"]), space)(out)
 
 
-def resample(rng: Random, channels: int, space: Shape) -> nn.Module:
+def resample(rng: Random, channels: int, space: Shape) -> nn.Module | None:
     smooth = {1: ["linear"], 2: ["bilinear", "bicubic"], 3: ["trilinear"]}[len(space)]
     mode = rng.choice(["nearest", "nearest-exact", *smooth, *smooth])
     options: dict[str, object] = {}
@@ -174,6 +174,8 @@ def resample(rng: Random, channels: int, space: Shape) -> nn.Module:
         size = tuple(rng.randint(1, 18) for _ in space)
         return steps.Do(lambda x: F.interpolate(x, size=size, mode=mode, **options), f"size {size} {mode} {options}")
     factors = tuple(rng.choice([0.25, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 2.0, 2.3, 3.0]) for _ in space)
+    if mode == "nearest" and any(int(n * f) in (n, 2 * n) and f not in (1, 2) for n, f in zip(space, factors)):
+        return None  # torch takes the factor or the ratio of the lengths, depending on size and memory layout
     again = rng.random() < 0.2
     if again:
         options["recompute_scale_factor"] = True
@@ -287,7 +289,15 @@ def split(rng: Random, channels: int, space: Shape) -> nn.Module | None:
 
 
 def norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
-    """Where statistics are over fewer than four elements their own dependency nearly cancels: left out."""
+    """A norm and a GELU: without it the mean over a normalised map is constant, and no rule can know.
+
+    Where statistics are over fewer than four elements their own dependency nearly cancels: left out.
+    """
+    made = _norm(rng, channels, space)
+    return nn.Sequential(made, nn.GELU()) if made is not None else None
+
+
+def _norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
     name = rng.choice(["batch", "group", "instance", "channel", "local", "softmax"])
     if name == "batch":
         return _module("BatchNorm", space)(channels)

@@ -27,7 +27,7 @@ class Do(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + branch(x); with "multiply", x * sigmoid(branch(x))."""
+    """x + branch(x); with "multiply", (x + 1) * sigmoid(branch(x)): zero padding would annul the gate."""
 
     def __init__(self, branch: nn.Module, name: str) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.branch(x)
-        return x + 0.7 * y if self.name == "add" else x * torch.sigmoid(y)
+        return x + 0.7 * y if self.name == "add" else (x + 1) * torch.sigmoid(y)
 
     def extra_repr(self) -> str:
         return self.name
@@ -79,7 +79,7 @@ class SplitHalf(nn.Module):
 
 
 class Gate(nn.Module):
-    """Squeeze and excitation: a global mean, two 1x1 layers, a product."""
+    """Squeeze and excitation: a global mean, two 1x1 layers, a product (with x + 1, see Residual)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pooled = x.flatten(2).mean(-1)
         gate = torch.sigmoid(self.expand(F.silu(self.reduce(pooled))))
-        return x * gate.reshape(*gate.shape, *[1] * (x.dim() - 2))
+        return (x + 1) * gate.reshape(*gate.shape, *[1] * (x.dim() - 2))
 
 
 class ChannelNorm(nn.Module):

@@ -192,7 +192,7 @@ def test_compare_names_the_first_layer_at_which_two_networks_part() -> None:
     assert json.loads(found.to_json())["parting"] == 1
 
 
-def test_compare_aligns_by_type_where_names_differ() -> None:
+def test_compare_aligns_by_operation_where_names_differ() -> None:
     first = Chain("plain").conv("a").apply(Pointwise("relu"), "a.relu").conv("b").graph
     second = Chain("renamed").conv("x").conv("y", taps=5).graph
     found = compare(first, second)

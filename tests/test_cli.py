@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import foveal
 from foveal.cli import app, input_shapes
+from foveal.verify import Check, Mismatch
 
 Golden = Callable[[str], None]
 
@@ -109,10 +110,39 @@ def test_compare_a_network_with_itself() -> None:
     assert "agree at every layer" in run("compare", LINE, LINE, *SMALL).output
 
 
-def test_verify_agrees() -> None:
-    result = run("verify", "torchvision:resnet18", "--layer", "layer1", "--input", "1,3,48,48")
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A factory in the user's own code: two 3x3 convolutions."""
+    (tmp_path / "tiny_network.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tiny_network", raising=False)
+    return "tiny_network:build"
+
+
+def test_verify_agrees(tiny: str) -> None:
+    result = run("verify", tiny, "--layer", "0", "--layer", "1", "--input", "1,1,9,9")
     assert result.exit_code == 0
-    assert "agrees" in result.output
+    assert ": agrees; " in result.output
+
+
+def test_analyze_can_verify_what_it_shows(tiny: str) -> None:
+    result = run("analyze", tiny, "--input", "1,1,9,9", "--layer", "1", "--csv", "--verify")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].startswith("1,input,module,Conv2d,")
+    assert ": agrees; " in result.stderr
+
+
+def test_a_disagreement_is_exit_code_1(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Mismatch("1", (0, 0, 4, 4), 0, (2, 6), (1, 6))
+    found = Check("tiny", ("1",), 1, 0, 1, (wrong,))
+    monkeypatch.setattr(sys.modules["foveal.verify"], "verify", lambda graph, layers: found)
+    result = run("verify", tiny, "--input", "1,1,9,9")
+    assert result.exit_code == 1
+    assert "DISAGREES" in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,23 @@
-"""Which layer of one network goes with which of another: by equal name where possible, else by the order of types."""
+"""Which layer of one network goes with which of another: by equal name where possible, else by the order of kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from foveal.graph import Layer
-
 Pair = tuple[int | None, int | None]
+Names = tuple[Sequence[str], Sequence[str]]
 
 
-def aligned(first: Sequence[Layer], second: Sequence[Layer]) -> list[Pair]:
-    """Index pairs in the order of both; None on the side that has no partner. Shapes play no part."""
+def aligned(names: Names, kinds: Names) -> list[Pair]:
+    """Index pairs in the order of both networks; None on the side that has no partner.
+
+    ``names`` and ``kinds`` hold one word per layer of each network; layers of the same name go together first, and
+    between two such pairs those of the same kind. Shapes play no part.
+    """
     pairs: list[Pair] = []
-    names = [layer.name for layer in first], [layer.name for layer in second]
-    types = [layer.type for layer in first], [layer.type for layer in second]
     for gap_a, gap_b, matched in _blocks(*names):
-        inner = _blocks([types[0][index] for index in gap_a], [types[1][index] for index in gap_b])
+        inner = _blocks([kinds[0][index] for index in gap_a], [kinds[1][index] for index in gap_b])
         for skip_a, skip_b, same in inner:
             pairs += [(gap_a[index], None) for index in skip_a]
             pairs += [(None, gap_b[index]) for index in skip_b]

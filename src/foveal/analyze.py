@@ -84,20 +84,20 @@ def selected_layers(graph: Graph, layers: str | None = None, depth: int | None =
 
 def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     rf = receptive_field(graph, layer.name, source=source.name)
-    stride, center = exact_numbers(rf.stride), exact_numbers(rf.center())
+    sizes, local = unclipped_sizes(rf), None if rf.local is None else unclipped_sizes(rf.local)
     return _row(
         graph,
         layer,
         source,
         size=size_measure(rf),
-        sizes=unclipped_sizes(rf),
+        sizes=sizes,
         clipped=rf.clipped_size,
-        stride=stride,
+        stride=exact_numbers(rf.stride),
         start=exact_numbers(rf.start),
         period=exact_numbers(rf.period),
-        center=center,
-        offset=tuple(_offset(middle, step) for middle, step in zip(center, stride)),
-        local=None if rf.local is None else _largest(unclipped_sizes(rf.local)),
+        center=exact_numbers(rf.center()),
+        offset=_offsets(rf.local or rf),
+        local=None if local is None or local == sizes else _largest(local),
         covered=rf.covered,
         causes=rf.causes,
     )
@@ -156,9 +156,19 @@ def _largest(sizes: Iterable[tuple[int, int] | None]) -> tuple[int | None, ...]:
     return tuple(None if pair is None else pair[1] for pair in sizes)
 
 
-def _offset(center: Number | None, stride: Number | None) -> Number | None:
-    """RF center minus the center (stride - 1) / 2 of the cell of unit 0, in pixels; pixel i is [i - 1/2, i + 1/2]."""
-    return None if center is None or stride is None else _number(center - (Fraction(stride) - 1) / 2)
+def _offsets(rf: ReceptiveField) -> PerAxis:
+    """RF center minus the center (stride - 1) / 2 of the cell of unit 0, in pixels; pixel i is [i - 1/2, i + 1/2].
+
+    None along an axis where units do not advance evenly, so that the one of unit 0 would say nothing about the others.
+    """
+    found: list[Number | None] = []
+    for center, stride, period, pair in zip(rf.center(), rf.stride, rf.period, unclipped_sizes(rf)):
+        uneven = pair is None or (period == 1 and pair[0] != pair[1])
+        if center is None or stride is None or uneven or (period > 1 and Fraction(stride).denominator > 1):
+            found.append(None)
+        else:
+            found.append(_number(center - (Fraction(stride) - 1) / 2))
+    return tuple(found)
 
 
 def exact_numbers(values: Iterable[Any]) -> PerAxis:

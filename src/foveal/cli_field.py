@@ -49,7 +49,7 @@ ImageOption = Annotated[
 ]
 GammaOption = Annotated[
     float,
-    typer.Option("--gamma", min=0.0, metavar="G", help="bandwidth kept in the foveated view: weight to this power"),
+    typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
 ]
 
 
@@ -67,9 +67,7 @@ def field(
     image: ImageOption = None,
     out: Annotated[
         str | None,
-        typer.Option(
-            "-o", "--out", metavar="FILE", help="write a picture (.png, .svg, .pdf) or the field (.npy, .json)"
-        ),
+        typer.Option("-o", "--out", metavar="FILE", help="a picture (.png, .svg, .pdf) or the field (.npy, .json)"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the metrics as JSON")] = False,
     shapes: InputOption = None,

@@ -75,15 +75,15 @@ def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
         )
     layers_a, layers_b = _compared(graph_a), _compared(graph_b)
     growth_a, growth_b = _growth(graph_a, layers_a), _growth(graph_b, layers_b)
+    names = [layer.name for layer in layers_a], [layer.name for layer in layers_b]
     steps = []
-    for left, right in aligned(layers_a, layers_b):
+    for left, right in aligned(names, (_kinds(graph_a, layers_a), _kinds(graph_b, layers_b))):
         pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
         steps.append(Step(*pair, _differences(*pair)))
     parting = next((index for index, step in enumerate(steps) if step.differs), None)
-    names = graph_a.name, graph_b.name
-    if names[0] == names[1]:
-        names = f"{names[0]} (first)", f"{names[1]} (second)"
-    return Comparison(*names, tuple(steps), parting)
+    same = graph_a.name == graph_b.name
+    titles = [f"{graph_a.name} (first)", f"{graph_b.name} (second)"] if same else [graph_a.name, graph_b.name]
+    return Comparison(titles[0], titles[1], tuple(steps), parting)
 
 
 def _compared(graph: Graph) -> list[Layer]:
@@ -91,6 +91,13 @@ def _compared(graph: Graph) -> list[Layer]:
     reach = reachable(graph)
     first = graph.sources[0].name if graph.sources else ""
     return [layer for layer in visible_layers(graph) if layer.leaf and first in reach.get(layer.value, ())]
+
+
+def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
+    """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
+    producers = graph.producers()
+    nodes = [producers.get(layer.value) for layer in layers]
+    return ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
 
 
 def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:

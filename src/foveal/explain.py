@@ -22,7 +22,7 @@ from foveal.views.pictures import eye_chart
 class Explanation:
     """A unit on an image. Pictures are (H, W, 3) in 0..1, of the source's height and width.
 
-    seen: the image as the unit sees it; human: the same with the fall-off of an eye that fixates ``fixation`` (row, column), at
+    seen: the image as the unit sees it; human: with the fall-off of an eye that fixates ``fixation`` (row, column) from
     the distance at which its resolution is halved where the unit's weight is; rows: (name, number) for a table.
     """
 

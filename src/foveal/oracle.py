@@ -42,8 +42,15 @@ class Style(NamedTuple):
     heavy: bool = False
     gain: float = 1.0
 
+    @property
+    def ordinary(self) -> bool:
+        """Whether attention scores stay small, so that a mask of -100 still closes a softmax to below rounding."""
+        return not self.heavy and self.gain <= 1.0
+
 
 STYLES = (
+    Style(),
+    Style(positive=True),
     Style(),
     Style(positive=True),
     Style(heavy=True),

@@ -12,14 +12,17 @@ import numpy as np
 
 from foveal.analyses.bounds import Boxes, bounds, one_box
 from foveal.analyses.certainty import Certainty, certainty
-from foveal.analyses.forward import Box, align, all_dense
-from foveal.analyses.hull import NOTHING, Progress
+from foveal.analyses.forward import Box, align, all_dense, apply
+from foveal.analyses.hull import NOTHING, Hull, Progress
 from foveal.analyses.roles import grid_axes
 from foveal.errors import FovealError
 from foveal.graph import Graph, Source
+from foveal.relation import Keep
 
 Number = int | Fraction
 Ranges = tuple[tuple[int, int], ...]
+LISTED = 1 << 22
+"""Layers with more units than this (attention matrices) get one range for all units, which is a bound."""
 METHOD = "index ranges carried through every operation; weights taken as generic"
 
 
@@ -227,7 +230,7 @@ def unit_bounds(graph: Graph, layer: str, source: str | None = None) -> list[tup
         axes = graph.sources[0].axes
         return [(np.full(shape, 1), np.full(shape, 0)) for _ in axes]
     state = states[_source_index(graph, layer, source, tuple(states))]
-    box = _solid(state.strict)
+    box = _known_zeros_out(graph, value, _solid(state.strict))
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[h.data[0] >= NOTHING for h in box]))
     found = []
     for hull in box:
@@ -266,7 +269,11 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
     axes = grid_axes(graph, value)
     shape = graph.values[value].shape
     others = tuple(axis + 1 for axis in range(len(shape)) if axis not in axes)
-    box = tuple(all_dense(hull) for hull in align(one_box(boxes)))
+    sure = certainty(graph, value)
+    if _too_many(boxes):
+        boxes = _collapsed(boxes)
+        sure = Certainty("bound", (*sure.causes, f"more units than are listed one by one at {layer}"), sure.masks)
+    box = _known_zeros_out(graph, value, tuple(all_dense(hull) for hull in align(one_box(boxes))))
     data = [hull.data.min(axis=others) for hull in box]
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[d[::2] >= NOTHING for d in data]))
     return ReceptiveField(
@@ -277,20 +284,57 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(d[::2] for d in data),
         tuple(-d[1::2] for d in data),
         nothing,
-        tuple(_progress(hull.steps, axes) for hull in box),
+        tuple(_progress(hull, axes, shape) for hull in box),
         tuple(hull.known for hull in box),
-        certainty(graph, value),
+        sure,
     )
 
 
-def _progress(steps: dict[int, Progress], axes: tuple[int, ...]) -> tuple[int, Progress] | None:
+def _progress(hull: Hull, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, Progress] | None:
     """The one grid axis along which the source axis advances, and how; None where there is no single one."""
-    moving = [(axes.index(axis), p) for axis, p in steps.items() if axis in axes and p.shift != 0]
+    moving = [
+        (axes.index(axis), p)
+        for axis, p in hull.steps.items()
+        if axis in axes and p.shift != 0 and (shape[axis] == 1 or not _constant_along(hull, axis))
+    ]
     return moving[0] if len(moving) == 1 else None
 
 
+def _constant_along(hull: Hull, axis: int) -> bool:
+    return bool((hull.data == hull.data.take([0], axis=axis + 1)).all())
+
+
+def _too_many(boxes: Boxes) -> bool:
+    return len(boxes) > 1 and any(
+        np.broadcast(*[box[axis].data for box in boxes]).size > LISTED for axis in range(len(boxes[0]))
+    )
+
+
+def _collapsed(boxes: Boxes) -> Boxes:
+    """One range for all positions together: never too small."""
+    every = tuple(range(1, boxes[0][0].data.ndim))
+    return tuple(
+        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.whole, hull.known) for hull in box)
+        for box in boxes
+    )
+
+
+def _known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
+    """Elements that are zero whatever the input read nothing."""
+    zero = bounds(graph).facts.zero(value)
+    if zero is None or np.broadcast(zero, box[0].data[0]).size > LISTED:
+        return box
+    return apply((Keep(~zero),), box)
+
+
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:
-    return replace(strict, local=local)
+    """Unclipped, global context ends with the real map while the local field goes on: the whole is the union of both."""
+    first, last = [], []
+    for a, b, c, d in zip(strict.first, local.first, strict.last, local.last, strict=True):
+        clipped, local_clipped = np.broadcast_arrays(a[0], b[0])[0], np.broadcast_arrays(c[0], d[0])[0]
+        first.append(np.stack([clipped, np.minimum(a[1], b[1])]))
+        last.append(np.stack([local_clipped, np.maximum(c[1], d[1])]))
+    return replace(strict, first=tuple(first), last=tuple(last), local=local)
 
 
 def _at(array: np.ndarray, unit: tuple[int, ...]) -> Any:

@@ -207,12 +207,57 @@ class Keep(Step):
     keep: np.ndarray = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Outside(Step):
+    """Reads happen everywhere but in the block of ``part`` elements that starts at ``starts`` with ``steps``."""
+
+    starts: Ints
+    steps: Ints
+    part: Ints
+    shape: Ints
+
+    @cached_property
+    def keep(self) -> np.ndarray:
+        """The same as a mask, of length 1 along axes that do not matter."""
+        kept = np.ones(self.shape, dtype=bool)
+        ends = (s + (n - 1) * p + 1 for s, p, n in zip(self.starts, self.steps, self.part, strict=True))
+        kept[tuple(slice(s, e, p) for s, e, p in zip(self.starts, ends, self.steps, strict=True))] = False
+        for axis, (n, m) in enumerate(zip(self.shape, self.part, strict=True)):
+            if n == m:
+                kept = kept.take([0], axis=axis)
+        return kept
+
+    @property
+    def into(self) -> tuple[Slide, ...]:
+        """From the whole to the block."""
+        return tuple(
+            Slide(axis, n, m, 1, self.steps[axis], -self.starts[axis], 1)
+            for axis, (n, m) in enumerate(zip(self.shape, self.part, strict=True))
+            if n != m
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class KeepAll(Step):
     """Keep, then All, in one: every output reads the kept positions along ``axes``."""
 
     keep: np.ndarray = field(repr=False)
     axes: Ints
+
+    @cached_property
+    def patterns(self) -> tuple[np.ndarray, np.ndarray]:
+        """For one axis: the distinct rows (count, n) of ``keep`` along it, and which one stands where (axis of length
+        1).
+
+        Masks have few distinct rows (one per region of a shifted window), whatever the number of positions.
+        """
+        axis = self.axes[0]
+        rows = np.moveaxis(self.keep, axis, -1)
+        flat = rows.reshape(-1, rows.shape[-1])
+        packed = np.ascontiguousarray(np.packbits(flat, axis=1))
+        keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        return flat[first], np.expand_dims(inverse.reshape(rows.shape[:-1]), axis)
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,10 +72,10 @@ class LayerResult:
 
     size: the largest RF over the layer's units; sizes: (smallest, largest) per axis; clipped: the largest size inside
     the real source; stride: pixels per unit; start: first position of unit 0; period: phases after upsampling; center:
-    middle of the RF of unit 0; offset: that center minus the center of the unit's own cell of ``stride`` pixels;
-    local: the size without global context where it differs; covered: share of the source inside the middle unit's RF
-    box; parameters: the layer's own, or for a container those beneath it; causes: "operation at layer" for what is not
-    exact.
+    middle of the RF of unit 0; offset: the center without global context minus the center of the unit's own cell of
+    ``stride`` pixels, where units advance evenly; local: the size without global context where it differs; covered:
+    share of the source inside the middle unit's RF box; parameters: the layer's own, or for a container those beneath
+    it; causes: "operation at layer" for what is not exact.
     """
 
     name: str

@@ -7,17 +7,17 @@ authors set. A new operation is one line of test: ``assert check(MyModel(), (1, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveal.graph import Graph, Source
-from foveal.oracle import Call, dependency, dependency_round, merge, prepare, support
+from foveal.oracle import STYLES, Call, dependency, dependency_round, merge, prepare, support
 from foveal.perturbation import Bools, hulls
 from foveal.receptive_field import ReceptiveField, receptive_field
-from foveal.verify import Bounds, Check, Mismatch, predicted_bounds
+from foveal.verify import Check, Mismatch, Predicted, predicted_bounds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,29 +54,43 @@ def _pair_sources(graph: Graph, call: Call) -> list[tuple[Source, str]]:
 
 
 def _check_source(graph: Graph, source: Source, call: Call, name: str, seed: int, rounds: int) -> Check:
+    """Measure and compare, round by round, until all agrees or something cannot come to agree any more."""
+    predictions: dict[str, Predicted] = {}
     measured: dict[str, tuple[Bools, ...]] = {}
-    predictions: dict[str, tuple[Bounds, bool]] = {}
+    skipped: set[str] = set()
     mismatches: list[Mismatch] = []
-    forwards = 0
+    tried = 0
     for index in range(rounds):
         more = dependency_round(call, name, seed, index, "generic")
-        merge(measured, more)
-        forwards += sum(call.arrays[name].shape[axis] for axis in call.axes[name])
-        mismatches = []
-        names = [layer for layer in measured if _comparable(graph, layer, measured[layer])]
-        for layer in names:
-            if layer not in predictions:
-                predictions[layer] = predicted_bounds(graph, layer, source)
-            pairs, certain = predictions[layer]
-            for axis, (pair, seen) in enumerate(zip(pairs, measured[layer], strict=True)):
-                mismatches += compare_hulls(layer, axis, pair, hulls(seen), certain, source.name)
-        settled = not mismatches and index >= 1
-        if settled or any(not _could_grow(mismatch) for mismatch in mismatches):
+        for layer, seen in more.items():
+            if layer not in predictions and layer not in skipped:
+                if _comparable(graph, layer, seen):
+                    predictions[layer] = predicted_bounds(graph, layer, source)
+                else:
+                    skipped.add(layer)
+        ordinary = STYLES[index % len(STYLES)].ordinary
+        merge(measured, {layer: more[layer] for layer, p in predictions.items() if ordinary or not p.masks})
+        tried += sum(call.arrays[name].shape[axis] for axis in call.axes[name])
+        mismatches = _compare_all(predictions, measured, source)
+        hopeless = bool(mismatches) and not _could_grow(mismatches[0])
+        if hopeless or (not mismatches and index >= 1):
             break
-    sizes = {layer: sum(array[0].size for array in measured[layer]) for layer in names}
-    notes = tuple(f"layer '{layer}' is not in the graph: not compared" for layer in measured if layer not in sizes)
-    total = sum(size for layer, size in sizes.items() if predictions[layer][1])
-    return Check(graph.name, tuple(names), total, sum(sizes.values()) - total, forwards, tuple(mismatches), notes)
+    sizes = {layer: sum(pair[0].size for pair in p.bounds) for layer, p in predictions.items()}
+    exact = sum(size for layer, size in sizes.items() if predictions[layer].exact)
+    notes = tuple(f"layer '{layer}' is not in the graph: not compared" for layer in sorted(skipped))
+    bound = sum(sizes.values()) - exact
+    return Check(graph.name, tuple(sizes), exact, bound, tried, tuple(mismatches), notes)
+
+
+def _compare_all(
+    predictions: Mapping[str, Predicted], measured: Mapping[str, Sequence[Bools]], source: Source
+) -> list[Mismatch]:
+    """All mismatches, those that no further round can mend in front."""
+    found: list[Mismatch] = []
+    for layer, predicted in predictions.items():
+        for axis, (pair, seen) in enumerate(zip(predicted.bounds, measured[layer], strict=True)):
+            found += compare_hulls(layer, axis, pair, hulls(seen), predicted.exact, source.name)
+    return sorted(found, key=_could_grow)
 
 
 def _could_grow(mismatch: Mismatch) -> bool:
@@ -183,7 +197,6 @@ def _off_center(graph: Graph, rf: ReceptiveField, limit: float) -> list[str]:
                 offsets.append((abs(float(center) - ((unit + 0.5) * length / count - 0.5)), unit))
         worst, unit = max(offsets, default=(float("inf"), 0))
         if worst > limit:
-            failures.append(
-                f"has unit {unit} centered {worst:g} px off its cell on source axis {axis}, at most {limit:g}"
-            )
+            where = f"has unit {unit} centered {worst:g} px off its cell on source axis {axis}"
+            failures.append(f"{where}, at most {limit:g} asked for")
     return failures

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,25 +231,34 @@ def _targets(
     targets = []
     for name in names:
         shape = graph.values[graph.layer(name).value].shape
-        pairs, exact = predicted_bounds(graph, name, source)
+        predicted = predicted_bounds(graph, name, source)
         flat = rng.choice(int(np.prod(shape)), size=min(units, int(np.prod(shape))), replace=False)
         sample = tuple(tuple(int(i) for i in np.unravel_index(index, shape)) for index in sorted(flat))
-        targets.append(_Target(name, pairs, exact, sample))
+        targets.append(_Target(name, predicted.bounds, predicted.exact, sample))
     return tuple(targets)
 
 
-def predicted_bounds(graph: Graph, layer: str, source: Source) -> tuple[Bounds, bool]:
-    """Clipped first and last per source axis in the layer's full shape, and whether they are exact.
+class Predicted(NamedTuple):
+    """Clipped first and last per source axis in the layer's full shape; whether exact; whether a mask was trusted."""
+
+    bounds: Bounds
+    exact: bool
+    masks: bool = False
+
+
+def predicted_bounds(graph: Graph, layer: str, source: Source) -> Predicted:
+    """What foveal says about every unit of a layer.
 
     A layer that no position of the source can change has empty bounds (first > last), exactly.
     """
     value = graph.layer(layer).value
     shape = graph.values[value].shape
     if graph.sources.index(source) not in bounds(graph).states.get(value, {}):
-        return [(np.ones(shape, np.int64), np.zeros(shape, np.int64)) for _ in source.axes], True
+        return Predicted([(np.ones(shape, np.int64), np.zeros(shape, np.int64)) for _ in source.axes], True)
     pairs = unit_bounds(graph, layer, source.name)
     full = [(np.broadcast_to(first, shape), np.broadcast_to(last, shape)) for first, last in pairs]
-    return full, receptive_field(graph, layer, source.name).status == "exact"
+    rf = receptive_field(graph, layer, source.name)
+    return Predicted(full, rf.status == "exact", rf.certainty.masks)
 
 
 def _default_layers(graph: Graph, source: Source) -> list[str]:
@@ -258,7 +268,7 @@ def _default_layers(graph: Graph, source: Source) -> list[str]:
     shape = graph.values[source.value].shape
     final = graph.layers[-1]
     for name in reversed(graph.layers):
-        pairs, _ = predicted_bounds(graph, name, source)
+        pairs = predicted_bounds(graph, name, source).bounds
         lengths = [shape[axis] for axis in source.axes]
         if any(((first > 0) | (last < n - 1)).any() for (first, last), n in zip(pairs, lengths, strict=True)):
             return [name] if name == final else [name, final]

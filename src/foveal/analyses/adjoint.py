@@ -394,6 +394,7 @@ BACKWARD: dict[type[rel.Step], Callable[[Stage, Flow, Algebra], Flow]] = {
     rel.Unroll: _unroll,
     rel.Overlap: _overlap,
     rel.Keep: _keep,
+    rel.Outside: _keep,
     rel.KeepAll: _keep_all,
     rel.Taps: _taps,
     rel.Everything: _everything,

@@ -64,8 +64,10 @@ def pull(
         known = facts.about(node) if type(node.op) in FACTUAL else None
         for way in reads(node.op, shapes, out, known):
             operand = node.inputs[way.operand]
+            if operand not in states:
+                continue
             factor = 1.0 if gain is None else gain(node, way)
-            if operand not in states or factor == 0:
+            if factor == 0:
                 continue
             path = stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])
             part = adjoint(way.relation, flow, path, algebra)

@@ -7,7 +7,6 @@ everything; *local* leaves out what was mixed over the whole map (global context
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from foveal.analyses.facts import FactFinder
 from foveal.analyses.forward import Box, align, apply, join_boxes
 from foveal.analyses.hull import Hull, Progress
 from foveal.graph import Graph, Node
-from foveal.relation import Embed, Read
+from foveal.relation import Embed, Outside, Read
 from foveal.rules import reads
 from foveal.rules.registry import FACTUAL
 
@@ -98,7 +97,9 @@ def _source_box(shape: tuple[int, ...], axes: tuple[int, ...]) -> Box:
     return tuple(hulls)
 
 
-def _joined(ways: Iterable[Read], operands: list[State | None]) -> State | None:
+def _joined(ways: tuple[Read, ...], operands: list[State | None]) -> State | None:
+    if len(ways) == 2 and _changes_nothing(ways, operands):
+        return operands[0]
     strict: list[Box] = []
     local: list[Box] = []
     for way in ways:
@@ -114,6 +115,30 @@ def _joined(ways: Iterable[Read], operands: list[State | None]) -> State | None:
     if all(a is b for a, b in zip(strict, local, strict=True)) and not _mixed(local):
         return State(boxes, boxes)
     return State(boxes, _merge(without_global(local)))
+
+
+def _changes_nothing(ways: tuple[Read, ...], operands: list[State | None]) -> bool:
+    """Whether a block written back reads just what it read before, so that the whole keeps its boxes (in-place
+    biases).
+    """
+    root, part = operands[0], operands[1] if len(operands) > 1 else None
+    if not ways[0].relation or not isinstance(ways[0].relation[0], Outside) or root is None or part is None:
+        return False
+    return all(
+        len(old) == len(new)
+        and all(any(_equal(apply(ways[0].relation[0].into, a), b) for b in new) for a in old)
+        and all(any(_equal(apply(ways[0].relation[0].into, a), b) for a in old) for b in new)
+        for old, new in ((root.strict, part.strict), (root.local, part.local))
+    )
+
+
+def _equal(a: Box, b: Box) -> bool:
+    for x, y in zip(a, b, strict=True):
+        if x.runs or y.runs or np.broadcast(x.data, y.data).size > max(x.data.size, y.data.size):
+            return False
+        if not (x.data == y.data).all():
+            return False
+    return True
 
 
 def _mixed(boxes: list[Box]) -> bool:

@@ -310,7 +310,7 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
     return Hull(data, steps, hull.runs, hull.whole, hull.known)
 
 
-def _keep(step: rel.Keep, hull: Hull) -> Hull:
+def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
     keep = _to_rank(step.keep, hull.data.ndim - 1)
     varied = [axis for axis, n in enumerate(keep.shape) if n > 1]
     steps, runs = dict(hull.steps), hull.runs
@@ -327,7 +327,26 @@ def _keep_all(step: rel.KeepAll, hull: Hull) -> Hull:
         any_kept = np.asarray(keep.any(axis=step.axes, keepdims=True))
         reduced = _all(rel.All(step.axes), hull)
         return reduced if any_kept.all() else _keep(rel.Keep(any_kept), reduced)
+    if len(step.axes) == 1 and keep.ndim == step.keep.ndim and keep.size > PATTERNED and not hull.runs:
+        return _keep_all_by_pattern(step, hull)
     return _all(rel.All(step.axes), _keep(rel.Keep(keep), hull))
+
+
+def _keep_all_by_pattern(step: rel.KeepAll, hull: Hull) -> Hull:
+    """The same by distinct mask rows: one reduction for each, then a look-up."""
+    axis = step.axes[0] + 1
+    rows, which = step.patterns
+    found = np.stack(
+        [np.take(hull.data, np.flatnonzero(row), axis).min(axis, keepdims=True, initial=EMPTY) for row in rows]
+    )
+    full = np.broadcast_shapes((4, *which.shape), found.shape[1:])
+    index = [np.arange(n).reshape([-1 if i == k else 1 for i in range(len(full))]) for k, n in enumerate(full)]
+    picked = tuple(i if n > 1 else np.zeros_like(i[:1]) for i, n in zip(index, found.shape[1:], strict=True))
+    steps = {a: p for a, p in hull.steps.items() if a not in step.axes}
+    for other, n in enumerate(step.keep.shape):
+        if n > 1:
+            steps = _irregular(steps, other)
+    return Hull(found[(which[None], *picked)], steps, {}, hull.whole, hull.known)
 
 
 def _to_rank(mask: np.ndarray, rank: int) -> np.ndarray:
@@ -448,8 +467,11 @@ def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[
     return tuple(found)
 
 
-TANGLING = (rel.Reshape, rel.Keep, rel.KeepAll, rel.Scatter, rel.Prefix)
+TANGLING = (rel.Reshape, rel.Keep, rel.Outside, rel.KeepAll, rel.Scatter, rel.Prefix)
 """Steps after which "reads nothing" is no longer a product of axes, so that it must stand in every hull before."""
+
+PATTERNED = 1 << 14
+"""Masks with more elements than this are worked through by their distinct rows."""
 
 FORWARD: dict[type[rel.Step], Callable[[Any, Hull], Hull]] = {
     rel.Slide: _slide,
@@ -466,6 +488,7 @@ FORWARD: dict[type[rel.Step], Callable[[Any, Hull], Hull]] = {
     rel.Unroll: _unroll,
     rel.Overlap: _overlap,
     rel.Keep: _keep,
+    rel.Outside: _keep,
     rel.KeepAll: _keep_all,
     rel.Everything: _everything,
 }

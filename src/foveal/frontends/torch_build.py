@@ -51,7 +51,11 @@ def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
     try:
         if pretrained:
             return builder()
-        with WeightsOnMeta():
+        try:
+            with WeightsOnMeta():
+                return builder()
+        except Exception:
+            # A constructor that mixes its weights with real tensors: build it really, with the framework's own random weights.
             return builder()
     except FovealError:
         raise

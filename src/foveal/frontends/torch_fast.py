@@ -51,13 +51,13 @@ def _finish(t: Tracer, out: Tensor, op: ops.Operation, inputs: tuple[int, ...], 
 def _unary(name: str) -> None:
     op = ops.Pointwise(name)
 
-    def out_of_place(t: Tracer, x: Tensor, *_: Any) -> Any:
+    def out_of_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
         handle = t.handles.get(id(x))
         if handle is None or not x.dtype.is_floating_point:
             return NotImplemented
         return _finish(t, _empty_like(x), op, (t.values.read(handle),), name)
 
-    def in_place(t: Tracer, x: Tensor, *_: Any) -> Any:
+    def in_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
         handle = t.handles.get(id(x))
         if handle is None:
             return NotImplemented

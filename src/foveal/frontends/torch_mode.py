@@ -215,10 +215,12 @@ class Tracer(TorchDispatchMode):
         return out
 
     def _opaque(self, func: Any, entry: Entry, tensors: list[Tensor], out: Any) -> Any:
-        inputs = [self.value(tensor) for tensor in tensors]
-        name = f"{func._schema.name}"
-        self.builder.note("opaque", self.builder.scope, name)
+        name = str(func._schema.name)
         outputs = out if isinstance(out, (list, tuple)) else (out,)
+        if not any(isinstance(item, Tensor) for item in outputs):
+            return None
+        inputs = [self.value(tensor) for tensor in tensors]
+        self.builder.note("opaque", self.builder.scope, name)
         made = tuple(
             self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None for item in outputs
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class TorchRunner:
     model: nn.Module
     inputs: Inputs
     training: bool = False
+    copies: dict[tuple[torch.dtype, int], nn.Module] = field(default_factory=dict, repr=False, compare=False)
+    """The last copy of the model, by precision and by how often its tensors were written."""
 
     def example(self, seed: int) -> dict[str, np.ndarray]:
         """Seeded random inputs by source name: normal floats, integers that the example (or zero) gives."""
@@ -68,6 +70,13 @@ class TorchRunner:
 
     def _copy(self, number: torch.dtype) -> nn.Module:
         """A deep copy in ``number`` precision; parameters on the meta device get seeded values."""
+        key = (number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers())))
+        if key not in self.copies:
+            self.copies.clear()
+            self.copies[key] = self._copy_anew(number)
+        return self.copies[key]
+
+    def _copy_anew(self, number: torch.dtype) -> nn.Module:
         try:
             model = copy.deepcopy(self.model)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from math import ceil, degrees
 
 import numpy as np
@@ -187,9 +188,15 @@ def _doubt(center: np.ndarray, covariance: np.ndarray, shape: tuple[int, ...]) -
 
 
 def _r_squared(shape: _Shape, values: np.ndarray) -> float:
-    residual = values.ravel() - shape.at(np.indices(values.shape).reshape(values.ndim, -1))
+    apart = np.ix_(*(np.arange(n) - c for n, c in zip(values.shape, shape.center)))
+    inverse = shape.root @ shape.root.T
+    # Summed pair by pair with broadcasting, so that a large map never needs a list of its positions.
+    form = np.zeros(values.shape)
+    for a, b in combinations_with_replacement(range(values.ndim), 2):
+        form += (inverse[a, b] * (1 if a == b else 2)) * apart[a] * apart[b]
+    residual = values - shape.amplitude * np.exp(-0.5 * form)
     deviation = values - values.mean()
-    return float(1 - (residual @ residual) / (deviation * deviation).sum())
+    return float(1 - np.vdot(residual, residual) / np.vdot(deviation, deviation))
 
 
 def _describe(

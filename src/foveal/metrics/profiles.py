@@ -13,7 +13,7 @@ HALF = 0.5
 def radial_profile(
     values: np.ndarray, origin: tuple[int, ...], source_shape: tuple[int, ...], center: tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Mean value at distance 0, 1, 2, ... of ``center``: entry r is over the source positions whose distance rounds to r.
+    """Mean value at distance 0, 1, 2, ... of ``center``: entry r is over the positions whose distance rounds to r.
 
     Positions of the source outside the array count as zero, those outside the source do not count. Ends with the last
     distance that has a value above zero; a distance that holds no position repeats the entry before it.
@@ -34,9 +34,7 @@ def radial_profile(
     return tuple(profile)
 
 
-def axial_profiles(
-    values: np.ndarray, origin: tuple[int, ...], at: tuple[int, ...]
-) -> tuple[tuple[float, ...], ...]:
+def axial_profiles(values: np.ndarray, origin: tuple[int, ...], at: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
     """Per axis the values on the line through the position ``at``, over the array's extent along that axis.
 
     Entry i of axis a lies at source position origin[a] + i. Zero all along where the line misses the array.

@@ -8,6 +8,9 @@ from foveal import ops
 from foveal.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relation, Reshape, Step
 from foveal.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
 
+LISTED = 1 << 16
+"""Attention matrices up to this many elements carry their known zeros in the bounds."""
+
 
 @rule(ops.Pointwise, factual=True)
 def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -61,9 +64,11 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     closed = facts[0].closed
     if op.name == "softmax" and closed is not None and closed.any():
         keep = ~closed
-        return (Read(0, (KeepAll(keep, op.axes), Keep(keep)), "weights"),)
+        steps: list[Step] = [KeepAll(keep, op.axes)]
+        # a large matrix is not marked element by element: whoever reads it asks for its known zeros
+        return (Read(0, (*steps, Keep(keep)) if keep.size <= LISTED else tuple(steps), "weights"),)
     axes = op.axes
-    steps: list[Step] = []
+    steps = []
     if op.groups is not None:
         axis, count = op.groups
         steps.append(Blocks(axis, shapes[0][axis], shapes[0][axis], count))

@@ -12,7 +12,7 @@ from foveal.relation import (
     ABSENT,
     SAME,
     Embed,
-    Keep,
+    Outside,
     Overlap,
     Read,
     Relabel,
@@ -107,18 +107,12 @@ def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 @rule(ops.Place)
 def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The root outside the block, the part inside."""
-    kept = np.ones(out, dtype=bool)
-    ends = (s + (n - 1) * p + 1 for s, p, n in zip(op.starts, op.steps, shapes[1], strict=True))
-    kept[tuple(slice(s, e, p) for s, e, p in zip(op.starts, ends, op.steps, strict=True))] = False
-    for axis in range(len(out)):
-        if (kept == kept.take([0], axis=axis)).all():
-            kept = kept.take([0], axis=axis)
     block = [
         _spread(axis, shapes[1][axis], n, op.starts[axis], op.steps[axis])
         for axis, n in enumerate(out)
         if shapes[1][axis] != n
     ]
-    return Read(0, (Keep(kept),)), Read(1, tuple(block))
+    return Read(0, (Outside(op.starts, op.steps, shapes[1], out),)), Read(1, tuple(block))
 
 
 @cache

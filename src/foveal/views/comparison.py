@@ -38,6 +38,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         if Measurement.get(console, console.options.update(width=_UNLIMITED), grid).maximum <= console.width:
             break
     console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
+    console.print(Text(f"first: {comparison.first}; second: {comparison.second}"), soft_wrap=True)
     console.print(grid)
     left_out = len(comparison.steps) - len(shown)
     if left_out:
@@ -48,9 +49,9 @@ def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str]) -
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading in ("", "\nlayer"):
         grid.add_column(heading, no_wrap=True)
-    for name in (comparison.first, comparison.second):
+    for side in ("first", "second"):
         for heading in fields:
-            above = name if heading == "size" else ""
+            above = side if heading == "size" else ""
             grid.add_column(Text(f"{above}\n{heading}"), justify="right", no_wrap=True)
     grid.add_column("\ndiffers", no_wrap=True)
     for index in shown:

@@ -68,13 +68,14 @@ def _spread(measured: FieldMetrics) -> Rows:
 def _shape(measured: FieldMetrics) -> Rows:
     rows = []
     for name, value in (
-        ("isotropy", measured.isotropy),
+        ("isotropy", measured.isotropy if len(measured.support.hull) > 1 else None),
         ("angular spread", measured.angular_spread),
         ("decay rate", measured.decay_rate),
         ("checkerboard index", measured.checkerboard_index),
     ):
         if value is not None:
-            rows.append((name, f"{value + 0.0:.4g}"))
+            # Rounded first, so that the rest of a sum that should be 0 reads 0.
+            rows.append((name, f"{round(value, 9) + 0.0:.4g}"))
     fit = measured.gaussian
     if fit.sigmas is not None and fit.r_squared is not None:
         rows.append(("fitted Gaussian", f"sigmas {_list(fit.sigmas)}, R squared {fit.r_squared:.4f}"))

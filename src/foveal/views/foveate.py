@@ -1,9 +1,9 @@
 """Foveated pictures: an image as a unit of a network sees it, and as a human eye sees it that fixates one point.
 
 Both keep, at each position, only part of the image's bandwidth. ``retained`` is that part: 1 leaves the pixel as it is,
-1/2 halves the finest detail. The blur is local, from a stack of Gaussian levels, one octave apart, of which the two that
-enclose the wanted bandwidth are mixed so that the mixture passes exactly half of the contrast there (Perry and Geisler
-2002). METHODS.md section 9.
+1/2 halves the finest detail. The blur is local, from a stack of Gaussian levels, one octave apart: the two that enclose
+the wanted bandwidth are mixed so that the mixture passes exactly half of the contrast there (Perry and Geisler 2002).
+METHODS.md section 9.
 
 Images are float arrays (H, W, 3) with values in 0..1; positions and distances are in pixels of the source.
 """
@@ -65,8 +65,8 @@ def human_view(
 
     ``pixels_per_degree`` fixes the viewing distance. Detail finer than the pixels themselves counts as kept, so the
     picture is untouched as far out as the eye resolves every pixel. With ``relative`` the finest detail that the fovea
-    resolves is taken to be the pixel, whatever the distance: only the fall-off of the eye is shown, e2 / (e + e2), which
-    is what compares with a network's unit. Raises FovealError for a distance that is not positive.
+    resolves is taken to be the pixel, whatever the distance: what is left is the fall-off of the eye, e2 / (e + e2),
+    which compares with a network's unit. Raises FovealError for a distance that is not positive.
     """
     picture = _checked(image)
     if not pixels_per_degree > 0:
@@ -89,7 +89,7 @@ def cutoff(degrees: np.ndarray | float) -> np.ndarray:
 
 
 def critical_eccentricity(cycles_per_degree: float) -> float:
-    """Eccentricity in degrees beyond which that detail is invisible: the inverse of :func:`cutoff`; below 0: nowhere."""
+    """Eccentricity in degrees beyond which that detail is invisible: the inverse of :func:`cutoff`."""
     return float(HALF_RESOLUTION / (ALPHA * cycles_per_degree) * np.log(1 / THRESHOLD) - HALF_RESOLUTION)
 
 

@@ -22,8 +22,8 @@ PIXELS = 100_000_000
 def read_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
     """The photo as a float array (H, W, 3) in 0..1, scaled to cover ``shape`` and cut around its middle.
 
-    That is the usual preparation for a classifier; the shape of things is kept. Raises SourceError (one line) for a file
-    that is missing or is no image.
+    That is the usual preparation for a classifier; the shape of things is kept. Raises SourceError (one line) for a
+    file that is missing or is no image.
     """
     from PIL import Image, ImageOps
 

@@ -5,13 +5,16 @@ Every function takes a finished :class:`foveal.field.Field` and draws; weights a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from scipy.ndimage import gaussian_filter
 
+from foveal.metrics import GaussianFit, checkerboard_index, fit_gaussian
 from foveal.views.plots_style import BLUE, BOX, BOX_TOP, COLOUR_MAP, LINES, ORANGE, PALE
 
 if TYPE_CHECKING:
@@ -23,6 +26,11 @@ Window = tuple[tuple[float, float], ...]
 TWO_SIGMA = 0.0455
 """Luo et al. 2016: the effective receptive field is where the weight exceeds 1 - 95.45 % of its greatest value."""
 
+UNEVEN = 0.02
+"""Checkerboard index above which the contours of fields of at least ``SMOOTHED`` positions follow the local mean."""
+
+SMOOTHED = 24
+
 BARS = 64
 """Up to so many positions of a line are drawn as bars."""
 
@@ -31,11 +39,11 @@ def shares(field: Field) -> np.ndarray:
     """The field over the whole source, as shares of its greatest weight; zeros for an empty field."""
     weights = np.abs(np.asarray(field.full(), dtype=float))
     greatest = weights.max(initial=0.0)
-    return weights / greatest if greatest > 0 else weights
+    return np.asarray(weights / greatest) if greatest > 0 else weights
 
 
 def window(*fields: Field) -> Window:
-    """What a picture of these fields shows: their RF boxes with a margin, at most one source length beyond the source."""
+    """What a picture of these fields shows: their RF boxes with a margin, up to a source length beyond the source."""
     sides = []
     for axis, length in enumerate(fields[0].source_shape):
         boxes = [_box(field)[axis] for field in fields]
@@ -90,30 +98,35 @@ def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label:
         corner = (left - 0.5, top - 0.5)
         axes.add_patch(Rectangle(corner, right - left, bottom - top, label=label, **style))  # type: ignore[arg-type]
     weights = shares(field)
-    if field.kind != "support" and min(weights.shape) > 1 and weights.min() <= TWO_SIGMA < weights.max():
-        axes.contour(weights, levels=[TWO_SIGMA], colors="#ffffff", linewidths=1.2)
+    if min(field.values.shape) >= SMOOTHED and (checkerboard_index(field.values) or 0.0) > UNEVEN:
+        # Alternating neighbours would break the contour into crumbs; it follows their local mean instead.
+        weights = gaussian_filter(weights, max(1.0, max(field.values.shape) / 64))
+        contour_label += ", neighbours averaged"
+    level = TWO_SIGMA * weights.max(initial=0.0)
+    if field.kind != "support" and min(weights.shape) > 1 and weights.min() <= level < weights.max():
+        axes.contour(weights, levels=[level], colors="#ffffff", linewidths=1.2)
         axes.plot([], [], color="#ffffff", linewidth=1.2, label=contour_label)
     if field.center is not None:
         axes.plot(*field.center[::-1], marker="+", markersize=9, color=ORANGE, markeredgewidth=1.6, linestyle="none",
                   label="RF center")  # fmt: skip
 
 
-def draw_line(axes: Axes, field: Field, labels: bool = True) -> None:
+def draw_line(axes: Axes, field: Field, shown: Window | None = None, labels: bool = True) -> None:
     """A field over a line source: bars with the values written on them where there are few, else a filled curve."""
-    (first, last), *_ = window(field)
+    first, last = (shown or window(field))[0]
     values = np.abs(np.asarray(field.full(), dtype=float))
-    shown = slice(max(0, int(np.ceil(first))), min(len(values), int(np.floor(last)) + 1))
-    index = np.arange(len(values))[shown]
+    part = slice(max(0, int(np.ceil(first))), min(len(values), int(np.floor(last)) + 1))
+    index = np.arange(len(values))[part]
     if len(index) <= BARS:
-        bars = axes.bar(index, values[shown], color=BLUE, width=0.8)
+        bars = axes.bar(index, values[part], color=BLUE, width=0.8)
         if len(index) <= 24 and field.kind in ("paths", "edges"):
-            axes.bar_label(bars, [f"{v:g}" for v in values[shown]], fontsize=8, padding=2)
+            axes.bar_label(bars, [f"{v:g}" if v else "" for v in values[part]], fontsize=8, padding=2)
     else:
-        axes.fill_between(index, values[shown], color=BLUE, alpha=0.35, step="mid")
-        axes.step(index, values[shown], color=BLUE, where="mid", linewidth=1.0)
+        axes.fill_between(index, values[part], color=BLUE, alpha=0.35, step="mid")
+        axes.step(index, values[part], color=BLUE, where="mid", linewidth=1.0)
     axes.set_xlim(first, last)
     axes.set_ylim(0, values.max(initial=1e-300) * 1.12)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     if field.center is not None:
         # A marker on the axis hides neither bars nor the numbers on them.
         axes.plot(field.center[0], 0, marker="^", markersize=9, color=ORANGE, clip_on=False, zorder=5, linestyle="none",
@@ -154,7 +167,7 @@ def draw_profile(axes: Axes, field: Field, axis: int, style: int = 0, label: str
     colour, dashes = LINES[style]
     axes.plot(index, line, color=colour, linestyle=dashes, linewidth=1.5, label=label or field.kind,
               drawstyle="steps-mid" if len(line) <= BARS else "default")  # fmt: skip
-    fit = gaussian(field, axis, peak) if fitted else None
+    fit = gaussian(field, axis, tuple(int(p) for p in peak)) if fitted else None
     if fit is not None:
         fine, values = fit
         axes.plot(fine, values, color=ORANGE, linestyle="--", linewidth=1.3, label="fitted Gaussian")
@@ -165,8 +178,8 @@ def draw_profile(axes: Axes, field: Field, axis: int, style: int = 0, label: str
 
 
 def gaussian(field: Field, axis: int, peak: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The fitted Gaussian along ``axis`` through ``peak``, as positions and shares of the maximum; None without a fit."""
-    fit = field.metrics().gaussian
+    """The fitted Gaussian along ``axis`` through ``peak``: positions and shares of the maximum; None without a fit."""
+    fit = _fit(field)
     if fit.amplitude is None or fit.center is None or fit.axis_sigmas is None or fit.sigmas is None:
         return None
     if min(fit.sigmas) <= 0:
@@ -182,3 +195,8 @@ def gaussian(field: Field, axis: int, peak: tuple[int, ...]) -> tuple[np.ndarray
     apart = points - np.array(fit.center)[:, None]
     exponent = (apart * np.linalg.solve(covariance, apart)).sum(axis=0)
     return places, fit.amplitude * np.exp(-exponent / 2) / float(np.abs(field.values).max())
+
+
+@lru_cache(maxsize=16)
+def _fit(field: Field) -> GaussianFit:
+    return fit_gaussian(field.values, field.origin)

@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
+from foveal.views.foveate import HALF_RESOLUTION
 from foveal.views.plots_axes import draw_profile, window
-from foveal.views.plots_field import draw_image, draw_overlay, legend_below
-from foveal.views.plots_style import BLUE, GREEN, PALE, Picture, origin_of, picture, styled, title_of
+from foveal.views.plots_field import draw_image, draw_overlay
+from foveal.views.plots_style import ORANGE, PALE, Picture, origin_of, picture, styled, title_of
 
 if TYPE_CHECKING:
     from foveal.explain import Explanation
+
+ZOOM, LEAST = 0.3, 36
+"""A field below that share of the image is shown enlarged, with about so many pixels around it at least."""
 
 
 def explanation_page(found: Explanation) -> Picture:
     """One page: the field over the image, the foveated view, the view of an eye, profiles through the peak, numbers."""
     with styled():
         figure = picture(11.0, 8.0, origin_of([found.field]) | {"image": found.image_name, "gamma": found.gamma})
-        top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+        parts: Any = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+        top, bottom = parts
         over, seen, human = top.subplots(1, 3)
         draw_overlay(over, found.field, found.image)
         over.set_title("the field over the image")
         draw_image(seen, found.seen, "as the unit sees it")
         draw_image(human, found.human, "with the fall-off of an eye on the cross")
-        human.plot(*found.fixation[::-1], marker="+", color="#d55e00", markersize=9, markeredgewidth=1.6)
-        human.set_xlabel(f"resolution halved {found.pixels_per_degree * 2.3:.3g} px from the cross, as the weight is")
-        seen.set_xlabel(f"bandwidth kept: weight to the power {found.gamma:g}; grey: cannot be seen")
+        power = "weight" if found.gamma == 1 else f"weight ** {found.gamma:g}"
+        human.plot(*found.fixation[::-1], marker="+", color=ORANGE, markersize=9, markeredgewidth=1.6)
+        human.set_xlabel(f"resolution halved at {found.pixels_per_degree * HALF_RESOLUTION:.3g} px, like the weight")
+        seen.set_xlabel(f"bandwidth kept = {power}; grey: cannot be seen")
         handles, labels = over.get_legend_handles_labels()
-        top.legend(handles, labels, loc="lower left", ncols=3, facecolor="#8f8f8f", framealpha=0.55)
+        top.legend(handles, labels, loc="outside lower left", ncols=3, facecolor="#8f8f8f", framealpha=0.55)
+        for axes in (over, seen, human):
+            _zoom(axes, found)
         curves, numbers = bottom.subplots(1, 2, width_ratios=[1.15, 1])
         _profiles(curves, found)
         _numbers(numbers, found)
         figure.suptitle(f"{found.network}: {title_of(found.field)}", fontsize=12)
     return figure
+
+
+def _zoom(axes: Axes, found: Explanation) -> None:
+    """Show only the surroundings of a field that is small beside the image."""
+    lengths = [b - a for a, b in found.field.hull]
+    if max(n / whole for n, whole in zip(lengths, found.field.source_shape)) > ZOOM:
+        return
+    reach = max(*lengths, LEAST // 3)
+    (top, bottom), (left, right) = (
+        (max(a - reach, 0) - 0.5, min(b + reach, whole) - 0.5)
+        for (a, b), whole in zip(found.field.hull, found.field.source_shape)
+    )
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
 
 
 def _profiles(axes: Axes, found: Explanation) -> None:

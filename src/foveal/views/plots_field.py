@@ -48,8 +48,10 @@ def surface(field: Field, title: str = "") -> Picture:
     with styled():
         figure = picture(6.0, 4.8, origin_of([field]))
         axes: Any = figure.add_subplot(projection="3d")
-        axes.plot_surface(*np.meshgrid(columns, rows), weights, cmap=COLOUR_MAP, vmin=0, vmax=weights.max(initial=1e-300),
-                          rstride=1, cstride=1, linewidth=0, antialiased=False)  # fmt: skip
+        across, down = np.meshgrid(columns, rows)
+        axes.plot_surface(
+            across, down, weights, cmap=COLOUR_MAP, vmin=0, rstride=1, cstride=1, linewidth=0, antialiased=False
+        )
         axes.set_box_aspect((1, 1, 0.6), zoom=0.9)
         axes.view_init(elev=32, azim=-55)
         axes.locator_params(nbins=5)
@@ -77,7 +79,7 @@ def profiles(field: Field, title: str = "") -> Picture:
 
 
 def overlay(field: Field, image: np.ndarray, title: str = "") -> Picture:
-    """The field over the image (H, W, 3 in 0..1) that the network reads: what carries weight is in light, the rest dim."""
+    """The field over the image (H, W, 3 in 0..1) that the network reads: what carries weight is light, the rest dim."""
     fits(field, image)
     with styled():
         figure = picture(5.4 * min(1.5, image.shape[1] / image.shape[0]), 5.6, origin_of([field]))
@@ -102,7 +104,7 @@ def draw_overlay(axes: Axes, field: Field, image: np.ndarray) -> None:
 
 
 def foveated(field: Field, pictures: Sequence[np.ndarray], titles: Sequence[str], title: str = "") -> Picture:
-    """Views of one image beside each other: the original, as the unit sees it, as an eye sees it, in the order given."""
+    """Views of one image beside each other, such as the original, as the unit sees it, as an eye sees it."""
     for image in pictures:
         fits(field, image)
     with styled():
@@ -124,11 +126,21 @@ def draw_image(axes: Axes, image: np.ndarray, title: str) -> None:
     axes.set_yticks([])
 
 
-def legend_below(figure: Picture, axes: Axes) -> None:
+def legend_below(figure: Picture, *panels: Axes) -> None:
     """One legend under the picture, where it hides nothing; white lines are shown on grey."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, facecolor="#8f8f8f", framealpha=0.55)
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles))
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=2 if len(entries) == 4 else 3,
+            facecolor="#8f8f8f",
+            framealpha=0.55,
+        )
 
 
 def fits(field: Field, image: np.ndarray) -> None:

@@ -16,7 +16,7 @@ NAMED = 40
 
 
 def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Picture:
-    """Side of the theoretical and of the effective field, layer by layer: one network by names, several by layer count."""
+    """Side of the theoretical and the effective field, layer by layer: one network by names, several by layer count."""
     rows = [growths] if not isinstance(growths, Sequence) else list(growths)
     if not rows or not all(row.layers for row in rows):
         raise FovealError("no layers to draw")

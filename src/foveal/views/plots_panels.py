@@ -22,37 +22,44 @@ PANEL_LETTERS = 28
 def unit_grid(
     fields: Sequence[Field], columns: int = 3, titles: Sequence[str] | None = None, title: str = ""
 ) -> Picture:
-    """Several units or layers of one network over the same window of the source, each as shares of its own maximum."""
+    """Several units, layers or networks, each as shares of its own maximum.
+
+    Fields over one source share one window of it; fields over sources of different shape have a window each.
+    """
     ndim = _same_axes(fields)
+    alike = len({field.source_shape for field in fields}) == 1
     names = [_short(field) for field in fields] if titles is None else list(titles)
     kinds = sorted({field.kind for field in fields})
     rows, columns = -(-len(fields) // columns), min(columns, len(fields))
     with styled():
         figure = picture(2.9 * columns + 0.9, (2.9 if ndim == 2 else 2.0) * rows + 0.7, origin_of(fields))
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=ndim == 2)
-        shown = window(*fields)
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=alike, sharey=alike and ndim == 2)
+        together = window(*fields) if alike else None
         for index, axes in enumerate(grid.flat):
             if index >= len(fields):
                 axes.set_axis_off()
                 continue
             if ndim == 2:
-                image = draw_plane(axes, fields[index], shown, labels=False)
+                image = draw_plane(axes, fields[index], together, labels=False)
                 axes.set_xlabel("column (pixels)" if index + columns >= len(fields) else "")
                 axes.set_ylabel("row (pixels)" if index % columns == 0 else "")
             else:
-                draw_line(axes, fields[index], labels=index + columns >= len(fields))
+                draw_line(axes, fields[index], together, labels=index + columns >= len(fields))
             axes.set_title(names[index], fontsize=9)
-            axes.tick_params(labelbottom=index + columns >= len(fields))
+            axes.tick_params(labelbottom=not alike or index + columns >= len(fields))
         if ndim == 2:
             figure.colorbar(image, ax=list(grid.flat), shrink=0.8, label="share of each maximum")
         figure.suptitle(title or ", ".join(kinds), fontsize=10)
-        legend_below(figure, grid[0, 0])
+        legend_below(figure, *grid.flat)
     return figure
 
 
 def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str = "") -> Picture:
     """Two networks over the same window: their maps above, their profiles through the maximum in one plot below."""
     ndim = _same_axes([first, second])
+    if len({field.source_shape for field in (first, second)}) != 1:
+        shapes = ", ".join("x".join(map(str, np.atleast_1d(f.source_shape))) for f in (first, second))
+        raise FovealError(f"two networks side by side need one source shape; got {shapes}")
     with styled():
         figure = picture(7.6, 6.2 if ndim == 2 else 4.6, origin_of([first, second]))
         grid = figure.subplot_mosaic([["a", "b"], ["c", "c"]], height_ratios=[1.7, 1] if ndim == 2 else [1, 1])
@@ -61,7 +68,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
             if ndim == 2:
                 image = draw_plane(grid[key], field, shown)
             else:
-                draw_line(grid[key], field)
+                draw_line(grid[key], field, shown)
             grid[key].set_title(name)
         if ndim == 2:
             figure.colorbar(image, ax=[grid["a"], grid["b"]], shrink=0.85, label="share of each maximum")
@@ -73,7 +80,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
         grid["c"].legend(loc="upper right", frameon=False)
         if title:
             figure.suptitle(title, fontsize=10)
-        legend_below(figure, grid["a"])
+        legend_below(figure, grid["a"], grid["b"])
     return figure
 
 
@@ -89,7 +96,4 @@ def _same_axes(fields: Sequence[Field]) -> int:
     axes = {field.values.ndim for field in fields}
     if not axes <= {1, 2} or len(axes) != 1:
         raise FovealError(f"fields over one or two axes, all alike, can be drawn together; got {sorted(axes)}")
-    if len({field.source_shape for field in fields}) != 1:
-        shapes = ", ".join("x".join(map(str, np.atleast_1d(f.source_shape))) for f in fields)
-        raise FovealError(f"fields of one source shape can be drawn together; got {shapes}")
     return axes.pop()

@@ -27,14 +27,14 @@ DPI = 100
 
 INK, PALE = "#222222", "#8a8a8a"
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
-LINES: tuple[tuple[str, str], ...] = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (INK, (0, (6, 2))))  # type: ignore[assignment]
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (INK, "-"))
 """Colour and dashes of the first, second, ... curve of a picture."""
 
 BOX = {"edgecolor": "#ffffff", "linewidth": 2.6, "fill": False}
 BOX_TOP = {"edgecolor": ORANGE, "linewidth": 1.3, "fill": False, "linestyle": "--"}
 """A box is drawn twice, white under colour, so that it shows on dark and on bright ground."""
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.labelsize": 9.0,
@@ -59,7 +59,7 @@ class Picture(Figure):
     provenance: Mapping[str, Any]
 
     def save(self, path: str | Path, dpi: float = DPI) -> None:
-        """Write a PNG, SVG or PDF; the same picture gives the same bytes. Raises FovealError (one line) where it cannot.
+        """Write a PNG, SVG or PDF; the same picture gives the same bytes. Raises FovealError where that fails.
 
         The file's metadata hold the version of foveal and, as JSON, layer, unit, kind and status of every field drawn.
         """
@@ -86,6 +86,7 @@ def picture(width: float, height: float, provenance: Mapping[str, Any]) -> Pictu
     with mpl.rc_context(_SETTINGS):
         figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
     figure.provenance = {"foveal": __version__, **provenance}
     return figure
 

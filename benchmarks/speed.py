@@ -1,0 +1,199 @@
+"""How long foveal takes, next to the plain meta forward pass and to the public tools, in one process.
+
+    python benchmarks/speed.py                      five models; FOVEAL_RFA_TOOLBOX names a mended copy of rfa_toolbox
+    python benchmarks/speed.py --markdown FILE      the tables as Markdown as well
+
+All contestants take turns, round by round, so that a slow moment of the machine hits all of them; the median counts.
+Nothing is asserted: times belong to the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import gc
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torchvision
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+import foveal
+from foveal.analyses.bounds import bounds
+from pages import Content, markdown_table, rich_table
+from rivals import Rival, rivals
+
+SLOW = 1.0
+"""Seconds; a contestant slower than this takes part in the first rounds only."""
+SLOW_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its input and the layer whose size is compared (a leaf, since torchscan answers for leaves only)."""
+
+    name: str
+    layer: str
+    truth: int
+    """Published or derived size (tests/test_published_torchvision.py)."""
+    length: int = 224
+
+    def build(self) -> nn.Module:
+        options = {"init_weights": False} if self.name == "inception_v3" else {}
+        return torchvision.models.get_model(self.name, weights=None, **options).eval()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1, 3, self.length, self.length)
+
+
+CASES = (
+    Case("resnet50", "layer4.2.conv3", 427),
+    Case("vgg16", "features.30", 212),
+    Case("inception_v3", "Mixed_7c.branch3x3dbl_3a.bn", 1311, 299),
+    Case("densenet121", "features.norm5", 2071),
+    Case("swin_t", "features.7.1.mlp.3", 224),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Median seconds per contestant (None: not available) and the size each one gives."""
+
+    case: Case
+    seconds: dict[str, float | None]
+    sizes: dict[str, str]
+
+
+def main() -> None:
+    """Run all cases and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", nargs="*", default=[case.name for case in CASES], metavar="MODEL")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown as well")
+    options = parser.parse_args()
+    tools = rivals()
+    chosen = [case for case in CASES if case.name in options.only]
+    results = []
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("rounds", total=len(chosen) * options.rounds)
+        for case in chosen:
+            results.append(measure(case, tools, options.rounds, lambda: progress.advance(task)))
+    console = Console()
+    console.print(rich_table("Median milliseconds", *times(results)))
+    console.print(rich_table("Times the plain meta forward pass", *ratios(results)))
+    console.print(rich_table("Size at the named layer", *sizes(results)))
+    if options.markdown:
+        Path(options.markdown).write_text(page(results, options.rounds, tools), encoding="utf-8")
+
+
+def measure(case: Case, tools: list[Rival], rounds: int, tick: Callable[[], Any]) -> Result:
+    """Time all contestants in turns on one model."""
+    model = case.build()
+    contestants = _contestants(case, model, tools)
+    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    for contestant in contestants.values():
+        contestant()
+    for number in range(rounds):
+        for name, contestant in contestants.items():
+            if taken[name] and median(taken[name]) > SLOW and number >= SLOW_ROUNDS:
+                continue
+            gc.collect()
+            start = time.perf_counter()
+            contestant()
+            taken[name].append(time.perf_counter() - start)
+        tick()
+    seconds: dict[str, float | None] = {name: median(values) for name, values in taken.items()}
+    seconds |= {tool.name: None for tool in tools if tool.analyze is None}
+    return Result(case, seconds, _sizes(case, model, tools))
+
+
+def _contestants(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, Callable[[], Any]]:
+    shadow = copy.deepcopy(model).to("meta")
+    image = torch.empty(case.shape, device="meta")
+
+    def plain() -> None:
+        with torch.no_grad():
+            shadow(image)
+
+    def trace_and_bounds() -> None:
+        bounds(foveal.trace(model, case.shape))
+
+    found: dict[str, Callable[[], Any]] = {
+        "meta forward": plain,
+        "trace": lambda: foveal.trace(model, case.shape),
+        "trace + bounds": trace_and_bounds,
+        "whole report": lambda: foveal.analyze(foveal.trace(model, case.shape)),
+    }
+    for tool in tools:
+        if tool.analyze is not None:
+            found[tool.name] = lambda tool=tool: tool.analyze(model, case.shape)
+    return found
+
+
+def _sizes(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, str]:
+    rf = foveal.receptive_field(foveal.trace(model, case.shape), case.layer)
+    found = {"foveal": f"{rf.size_text()} ({rf.status})"}
+    for tool in tools:
+        found[tool.name] = tool.size(tool.analyze(model, case.shape), case.layer) if tool.analyze else "not available"
+    return found
+
+
+def times(results: list[Result]) -> Content:
+    """Milliseconds."""
+    names = tuple(results[0].seconds)
+    cells = [tuple("not available" if s is None else f"{s * 1e3:.1f}" for s in r.seconds.values()) for r in results]
+    return ("model", *names), [(r.case.name, *row) for r, row in zip(results, cells)]
+
+
+def ratios(results: list[Result]) -> Content:
+    """Time over that of the plain meta forward pass."""
+    rows = []
+    for result in results:
+        plain = result.seconds["meta forward"] or 1.0
+        rows.append((result.case.name, *("-" if s is None else f"{s / plain:.2f}" for s in result.seconds.values())))
+    return ("model", *results[0].seconds), rows
+
+
+def sizes(results: list[Result]) -> Content:
+    """What each tool says about the same layer."""
+    names = tuple(results[0].sizes)
+    return ("model", "layer", "right", *names), [
+        (r.case.name, r.case.layer, str(r.case.truth), *r.sizes.values()) for r in results
+    ]
+
+
+def page(results: list[Result], rounds: int, tools: list[Rival]) -> str:
+    """The tables with the machine they were measured on."""
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+    meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools)
+    parts = [
+        "# Benchmarks",
+        f"`make bench` makes these tables anew. Machine: {os.cpu_count()} cores ({platform.machine()}), {versions}. Median of "
+        f"{rounds} rounds in which all contestants take turns in one process ({SLOW_ROUNDS} rounds for what takes over "
+        f"{SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds of every unit of every layer; *whole report* adds "
+        "every number of the table that `foveal analyze` prints.",
+        "## Milliseconds",
+        markdown_table(*times(results)),
+        "## Times the plain meta forward pass",
+        markdown_table(*ratios(results)),
+        "## The size each tool gives",
+        "Unclipped size at the layer's default input.",
+        markdown_table(*sizes(results)),
+        "What the numbers of the other tools mean:",
+        meanings,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    main()
