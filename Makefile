@@ -33,9 +33,11 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-torch: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch,dev]'
 	touch $@ $(VENV)/.installed-torch

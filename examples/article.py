@@ -11,10 +11,17 @@ from pathlib import Path
 from string import Template
 
 from article_numbers import numbers
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "article.md"
 IMAGES = HERE.parent / "docs" / "images" / "article"
+
+LARGE = 130_000
+"""Pictures of more bytes are reduced to a palette of ``COLOURS``."""
+
+COLOURS = 256
 
 
 def page() -> str:
@@ -29,7 +36,21 @@ def draw(names: list[str] | None = None) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name, make in PICTURES.items():
         if not names or name in names:
-            make().save(IMAGES / f"{name}.png")
+            path = IMAGES / f"{name}.png"
+            make().save(path)
+            if path.stat().st_size > LARGE:
+                shrink(path)
+
+
+def shrink(path: Path) -> None:
+    """Reduce a picture to a palette; what it says about itself stays in it."""
+    with Image.open(path) as picture:
+        said = PngInfo()
+        for key, text in picture.info.items():
+            if isinstance(text, str):
+                said.add_text(key, text)
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True, pnginfo=said, dpi=(100, 100))
 
 
 if __name__ == "__main__":

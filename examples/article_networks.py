@@ -10,7 +10,7 @@ from foveal.graph import Graph
 CHAIN = "conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid"
 """Five 3-wide layers without padding, of the essay's first example."""
 
-WORKED = "conv7x8,s2,p3 pool3,s2,p1 conv3x8 conv3x8,s2"
+WORKED = "conv5x8,valid pool2 conv3x8,valid conv3x8,s2"
 """The chain on which the formulas are worked through."""
 
 FIFTEEN = " ".join(["conv3x1,valid"] * 15)

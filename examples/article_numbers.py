@@ -144,6 +144,8 @@ def vgg() -> dict[str, str]:
         )  # fmt: skip
     heads = ("network", "RF after pool5", "ERF side", "sigma", "RF of fc1", "ERF side of fc1", "corner / middle of fc1")
     found["vgg_table"] = table(heads, rows)
+    found["vgg_stride"] = str(foveal.receptive_field(net, "pool5").stride[0])
+    found["vgg_corner"] = max(row[-1] for row in rows)
     found["vgg_side"] = str(graph("gallery:vgg13").values[graph("gallery:vgg13").sources[0].value].shape[-1])
     return found
 
@@ -239,7 +241,7 @@ def property_fields() -> list[tuple[str, Field]]:
 
 def properties() -> dict[str, str]:
     """The three properties as numbers: strongest at the center, alike in all directions, how fast it falls."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, found in property_fields():
         measured = found.metrics()
         rows.append(
@@ -258,7 +260,8 @@ def properties() -> dict[str, str]:
         "structure", "center / maximum", "outward steps that rise", "mass off center (px)", "isotropy",
         "angular spread", "half width / half size", "positions read",
     )  # fmt: skip
-    return {"property_table": table(heads, rows), "property_side": str(PROPERTY_SIDE)}
+    return {"property_table": table(heads, rows), "property_side": str(PROPERTY_SIDE),
+        "property_least": min(row[6] for row in rows), "property_most": max(row[6] for row in rows)}
 
 
 def center_share(found: Field) -> float:

@@ -204,13 +204,16 @@ def test_compare_aligns_by_operation_where_names_differ() -> None:
 def test_a_layer_that_only_one_network_has_is_a_difference_if_it_adds_something() -> None:
     found = compare(Chain("deep").conv("a").conv("b").graph, Chain("flat").conv("a").graph)
     assert found.steps[1].differs == ("only in one",)
-    assert str(found).splitlines()[0] == "they part at b, which deep has and flat has not; at the end the RF is 5 and 3"
+    assert (
+        str(found).splitlines()[0]
+        == "they part at b, which the first has and the second has not; at the end the RF is 5 and 3"
+    )
 
 
 def test_compare_a_network_with_itself() -> None:
     found = compare(blocks(), blocks())
     assert found.parting is None
-    assert str(found).splitlines()[0] == "chain (first) and chain (second): size, stride and start agree at every layer"
+    assert str(found).splitlines()[0] == "chain and chain: size, stride and start agree at every layer"
 
 
 def test_compare_at_a_join_counts_the_largest_branch() -> None:

@@ -38,17 +38,15 @@ def test_an_unknown_layer_names_the_closest_three() -> None:
     graph = foveal.trace(small(), SHAPE)
     with pytest.raises(UnknownLayerError) as caught:
         foveal.receptive_field(graph, "11")
-    text = one_line(caught.value)
-    assert text.startswith("unknown layer '11'; closest: 1, ")
-    assert len(text.split("closest: ")[1].split(", ")) == 3
+    assert one_line(caught.value) == "unknown layer '11'; closest: 1, output, 2"
 
 
 def test_a_wrong_input_shape_names_the_layer_and_the_shape() -> None:
     with pytest.raises(TraceError) as caught:
         foveal.trace(small(), (1, 5, 16, 16))
     text = one_line(caught.value)
-    assert "'0'" in text
-    assert "5, 16, 16" in text
+    assert text.startswith("Sequential: Given groups=1, weight of size [4, 3, 3, 3]")
+    assert text.endswith("(at layer '0' (Conv2d), input shape 1x5x16x16)")
 
 
 class Undone(nn.Module):
@@ -71,10 +69,10 @@ def test_an_operation_without_a_rule_is_a_bound_that_the_report_lists() -> None:
     assert report.layer("after").covered == 1
     found = [finding for finding in report.findings if finding.code == "operation-without-rule"]
     assert len(found) == 1
-    assert "svd" in found[0].text
-    assert "once" in found[0].text
-    with pytest.raises(UnknownOperationError, match=r"operations without a rule: .*svd.* \(1x\)"):
+    assert found[0].text == "aten::_linalg_svd has no rule (once); it and what follows are bounds"
+    with pytest.raises(UnknownOperationError) as caught:
         foveal.analyze(graph, strict=True)
+    assert str(caught.value) == "Undone: operations without a rule: aten::_linalg_svd at (top) (1x)"
 
 
 class Warp(nn.Module):
@@ -158,7 +156,7 @@ def test_a_truncated_file_is_a_one_line_error(exported: Path, tmp_path: Path, sh
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(SourceError) as caught:
         foveal.trace(str(path))
-    assert "cut.pt2" in one_line(caught.value)
+    assert one_line(caught.value).startswith(f"{path}: not a readable torch.export file (")
     result = CliRunner().invoke(app, ["analyze", str(path)])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("error: ")
@@ -215,17 +213,29 @@ def test_no_part_of_an_exported_program_runs_code(exported: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "source",
-    ["torchvision:resnet51", "timm:no_such_net", "gallery:vgg12", "missing.pt2", "no.such.module:factory", "conv3y"],
+    ("source", "message"),
+    [
+        ("torchvision:resnet51", "torchvision has no model 'resnet51'; closest: resnet50, resnet18, resnet152"),
+        ("timm:no_such_net", "timm has no model 'no_such_net'; closest: "),
+        ("gallery:vgg12", "the gallery has no network 'vgg12'; closest: vgg19, vgg16, vgg13"),
+        ("missing.pt2", "missing.pt2: no such file"),
+        ("no.such.module:factory", "no.such.module:factory could not be imported: No module named 'no'"),
+        ("conv3y", "specification, token 1 'conv3y' at character 1: unknown layer kind 'conv'; closest: conv, "),
+    ],
 )
-def test_an_unknown_source_is_a_one_line_error(source: str) -> None:
+def test_an_unknown_source_is_a_one_line_error(source: str, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        foveal.trace(source)
+    text = one_line(caught.value)
+    assert text.startswith(message) if message.endswith(" ") else text == message
     result = CliRunner().invoke(app, ["analyze", source])
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {text}\n")
 
 
-def test_the_closest_names_are_told() -> None:
-    for source, close in (("torchvision:resnet51", "resnet50"), ("gallery:vgg12", "vgg13")):
-        with pytest.raises(SourceError, match=close):
-            foveal.trace(source)
+def test_what_is_no_model_is_a_one_line_error() -> None:
+    with pytest.raises(SourceError) as caught:
+        foveal.trace(3)
+    assert one_line(caught.value).startswith("cannot trace a int: give a torch.nn.Module")
+    with pytest.raises(SourceError) as caught:
+        foveal.trace(small())
+    assert str(caught.value) == "no input shape: give one, such as (1, 3, 224, 224)"

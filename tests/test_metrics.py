@@ -15,6 +15,9 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import erfinv
 
 from foveal.field import Field
+from foveal.fields import field
+from foveal.frontends import trace
+from foveal.frontends.spec import trace_spec
 from foveal.metrics import (
     FieldMetrics,
     angular_spread,
@@ -133,7 +136,7 @@ def test_replknet_squares(sigma: float, amplitude: float, expected: list[int], r
 
 @pytest.mark.parametrize("factor", [1e-2, 1, 1e2, 1e4, 1e6])
 def test_squares_do_not_depend_on_scale(factor: float) -> None:
-    """C30: sigma 19.9 on 200 positions stands for the fixed map."""
+    """CASES C30."""
     found = squares(factor * gaussian(20, (224, 224)), (0, 0), (224, 224), (112, 112), USED)
     assert sides(found) == [25, 31, 43, 113]
 
@@ -292,7 +295,7 @@ def test_fit_of_path_counts(axes: int) -> None:
     assert fit.axis_sigmas == pytest.approx((math.sqrt(20 / 3),) * axes, rel=0.02)
     assert fit.r_squared is not None
     assert fit.r_squared > 0.99
-    assert (fit.angle is None) == (axes != 2)
+    assert fit.angle is None, "it is round"
 
 
 def test_fit_of_a_large_map_works_on_blocks() -> None:
@@ -386,6 +389,31 @@ def test_checkerboard_index_of_tap_counts() -> None:
     assert checkerboard_index(gaussian(10, (101,))) < 0.005
     assert checkerboard_index(np.ones(2)) is None
     assert checkerboard_index(np.zeros(5)) is None
+
+
+# --- fields of the engine
+
+
+@pytest.mark.parametrize(("layers", "count"), [(5, 69), (10, 137), (20, 261), (40, 517)])
+def test_energy_of_stacks_has_the_known_region_and_spread(layers: int, count: int) -> None:
+    graph = trace_spec(f"{layers}*(conv3x1,valid)", (1, 1, 2 * layers + 5, 2 * layers + 5))
+    found = field(graph, graph.layers[-1], kind="energy").metrics()
+    assert found.luo_center is not None
+    assert found.luo_center.count == count
+    assert found.sigmas == pytest.approx((math.sqrt(2 * layers / 3),) * 2)
+    assert found.offset == pytest.approx((0, 0), abs=1e-9)
+
+
+def test_resnet50_with_full_branches_spreads_as_derived() -> None:
+    """METHODS 2.3: sigma 36.2 for ResNet-50 with a = 1."""
+    found = field(trace("gallery:resnet50", (1, 3, 512, 512)), "layer4", kind="energy").metrics()
+    assert found.sigmas == pytest.approx((36.2, 36.2), abs=0.1)
+
+
+def test_strided_3x3_leave_a_checkerboard() -> None:
+    graph = trace_spec("conv3x1,s2,valid 4*(conv7x1,valid)", (1, 1, 101))
+    found = field(graph, graph.layers[-1], kind="paths").metrics()
+    assert found.checkerboard_index == pytest.approx(1 / 3, abs=0.02)
 
 
 # --- the record

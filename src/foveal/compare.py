@@ -19,6 +19,9 @@ from foveal.receptive_field import receptive_field
 from foveal.results import Measure, PerAxis
 from foveal.serial import to_plain
 
+_SAME_KIND = {"AdaptivePool average": "Reduce mean"}
+"""Two ways to write global pooling."""
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -81,9 +84,7 @@ def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
         pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
         steps.append(Step(*pair, _differences(*pair)))
     parting = next((index for index, step in enumerate(steps) if step.differs), None)
-    same = graph_a.name == graph_b.name
-    titles = [f"{graph_a.name} (first)", f"{graph_b.name} (second)"] if same else [graph_a.name, graph_b.name]
-    return Comparison(titles[0], titles[1], tuple(steps), parting)
+    return Comparison(graph_a.name, graph_b.name, tuple(steps), parting)
 
 
 def _compared(graph: Graph) -> list[Layer]:
@@ -97,7 +98,8 @@ def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
     """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
     producers = graph.producers()
     nodes = [producers.get(layer.value) for layer in layers]
-    return ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
+    words = ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
+    return [_SAME_KIND.get(word, word) for word in words]
 
 
 def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:

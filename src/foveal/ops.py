@@ -17,9 +17,9 @@ Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
-    """Base of the vocabulary. Instances are hashable, so that rules can be cached."""
+    """Base of the vocabulary. Instances are hashable, so that rules can be cached; those that hold an array by identity."""
 
 
 @dataclass(frozen=True)

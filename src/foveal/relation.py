@@ -22,9 +22,9 @@ ABSENT = -(1 << 40)
 """In an index table: this entry reads nothing, clipped or unclipped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One index map. ``axis`` counts in the operand's shape at that point."""
+    """One index map; steps that hold arrays are equal only to themselves. ``axis`` counts in the operand's shape at that point."""
 
 
 @dataclass(frozen=True)

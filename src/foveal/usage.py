@@ -24,8 +24,8 @@ from foveal.receptive_field import ReceptiveField, receptive_field
 from foveal.results import Finding
 from foveal.serial import to_plain
 
-AFFORDABLE = 256
-"""Units with possible holes whose supports are still worked out one by one."""
+AFFORDABLE = 60_000
+"""Units times operations for which supports are still worked out one by one (some seconds)."""
 
 UNDER_READ = 0.5
 """A border read by less than this share of what the middle gets is a finding."""
@@ -140,7 +140,7 @@ def _counts(graph: Graph, rf: ReceptiveField) -> tuple[np.ndarray, str, str]:
     index = [s.name for s in graph.sources].index(rf.source)
     if solid_values(graph, index).get(value, False):
         return box_counts(rf), rf.status, "boxes of all units added up; no receptive field has holes"
-    if prod(rf.grid) <= AFFORDABLE:
+    if prod(rf.grid) * len(graph.nodes) <= AFFORDABLE:
         return _support_counts(graph, rf, value, index), rf.status, "supports of all units added up"
     counts = box_counts(rf)
     counts[usage_counts(graph, rf.layer, rf.source) == 0] = 0

@@ -185,7 +185,8 @@ def _all(step: rel.All, hull: Hull) -> Hull:
     data = hull.data.min(axis=tuple(axis + 1 for axis in varied), keepdims=True) if varied else hull.data
     steps = {axis: p for axis, p in hull.steps.items() if axis not in step.axes}
     runs = {axis: e for axis, e in hull.runs.items() if axis not in step.axes}
-    whole = hull.whole or (data.size == 4 and not steps and any(axis in hull.steps for axis in varied))
+    moving = any(p.shift for p in steps.values())
+    whole = hull.whole or (data.size == 4 and not moving and any(axis in hull.steps for axis in varied))
     return Hull(data, steps, runs, whole, hull.known)
 
 
@@ -434,6 +435,8 @@ def _split_progress(progress: Progress | None, axes: list[int], shape: tuple[int
     for position, axis in enumerate(axes):
         inner = prod(shape[a] for a in axes[position + 1 :])
         if shape[axis] == 1 and (inner > 1 or position > 0):
+            # a new axis of length 1 or a block of one: how it would go on cannot be told
+            found[axis] = Progress(1, 0, False)
             continue
         found[axis] = _stride(progress, inner)
     return found

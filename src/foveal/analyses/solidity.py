@@ -97,7 +97,9 @@ def _fills(step: rel.Step, hull: Hull) -> bool:
         if taps.shape[1] == 1:
             return True
         live = (taps[:, 1:] != rel.ABSENT) & (taps[:, :-1] != rel.ABSENT)
-        gap = data[0][..., taps[:, 1:]] > -data[1][..., taps[:, :-1]] + 1
+        held = np.where(taps == rel.ABSENT, 0, taps)
+        first, last = data[0][..., held], -data[1][..., held]
+        gap = (first[..., 1:] > last[..., :-1] + 1) | (first[..., :-1] > last[..., 1:] + 1)
         scattered = ((taps != rel.ABSENT).sum(axis=1) - live.sum(axis=1)).max() > 1
         return not scattered and not bool((gap & live).any())
     if isinstance(step, (rel.All, rel.Prefix, rel.KeepAll, rel.Blocks)):

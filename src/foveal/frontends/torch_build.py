@@ -1,7 +1,8 @@
 """Build PyTorch models by name, without weights and without downloading.
 
-While a model is built, ``torch.empty`` makes meta tensors and initialisation skips them: weights cost nothing, while buffers,
-index tables and whatever the constructor computes keep their values.
+While a model is built, each parameter becomes a meta tensor as soon as a module registers it, and initialisation skips it:
+weights cost nothing (memory that is never touched is never used), while buffers, index tables and whatever else the
+constructor computes keep their values.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,37 @@ from foveal.frontends import Loaded
 from foveal.graph import Graph
 
 
-class WeightsOnMeta(TorchFunctionMode):
-    """Sends ``torch.empty`` to the meta device and skips what ``torch.nn.init`` would do to the result."""
+class WithoutInitialization(TorchFunctionMode):
+    """Skips what initialisation would do to parameters on the meta device."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.empty and kwargs.get("device") is None:
-            return func(*args, **{**kwargs, "device": "meta"})
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            tensor = args[0] if args else kwargs.get("tensor")
-            if isinstance(tensor, Tensor) and tensor.is_meta:
-                return tensor
-        return func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__"):
+            target = args[0] if args else (kwargs or {}).get("tensor")
+            if isinstance(target, Tensor) and target.is_meta and name != "requires_grad_":
+                return target
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def weights_on_meta() -> Iterator[None]:
+    """Within: parameters move to the meta device when a module registers them; tied ones stay tied."""
+    moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+
+    def move(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        if parameter is None or parameter.is_meta or isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+            return None
+        if id(parameter) not in moved:
+            empty = torch.empty(parameter.shape, dtype=parameter.dtype, device="meta")
+            moved[id(parameter)] = (parameter, nn.Parameter(empty, requires_grad=parameter.requires_grad))
+        return moved[id(parameter)][1]
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(move)
+    try:
+        with WithoutInitialization():
+            yield
+    finally:
+        hook.remove()
 
 
 def build(source: str, pretrained: bool = False) -> Loaded:
@@ -52,10 +73,10 @@ def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
         if pretrained:
             return builder()
         try:
-            with WeightsOnMeta():
+            with weights_on_meta():
                 return builder()
         except Exception:
-            # A constructor that mixes its weights with real tensors: build it really, with the framework's own random weights.
+            # A constructor that reads its weights: build it really, with the framework's own random numbers.
             return builder()
     except FovealError:
         raise

@@ -29,14 +29,19 @@ def tensors_of(args: Any, kwargs: dict[str, Any]) -> list[Tensor]:
     return found
 
 
-def to_meta(item: Any) -> Any:
-    """The arguments with a meta tensor in place of each real one."""
+def to_meta(item: Any, twins: dict[int, tuple[Tensor, Tensor]]) -> Any:
+    """The arguments with a meta tensor in place of each real one; ``twins`` keeps one and the same for each tensor."""
     if isinstance(item, Tensor):
-        return item if item.is_meta else item.to("meta")
+        if item.is_meta:
+            return item
+        known = twins.get(id(item))
+        if known is None or known[1].shape != item.shape:
+            known = twins[id(item)] = (item, item.to("meta"))
+        return known[1]
     if isinstance(item, (list, tuple)):
-        return type(item)([to_meta(part) for part in item]) if not hasattr(item, "_fields") else item
+        return type(item)([to_meta(part, twins) for part in item]) if not hasattr(item, "_fields") else item
     if isinstance(item, dict):
-        return {key: to_meta(part) for key, part in item.items()}
+        return {key: to_meta(part, twins) for key, part in item.items()}
     if isinstance(item, torch.device):
         return torch.device("meta")
     return item

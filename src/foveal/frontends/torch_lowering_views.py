@@ -58,7 +58,7 @@ def permute(x: Tensor, out: Tensor, order: Any) -> Path:
     return [(permute_op(tuple(axis_of(axis, rank) for axis in order)), tuple(out.shape))]
 
 
-@view("transpose.int", "swapaxes", "swapdims", "transpose_copy")
+@view("transpose", "swapaxes", "swapdims", "transpose_copy")
 def transpose(x: Tensor, out: Tensor, first: int, second: int) -> Path:
     rank = x.dim()
     if rank == 0:

@@ -44,6 +44,7 @@ class Tracer(TorchDispatchMode):
         self.value = values.value
         self.builder = values.builder
         self.array = values.array
+        self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.spatial = 0
         self.plain = ""
         self.func: Any = None
@@ -139,6 +140,9 @@ class Tracer(TorchDispatchMode):
             made = self._opaque(func, entry, tensors, out)
         return self._bind(entry, args, out, made)
 
+    def _computed_index(self, indices: Any) -> bool:
+        return any(item is not None and id(item) in self.handles for item in indices)
+
     def _move_in_place(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
         x = args[0]
@@ -173,12 +177,12 @@ class Tracer(TorchDispatchMode):
         if entry.writes and not entry.out and entry.kind == "rule":
             return args[0]
         known = SHAPES.get(entry.plain)
-        if known is not None and not entry.writes:
+        if known is not None and not entry.writes and not (entry.plain == "index" and self._computed_index(args[1])):
             out = known(*args, **kwargs)
             if out is not None:
                 return out
         try:
-            return func(*constants.to_meta(args), **constants.to_meta(kwargs))
+            return func(*constants.to_meta(args, self.twins), **constants.to_meta(kwargs, self.twins))
         except RuntimeError:
             if entry.plain in ("view", "_unsafe_view"):
                 # The meta stand-in of an earlier output may have another memory layout than the real one.
@@ -188,7 +192,7 @@ class Tracer(TorchDispatchMode):
     def _bind_same(self, x: Tensor, out: Any) -> Any:
         if isinstance(out, Tensor) and out is not x:
             handle = self.handles.get(id(x))
-            if handle is not None and constants.same_memory(x, out) and tuple(out.shape) == tuple(x.shape):
+            if handle is not None and self._shares(x, out) and tuple(out.shape) == tuple(x.shape):
                 self.handles[id(out)] = Handle(out, self.values.read(handle), handle, ())
             else:
                 self.values.bind(out, self.value(x))
@@ -205,7 +209,7 @@ class Tracer(TorchDispatchMode):
             if tensor is x:
                 continue
             steps = steps_of(tuple(x.shape), path)
-            if constants.same_memory(x, tensor):
+            if self._shares(x, tensor):
                 value = self.values.bind_view(tensor, handle, steps, entry.plain)
             else:
                 value = self.values.replay(self.values.read(handle), steps, entry.plain)
@@ -213,6 +217,11 @@ class Tracer(TorchDispatchMode):
             if entry.plain == "flatten" and not self.builder.scope:
                 self.naming.operation("flatten", value, tensor)
         return out
+
+    def _shares(self, x: Tensor, out: Tensor) -> bool:
+        """Whether the result of an operation shares the memory of its operand (or of what stood in for it)."""
+        twin = self.twins.get(id(x))
+        return constants.same_memory(x if twin is None or self.real else twin[1], out)
 
     def _opaque(self, func: Any, entry: Entry, tensors: list[Tensor], out: Any) -> Any:
         name = str(func._schema.name)

@@ -75,6 +75,23 @@ def _unary(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
     return _strided(x)
 
 
+@shape_of("index")
+def _index(x: Tensor, indices: Any) -> Tensor | None:
+    """A constant Boolean index (real data) has a known count; one that is computed has not."""
+    if not any(item is not None and item.dtype is torch.bool and not item.is_meta for item in indices):
+        return None
+    given: list[Tensor | None] = []
+    for item in indices:
+        if item is None:
+            given.append(None)
+        elif item.dtype is torch.bool and not item.is_meta:
+            given.extend(part.to("meta") for part in item.nonzero(as_tuple=True))
+        else:
+            given.append(item.to("meta"))
+    result: Tensor = torch.ops.aten.index.Tensor(x.to("meta"), given)
+    return result
+
+
 @shape_of("masked_fill")
 def _masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor | None:
     shape = _broadcast(tuple(x.shape), tuple(mask.shape))

@@ -10,11 +10,14 @@ import numpy as np
 
 from foveal.metrics.support import crop
 
-MOST_POSITIONS = 65_536
+MOST_POSITIONS = 20_000
 """Fits work on at most about this many positions; a larger field is averaged in blocks first."""
 
 REACH = 6.0
 """The fit looks at the positions within that many standard deviations of the center of mass, per axis."""
+
+ROUND = 1.01
+"""Ratio of two sigmas below which the larger one has no direction worth telling."""
 
 WIDEST = 10.0
 """A fitted sigma above that many hull lengths says that the field has no Gaussian falloff at all."""
@@ -26,7 +29,8 @@ class GaussianFit:
 
     amplitude: in units of the field; center: source positions; sigmas: standard deviations along the principal axes,
     largest first; axis_sigmas: along the source axes; angle: in two dimensions the direction of the largest sigma, in
-    degrees from the last axis (x) towards the first (y), in (-90, 90], else None; r_squared: 1 - squared residuals over
+    degrees from the last axis (x) towards the first (y), in (-90, 90], else None, as where the sigmas differ by less
+    than 1 %; r_squared: 1 - squared residuals over
     squared deviations from the mean, over the positions of the hull. reason: None, or why there is no fit; then the
     other parts are None. Kim et al. 2023 fit the same function without rotation (METHODS 3.5).
     """
@@ -208,7 +212,7 @@ def _describe(
     middle = dict(zip(wide, (float(c) for c in shape.center)))
     own = dict(zip(wide, (float(s) for s in np.sqrt(np.diag(covariance)))))
     angle = None
-    if len(wide) == 2 and len(origin) == 2:
+    if len(wide) == len(origin) == 2 and np.sqrt(spread[1] / spread[0]) > ROUND:
         down, right = directions[:, -1]
         angle = degrees(float(np.arctan2(down, right)))
         angle = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle

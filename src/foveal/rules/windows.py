@@ -71,9 +71,6 @@ def _slides(
         before, after = padding[i]
         if k == 1 and stride[i] == 1 and before == 0 and after == 0:
             continue
-        if n_out == 1 and before <= 0 and k == n_in and dilation[i] == 1 and before == 0:
-            steps.append(All((axis,)))  # one window over the whole map is a global read, whatever it is called
-            continue
         steps.append(Slide(axis, n_in, n_out, k, stride[i], before, dilation[i]))
     return tuple(steps)
 

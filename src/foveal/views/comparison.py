@@ -68,10 +68,8 @@ def verdict(comparison: Comparison) -> str:
         return f"{comparison.first} and {comparison.second}: size, stride and start agree at every layer"
     step = comparison.steps[comparison.parting]
     if step.first is None or step.second is None:
-        present, absent = (
-            (comparison.first, comparison.second) if step.second is None else (comparison.second, comparison.first)
-        )
-        return f"they part at {_name(step)}, which {present} has and {absent} has not{_final(comparison)}"
+        present, absent = ("first", "second") if step.second is None else ("second", "first")
+        return f"they part at {_name(step)}, which the {present} has and the {absent} has not{_final(comparison)}"
     texts = {
         "size": (axes_text(_sizes(step.first)), axes_text(_sizes(step.second))),
         "stride": (axes_text(step.first.stride), axes_text(step.second.stride)),

@@ -43,7 +43,7 @@ def _extent(field: Field, measured: FieldMetrics) -> Rows:
         ),
     ]
     if field.kind in ("paths", "edges"):
-        rows.append(("total", f"{measured.total:.6g}, at most {measured.largest:.6g} at one position"))
+        rows.append(("sum over positions", f"{measured.total:.6g}, at most {measured.largest:.6g} at one position"))
     return rows
 
 

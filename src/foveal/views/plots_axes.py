@@ -100,7 +100,9 @@ def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label:
     weights = shares(field)
     if min(field.values.shape) >= SMOOTHED and (checkerboard_index(field.values) or 0.0) > UNEVEN:
         # Alternating neighbours would break the contour into crumbs; it follows their local mean instead.
-        weights = gaussian_filter(weights, max(1.0, max(field.values.shape) / 64))
+        weights[tuple(slice(*side) for side in field.hull)] = gaussian_filter(
+            field.values.astype(float), max(1.0, max(field.values.shape) / 64), mode="nearest"
+        )
         contour_label += ", neighbours averaged"
     level = TWO_SIGMA * weights.max(initial=0.0)
     if field.kind != "support" and min(weights.shape) > 1 and weights.min() <= level < weights.max():

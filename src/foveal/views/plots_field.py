@@ -45,6 +45,8 @@ def surface(field: Field, title: str = "") -> Picture:
     """The field over a plane as a surface in space, as shares of its maximum."""
     _only(field, 2, "a surface")
     weights, rows, columns = _blocks(field)
+    if min(weights.shape) < 2:
+        raise FovealError(f"{field.layer}: a surface needs at least two positions along each axis")
     with styled():
         figure = picture(6.0, 4.8, origin_of([field]))
         axes: Any = figure.add_subplot(projection="3d")

@@ -1,0 +1,102 @@
+"""Mean squared slope of activation functions for normal inputs, by quadrature: what an activation does to a squared
+gradient.
+
+Formula: METHODS 2.3, E[phi'(z)^2]. The slope of a kinked function is taken on both sides of its kinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from scipy import special
+
+Slope = Callable[[np.ndarray], np.ndarray]
+POINTS = 4001
+REACH = 8.0
+"""Quadrature: points over plus and minus so many standard deviations (a fine grid, since slopes may jump)."""
+
+
+def _normal(z: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(-z * z / 2) / np.sqrt(2 * np.pi))
+
+
+def _sigmoid_slope(z: np.ndarray) -> np.ndarray:
+    s = special.expit(z)
+    return np.asarray(s * (1 - s))
+
+
+def _silu_slope(z: np.ndarray) -> np.ndarray:
+    s = special.expit(z)
+    return np.asarray(s + z * s * (1 - s))
+
+
+def _mish_slope(z: np.ndarray) -> np.ndarray:
+    t = np.tanh(np.logaddexp(0, z))
+    return np.asarray(t + z * (1 - t * t) * special.expit(z))
+
+
+def _inside(low: float, high: float, slope: float = 1.0) -> Slope:
+    return lambda z: np.where((z > low) & (z < high), slope, 0.0)
+
+
+def _leaky(slope: float) -> Slope:
+    return lambda z: np.where(z > 0, 1.0, slope)
+
+
+SLOPES: dict[str, Slope] = {
+    "relu": _inside(0, np.inf),
+    "relu6": _inside(0, 6),
+    "hardtanh": _inside(-1, 1),
+    "leaky_relu": _leaky(0.01),
+    "sigmoid": _sigmoid_slope,
+    "hardsigmoid": _inside(-3, 3, 1 / 6),
+    "tanh": lambda z: 1 - np.tanh(z) ** 2,
+    "silu": _silu_slope,
+    "gelu": lambda z: special.ndtr(z) + z * _normal(z),
+    "hardswish": lambda z: np.where(z >= 3, 1.0, np.where(z <= -3, 0.0, z / 3 + 0.5)),
+    "elu": lambda z: np.where(z > 0, 1.0, np.exp(np.minimum(z, 0))),
+    "selu": lambda z: 1.0507009873554805 * np.where(z > 0, 1.0, 1.6732632423543772 * np.exp(np.minimum(z, 0))),
+    "celu": lambda z: np.where(z > 0, 1.0, np.exp(np.minimum(z, 0))),
+    "softplus": special.expit,
+    "mish": _mish_slope,
+    "log_sigmoid": lambda z: special.expit(-z),
+    "softsign": lambda z: 1 / (1 + np.abs(z)) ** 2,
+    "sin": np.cos,
+    "cos": np.sin,
+    "abs": np.ones_like,
+    "negative": np.ones_like,
+}
+"""Derivative of each activation, with its usual settings, by the plain name of the operation."""
+GATES: dict[str, Slope] = {
+    "sigmoid": special.expit,
+    "hardsigmoid": lambda z: np.clip(z / 6 + 0.5, 0, 1),
+    "tanh": np.tanh,
+}
+"""Bounded functions that serve as gates: their own value, for the mean square of a gate."""
+
+
+def mean_square_slope(name: str, mean: np.ndarray | float = 0.0, spread: np.ndarray | float = 1.0) -> float | None:
+    """E[phi'(z)^2] for normal z, averaged over the given means and standard deviations; None for an unknown name."""
+    slope = SLOPES.get(name)
+    return None if slope is None else _mean_square(slope, mean, spread)
+
+
+@cache
+def mean_square_gate(name: str) -> float | None:
+    """E[phi(z)^2] for unit normal z of a bounded function; None where the name is no gate."""
+    gate = GATES.get(name)
+    return None if gate is None else _mean_square(gate, 0.0, 1.0)
+
+
+def leaky(slope: float) -> float:
+    """E[phi'^2] of a rectifier with that slope below zero."""
+    return (1 + slope * slope) / 2
+
+
+def _mean_square(function: Slope, mean: np.ndarray | float, spread: np.ndarray | float) -> float:
+    grid = np.linspace(-REACH, REACH, POINTS)
+    weight = _normal(grid)
+    z = np.asarray(mean, dtype=float).reshape(-1, 1) + np.asarray(spread, dtype=float).reshape(-1, 1) * grid
+    return float(((function(z) ** 2) @ weight).mean() / weight.sum())
