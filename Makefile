@@ -22,7 +22,7 @@ fuzz: $(VENV)/.installed-dev
 zoo: $(VENV)/.installed-torch
 	$(RUN)/python benchmarks/zoo.py
 
-bench: $(VENV)/.installed-torch
+bench: $(VENV)/.installed-bench
 	$(RUN)/python benchmarks/speed.py
 
 clean:
@@ -36,6 +36,10 @@ $(VENV)/.installed-torch: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch]'
 	touch $@
+
+$(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/pip
+	$(RUN)/pip install --quiet -e '.[torch,bench]'
+	touch $@ $(VENV)/.installed-torch
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'

@@ -10,7 +10,6 @@ Nothing is asserted: times belong to the machine.
 from __future__ import annotations
 
 import argparse
-import copy
 import gc
 import os
 import platform
@@ -47,9 +46,10 @@ class Case:
     """Published or derived size (tests/test_published_torchvision.py)."""
     length: int = 224
 
-    def build(self) -> nn.Module:
+    def build(self, device: str = "cpu") -> nn.Module:
         options = {"init_weights": False} if self.name == "inception_v3" else {}
-        return torchvision.models.get_model(self.name, weights=None, **options).eval()
+        with torch.device(device):
+            return torchvision.models.get_model(self.name, weights=None, **options).eval()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[case.name for case in CASES], metavar="MODEL")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown as well")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     tools = rivals()
     chosen = [case for case in CASES if case.name in options.only]
     results = []
@@ -118,7 +119,7 @@ def measure(case: Case, tools: list[Rival], rounds: int, tick: Callable[[], Any]
 
 
 def _contestants(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, Callable[[], Any]]:
-    shadow = copy.deepcopy(model).to("meta")
+    shadow = case.build("meta")
     image = torch.empty(case.shape, device="meta")
 
     def plain() -> None:
@@ -178,10 +179,10 @@ def page(results: list[Result], rounds: int, tools: list[Rival]) -> str:
     meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools)
     parts = [
         "# Benchmarks",
-        f"`make bench` makes these tables anew. Machine: {os.cpu_count()} cores ({platform.machine()}), {versions}. Median of "
-        f"{rounds} rounds in which all contestants take turns in one process ({SLOW_ROUNDS} rounds for what takes over "
-        f"{SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds of every unit of every layer; *whole report* adds "
-        "every number of the table that `foveal analyze` prints.",
+        f"`make bench` makes these tables anew. Machine: {os.cpu_count()} cores ({platform.machine()}), {versions}. "
+        f"One thread; median of {rounds} rounds in which all contestants take turns in one process ({SLOW_ROUNDS} rounds "
+        f"for what takes over {SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds of every unit of every "
+        "layer; *whole report* adds every number of the table that `foveal analyze` prints.",
         "## Milliseconds",
         markdown_table(*times(results)),
         "## Times the plain meta forward pass",

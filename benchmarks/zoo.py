@@ -5,8 +5,8 @@
     python benchmarks/zoo.py --every 20                 a sample
     python benchmarks/zoo.py --summary docs/zoo.md      write the summary of what is there
 
-Each model is a line of zoo-output/models.jsonl, written as soon as it is known; models that have a line are skipped, so an
-interrupted run goes on where it stopped. ``--again STATUS`` runs those of that status anew (the last line counts).
+Each model is a line of zoo-output/models.jsonl, written as soon as it is known; models that have a line are skipped, so
+an interrupted run goes on where it stopped. ``--again STATUS`` runs those of that status anew (the last line counts).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import sys
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console

@@ -30,12 +30,12 @@ def markdown(records: list[Record]) -> str:
     """The same as a page."""
     parts = [
         "# Every model of torchvision and timm",
-        f"torchvision {version('torchvision')}, timm {version('timm')}, torch {version('torch')}. Each model is built without "
-        "weights, traced at its default input size, bounded (every unit of every layer, clipped and unclipped) and reported. "
-        "`make zoo` makes this page anew.",
+        f"torchvision {version('torchvision')}, timm {version('timm')}, torch {version('torch')}. Each model is built "
+        "without weights, traced at its default input size, bounded (every unit of every layer, clipped and unclipped) "
+        "and reported. `make zoo` makes this page anew.",
         "- **exact**: every layer's numbers are exact.\n"
-        "- **data-dependent**: some layers read where data says (deformable sampling, boxes from a detector); they are marked, "
-        "the others are exact.\n"
+        "- **data-dependent**: some layers read where data says (deformable sampling, boxes from a detector); they are "
+        "marked, the others are exact.\n"
         "- **bound**: some layers follow an operation without a rule.\n"
         "- **partial**: the trace ended early; what came before is reported.\n"
         "- **failed**: no report.",

@@ -183,7 +183,7 @@ def worked() -> dict[str, str]:
         ):  # fmt: skip
             raise AssertionError(f"{name}: recursion {state}, foveal {rf}")
         cells = (op.kernel[0], op.stride[0], before, state.size, state.stride, state.start, state.center)
-        rows.append((name, *map(str, cells)))
+        rows.append((name, *(f"{float(cell):g}" for cell in cells)))
     last = rows[-1][0]
     unit = tuple(n // 2 for n in rf.grid)
     return {
@@ -191,24 +191,25 @@ def worked() -> dict[str, str]:
         "worked_table": table(("layer", "k", "s", "p", "size r", "stride j", "start u", "center c"), rows),
         "worked_layer": last,
         "worked_unit": str(unit[0]),
-        "worked_center": str(rf.center(unit)[0]),
+        "worked_center": f"{float(rf.center(unit)[0]):g}",
         "worked_box": f"{rf.box(unit)[0][0]} to {rf.box(unit)[0][1] - 1}",
     }
 
 
 def stride() -> dict[str, str]:
     """Strides first and last: what the field and the cost become."""
-    rows = []
+    rows, costs = [], []
     found = {}
     for name, source in (("early", EARLY), ("late", LATE)):
         net = graph(source)
         size = foveal.receptive_field(net, "conv8").size_text()
         cost = foveal.analyze(net).totals.multiply_adds.value
-        found[f"{name}_rf"], found[f"{name}_cost"] = size, f"{cost / 1e6:.0f}"
+        found[f"{name}_rf"] = size
+        costs.append(cost)
         rows.append((f"strides {'first' if name == 'early' else 'last'}", size, f"{erf(energy(source, 'conv8')):.1f}",
                      f"{cost / 1e6:.0f}"))  # fmt: skip
     found["stride_table"] = table(("the same eight layers", "RF", "ERF side", "million multiply-adds"), rows)
-    found["stride_ratio"] = f"{float(found['late_cost']) / float(found['early_cost']):.1f}"
+    found["stride_ratio"] = f"{costs[1] / costs[0]:.1f}"
     return found
 
 
@@ -260,8 +261,12 @@ def properties() -> dict[str, str]:
         "structure", "center / maximum", "outward steps that rise", "mass off center (px)", "isotropy",
         "angular spread", "half width / half size", "positions read",
     )  # fmt: skip
-    return {"property_table": table(heads, rows), "property_side": str(PROPERTY_SIDE),
-        "property_least": min(row[6] for row in rows), "property_most": max(row[6] for row in rows)}
+    return {
+        "property_table": table(heads, rows),
+        "property_side": str(PROPERTY_SIDE),
+        "property_least": min(row[6] for row in rows),
+        "property_most": max(row[6] for row in rows),
+    }
 
 
 def center_share(found: Field) -> float:

@@ -1,4 +1,4 @@
-"""Swin's receptive field by window arithmetic on one axis, written without the engine: what each token of a stage can see."""
+"""Swin's receptive field by window arithmetic on one axis, without the engine: what each token of a stage can see."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_c32_centers_of_an_even_grid(patch: int, length: int, unit: int, center:
     assert rf.center((unit, unit)) == (center, center)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 @pytest.mark.parametrize("form", ["module", "exported", "traced"])
 def test_c36_any_form_of_the_same_network(form: str) -> None:
     model: Any = nets.convolutions({"padding": 1}, {"padding": 1}).eval()

@@ -17,7 +17,13 @@ from foveal.field import Field
 
 Golden = Callable[[str], None]
 
-STACK = ("conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid", "--input", "1,1,15", "--layer", "conv5")
+STACK = (
+    "conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid",
+    "--input",
+    "1,1,15",
+    "--layer",
+    "conv5",
+)
 EDGES = [5, 13, 24, 31, 36, 37, 36, 31, 24, 13, 5]
 NET = ("conv3x4 pool2 conv3x4 conv3x4", "--input", "1,3,48,64", "--layer", "conv3")
 

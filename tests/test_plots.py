@@ -217,8 +217,8 @@ def visible_texts(figure: Picture) -> Iterator[Text]:
         for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
             low, high = sorted(limits)
             for tick in axis.get_major_ticks():
-                shown = tick.label1.get_visible() and low <= tick.get_loc() <= high
-                hidden |= {id(t) for t in (tick.label1, tick.label2) if not shown or t is tick.label2}
+                shown = low <= tick.get_loc() <= high
+                hidden |= {id(t) for t in (tick.label1, tick.label2) if not shown or not t.get_visible()}
     for text in figure.findobj(Text):
         if id(text) not in hidden and text.get_visible() and text.get_text().strip():
             yield text

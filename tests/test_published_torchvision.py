@@ -1,7 +1,7 @@
 """Published and derived values of torchvision's networks, read from layer names, unclipped, at the default input size.
 
-Sources: METHODS-style derivations (size, stride, effective padding by the chain recursion of Araujo et al. 2019) and, where
-a comment says so, the papers. A stride is read off the result like every other number.
+Sizes, strides and effective paddings follow the chain recursion of Araujo et al. 2019 (doi 10.23915/distill.00021) over
+each network's own layer list. A stride is read off the result like every other number.
 """
 
 from __future__ import annotations
@@ -153,9 +153,17 @@ def test_patch_gan_counted_backwards() -> None:
 
 RETINANETS = [
     # Levels P3 to P7 as (smallest, largest); then after the five 3x3 of a head.
-    ("retinanet_resnet50_fpn_v2", [(427, 459), (459,) * 2, (491,) * 2, (491,) * 2, (619,) * 2], [523, 619, 811, 1131, 1899]),
+    (
+        "retinanet_resnet50_fpn_v2",
+        [(427, 459), (459,) * 2, (491,) * 2, (491,) * 2, (619,) * 2],
+        [523, 619, 811, 1131, 1899],
+    ),
     # The older one derives P6 from P5 instead of C5: 64 pixels more.
-    ("retinanet_resnet50_fpn", [(427, 459), (459,) * 2, (491,) * 2, (555,) * 2, (683,) * 2], [523, 619, 811, 1195, 1963]),
+    (
+        "retinanet_resnet50_fpn",
+        [(427, 459), (459,) * 2, (491,) * 2, (555,) * 2, (683,) * 2],
+        [523, 619, 811, 1195, 1963],
+    ),
 ]
 
 
@@ -180,7 +188,8 @@ def test_first_u_net_has_two_sizes() -> None:
     assert (rf.status, rf.sizes, rf.period, rf.stride) == ("exact", both((188, 204)), both(16), both(1))
     boxes = [rf.box((i, 0))[0] for i in range(388)]
     shift = (572 - 388) // 2
-    assert (min(i + shift - first for i, (first, _) in enumerate(boxes)), max(last - 1 - i - shift for i, (_, last) in enumerate(boxes))) == (92, 107)
+    assert min(i + shift - first for i, (first, _) in enumerate(boxes)) == 92
+    assert max(last - 1 - i - shift for i, (_, last) in enumerate(boxes)) == 107
 
 
 def test_default_inputs_are_those_of_the_weights() -> None:

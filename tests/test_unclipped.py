@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from math import prod
 
 import pytest
 
@@ -75,8 +76,9 @@ def _compare(text: str, length: int) -> tuple[int, int]:
         if not all(rf.known):
             withheld += 1
             continue
-        # one unit, split off by a reshape: how it would go on cannot be told
-        assert rf.stride[0] == rate or (rf.stride[0] is None and rf.grid == (1,)), (text, layer)
+        if rf.stride[0] is None and prod(rf.grid) == 1:
+            continue  # a single unit that a reshape split off: how it would go on cannot be told
+        assert rf.stride[0] == rate, (text, layer)
         for unit in range(rf.grid[0]):
             expected = tuple((a - MARGIN, b - MARGIN) for a, b in wide.box(unit + int(shift), clip=True))
             nothing = wide.box(unit + int(shift), clip=True) == ((0, 0),)

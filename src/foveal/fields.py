@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from foveal import ops
 from foveal.analyses.algebra import ENERGY, PATHS, SUPPORT
 from foveal.analyses.backward import over_source, pull, seed
-from foveal.analyses.bounds import bounds
 from foveal.analyses.certainty import Certainty, certainty
 from foveal.analyses.edges import count_edges
+from foveal.analyses.gains import Gains
+from foveal.analyses.own_gains import OwnGains
+from foveal.analyses.roles import roles
 from foveal.errors import FovealError
 from foveal.field import Field
-from foveal.graph import Graph, Node
+from foveal.graph import Graph
 from foveal.receptive_field import ReceptiveField, receptive_field
-from foveal.relation import Read
 from foveal.rules import has_rule
 
 KINDS = ("support", "paths", "edges", "energy")
@@ -24,7 +27,12 @@ METHODS = {
     "support": "which positions can change the unit: backward pass with (or, and)",
     "paths": "number of paths to the unit, alike channels counted once: backward pass with (+, x)",
     "edges": "number of distinct edges on the paths to the unit: boxes of the units in its cone, added up",
-    "energy": "expected squared gradient for independent zero-mean weights of unit gain (Luo et al. 2016)",
+    "energy": "expected squared gradient, mean over the unit's features, for independent zero-mean weights of unit gain (Luo et al. 2016)",
+}
+WEIGHTS = {
+    "unit": METHODS["energy"],
+    "model": "expected squared gradient for random weights with the model's mean square per tap, norm and activation",
+    "squares": "expected squared gradient for the model's own weights with random signs, channel by channel",
 }
 
 
@@ -36,79 +44,98 @@ def field(
     *,
     channel: int | None = None,
     source: str | None = None,
+    weights: str = "unit",
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
     kind: "support", "paths", "edges" or "energy" (DESIGN section 2). at: the unit, default the middle one (n // 2 per
-    grid axis). channel: one feature of the unit instead of all together. Values cover the clipped hull.
+    grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit" (all layers pass
+    the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its square, channel by
+    channel). Values cover the clipped hull.
 
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
     """
     if kind not in KINDS:
         raise FovealError(f"unknown kind of field '{kind}'; known: {', '.join(KINDS)}")
+    if weights not in WEIGHTS or (weights != "unit" and kind != "energy"):
+        raise FovealError(
+            f"kind='{kind}' has no weights='{weights}'; 'energy' has {', '.join(WEIGHTS)}, others have unit"
+        )
     rf = receptive_field(graph, layer, source)
     unit = _unit(rf, at)
     value = graph.layer(layer).value
     index = [s.name for s in graph.sources].index(rf.source)
     sure = certainty(graph, value)
-    scale: float | None = None
-    notes: list[str] = []
     if kind == "edges":
         _refuse_unknown(graph, value, sure, kind)
         edges = count_edges(graph, value, unit, index, channel)
-        full = edges.counts
-        notes += [] if edges.exact else ["boxes stand in for receptive fields with holes: an upper bound"]
+        notes = [] if edges.exact else ["boxes stand in for receptive fields with holes: an upper bound"]
+        pulled = Pulled(edges.counts, None, notes)
     else:
-        full, scale, notes = _pulled(graph, value, unit, index, kind, channel, sure)
-    return _over_hull(rf, unit, kind, channel, full, scale, notes, sure)
+        pulled = _pulled(graph, value, unit, index, kind, channel, sure, weights)
+        _refuse_empty(pulled, rf, unit, kind)
+    method = WEIGHTS[weights] if kind == "energy" else METHODS[kind]
+    return _over_hull(rf, unit, kind, channel, pulled, method, sure)
+
+
+class Pulled(NamedTuple):
+    """values over the source; log_total where they are scaled; notes on approximations; ways not followed."""
+
+    values: np.ndarray
+    log_total: float | None
+    notes: list[str]
+    dropped: Sequence[str] = ()
 
 
 def _pulled(
-    graph: Graph, value: int, unit: tuple[int, ...], index: int, kind: str, channel: int | None, sure: Certainty
-) -> tuple[np.ndarray, float | None, list[str]]:
+    graph: Graph,
+    value: int,
+    unit: tuple[int, ...],
+    index: int,
+    kind: str,
+    channel: int | None,
+    sure: Certainty,
+    weights: str,
+) -> Pulled:
     algebra = {"support": SUPPORT, "paths": PATHS, "energy": ENERGY}[kind]
-    gain = None
-    notes: list[str] = []
+    gain: Gains | None = None
     if kind != "support":
         _refuse_unknown(graph, value, sure, kind)
-        gain = Gains(graph, kind)
-    flows = pull(graph, {value: seed(graph, value, unit, algebra, channel)}, algebra, gain)
-    if gain is not None:
-        notes = sorted(gain.notes)
+        gain = Gains(graph, kind) if weights == "unit" else OwnGains(graph, weights)
+    carry = gain.carry if isinstance(gain, OwnGains) else None
+    flows = pull(graph, {value: seed(graph, value, unit, algebra, channel)}, algebra, gain, carry=carry)
     chosen = graph.sources[index]
     flow = flows.get(chosen.value)
-    full = over_source(flow, graph.values[chosen.value].shape, chosen.axes)
-    scale = None
-    if flow is not None and flow.scale:
-        total = float(full.sum())
-        scale = flow.scale + float(np.log(total)) if total > 0 else None
-    return full, scale, notes
+    full = over_source(flow, graph.values[chosen.value].shape, chosen.axes, algebra)
+    if kind == "energy" and channel is None:
+        full = full / _features(graph, value)
+    notes = [] if gain is None else sorted(gain.notes)
+    dropped = [] if gain is None else gain.dropped
+    return Pulled(*_scaled(full, 0.0 if flow is None else flow.scale, kind), notes, dropped)
 
 
-class Gains:
-    """The factor of each way of reading, and notes on what was approximated."""
+def _features(graph: Graph, value: int) -> int:
+    """How many features a unit has."""
+    pairs = zip(roles(graph)[value], graph.values[value].shape, strict=True)
+    return max(1, prod(n for role, n in pairs if role == "c"))
 
-    def __init__(self, graph: Graph, kind: str) -> None:
-        self.graph, self.kind = graph, kind
-        self.signals = set(bounds(graph).states)
-        self.notes: set[str] = set()
 
-    def __call__(self, node: Node, way: Read) -> float:
-        """0 for statistics and for weights that the signal sets: they are not followed."""
-        if way.kind == "weights":
-            self.notes.add("attention and computed kernels as fixed uniform weights on the value path")
-            return 0.0
-        if way.kind == "statistics":
-            self.notes.add("statistics (norms, variances) left out")
-            return 0.0
-        if self.kind == "paths" or way.fan == 1:
-            return 1.0
-        partners = [i for k, i in enumerate(node.inputs) if k != way.operand and i in self.signals]
-        if partners and isinstance(node.op, ops.Contract):
-            self.notes.add("a product of two signals with the other one taken as uniform weights")
-            return 1.0 / way.fan**2
-        return 1.0 / way.fan**2 if way.averaged else 1.0 / way.fan
+def _scaled(full: np.ndarray, scale: float, kind: str) -> tuple[np.ndarray, float | None]:
+    """Counts beyond whole numbers as shares of the largest; the logarithm of the true sum where values are scaled."""
+    largest = float(full.max(initial=0)) if full.dtype.kind == "f" else 0.0
+    if largest == 0 or not (scale or kind == "paths"):
+        return full, None
+    full = full / largest
+    return full, scale + float(np.log(largest) + np.log(full.sum()))
+
+
+def _refuse_empty(pulled: Pulled, rf: ReceptiveField, unit: tuple[int, ...], kind: str) -> None:
+    if kind == "support" or not pulled.dropped or pulled.values.any():
+        return
+    if all(b > a for a, b in rf.box(unit, clip=True)):
+        why = f"every path to '{rf.layer}' runs through {pulled.dropped[-1]}, which has no fixed weights"
+        raise FovealError(f"'{kind}' is not available here: {why}; use kind='support'")
 
 
 def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> None:
@@ -144,12 +171,12 @@ def _over_hull(
     unit: tuple[int, ...],
     kind: str,
     channel: int | None,
-    full: np.ndarray,
-    scale: float | None,
-    notes: list[str],
+    pulled: Pulled,
+    method: str,
     sure: Certainty,
 ) -> Field:
     clipped = rf.box(unit, clip=True)
+    full, scale, notes = pulled[:3]
     values = full[tuple(slice(a, b) for a, b in clipped)]
     known = all(rf.known)
     center = rf.center(unit) if known else None
@@ -165,7 +192,7 @@ def _over_hull(
         kind=kind,
         source=rf.source,
         status=status,
-        method="; ".join([METHODS[kind], *notes]),
+        method="; ".join([method, *notes]),
         box=rf.box(unit) if known else None,
         center=None if center is None or None in center else tuple(float(c) for c in center if c is not None),
         log_total=scale,

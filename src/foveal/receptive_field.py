@@ -284,18 +284,26 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(d[::2] for d in data),
         tuple(-d[1::2] for d in data),
         nothing,
-        tuple(_progress(hull, axes, shape) for hull in box),
+        tuple(_progress(box, k, axes, shape) for k in range(len(box))),
         tuple(hull.known for hull in box),
         sure,
     )
 
 
-def _progress(hull: Hull, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, Progress] | None:
-    """The one grid axis along which the source axis advances, and how; None where there is no single one."""
+def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, Progress] | None:
+    """The one grid axis along which the source axis advances, and how; None where there is no single one.
+
+    A grid axis along which several source axes move (a flattened map of tokens) has no stride.
+    """
+    hull = box[number]
+    others = [other for k, other in enumerate(box) if k != number]
     moving = [
         (axes.index(axis), p)
         for axis, p in hull.steps.items()
-        if axis in axes and p.shift != 0 and (shape[axis] == 1 or not _constant_along(hull, axis))
+        if axis in axes
+        and p.shift != 0
+        and (p.regular or shape[axis] == 1 or not _constant_along(hull, axis))
+        and all(_constant_along(other, axis) for other in others)
     ]
     return moving[0] if len(moving) == 1 else None
 
@@ -314,7 +322,7 @@ def _collapsed(boxes: Boxes) -> Boxes:
     """One range for all positions together: never too small."""
     every = tuple(range(1, boxes[0][0].data.ndim))
     return tuple(
-        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.whole, hull.known) for hull in box)
+        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context, hull.known) for hull in box)
         for box in boxes
     )
 
@@ -328,7 +336,7 @@ def _known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
 
 
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:
-    """Unclipped, global context ends with the real map while the local field goes on: the whole is the union of both."""
+    """Unclipped, global context ends with the real map and the local field goes on: the whole is their union."""
     first, last = [], []
     for a, b, c, d in zip(strict.first, local.first, strict.last, local.last, strict=True):
         clipped, local_clipped = np.broadcast_arrays(a[0], b[0])[0], np.broadcast_arrays(c[0], d[0])[0]

@@ -24,7 +24,7 @@ ABSENT = -(1 << 40)
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One index map; steps that hold arrays are equal only to themselves. ``axis`` counts in the operand's shape at that point."""
+    """One index map. ``axis`` counts in the operand's shape at that point. Steps with arrays equal only themselves."""
 
 
 @dataclass(frozen=True)

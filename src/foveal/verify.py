@@ -28,6 +28,9 @@ CLEAR = 1e-7
 """Share of the layer's largest value: an influence this large does not fall below rounding one position further out."""
 SHOWN = 5
 KEPT = 1000
+"""Contradictions recorded per forward pass and layer."""
+NEIGHBOURS = 4
+"""Silent edges whose neighbour inside is tried."""
 
 Unit = tuple[int, ...]
 Bounds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -185,13 +188,14 @@ def verify(
     units: int = 3,
     seed: int = 0,
     source: str | None = None,
-    columns: int = 10,
+    forwards: int = 24,
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 
-    ``layer``: one or more names; by default the last layer whose units do not all see the whole source, and the last of
-    all. ``units`` per layer and at most ``columns`` positions per source axis are drawn with ``seed``: at, just outside
-    and inside the units' box edges. Raises VerificationError where the graph has no model to run (text networks).
+    ``layer``: one or more names; by default the last module whose units do not all see the whole source, and the last
+    layer of all. ``units`` per layer and positions at, just outside and inside the edges of their boxes are drawn with
+    ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
+    yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
     """
     if graph.runner is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
@@ -199,13 +203,14 @@ def verify(
     targets = _targets(graph, layer, chosen, units, seed)
     session = _Session(graph, chosen, targets, seed)
     session.start()
-    plan = _columns(graph, chosen, targets, columns, seed)
+    plan = _columns(graph, chosen, targets, max(3, forwards // (2 * len(chosen.axes))), seed)
     for axis, position in plan:
         session.perturb(axis, position, "large")
     asked = {(t.layer, *edge) for t in targets for edge in t.edges() if edge[1:] in plan}
     for pattern in [p for p in PATTERNS if p != "large"]:
         for axis, position in sorted({key[2:] for key in asked - session.seen}):
-            session.perturb(axis, position, pattern)
+            if session.forwards < forwards:
+                session.perturb(axis, position, pattern)
     notes = [note for target in targets for note in _still(session, target, asked)]
     exact = sum(a.size for t in targets if t.exact for a, _ in t.bounds)
     bound = sum(a.size for t in targets if not t.exact for a, _ in t.bounds)
@@ -267,7 +272,7 @@ def _default_layers(graph: Graph, source: Source) -> list[str]:
         raise VerificationError(f"'{graph.name}' has no layers")
     shape = graph.values[source.value].shape
     final = graph.layers[-1]
-    for name in reversed(graph.layers):
+    for name in reversed([name for name in graph.layers if graph.layer(name).kind == "module"]):
         pairs = predicted_bounds(graph, name, source).bounds
         lengths = [shape[axis] for axis in source.axes]
         if any(((first > 0) | (last < n - 1)).any() for (first, last), n in zip(pairs, lengths, strict=True)):
@@ -298,7 +303,7 @@ def _columns(
 def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, int]]) -> Iterator[str]:
     """Box edges that no change moved: a contradiction where the neighbour inside is clearly felt, else a note."""
     silent = [key for key in asked - session.seen if key[0] == target.layer]
-    for _, unit, axis, position in silent:
+    for _, unit, axis, position in sorted(silent)[:NEIGHBOURS]:
         box = target.box(unit, axis)
         if not target.exact or box is None:
             continue
@@ -306,8 +311,7 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         neighbour = position + inward
         if not box[0] <= neighbour <= box[1]:
             continue
-        for pattern in PATTERNS:
-            session.perturb(axis, neighbour, pattern)
+        session.perturb(axis, neighbour, "large")
         if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > CLEAR:
             measured = (neighbour, box[1]) if inward == 1 else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(

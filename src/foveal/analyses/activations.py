@@ -77,26 +77,25 @@ GATES: dict[str, Slope] = {
 """Bounded functions that serve as gates: their own value, for the mean square of a gate."""
 
 
-def mean_square_slope(name: str, mean: np.ndarray | float = 0.0, spread: np.ndarray | float = 1.0) -> float | None:
-    """E[phi'(z)^2] for normal z, averaged over the given means and standard deviations; None for an unknown name."""
-    slope = SLOPES.get(name)
-    return None if slope is None else _mean_square(slope, mean, spread)
+def mean_square_slope(name: str, mean: np.ndarray | float = 0.0, spread: np.ndarray | float = 1.0) -> np.ndarray:
+    """E[phi'(z)^2] for normal z, one for each pair of mean and standard deviation; raises KeyError for other names."""
+    return _mean_square(SLOPES[name], mean, spread)
 
 
 @cache
 def mean_square_gate(name: str) -> float | None:
     """E[phi(z)^2] for unit normal z of a bounded function; None where the name is no gate."""
     gate = GATES.get(name)
-    return None if gate is None else _mean_square(gate, 0.0, 1.0)
+    return None if gate is None else float(_mean_square(gate, 0.0, 1.0)[0])
 
 
-def leaky(slope: float) -> float:
-    """E[phi'^2] of a rectifier with that slope below zero."""
-    return (1 + slope * slope) / 2
+def leaky_factor(slope: np.ndarray) -> np.ndarray:
+    """E[phi'(z)^2] of rectifiers with these slopes below zero, for normal z around zero."""
+    return np.atleast_1d((1 + slope * slope) / 2)
 
 
-def _mean_square(function: Slope, mean: np.ndarray | float, spread: np.ndarray | float) -> float:
+def _mean_square(function: Slope, mean: np.ndarray | float, spread: np.ndarray | float) -> np.ndarray:
     grid = np.linspace(-REACH, REACH, POINTS)
     weight = _normal(grid)
     z = np.asarray(mean, dtype=float).reshape(-1, 1) + np.asarray(spread, dtype=float).reshape(-1, 1) * grid
-    return float(((function(z) ** 2) @ weight).mean() / weight.sum())
+    return np.asarray((function(z) ** 2) @ weight / weight.sum())

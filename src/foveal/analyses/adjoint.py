@@ -202,12 +202,13 @@ def _blocks(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     size = step.n_out // step.groups
     if flow.data.shape[axis] == 1 and axis not in flow.runs:
         return algebra.total(flow, axis, size, role)
-    weights = _share(flow, axis, step.n_out) if algebra.name == "paths" else None
-    full = dense(flow, axis, step.n_out)
-    data = full.data if weights is None else full.data * weights.reshape([-1] + [1] * (full.data.ndim - axis - 1))
-    shape = data.shape
-    blocked = data.reshape(*shape[:axis], step.groups, size, *shape[axis + 1 :])
-    result = blocked.any(axis=axis + 1) if algebra.logical else blocked.sum(axis=axis + 1)
+    if algebra.name == "paths" and axis in flow.runs:
+        result = _run_sums(flow, axis, step.n_out, size, algebra)
+    else:
+        data = algebra.safe(dense(flow, axis, step.n_out).data, size)
+        shape = data.shape
+        blocked = data.reshape(*shape[:axis], step.groups, size, *shape[axis + 1 :])
+        result = blocked.any(axis=axis + 1) if algebra.logical else blocked.sum(axis=axis + 1)
     width = step.n_in // step.groups
     runs = {a: e for a, e in flow.runs.items() if a != axis}
     if width > 1:
@@ -215,10 +216,12 @@ def _blocks(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(result, runs, flow.scale)
 
 
-def _share(flow: Flow, axis: int, n: int) -> np.ndarray:
-    """For each feature one over the length of its run, so that a run counts once."""
-    lengths = np.diff((0, *flow.runs.get(axis, tuple(range(1, n + 1)))))
-    return np.repeat(1.0 / lengths, lengths)
+def _run_sums(flow: Flow, axis: int, n: int, size: int, algebra: Algebra) -> np.ndarray:
+    """Sums over blocks of ``size`` features in which each run, or the part of it in the block, counts once."""
+    ends = np.array(sorted({*flow.runs[axis], *range(size, n + 1, size)}))
+    pieces = flow.data.take(np.searchsorted(np.array(flow.runs[axis]), ends), axis=axis)
+    first = np.searchsorted(ends, np.arange(0, n, size), side="right")
+    return np.asarray(np.add.reduceat(algebra.safe(pieces, size), first, axis=axis))
 
 
 def _reshape(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.analyses.adjoint import adjoint, stages
+from foveal.analyses.adjoint import Stage, adjoint, stages
 from foveal.analyses.algebra import PATHS, Algebra, Flow
 from foveal.analyses.bounds import bounds
 from foveal.analyses.roles import grid_axes, roles
@@ -18,6 +18,7 @@ from foveal.rules import reads
 from foveal.rules.registry import FACTUAL
 
 Gain = Callable[[Node, Read], float]
+Carry = Callable[[Node, Read, Flow, tuple[Stage, ...]], Flow | None]
 Flows = dict[int, Flow]
 
 
@@ -45,11 +46,12 @@ def pull(
     algebra: Algebra,
     gain: Gain | None = None,
     visit: Callable[[Node, Flow], None] | None = None,
+    carry: Carry | None = None,
 ) -> Flows:
     """Run the flows back to the sources; returns the flow of every value that reaches one of the seeded units.
 
     gain(node, read) is the factor of one way of reading (0: not followed); ``visit`` sees each node with its output's
-    flow.
+    flow; ``carry`` does the work of the adjoint where it returns a flow.
     """
     flows = dict(start)
     states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
@@ -70,7 +72,9 @@ def pull(
             if factor == 0:
                 continue
             path = stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])
-            part = adjoint(way.relation, flow, path, algebra)
+            part = None if carry is None else carry(node, way, flow, path)
+            if part is None:
+                part = adjoint(way.relation, flow, path, algebra)
             if factor != 1.0:
                 part = Flow(part.data * factor, part.runs, part.scale)
             flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
@@ -88,11 +92,20 @@ def usage_counts(graph: Graph, layer: str, source: str | None = None) -> np.ndar
     return over_source(flows.get(chosen.value), graph.values[chosen.value].shape, chosen.axes)
 
 
-def over_source(flow: Flow | None, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
-    """A source's flow as an array over the counted axes: channels added up (or any of them), batch dropped."""
+def over_source(
+    flow: Flow | None, shape: tuple[int, ...], axes: tuple[int, ...], algebra: Algebra | None = None
+) -> np.ndarray:
+    """A source's flow as an array over the counted axes: channels added up (or any of them), batch dropped.
+
+    With ``algebra`` a channel that stands for several counts as often as the algebra says.
+    """
     lengths = tuple(shape[axis] for axis in axes)
     if flow is None:
         return np.zeros(lengths)
+    if algebra is not None:
+        for axis in range(len(shape)):
+            if axis not in axes:
+                flow = algebra.total(flow, axis, shape[axis], "b" if axis == 0 else "c")
     data = flow.data
     for axis, ends in flow.runs.items():
         data = np.repeat(data, np.diff((0, *ends)), axis=axis)

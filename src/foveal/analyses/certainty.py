@@ -36,16 +36,27 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     found: dict[int, Certainty] = {}
     trusted = bounds(graph).facts.masks_trusted
     states = bounds(graph).states
+    branching = [note.layer for note in graph.notes if note.code == "data-dependent"]
     for node in graph.nodes:
         if node.output not in states:
             continue
         behind = [found[i] for i in node.inputs if i in found]
+        behind += [
+            Certainty("data-dependent", (f"data decides at {layer or '(top)'}",), False)
+            for layer in branching
+            if _inside(node.scope, layer)
+        ]
         own = _own(node, node.output in trusted)
         if own is not EXACT:
             behind.append(own)
         if behind:
             found[node.output] = _worst(behind)
     return found
+
+
+def _inside(scope: str, layer: str) -> bool:
+    """Whether a module path is that of ``layer`` or of something in it."""
+    return layer in ("", scope) or scope.startswith(f"{layer}.")
 
 
 def _own(node: Node, trusted: bool) -> Certainty:

@@ -27,7 +27,7 @@ def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull
     if all(_flat(h, axis, n) for h, n in zip(hulls, lengths, strict=True)) and all(
         h is first or (h.steps == first.steps and np.array_equal(h.data, first.data)) for h in hulls
     ):
-        return replace(first, whole=all(h.whole for h in hulls), known=all(h.known for h in hulls))
+        return replace(first, context=_context(hulls), known=all(h.known for h in hulls))
     hulls = _same_other_runs(hulls, axis)
     solid = all(_flat(h, axis, n) or axis in h.runs for h, n in zip(hulls, lengths, strict=True))
     if not solid:
@@ -45,7 +45,12 @@ def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull
     if solid:
         runs[axis] = tuple(ends)
     steps = _steps(real, data, axis, solid)
-    return Hull(data, steps, runs, all(h.whole for h in real), all(h.known for h in hulls))
+    return Hull(data, steps, runs, _context(real), all(h.known for h in hulls))
+
+
+def _context(hulls: list[Hull]) -> int:
+    levels = {h.context for h in hulls}
+    return levels.pop() if len(levels) == 1 else 1
 
 
 def _flat(hull: Hull, axis: int, length: int) -> bool:
@@ -67,7 +72,9 @@ def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[
         fastest = max(present, key=lambda p: abs(p.rate))
         if other == axis:
             own = find_period(data, axis, tuple({p.period for p in present}))
-            steps[axis] = own or fastest._replace(regular=False)
+            # pieces that advance at different rates (pyramid levels in one list) have no common one
+            alike = all(p.rate == fastest.rate for p in present)
+            steps[axis] = own or (fastest._replace(regular=False) if alike else Progress(1, 0, False))
         elif len(present) == len(found) and all(p == fastest for p in present):
             steps[other] = fastest
         elif len(present) == len(found) and all(p.regular and p.rate == fastest.rate for p in present):

@@ -116,7 +116,7 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: _stride(steps[axis], step.stride)}
-    return Hull(result, steps, hull.runs, hull.whole, known)
+    return Hull(result, steps, hull.runs, hull.context, known)
 
 
 def _window_minimum(data: np.ndarray, axis: int, kernel: int, dilation: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: _ratio(steps[axis], step, result)}
-    return Hull(result, steps, hull.runs, hull.whole, known)
+    return Hull(result, steps, hull.runs, hull.context, known)
 
 
 def _ratio(progress: Progress, step: rel.Table, data: np.ndarray) -> Progress:
@@ -186,8 +186,8 @@ def _all(step: rel.All, hull: Hull) -> Hull:
     steps = {axis: p for axis, p in hull.steps.items() if axis not in step.axes}
     runs = {axis: e for axis, e in hull.runs.items() if axis not in step.axes}
     moving = any(p.shift for p in steps.values())
-    whole = hull.whole or (data.size == 4 and not moving and any(axis in hull.steps for axis in varied))
-    return Hull(data, steps, runs, whole, hull.known)
+    whole = data.size == 4 and not moving and any(axis in hull.steps for axis in varied)
+    return Hull(data, steps, runs, 2 if whole else hull.context, hull.known)
 
 
 def _prefix(step: rel.Prefix, hull: Hull) -> Hull:
@@ -222,7 +222,7 @@ def _blocks(step: rel.Blocks, hull: Hull) -> Hull:
     runs = without(hull.runs, axis)
     if size > 1:
         runs = {**runs, axis: tuple(range(size, step.n_out + 1, size))}
-    return Hull(data, without(hull.steps, axis), runs, hull.whole, hull.known)
+    return Hull(data, without(hull.steps, axis), runs, hull.context, hull.known)
 
 
 def _relabel(step: rel.Relabel, hull: Hull) -> Hull:
@@ -234,7 +234,7 @@ def _relabel(step: rel.Relabel, hull: Hull) -> Hull:
     place = {axis: i for i, axis in enumerate(step.order) if axis is not None}
     steps = {place[axis]: p for axis, p in hull.steps.items() if axis in place}
     runs = {place[axis]: e for axis, e in hull.runs.items() if axis in place}
-    return Hull(data, steps, runs, hull.whole, hull.known)
+    return Hull(data, steps, runs, hull.context, hull.known)
 
 
 def _expand(step: rel.Expand, hull: Hull) -> Hull:
@@ -242,19 +242,19 @@ def _expand(step: rel.Expand, hull: Hull) -> Hull:
     data = hull.data.reshape(4, *((1,) * lead), *hull.data.shape[1:]) if lead else hull.data
     steps = {a + lead: p for a, p in hull.steps.items() if step.before[a] == step.after[a + lead]}
     runs = {a + lead: e for a, e in hull.runs.items()}
-    return Hull(data, steps, runs, hull.whole, hull.known)
+    return Hull(data, steps, runs, hull.context, hull.known)
 
 
 def _scatter(step: rel.Scatter, hull: Hull) -> Hull:
     hull = all_dense(hull)
     if hull.data.size == 4 and (step.index >= 0).all():
-        return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.whole, hull.known)
+        return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.context, hull.known)
     flat = np.broadcast_to(hull.data, (4, *step.before)).reshape(4, -1)
     flat = np.concatenate([flat, np.full((4, 1), EMPTY)], axis=1)
     data = flat[:, np.where(step.index < 0, flat.shape[1] - 1, step.index)].reshape(4, *step.after)
     for axis in range(len(step.after)):
         data = compact(data, axis)
-    return Hull(data, {}, {}, hull.whole, hull.known)
+    return Hull(data, {}, {}, hull.context, hull.known)
 
 
 def _reverse(step: rel.Reverse, hull: Hull) -> Hull:
@@ -265,7 +265,7 @@ def _reverse(step: rel.Reverse, hull: Hull) -> Hull:
             if axis in steps:
                 steps[axis] = steps[axis]._replace(shift=-steps[axis].shift)
     runs = {axis: e for axis, e in hull.runs.items() if axis not in step.axes}
-    return Hull(data, steps, runs, hull.whole, hull.known)
+    return Hull(data, steps, runs, hull.context, hull.known)
 
 
 def _rotate(step: rel.Rotate, hull: Hull) -> Hull:
@@ -287,7 +287,7 @@ def _unroll(step: rel.Unroll, hull: Hull) -> Hull:
     if axis in steps:
         steps[last] = _stride(steps[axis], step.dilation)
         steps[axis] = _stride(steps[axis], step.step)
-    return Hull(data, steps, hull.runs, hull.whole, hull.known)
+    return Hull(data, steps, hull.runs, hull.context, hull.known)
 
 
 def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
@@ -308,7 +308,7 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
     if axis in steps:
         progress = Progress(1, steps[axis].rate / step.step, False)
         steps = {**steps, axis: find_period(data, axis, (step.step,)) or progress}
-    return Hull(data, steps, hull.runs, hull.whole, hull.known)
+    return Hull(data, steps, hull.runs, hull.context, hull.known)
 
 
 def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
@@ -319,7 +319,7 @@ def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
         hull = dense(replace(hull, runs=runs), axis)
         runs = hull.runs
         steps = _irregular(steps, axis)
-    return Hull(np.where(keep[None], hull.data, EMPTY), steps, runs, hull.whole, hull.known)
+    return Hull(np.where(keep[None], hull.data, EMPTY), steps, runs, hull.context, hull.known)
 
 
 def _keep_all(step: rel.KeepAll, hull: Hull) -> Hull:
@@ -347,7 +347,7 @@ def _keep_all_by_pattern(step: rel.KeepAll, hull: Hull) -> Hull:
     for other, n in enumerate(step.keep.shape):
         if n > 1:
             steps = _irregular(steps, other)
-    return Hull(found[(which[None], *picked)], steps, {}, hull.whole, hull.known)
+    return Hull(found[(which[None], *picked)], steps, {}, hull.context, hull.known)
 
 
 def _to_rank(mask: np.ndarray, rank: int) -> np.ndarray:
@@ -356,7 +356,7 @@ def _to_rank(mask: np.ndarray, rank: int) -> np.ndarray:
 
 def _everything(step: rel.Everything, hull: Hull) -> Hull:
     data = hull.data.reshape(4, -1).min(axis=1).reshape(4, *((1,) * len(step.after)))
-    return Hull(data, {}, {}, False, hull.known)
+    return Hull(data, {}, {}, 0, hull.known)
 
 
 def _taps(step: rel.Taps, box: Box) -> Box:
@@ -390,7 +390,7 @@ def _reshape(step: rel.Reshape, hull: Hull) -> Hull:
             pieces.append((hull, ins, outs))
             shape += [step.after[axis] for axis in outs]
     if not pieces:
-        return Hull(data.reshape(shape), steps, runs, hull.whole, known)
+        return Hull(data.reshape(shape), steps, runs, hull.context, known)
     for _, ins, _ in pieces:
         for axis in ins:
             hull = dense(hull, axis)
@@ -409,7 +409,7 @@ def _reshape(step: rel.Reshape, hull: Hull) -> Hull:
             )
             if data.shape[axis + 1] == 1 and step.after[axis] > 1:
                 steps.pop(axis, None)
-    return Hull(data, steps, runs, hull.whole, known)
+    return Hull(data, steps, runs, hull.context, known)
 
 
 def _merged_progress(hull: Hull, axes: list[int], shape: tuple[int, ...]) -> Progress | None:

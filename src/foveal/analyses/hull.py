@@ -43,13 +43,23 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Hull:
-    """Index ranges along one source axis. ``whole``: all of the map was mixed into each position (global context)."""
+    """Index ranges along one source axis.
+
+    ``context``: 2 where all of the map was mixed into each position (global context), 1 where such a value was joined
+    with others, 0 elsewhere. Unclipped, global context ends with the real map while everything else goes on; so where
+    both meet the unclipped numbers here are those of the global part, and the other part is kept as the local field.
+    """
 
     data: np.ndarray
     steps: dict[int, Progress]
     runs: dict[int, tuple[int, ...]]
-    whole: bool = False
+    context: int = 0
     known: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is global context and nothing else."""
+        return self.context == 2
 
     def varies(self, axis: int) -> bool:
         """Whether positions along the axis can differ."""
@@ -123,7 +133,7 @@ def regular(hull: Hull, axis: int) -> Progress:
 def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:
     """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice."""
     n = data.shape[axis + 1]
-    for period in candidates or range(1, n // 2 + 1):
+    for period in candidates or range(1, (n - 1) // 2 + 1):
         if period >= n:
             continue
         difference = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
@@ -158,11 +168,19 @@ def join(a: Hull, b: Hull) -> Hull:
     if a.runs or b.runs:
         a, b = _same_runs(a, b)
     data = np.minimum(a.data, b.data)
+    context = a.context if a.context == b.context else 1
+    if (a.context > 0) != (b.context > 0):
+        part = a if a.context else b
+        data[2:] = part.data[2:]
+        steps = {axis: p for axis, p in part.steps.items() if data.shape[axis + 1] == part.data.shape[axis + 1]}
+        for axis in range(data.ndim - 1):
+            data = data if axis in a.runs or axis in b.runs else compact(data, axis)
+        return Hull(data, steps, a.runs, context, a.known and b.known)
     steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data)
     for axis in tuple(a.axes() | b.axes()):
         if axis not in steps and (axis in a.steps) != (axis in b.steps):
             data = compact(data, axis)
-    return Hull(data, steps, a.runs, a.whole and b.whole, a.known and b.known)
+    return Hull(data, steps, a.runs, context, a.known and b.known)
 
 
 def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:

@@ -88,7 +88,7 @@ def _reshaped(step: rel.Reshape, current: Roles) -> Roles:
             role = "c"
         for axis in outs:
             single = step.after[axis] == 1 and len(outs) > 1
-            result[axis] = "c" if single and axis != 0 else role
+            result[axis] = role if not single else "b" if axis == 0 else "c"
         if len(ins) == len(outs) and all(step.before[i] == step.after[o] for i, o in zip(ins, outs, strict=True)):
             for i, o in zip(ins, outs, strict=True):
                 result[o] = current[i]

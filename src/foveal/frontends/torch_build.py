@@ -22,19 +22,31 @@ from torch.overrides import TorchFunctionMode
 
 from foveal.errors import FovealError, SourceError
 from foveal.frontends import Loaded
+from foveal.frontends.torch_constants import to_meta
 from foveal.graph import Graph
 
 
 class WithoutInitialization(TorchFunctionMode):
-    """Skips what initialisation would do to parameters on the meta device."""
+    """Skips what initialisation would do to parameters on the meta device, and keeps everything else off that device."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name.endswith("_") and not name.endswith("__"):
-            target = args[0] if args else (kwargs or {}).get("tensor")
+            target = args[0] if args else kwargs.get("tensor")
             if isinstance(target, Tensor) and target.is_meta and name != "requires_grad_":
                 return target
-        return func(*args, **(kwargs or {}))
+        if "device" in kwargs and kwargs["device"] is not None and torch.device(kwargs["device"]).type == "meta":
+            # A table made where the weights are: its numbers matter.
+            kwargs = {**kwargs, "device": "cpu"}
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            # A constructor that runs a part of the model on a real tensor, to learn shapes.
+            moved = to_meta(args, {}), to_meta(kwargs, {})
+            if not any(isinstance(item, Tensor) and item.is_meta for item in args):
+                raise
+            return func(*moved[0], **moved[1])
 
 
 @contextmanager

@@ -68,6 +68,25 @@ class TorchRunner:
             raise VerificationError(f"layers that a run on real tensors does not reach: {', '.join(missing)}")
         return found
 
+    def array(self, name: str) -> np.ndarray | None:
+        """The parameter or buffer of that dotted name; None where there is none or it has no numbers (meta device)."""
+        path, _, last = name.rpartition(".")
+        found = self.settings(path).get(last)
+        return found if isinstance(found, np.ndarray) else None
+
+    def settings(self, path: str) -> dict[str, Any]:
+        """A module's own parameters and buffers as arrays, and its plain numbers (``eps``, ``negative_slope`` ...)."""
+        try:
+            module = self.model.get_submodule(path)
+        except AttributeError:
+            return {}
+        tensors = {**module._parameters, **module._buffers}
+        found = {key: number for key, number in module.__dict__.items() if isinstance(number, (int, float))}
+        for key, item in tensors.items():
+            if item is not None and not item.is_meta:
+                found[key] = item.detach().cpu().to(torch.float64).numpy()
+        return found
+
     def _copy(self, number: torch.dtype) -> nn.Module:
         """A deep copy in ``number`` precision; parameters on the meta device get seeded values."""
         key = (number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers())))

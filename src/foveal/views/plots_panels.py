@@ -77,7 +77,8 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
         grid["c"].set_xlim(*shown[-1])
         grid["c"].set_xlabel("column (pixels), through the maximum" if ndim == 2 else "position (samples)")
         grid["c"].set_ylabel("share of the maximum")
-        grid["c"].legend(loc="upper right", frameon=False)
+        grid["c"].set_ylim(0, 1.3)
+        grid["c"].legend(loc="upper center", frameon=False, ncols=2)
         if title:
             figure.suptitle(title, fontsize=10)
         legend_below(figure, grid["a"], grid["b"])
