@@ -1,8 +1,8 @@
 """The public tools that still run, behind one small interface: what each does for a model, and the size it gives.
 
-torchscan comes from its package (extra ``bench``). rfa_toolbox is imported from the folder that FOVEAL_RFA_TOOLBOX names:
-its published code imports ``Sequence`` from ``collections``, which Python dropped, so a local copy must be mended first
-(see README.md). A tool that is missing is "not available", never an error.
+torchscan comes from its package (extra ``bench``). rfa_toolbox is imported from the folder that FOVEAL_RFA_TOOLBOX
+names: its published code imports ``Sequence`` from ``collections``, which Python dropped, so a local copy must be
+mended first (see README.md). A tool that is missing is "not available", never an error.
 """
 
 from __future__ import annotations

@@ -180,9 +180,9 @@ def page(results: list[Result], rounds: int, tools: list[Rival]) -> str:
     parts = [
         "# Benchmarks",
         f"`make bench` makes these tables anew. Machine: {os.cpu_count()} cores ({platform.machine()}), {versions}. "
-        f"One thread; median of {rounds} rounds in which all contestants take turns in one process ({SLOW_ROUNDS} rounds "
-        f"for what takes over {SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds of every unit of every "
-        "layer; *whole report* adds every number of the table that `foveal analyze` prints.",
+        f"One thread; median of {rounds} rounds in which all contestants take turns in one process ({SLOW_ROUNDS} "
+        f"rounds for what takes over {SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds of every unit of "
+        "every layer; *whole report* adds every number of the table that `foveal analyze` prints.",
         "## Milliseconds",
         markdown_table(*times(results)),
         "## Times the plain meta forward pass",

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 
 import foveal
 from foveal.analyses.bounds import bounds
-from foveal.findings import reachable
 from foveal.frontends import load
 from foveal.graph import Graph
-from foveal.ops import Opaque, Sample
 from foveal.results import Report
 
 ERROR_LENGTH = 300
@@ -25,7 +23,7 @@ class Record:
     """What is known of one model.
 
     status: "exact" (every layer), "data-dependent" or "bound" (some layer, the graver wins), "partial" (the trace ended
-    early), "failed" (no report). ``causes``: operation -> how often it stands in the graph. ``seconds``: per stage.
+    early), "failed" (no report). ``causes``: operation -> in how many places. ``seconds``: per stage.
     """
 
     name: str
@@ -94,7 +92,7 @@ def _count(record: Record, graph: Graph, report: Report) -> None:
     record.layers = len(report.layers)
     record.exact, record.bound = statuses["exact"], statuses["bound"]
     record.data_dependent, record.withheld = statuses["data-dependent"], statuses["unavailable"]
-    record.causes = _causes(graph)
+    record.causes = _causes(report)
     record.notes = sorted({f"{note.code}: {note.layer}: {note.text}"[:ERROR_LENGTH] for note in graph.notes})
     record.status = _status(record, {note.code for note in graph.notes})
 
@@ -107,11 +105,7 @@ def _status(record: Record, codes: set[str]) -> str:
     return "data-dependent" if record.data_dependent or "data-dependent" in codes else "exact"
 
 
-def _causes(graph: Graph) -> dict[str, int]:
-    """Operations that keep numbers from being exact, by their framework name, as far as a source reaches them."""
-    reach = reachable(graph)
-    found: Counter[str] = Counter()
-    for node in graph.nodes:
-        if isinstance(node.op, (Opaque, Sample)) and node.output in reach:
-            found[node.op.name] += 1
-    return dict(found.most_common())
+def _causes(report: Report) -> dict[str, int]:
+    """Operations that keep numbers from being exact, each with the number of places where it does."""
+    places = {cause for row in report.layers for cause in row.causes}
+    return dict(Counter(cause.split(" at ")[0] for cause in places).most_common())

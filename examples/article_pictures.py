@@ -10,13 +10,14 @@ from article_networks import BRANCHES, CHAIN, DEEP, DETECTOR, DILATED, EARLY, FI
 from article_numbers import VGGS, cone_edges, energy, property_fields
 from matplotlib.collections import LineCollection
 
-from foveal.explain import half_width
+from foveal.explain import explain, half_width
 from foveal.fields import field
 from foveal.growth import growth
 from foveal.views import plots
 from foveal.views.foveate import foveate, human_view, matching_pixels_per_degree
 from foveal.views.pictures import eye_chart
 from foveal.views.plots_axes import draw_line
+from foveal.views.plots_explain import explanation_page
 from foveal.views.plots_style import BLUE, INK, ORANGE, PALE, Picture, origin_of, picture, styled
 
 REACH = 2.486
@@ -136,6 +137,10 @@ def upsampled() -> Picture:
                            "after upsampling: neighbours, one receptive field")  # fmt: skip
 
 
+def explained() -> Picture:
+    return explanation_page(explain(graph("gallery:resnet50"), "layer2"))
+
+
 PICTURES: dict[str, Callable[[], Picture]] = {
     "cone": cone,
     "surface": surface,
@@ -148,4 +153,5 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "detector": detector,
     "branches": branches,
     "upsampled": upsampled,
+    "explained": explained,
 }

@@ -115,6 +115,7 @@ BAD = [
     (("field", *NET, "--at", "99,0"), "outside the grid"),
     (("field", *NET, "--at", "left"), "expected the index of a unit"),
     (("field", *NET, "--kind", "strength"), "strength"),
+    (("field", *NET, "--kind", "paths", "--weights", "model"), "kind='paths' has no weights='model'"),
     (("field", *NET, "--out", "field.bmp"), "must end in one of"),
     (("field", *NET, "--out", "/nowhere/field.npy"), "cannot be written"),
     (("field", *NET, "--out", "/nowhere/field.png"), "cannot be written"),

@@ -65,7 +65,8 @@ def test_edges_in_the_plane() -> None:
     values = spec_field("5*conv3", (1, 3, 32, 32), "edges").values
     assert values.shape == (11, 11)
     assert (values[0, 0], values[0, 5], values[5, 5]) == (5, 37, 349)
-    assert np.array_equal(values, values.T) and np.array_equal(values, values[::-1, ::-1])
+    assert np.array_equal(values, values.T)
+    assert np.array_equal(values, values[::-1, ::-1])
 
 
 def layered(counts: list[list[int]], axes: int) -> np.ndarray:
@@ -137,7 +138,8 @@ def test_residual_blocks() -> None:
 def test_energy_of_a_plain_stack(depth: int, count: int) -> None:
     found = spec_field(f"{depth}*conv3", (1, 4, 101, 101), "energy")
     metrics = found.metrics()
-    assert metrics.luo_center is not None and metrics.luo_center.count == count
+    assert metrics.luo_center is not None
+    assert metrics.luo_center.count == count
     assert metrics.sigmas == pytest.approx((math.sqrt(2 * depth / 3),) * 2)
     assert found.values.sum() == pytest.approx(1)
     one = spec_field(f"{depth}*conv3", (1, 4, 101), "energy").values
@@ -146,7 +148,8 @@ def test_energy_of_a_plain_stack(depth: int, count: int) -> None:
 
 def test_counts_beyond_whole_numbers() -> None:
     small = spec_field("18*conv3", (1, 1, 61, 61), "paths")
-    assert small.log_total is None and int(small.values.sum()) == 9**18
+    assert small.log_total is None
+    assert int(small.values.sum()) == 9**18
     large = spec_field("60*conv3", (1, 1, 141, 141), "paths")
     assert large.values.max() == 1
     assert large.log_total == pytest.approx(60 * math.log(9))

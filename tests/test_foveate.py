@@ -196,6 +196,19 @@ def test_photos_are_scaled_to_cover_the_source_and_cut(tmp_path: Path) -> None:
     assert found[..., 1:].max() < 0.05
 
 
+def test_photos_of_sixteen_bits_transparent_and_grey_ones_are_read(tmp_path: Path) -> None:
+    from PIL import Image
+
+    ramp = np.tile(np.linspace(0, 65535, 64), (64, 1))
+    Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray((ramp / 257).astype(np.uint8)).convert("RGBA").save(tmp_path / "clear.png")
+    Image.fromarray((ramp / 257).astype(np.uint8)).save(tmp_path / "grey.png")
+    for name in ("deep", "clear", "grey"):
+        found = read_image(tmp_path / f"{name}.png", (64, 64))
+        assert np.allclose(found[..., 0], ramp / 65535, atol=0.01)
+        assert np.array_equal(found[..., 0], found[..., 2])
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\nbroken", None])
 def test_bad_photos_are_one_line(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "photo.jpg"

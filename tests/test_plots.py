@@ -74,6 +74,9 @@ MAKERS: dict[str, Callable[[], Picture]] = {
     ),
     "grid_line": lambda: plots.unit_grid([line_field(), line_field()], 2),
     "side_by_side": lambda: plots.side_by_side(plane_field(), plane_field((3, 5)), ("one", "other")),
+    "side_by_side_alternating": lambda: plots.side_by_side(
+        plane_field(), field(foveal.trace("conv3x1,d8 conv3x1,d4 conv3x1", (1, 1, 48, 64)), "conv3"), ("one", "other")
+    ),
     "side_by_side_line": lambda: plots.side_by_side(line_field(), line_field(), ("one", "other")),
     "growth": lambda: plots.growth_curves(small_growth()),
     "growths": lambda: plots.growth_curves([small_growth(), small_growth()]),

@@ -120,7 +120,9 @@ WINDOWS: dict[str, Callable[..., Any]] = {
     "conv_same": lambda x: F.conv2d(x, torch.ones(3, 2, 4, 3).to(x), padding="same"),
     "conv_dilated": lambda x: F.conv2d(x, torch.ones(2, 1, 3, 3).to(x), groups=2, padding=2, dilation=2, stride=(2, 1)),
     "conv_unbatched": lambda x: F.conv2d(x[0], torch.ones(3, 2, 3, 3).to(x), padding=1),
-    "conv_transpose": lambda x: F.conv_transpose2d(x, torch.ones(2, 3, 3, 3).to(x), stride=2, padding=1, output_padding=1),
+    "conv_transpose": lambda x: F.conv_transpose2d(
+        x, torch.ones(2, 3, 3, 3).to(x), stride=2, padding=1, output_padding=1
+    ),
     "conv_kernel_zero": lambda x: F.conv2d(x, torch.tensor([[[[0.0, 0, 1]]] * 2]).to(x)),
     "max_pool_ceil": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "avg_pool": lambda x: F.avg_pool2d(x, (2, 3), 1, (1, 1)),
@@ -178,6 +180,9 @@ SEQUENCES: dict[str, Callable[..., Any]] = {
     ),
     "causal_mask": causal_mask,
     "window_mask": window_mask,
+    "subtracted_mask": lambda x: (
+        (x.transpose(1, 2) @ x - torch.ones(10, 10).triu(1) * 1e9).softmax(-1) @ x.transpose(1, 2)
+    ),
     "conv1d_reflect": lambda x: F.conv1d(F.pad(x, (3, 0), mode="reflect"), torch.ones(2, 3, 4).to(x)),
     "avg_pool1d": lambda x: F.avg_pool1d(x, 3, 2),
     "interpolate1d": lambda x: F.interpolate(x, scale_factor=1.7, mode="linear"),

@@ -129,7 +129,10 @@ def test_an_archive_that_would_run_code_is_refused(exported: torch.export.Export
         "inputs.pt2": ({"model.pt": pickled.getvalue()}, {}),
         "object.pt2": ({}, {f"{name.split('/')[0]}/data/constants/opaque_obj_0": b"x"}),
         "expression.pt2": ({"model.json": json.dumps({**model, "extra": expression}).encode()}, {}),
-        "operator.pt2": ({"model.json": json.dumps(model).replace("torch.ops.aten.relu.default", "torch.hub.load").encode()}, {}),
+        "operator.pt2": (
+            {"model.json": json.dumps(model).replace("torch.ops.aten.relu.default", "torch.hub.load").encode()},
+            {},
+        ),
     }
     for file, (change, add) in cases.items():
         rewrite(buffer.getvalue(), tmp_path / file, change, add)
@@ -174,3 +177,26 @@ def test_detection_and_video_have_default_inputs() -> None:
     assert graph.sources[0].axes == (2, 3, 4)
     loaded = load("torchvision:retinanet_resnet50_fpn")
     assert (loaded.inputs, loaded.axes) == (([(3, 320, 320)],), (1, 2))
+
+
+class Convolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant, self.dequant = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dequant(self.second(self.act(self.first(self.quant(x)))))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_int8_model_has_the_same_receptive_field() -> None:
+    model = Convolutions().eval()
+    model.qconfig = torch.ao.quantization.get_default_qconfig("x86")
+    torch.ao.quantization.prepare(model, inplace=True)
+    model(torch.randn(1, 3, 16, 16))
+    graph = trace(torch.ao.quantization.convert(model), (1, 3, 16, 16)).verify()
+    rf = receptive_field(graph, "output")
+    assert (rf.size, rf.status) == ((5, 5), "exact")
+    assert [note.code for note in graph.notes] == ["real-tensors"]

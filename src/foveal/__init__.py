@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foveal.analyze import analyze
     from foveal.compare import compare
     from foveal.errors import FovealError
+    from foveal.fields import field
     from foveal.frontends import trace
     from foveal.graph import Graph
     from foveal.receptive_field import ReceptiveField, receptive_field
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "analyze",
     "compare",
+    "field",
     "receptive_field",
     "trace",
     "verify",
@@ -42,6 +44,7 @@ _HOMES = {
     "Report": "results",
     "analyze": "analyze",
     "compare": "compare",
+    "field": "fields",
     "receptive_field": "receptive_field",
     "trace": "frontends",
     "verify": "verify",

@@ -32,6 +32,14 @@ class Kind(StrEnum):
     support = "support"
 
 
+class Weights(StrEnum):
+    """What the energy takes the weights for."""
+
+    unit = "unit"
+    model = "model"
+    squares = "squares"
+
+
 LayerNameOption = Annotated[str, typer.Option("--layer", metavar="NAME", help="the layer whose unit is asked about")]
 KindOption = Annotated[
     Kind,
@@ -39,6 +47,14 @@ KindOption = Annotated[
         "--kind",
         help="energy: expected squared gradient of random weights; edges: distinct edges; paths: number of paths; "
         "support: what can change the unit",
+    ),
+]
+WeightsOption = Annotated[
+    Weights,
+    typer.Option(
+        "--weights",
+        help="for energy: unit (all layers pass the same), model (the model's mean square per tap), squares (each of "
+        "its weights by its square); with --pretrained, of the trained model",
     ),
 ]
 AtOption = Annotated[
@@ -63,6 +79,7 @@ def field(
     source: SourceArgument,
     layer: LayerNameOption,
     kind: KindOption = Kind.energy,
+    weights: WeightsOption = Weights.unit,
     at: AtOption = None,
     image: ImageOption = None,
     out: Annotated[
@@ -82,7 +99,7 @@ def field(
 
     graph = trace_source(source, shapes, pretrained)
     with progress(f"{kind} of {layer}"):
-        found = field_of(graph, layer, kind=kind.value, at=unit(at))
+        found = field_of(graph, layer, kind=kind.value, at=unit(at), weights=weights.value)
     if out is not None:
         _write(found, out, _photo(image, found.source_shape))
     print(json.dumps(_record(graph, found), allow_nan=False, indent=1) if as_json else _table(found))
@@ -96,6 +113,7 @@ def explain(
     ] = "explained.png",
     image: ImageOption = None,
     kind: KindOption = Kind.energy,
+    weights: WeightsOption = Weights.unit,
     at: AtOption = None,
     gamma: GammaOption = 1.0,
     shapes: InputOption = None,
@@ -111,7 +129,9 @@ def explain(
     photo = None if image is None else _photo(image, plane(graph, layer))
     name = {} if image is None else {"image_name": Path(image).name}
     with progress(f"explaining {layer}"):
-        found = explain_unit(graph, layer, photo, kind=kind.value, at=unit(at), gamma=gamma, **name)
+        found = explain_unit(
+            graph, layer, photo, kind=kind.value, at=unit(at), gamma=gamma, weights=weights.value, **name
+        )
         explanation_page(found).save(out)
     width = max(len(label) for label, _ in found.rows)
     print(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}")

@@ -46,15 +46,17 @@ def explain(
     kind: str = "energy",
     at: Sequence[int] | None = None,
     gamma: float = 1.0,
+    weights: str = "unit",
 ) -> Explanation:
     """Explain the unit ``at`` (default: the middle one) of ``layer`` on ``image``, (H, W, 3) of the source's size.
 
+    kind and weights are those of :func:`foveal.fields.field`; gamma that of :func:`foveal.views.foveate.foveate`.
     Without an image a built-in eye chart is used. Raises FovealError for a source that is no plane and for an image of
     another size, UnknownLayerError for a layer that is not there.
     """
     shape = plane(graph, layer)
     rf = receptive_field(graph, layer)
-    field = field_of(graph, layer, kind=kind, at=None if at is None else tuple(at), source=rf.source)
+    field = field_of(graph, layer, kind=kind, at=None if at is None else tuple(at), source=rf.source, weights=weights)
     picture = eye_chart(shape) if image is None else image
     measured = field.metrics()
     fixation = _fixation(field)
@@ -101,7 +103,7 @@ def _theoretical(rf: ReceptiveField, field: Field) -> list[tuple[str, str]]:
     rows = [
         ("RF size (unclipped)", f"{rf.size_text()} px"),
         ("RF inside the image", " x ".join(str(b - a) for a, b in field.hull) + " px"),
-        ("stride", _by("none" if s is None else f"{s}" for s in rf.stride) + " px"),
+        ("stride", _by("none" if s is None else f"{s} px" for s in rf.stride)),
         ("status", field.status),
     ]
     if field.center is not None:

@@ -27,12 +27,12 @@ METHODS = {
     "support": "which positions can change the unit: backward pass with (or, and)",
     "paths": "number of paths to the unit, alike channels counted once: backward pass with (+, x)",
     "edges": "number of distinct edges on the paths to the unit: boxes of the units in its cone, added up",
-    "energy": "expected squared gradient, mean over the unit's features, for independent zero-mean weights of unit gain (Luo et al. 2016)",
+    "energy": "expected squared gradient of a feature",
 }
 WEIGHTS = {
-    "unit": METHODS["energy"],
-    "model": "expected squared gradient for random weights with the model's mean square per tap, norm and activation",
-    "squares": "expected squared gradient for the model's own weights with random signs, channel by channel",
+    "unit": "for independent zero-mean weights of unit gain (Luo et al. 2016)",
+    "model": "for random weights with the model's own mean square per tap, norm and activation",
+    "squares": "for the model's own weights with random signs, channel by channel",
 }
 
 
@@ -75,7 +75,7 @@ def field(
     else:
         pulled = _pulled(graph, value, unit, index, kind, channel, sure, weights)
         _refuse_empty(pulled, rf, unit, kind)
-    method = WEIGHTS[weights] if kind == "energy" else METHODS[kind]
+    method = f"{METHODS[kind]} {WEIGHTS[weights]}" if kind == "energy" else METHODS[kind]
     return _over_hull(rf, unit, kind, channel, pulled, method, sure)
 
 

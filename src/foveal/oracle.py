@@ -7,7 +7,7 @@ inputs, patterns of change and, if asked, freshly drawn weights, and the answers
 Weights: "own" keeps the model's; "generic" draws them anew per round, in turn signed (scale 1 / sqrt(fan in)) and all
 positive (1 / fan in: nothing cancels, no ReLU shuts, a raised column wins each maximum), even and heavy-tailed (another
 element wins each maximum). No drawn weight is near zero, norms keep a positive scale, and signals neither vanish nor
-explode over tens of layers. Later rounds also change columns ten times as much, and a tenth.
+explode over tens of layers.
 
 Layers are named as the PyTorch front end names modules: the module path, ``path#2`` for the second call, ``path.key``
 for outputs in a container, ``output`` for the whole model. torch is imported only when a function is called.
@@ -21,12 +21,22 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from foveal.errors import VerificationError
-from foveal.perturbation import PATTERNS, Bools, Floats, column_change, moved, perturb_column
+from foveal.perturbation import (
+    PATTERNS,
+    STYLES,
+    Bools,
+    Floats,
+    Style,
+    column_change,
+    draw_inputs,
+    moved,
+    perturb_column,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -35,31 +45,6 @@ if TYPE_CHECKING:
 Weights = Literal["own", "generic"]
 
 
-class Style(NamedTuple):
-    """How a round draws: signs of weights and base input, spread of their sizes, size of the changes."""
-
-    positive: bool = False
-    heavy: bool = False
-    gain: float = 1.0
-
-    @property
-    def ordinary(self) -> bool:
-        """Whether attention scores stay small, so that a mask of -100 still closes a softmax to below rounding."""
-        return not self.heavy and self.gain <= 1.0
-
-
-STYLES = (
-    Style(),
-    Style(positive=True),
-    Style(),
-    Style(positive=True),
-    Style(heavy=True),
-    Style(positive=True, heavy=True),
-    Style(gain=10.0),
-    Style(positive=True, gain=10.0),
-    Style(heavy=True, gain=0.1),
-    Style(positive=True, heavy=True, gain=30.0),
-)
 Outputs = dict[str, Floats]
 COPIES = 96
 """Perturbed copies of the input per forward pass, where the model takes a batch."""
@@ -112,20 +97,6 @@ def _array(value: Any) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def draw_inputs(call: Call, rng: np.random.Generator, style: Style) -> dict[str, np.ndarray]:
-    """Standard normal (or positive, or log-normal) values for each floating input; the others stay as given."""
-    drawn = {}
-    for name, array in call.arrays.items():
-        if array.dtype.kind == "f":
-            noise = rng.standard_normal(array.shape)
-            if style.heavy:
-                noise = np.sign(noise) * np.exp(rng.standard_normal(array.shape))
-            drawn[name] = np.abs(noise) + 0.1 if style.positive else noise
-        else:
-            drawn[name] = array
-    return drawn
-
-
 def draw_weights(model: nn.Module, seed: int, style: Style) -> None:
     """Fill all parameters and running statistics of ``model`` (in place) with generic values, see the module's text."""
     import torch
@@ -166,7 +137,7 @@ def begin_round(
     rng = np.random.default_rng([seed, index])
     if weights == "generic":
         draw_weights(call.model, int(rng.integers(2**31)), style)
-    return rng, style, draw_inputs(call, rng, style)
+    return rng, style, draw_inputs(call.arrays, rng, style)
 
 
 def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:

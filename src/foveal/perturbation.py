@@ -1,4 +1,4 @@
-"""Column perturbations in double precision: what the oracle and ``verify`` share. Pure NumPy.
+"""Random inputs and column perturbations in double precision: what the oracle and ``verify`` share. Pure NumPy.
 
 A *column* of a source is every element whose index along one counted axis equals one position: all channels and all
 positions of the other axes. Changing one column and looking at which outputs move answers, for every unit at once,
@@ -12,8 +12,8 @@ batch. Double precision carries about 1e-16 per operation, normalisations of nea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,47 @@ NOISE_FACTOR = 1e3
 PATTERNS: tuple[Pattern, ...] = ("small", "large", "up", "down")
 """Changes of a column: signed noise of scale 0.5 and 3 (a constant shift is invisible to a norm over channels), and a
 rise or fall of about 3 everywhere (which takes part in a maximum, or opens a ReLU, that noise leaves shut)."""
+
+
+class Style(NamedTuple):
+    """How a round draws: signs of weights and base input, spread of their sizes, size of the changes."""
+
+    positive: bool = False
+    heavy: bool = False
+    gain: float = 1.0
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether attention scores stay small, so that a mask of -100 still closes a softmax to below rounding."""
+        return not self.heavy and self.gain <= 1.0
+
+
+STYLES = (
+    Style(),
+    Style(positive=True),
+    Style(),
+    Style(positive=True),
+    Style(heavy=True),
+    Style(positive=True, heavy=True),
+    Style(gain=10.0),
+    Style(positive=True, gain=10.0),
+    Style(heavy=True, gain=0.1),
+    Style(positive=True, heavy=True, gain=30.0),
+)
+
+
+def draw_inputs(arrays: Mapping[str, np.ndarray], rng: np.random.Generator, style: Style) -> dict[str, np.ndarray]:
+    """Standard normal (or positive, or log-normal) values for each floating input; the others stay as given."""
+    drawn = {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            noise = rng.standard_normal(array.shape)
+            if style.heavy:
+                noise = np.sign(noise) * np.exp(rng.standard_normal(array.shape))
+            drawn[name] = np.abs(noise) + 0.1 if style.positive else noise
+        else:
+            drawn[name] = array
+    return drawn
 
 
 def column_change(shape: Sequence[int], pattern: Pattern, rng: np.random.Generator, gain: float = 1.0) -> Floats:

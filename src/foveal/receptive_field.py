@@ -104,12 +104,14 @@ class ReceptiveField:
     @property
     def start(self) -> tuple[int | None, ...]:
         """First position of unit 0, unclipped; negative where it reaches into padding."""
-        return tuple(
-            None if interval is None else interval[0] for interval in self._intervals((0,) * len(self.grid), False)
-        )
+        if 0 in self.grid:
+            return (None,) * len(self.first)
+        return tuple(None if i is None else i[0] for i in self._intervals((0,) * len(self.grid), False))
 
     def center(self, unit: Sequence[int] | int | None = None) -> tuple[Number | None, ...]:
         """Middle of the unclipped hull of a unit (default: unit 0) in pixel indices."""
+        if unit is None and 0 in self.grid:
+            return (None,) * len(self.first)
         found = self._intervals(self._unit(unit), False)
         return tuple(None if i is None else _plain(Fraction(i[0] + i[1], 2)) for i in found)
 
@@ -149,7 +151,9 @@ class ReceptiveField:
 
     @property
     def covered(self) -> float:
-        """Share of the source inside the clipped box of the middle unit."""
+        """Share of the source inside the clipped box of the middle unit (0 where there are no units)."""
+        if 0 in self.grid:
+            return 0.0
         box = self.box(tuple(n // 2 for n in self.grid), clip=True)
         return prod(b - a for a, b in box) / prod(self.source_shape)
 
@@ -272,7 +276,7 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
     sure = certainty(graph, value)
     if _too_many(boxes):
         boxes = _collapsed(boxes)
-        sure = Certainty("bound", (*sure.causes, f"more units than are listed one by one at {layer}"), sure.masks)
+        sure = Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
     box = _known_zeros_out(graph, value, tuple(all_dense(hull) for hull in align(one_box(boxes))))
     data = [hull.data.min(axis=others) for hull in box]
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[d[::2] >= NOTHING for d in data]))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.graph import Graph, Source
-from foveal.oracle import STYLES, Call, dependency, dependency_round, merge, prepare, support
-from foveal.perturbation import Bools, hulls
+from foveal.oracle import Call, dependency, dependency_round, merge, prepare, support
+from foveal.perturbation import STYLES, Bools, hulls
 from foveal.receptive_field import ReceptiveField, receptive_field
 from foveal.verify import Check, Mismatch, Predicted, predicted_bounds
 

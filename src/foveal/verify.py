@@ -188,7 +188,7 @@ def verify(
     units: int = 3,
     seed: int = 0,
     source: str | None = None,
-    forwards: int = 24,
+    forwards: int = 16,
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 

@@ -72,6 +72,9 @@ def _shape_after(step: rel.Step, shape: Shape) -> Shape:
     if isinstance(step, rel.Taps):
         for axis, n in zip(step.axes, step.n_out, strict=True):
             shape = _with(shape, axis, n)
+    if isinstance(step, (rel.Keep, rel.KeepAll)):
+        # a new axis of length 1 gets its length from the mask
+        shape = np.broadcast_shapes(shape, step.keep.shape)
     return shape
 
 

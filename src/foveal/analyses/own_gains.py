@@ -26,6 +26,8 @@ from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.relation import Read
 
+MEANS = "norms and activations by their mean over channels"
+SLOPED = "activations by their mean squared slope for normal inputs"
 GATED = "gates at their mean square, the path through the gate left out"
 MOVES = (
     ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Flip, ops.Roll, ops.Pad, ops.Concatenate, ops.Take,
@@ -116,6 +118,10 @@ class OwnGains(Gains):
             factor = self._channel_factor(node)
             if factor is None:
                 raise unavailable(node, "has a gain that is not known")
+            if name in activations.SLOPES:
+                self.notes.add(SLOPED)
+            if self.detail == "model" and factor.size > 1:
+                self.notes.add(MEANS)
             return float(factor.mean()) if self.detail == "model" else 1.0
         others = [i for k, i in enumerate(node.inputs) if k != way.operand]
         if name in PLAIN:

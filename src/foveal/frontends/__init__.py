@@ -1,7 +1,8 @@
 """Front ends: each turns one kind of network description into a graph. ``trace`` finds the right one.
 
-A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``package.module:factory``, a file (``.pt2``, ``.pt``,
-``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is imported before it is needed.
+A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``package.module:factory``, a file
+(``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is imported before
+it is needed.
 """
 
 from __future__ import annotations
@@ -42,13 +43,19 @@ def load(source: str, *, pretrained: bool = False) -> Loaded:
 
 
 def trace(
-    model: Any, inputs: Any = None, *, pretrained: bool = False, training: bool = False, axes: Any = None,
-    weights: str = "generic", name: str = "",
+    model: Any,
+    inputs: Any = None,
+    *,
+    pretrained: bool = False,
+    training: bool = False,
+    axes: Any = None,
+    weights: str = "generic",
+    name: str = "",
 ) -> Graph:
     """The graph of a model or of what a source string names.
 
-    ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source string has
-    a default. See ``trace_module`` for the rest. Raises SourceError, TraceError.
+    ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source
+    string has a default. See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):
         return model

@@ -1,8 +1,9 @@
 """Open a ``.pt2`` archive without running anything in it.
 
-torch.export's own loader unpickles weights, constants and example inputs without restriction, and evaluates the shape expressions in
-the archive as Python. So, before it is called: archives with pickled objects are refused, unpickling is restricted to
-tensors, shape expressions must be plain arithmetic; and, after it: every operation must be a registered operator.
+torch.export's own loader unpickles weights, constants and example inputs without restriction, and evaluates the shape
+expressions in the archive as Python. So, before it is called: archives with pickled objects are refused, unpickling
+is restricted to tensors, shape expressions must be plain arithmetic; and, after it: every operation must be a
+registered operator.
 """
 
 from __future__ import annotations
@@ -27,9 +28,41 @@ _UNRESTRICT = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _CALLS = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _ARITHMETIC = re.compile(r"[\w\s+\-*/%(),<>=!&|~.]*")
 _SYMPY = {
-    "Max", "Min", "Mod", "PythonMod", "FloorDiv", "CleanDiv", "CeilToInt", "FloorToInt", "TruncToInt", "RoundToInt", "TruncToFloat",
-    "IntTrueDiv", "FloatTrueDiv", "PowByNatural", "FloatPow", "ToFloat", "Identity", "LShift", "RShift", "ModularIndexing",
-    "Where", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "Piecewise", "Abs", "floor", "ceiling", "sqrt",
+    "Max",
+    "Min",
+    "Mod",
+    "PythonMod",
+    "FloorDiv",
+    "CleanDiv",
+    "CeilToInt",
+    "FloorToInt",
+    "TruncToInt",
+    "RoundToInt",
+    "TruncToFloat",
+    "IntTrueDiv",
+    "FloatTrueDiv",
+    "PowByNatural",
+    "FloatPow",
+    "ToFloat",
+    "Identity",
+    "LShift",
+    "RShift",
+    "ModularIndexing",
+    "Where",
+    "Eq",
+    "Ne",
+    "Lt",
+    "Le",
+    "Gt",
+    "Ge",
+    "And",
+    "Or",
+    "Not",
+    "Piecewise",
+    "Abs",
+    "floor",
+    "ceiling",
+    "sqrt",
 }
 
 
@@ -49,8 +82,10 @@ def load_program(path: str) -> torch.export.ExportedProgram:
 def _is_operator(target: Any) -> bool:
     registered = (torch._ops.OpOverload, torch._ops.HigherOrderOperator)
     module = getattr(target, "__module__", "")
-    return isinstance(target, registered) or module in (operator.__name__, "_operator", "math") or (
-        module == "torch" and getattr(target, "__name__", "").startswith("sym_")
+    return (
+        isinstance(target, registered)
+        or module in (operator.__name__, "_operator", "math")
+        or (module == "torch" and getattr(target, "__name__", "").startswith("sym_"))
     )
 
 

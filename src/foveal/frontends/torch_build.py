@@ -1,8 +1,8 @@
 """Build PyTorch models by name, without weights and without downloading.
 
-While a model is built, each parameter becomes a meta tensor as soon as a module registers it, and initialisation skips it:
-weights cost nothing (memory that is never touched is never used), while buffers, index tables and whatever else the
-constructor computes keep their values.
+While a model is built, each parameter becomes a meta tensor as soon as a module registers it, and initialisation
+skips it: weights cost nothing (memory that is never touched is never used), while buffers, index tables and whatever
+else the constructor computes keep their values.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from foveal.errors import FovealError, SourceError
@@ -27,7 +28,7 @@ from foveal.graph import Graph
 
 
 class WithoutInitialization(TorchFunctionMode):
-    """Skips what initialisation would do to parameters on the meta device, and keeps everything else off that device."""
+    """Skips what initialisation would do to parameters on the meta device; keeps everything else off that device."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -54,12 +55,12 @@ def weights_on_meta() -> Iterator[None]:
     """Within: parameters move to the meta device when a module registers them; tied ones stay tied."""
     moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
 
-    def move(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
-        if parameter is None or parameter.is_meta or isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+    def move(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+        if parameter is None or parameter.is_meta or is_lazy(parameter):
             return None
         if id(parameter) not in moved:
-            empty = torch.empty(parameter.shape, dtype=parameter.dtype, device="meta")
-            moved[id(parameter)] = (parameter, nn.Parameter(empty, requires_grad=parameter.requires_grad))
+            stand_in = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+            moved[id(parameter)] = (parameter, stand_in)
         return moved[id(parameter)][1]
 
     hook = nn.modules.module.register_module_parameter_registration_hook(move)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch_lowering import VIEWS
 from foveal.frontends.torch_values import Handle
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def to_cpu(item: Any) -> Any:
 def same_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors share their storage."""
     try:
-        return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+        return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
         return False
 
@@ -117,8 +116,18 @@ def special(*names: str) -> Callable[[Special], Special]:
 
 
 @special(
-    "new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided", "zeros_like", "ones_like", "full_like",
-    "empty_like", "rand_like", "randn_like", "randint_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+    "new_empty_strided",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "rand_like",
+    "randn_like",
+    "randint_like",
 )
 def factory_like(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A new tensor that takes only shape and type from a traced one is a constant."""

@@ -1,7 +1,7 @@
 """Keeps tensors that a model makes from numbers real, although their device argument says meta.
 
-``torch.tensor([...], device=x.device)`` on the meta device would forget its numbers before the dispatch mode sees it, and so
-would a list used as an index.
+``torch.tensor([...], device=x.device)`` on the meta device would forget its numbers before the dispatch mode sees it,
+and so would a list used as an index.
 """
 
 from __future__ import annotations

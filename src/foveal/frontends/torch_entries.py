@@ -9,9 +9,12 @@ import torch
 
 from foveal.frontends import (
     torch_lowering as table,
+)
+from foveal.frontends import (
     torch_lowering_contract,
     torch_lowering_index,
     torch_lowering_pointwise,
+    torch_lowering_quantized,
     torch_lowering_recurrent,
     torch_lowering_reduce,
     torch_lowering_resample,
@@ -23,6 +26,7 @@ FAMILIES = (
     torch_lowering_contract,
     torch_lowering_index,
     torch_lowering_pointwise,
+    torch_lowering_quantized,
     torch_lowering_recurrent,
     torch_lowering_reduce,
     torch_lowering_resample,
@@ -35,9 +39,10 @@ FAMILIES = (
 class Entry(NamedTuple):
     """How one overload is handled.
 
-    ``title`` names the layer. kind: "same", "view", "rule", "decompose" or "opaque". ``plain`` is the name without namespace and trailing underscore;
-    ``writes`` tells an in-place operation, ``out`` one that fills an ``out=`` tensor; ``random`` one that draws numbers;
-    ``spatial`` the number of spatial axes that the name tells (``avg_pool2d``: 2).
+    ``title`` names the layer. kind: "same", "view", "rule", "decompose" or "opaque". ``plain`` is the name without
+    namespace and trailing underscore; ``writes`` tells an in-place operation, ``out`` one that fills an ``out=``
+    tensor; ``random`` one that draws numbers; ``spatial`` the number of spatial axes that the name tells
+    (``avg_pool2d``: 2).
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """Short cuts for the operations that make up most of a run: the shape is worked out here, nothing is executed.
 
-Each one returns NotImplemented where anything is unusual (a constant operand, another rank, a shape that does not fit), and
-the general way, which asks the framework, takes over. A short cut adds the same nodes as the table.
+Each one returns NotImplemented where anything is unusual (a constant operand, another rank, a shape that does not
+fit), and the general way, which asks the framework, takes over. A short cut adds the same nodes as the table.
 """
 
 from __future__ import annotations
@@ -73,7 +73,19 @@ def _unary(name: str) -> None:
         FAST[getattr(aten, name + "_").default] = in_place
 
 
-for _name in ("relu", "relu6", "silu", "hardswish", "hardsigmoid", "sigmoid", "gelu", "elu", "leaky_relu", "tanh", "hardtanh"):
+for _name in (
+    "relu",
+    "relu6",
+    "silu",
+    "hardswish",
+    "hardsigmoid",
+    "sigmoid",
+    "gelu",
+    "elu",
+    "leaky_relu",
+    "tanh",
+    "hardtanh",
+):
     _unary(_name)
 
 
@@ -99,7 +111,13 @@ def _convolved(
 
 @fast(aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 def convolution(
-    t: Tracer, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = (1,), padding: Any = (0,), dilation: Any = (1,),
+    t: Tracer,
+    x: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = (1,),
+    padding: Any = (0,),
+    dilation: Any = (1,),
     groups: int = 1,
 ) -> Any:
     handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))

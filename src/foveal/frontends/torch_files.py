@@ -26,7 +26,7 @@ def load_file(source: str) -> Loaded:
             if path.suffix.lower() == ".pt2":
                 model: Any = load_program(str(path))
             else:
-                model = torch.jit.load(str(path), map_location="cpu")
+                model = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except SourceError:
         raise
     except Exception as error:
@@ -44,4 +44,6 @@ def adopt(model: Any) -> Loaded:
         return Loaded(ExportedModule(model), inputs)
     if isinstance(model, nn.Module):
         return Loaded(model, None)
-    raise SourceError(f"cannot trace a {type(model).__name__}: give a torch.nn.Module, an ExportedProgram or a source string")
+    raise SourceError(
+        f"cannot trace a {type(model).__name__}: give a torch.nn.Module, an ExportedProgram or a source string"
+    )

@@ -96,17 +96,21 @@ def read_inputs(inputs: Any, axes: Any = None, model: nn.Module | None = None) -
     The names of a dict are keyword arguments where ``model.forward`` knows them all, else only names, in order.
     """
     counter = count()
+    args: tuple[Any, ...]
+    no_names: dict[str, Any] = {}
     if _is_shape(inputs) or isinstance(inputs, Tensor):
-        args, kwargs = (inputs,), {}
+        args, kwargs = (inputs,), no_names
     elif isinstance(inputs, dict):
         if not _knows(model, inputs):
             args = tuple(_read(item, key, axes, counter) for key, item in inputs.items())
             return Inputs(args, {})
         args, kwargs = (), inputs
     elif isinstance(inputs, (tuple, list)) and len(inputs):
-        args, kwargs = tuple(inputs), {}
+        args, kwargs = tuple(inputs), no_names
     else:
-        raise TraceError(f"cannot read inputs {inputs!r}: give a shape such as (1, 3, 224, 224), shapes, or example tensors")
+        raise TraceError(
+            f"cannot read inputs {inputs!r}: give a shape such as (1, 3, 224, 224), shapes, or example tensors"
+        )
     single = len(args) == 1
     read_args = tuple(
         _read(item, "input" if single else f"input{index}", axes, counter) for index, item in enumerate(args)

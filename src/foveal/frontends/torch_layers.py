@@ -1,11 +1,12 @@
 """Names of the values of a traced run.
 
 The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
-``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key, position
-or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out`` ... An operation is named
-after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second time), unless a module returns just
-this value: then only the module's name is kept. Moves that compute nothing (reshape, permute, slice ...) have no name, but
-for a ``flatten`` in the traced module's own forward. Values that do not depend on an input have none.
+``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
+position or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out``
+... An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
+time), unless a module returns just this value: then only the module's name is kept. Moves that compute nothing
+(reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
+not depend on an input have none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The table from ATen operation names to neutral operations.
 
 Three kinds of entry. A *rule* takes the tracer, the framework's own output and the call's arguments, adds nodes, and
-returns one value id per output. A *view* takes the input, the output and the arguments and returns the steps of the move.
-*Same* operations return a tensor with the same elements in new memory. Names are those of the schema without ``aten::``;
-an overload may be named after a dot (``max.dim``) where overloads differ. The families live in their own files.
+returns one value id per output. A *view* takes the input, the output and the arguments and returns the steps of the
+move. *Same* operations return a tensor with the same elements in new memory. Names are those of the schema without
+``aten::``; an overload may be named after a dot (``max.dim``) where overloads differ. The families live in their own
+files.
 """
 
 from __future__ import annotations

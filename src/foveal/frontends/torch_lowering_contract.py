@@ -39,10 +39,8 @@ def _plus(t: Any, value: int, other: Tensor, shape: Any) -> int:
 
 @rule("addmm", "baddbmm", "addmv", "addbmm")
 def add_matmul(t: Any, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *_: Any, beta: Any = 1, **__: Any) -> int:
-    if t.plain == "addbmm":
-        op = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
-    else:
-        op = matmul_op(a.dim(), b.dim())
+    summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
+    op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
     value = int(t.node(op, (t.value(a), t.value(b)), out.shape, t.plain))
     return value if beta == 0 else _plus(t, value, other, out.shape)
 
@@ -87,8 +85,17 @@ def distances(t: Any, out: Tensor, a: Tensor, b: Tensor, *_: Any) -> int:
 
 @rule("scaled_dot_product_attention")
 def attention(
-    t: Any, out: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Any = None, dropout: float = 0.0,
-    is_causal: bool = False, *, scale: Any = None, enable_gqa: bool = False,
+    t: Any,
+    out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any = None,
+    dropout: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: Any = None,
+    enable_gqa: bool = False,
 ) -> int:
     """query key^T, plus mask, softmax, times value."""
     rank = query.dim()

@@ -14,8 +14,18 @@ from foveal.frontends.torch_lowering_views import RESHAPE, permute_op, positions
 
 DATA_DEPENDENT.update(
     {
-        "nonzero", "masked_select", "unique", "_unique", "_unique2", "unique_dim", "unique_consecutive", "nms", "nonzero_numpy",
-        "argwhere", "bincount", "repeat_interleave.Tensor",
+        "nonzero",
+        "masked_select",
+        "unique",
+        "_unique",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "nms",
+        "nonzero_numpy",
+        "argwhere",
+        "bincount",
+        "repeat_interleave.Tensor",
     }
 )
 
@@ -128,6 +138,8 @@ def index(t: Any, out: Tensor, x: Tensor, indices: Any) -> int:
     """Advanced indexing: constant indices are a move along one merged axis; computed ones sample."""
     given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
     if any(id(item) in t.handles for _, item in given):
+        if any(item.dtype is torch.bool and t.depends(item) for _, item in given):
+            t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
         if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
             return int(t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index"))
         return _sampled(t, out, "index", x, *(item for _, item in given))
@@ -151,7 +163,7 @@ def index(t: Any, out: Tensor, x: Tensor, indices: Any) -> int:
 def constant_indices(
     t: Any, given: list[tuple[int, Tensor]], shape: tuple[int, ...]
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Index arrays, broadcast together, and the axes they index; a Boolean mask becomes one array per axis it covers."""
+    """Index arrays, broadcast together, and the axes they index; a Boolean mask gives one array per axis it covers."""
     numbers: list[np.ndarray] = []
     axes: list[int] = []
     shift = 0
@@ -182,7 +194,9 @@ def take(t: Any, out: Tensor, x: Tensor, index: Tensor) -> int:
     return int(t.node(ops.Gather(_positive(t.data(index), x.numel())), (t.value(x),), out.shape, "take"))
 
 
-@rule("scatter", "scatter.src", "scatter.value", "scatter_add", "scatter_reduce", "scatter.reduce", "scatter.value_reduce")
+@rule(
+    "scatter", "scatter.src", "scatter.value", "scatter_add", "scatter_reduce", "scatter.reduce", "scatter.value_reduce"
+)
 def scatter(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str = "", **_: Any) -> int:
     """A constant index is a move; a computed one reaches along the whole axis."""
     replaces = t.plain == "scatter" and not reduce and "reduce" not in _
@@ -199,13 +213,15 @@ def scatter(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Any
     parts = [item for item in (index, source) if isinstance(item, Tensor)]
     if any([size for k, size in enumerate(part.shape) if k != axis] != others for part in parts):
         return _sampled(t, out, "scatter", x, *parts)
-    shape = [1 if k == axis else size for k, size in enumerate(x.shape)]
-    reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), shape, "scatter") for part in parts]
+    kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
+    reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
     return int(t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter"))
 
 
 def _write(t: Any, x: Tensor, place: np.ndarray, value: int | None, number: Any = 0) -> int:
-    """``x`` with the elements at row-major positions ``place`` replaced by those of ``value`` (same shape), or a number."""
+    """``x`` with the elements at row-major positions ``place`` replaced by those of ``value`` (same shape), or a
+    number.
+    """
     shape = tuple(x.shape)
     back = np.full(x.numel(), -1, dtype=np.int64)
     back[place.reshape(-1)] = np.arange(place.size)
@@ -260,7 +276,9 @@ def index_fill(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, value: A
 def view_scatter(t: Any, out: Tensor, x: Tensor, source: Tensor, *args: Any, **kwargs: Any) -> int:
     """The place is told by the same view of positions."""
     plain = t.plain.removesuffix("_scatter")
-    viewed = {"slice": torch.ops.aten.slice.Tensor, "select": torch.ops.aten.select.int}.get(plain, torch.ops.aten.diagonal.default)
+    viewed = {"slice": torch.ops.aten.slice.Tensor, "select": torch.ops.aten.select.int}.get(
+        plain, torch.ops.aten.diagonal.default
+    )
     place = viewed(positions(x), *args, **kwargs)
     return _write(t, x, place.contiguous().numpy(), t.value(source))
 
@@ -273,8 +291,12 @@ def grid_sample(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
 
 
 @rule(
-    "torchvision::deform_conv2d", "torchvision::roi_align", "torchvision::roi_pool", "torchvision::ps_roi_align",
-    "torchvision::ps_roi_pool", "torchvision::nms",
+    "torchvision::deform_conv2d",
+    "torchvision::roi_align",
+    "torchvision::roi_pool",
+    "torchvision::ps_roi_align",
+    "torchvision::ps_roi_pool",
+    "torchvision::nms",
 )
 def sample_regions(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
     tensors = [item for item in args if isinstance(item, Tensor)]

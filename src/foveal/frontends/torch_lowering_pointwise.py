@@ -17,21 +17,26 @@ _SWITCHED_OFF = -100.0
 """A constant this low, added before a softmax, gives a weight of zero (Swin's masks use -100)."""
 
 _PLAIN = """
-abs absolute acos acosh angle arccos arcsin arctan arctan2 asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not
-bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip complex copysign cos cosh deg2rad digamma
-elu eq equal_to erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac ge gelu greater greater_equal gt
-hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 isfinite isinf isnan isneginf isposinf isclose ldexp le leaky_relu
-less less_equal lgamma log log10 log1p log2 log_sigmoid log_sigmoid_forward logaddexp logaddexp2 logical_and logical_not logical_or
-logical_xor logit lt maximum minimum mish nan_to_num ne neg negative nextafter not_equal polar pow rad2deg reciprocal relu relu6
-remainder round rrelu rsqrt selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink special_expit sqrt square tan
-tanh threshold trunc xlogy addcmul addcdiv lerp fake_quantize_per_tensor_affine fake_quantize_per_channel_affine
-quantize_per_tensor dequantize dequantize_self rsub sub subtract div divide true_divide special_erf special_gammaln
-special_log1p special_xlogy special_sinc special_exp2 special_expm1 __and__ __or__ __xor__ __rshift__ __lshift__ _prelu_kernel
-conj_physical frexp gcd lcm hardswish_ mvlgamma polygamma special_entr special_ndtr
-""".split()
+abs absolute acos acosh angle arccos arcsin arctan arctan2 asin asinh atan atan2 atanh bitwise_and bitwise_left_shift
+bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip complex copysign cos
+cosh deg2rad digamma elu eq equal_to erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod
+frac ge gelu greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 isfinite isinf
+isnan isneginf isposinf isclose ldexp le leaky_relu less less_equal lgamma log log10 log1p log2 log_sigmoid
+log_sigmoid_forward logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum mish
+nan_to_num ne neg negative nextafter not_equal polar pow rad2deg reciprocal relu relu6 remainder round rrelu rsqrt
+selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink special_expit sqrt square tan tanh threshold
+trunc xlogy addcmul addcdiv lerp fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor
+dequantize dequantize_self rsub div divide true_divide special_erf special_gammaln special_log1p
+special_xlogy special_sinc special_exp2 special_expm1 __and__ __or__ __xor__ __rshift__ __lshift__ _prelu_kernel
+conj_physical frexp gcd lcm hardswish_ mvlgamma polygamma special_entr special_ndtr """.split()  # noqa: SIM905
 
 _PUBLIC = {
-    "sub": "subtract", "rsub": "subtract", "div": "divide", "true_divide": "divide", "neg": "negative", "pow": "power",
+    "sub": "subtract",
+    "rsub": "subtract",
+    "div": "divide",
+    "true_divide": "divide",
+    "neg": "negative",
+    "pow": "power",
 }
 
 
@@ -68,6 +73,19 @@ def add(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
     elif not isinstance(b, complex) and b * alpha <= _SWITCHED_OFF:
         inputs.append(t.array(np.asarray(float(b * alpha))))
     return int(t.node(pointwise_op("add"), inputs, out.shape, "add"))
+
+
+@rule("sub", "subtract", "__sub__")
+def subtract(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
+    """A constant taken away is its negative added, which may switch a softmax off."""
+    if isinstance(b, Tensor) and id(b) in t.handles:
+        return int(t.node(pointwise_op("subtract"), (t.value(a), t.value(b)), out.shape, "sub"))
+    inputs = [t.value(a)]
+    if isinstance(b, Tensor):
+        inputs.append(t.array(np.asarray(-1.0 * t.data(b) * alpha)))
+    elif not isinstance(b, complex) and -b * alpha <= _SWITCHED_OFF:
+        inputs.append(t.array(np.asarray(float(-b * alpha))))
+    return int(t.node(pointwise_op("add"), inputs, out.shape, "sub"))
 
 
 @rule("mul", "multiply", "__mul__")
@@ -140,7 +158,18 @@ def _filled(t: Any, out: Tensor, value: int, shape: tuple[int, ...]) -> int:
     return value if shape == tuple(out.shape) else int(t.node(ops.Expand(), (value,), out.shape, "fill"))
 
 
-@rule("bernoulli", "normal", "uniform", "exponential", "cauchy", "geometric", "log_normal", "random", "randn_like", "rand_like")
+@rule(
+    "bernoulli",
+    "normal",
+    "uniform",
+    "exponential",
+    "cauchy",
+    "geometric",
+    "log_normal",
+    "random",
+    "randn_like",
+    "rand_like",
+)
 def draw(t: Any, out: Tensor, *_: Any, **__: Any) -> int:
     """Random numbers: like weights, unknown and never zero. The odds they were drawn by do not reach them as a rule."""
     inputs = [t.value(item) for item in _ if isinstance(item, Tensor)]
@@ -149,4 +178,6 @@ def draw(t: Any, out: Tensor, *_: Any, **__: Any) -> int:
 
 def is_switched_off(value: Any) -> bool:
     """Whether a number is low enough to switch a softmax off."""
-    return not isinstance(value, complex) and (value <= _SWITCHED_OFF or (isinstance(value, float) and math.isinf(value)))
+    return not isinstance(value, complex) and (
+        value <= _SWITCHED_OFF or (isinstance(value, float) and math.isinf(value))
+    )

@@ -13,8 +13,17 @@ from foveal.frontends.torch_lowering_views import RESHAPE
 
 @rule("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
 def recurrent(
-    t: Any, out: Any, x: Tensor, hidden: Any, params: Any, has_biases: bool, layers: int, dropout: float, train: bool,
-    bidirectional: bool, batch_first: bool,
+    t: Any,
+    out: Any,
+    x: Tensor,
+    hidden: Any,
+    params: Any,
+    has_biases: bool,
+    layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
 ) -> tuple[int, ...]:
     """Output, last hidden state (and last cell state, which depends on the same)."""
     states = [hidden] if isinstance(hidden, Tensor) else list(hidden)
@@ -28,14 +37,16 @@ def recurrent(
             shape = (*x.shape[:-1], width)
             op = ops.Scan(time, direction, t.plain, (x.dim() - 1,))
             run = t.node(op, (value,), shape, t.plain)
-            run = _with_state(t, run, shape, [state for state in states if t.depends(state)], layer * len(directions) + side, time)
+            run = _with_state(
+                t, run, shape, [state for state in states if t.depends(state)], layer * len(directions) + side, time
+            )
             runs.append(run)
             last.append(_at_end(t, run, shape, time, direction))
         value = runs[0]
         if len(runs) > 1:
             value = t.node(ops.Concatenate(x.dim() - 1), runs, (*x.shape[:-1], 2 * width), t.plain)
     final = t.node(ops.Concatenate(0), last, (len(last), *out[1].shape[1:-1], width), t.plain)
-    if out[1].shape[-1] != width or len(out) > 2 and out[2].shape[-1] != width:
+    if any(part.shape[-1] != width for part in out[1:]):
         return (value, *(_projected(t, final, part, len(last), width) for part in out[1:]))
     return (value, *(final for _ in out[1:]))
 

@@ -24,10 +24,39 @@ def mix_op(axes: tuple[int, ...], name: str, groups: tuple[int, int] | None = No
 
 
 @rule(
-    "sum", "mean", "prod", "amax", "amin", "max", "min", "argmax", "argmin", "any", "all", "norm", "linalg_vector_norm",
-    "var", "std", "var_mean", "std_mean", "logsumexp", "special_logsumexp", "count_nonzero", "median", "nanmedian", "nansum",
-    "nanmean", "aminmax", "kthvalue", "mode", "std.correction", "var.correction", "frobenius_norm", "nuclear_norm",
-    "linalg_norm", "linalg_matrix_norm",
+    "sum",
+    "mean",
+    "prod",
+    "amax",
+    "amin",
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+    "norm",
+    "linalg_vector_norm",
+    "var",
+    "std",
+    "var_mean",
+    "std_mean",
+    "logsumexp",
+    "special_logsumexp",
+    "count_nonzero",
+    "median",
+    "nanmedian",
+    "nansum",
+    "nanmean",
+    "aminmax",
+    "kthvalue",
+    "mode",
+    "std.correction",
+    "var.correction",
+    "frobenius_norm",
+    "nuclear_norm",
+    "linalg_norm",
+    "linalg_matrix_norm",
 )
 def reduce(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
     """Reads ``dim`` and ``keepdim`` by the names of the schema; two tensors (``maximum``) are element by element."""
@@ -94,7 +123,9 @@ def batch_norm(t: Any, out: Tensor, x: Tensor, w: Any, b: Any, mean: Any, var: A
     return _batch_norm(t, x, training)
 
 
-@rule("native_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index", "cudnn_batch_norm", "miopen_batch_norm")
+@rule(
+    "native_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index", "cudnn_batch_norm", "miopen_batch_norm"
+)
 def native_batch_norm(
     t: Any, out: Any, x: Tensor, w: Any, b: Any, mean: Any, var: Any, training: bool, *_: Any
 ) -> tuple[int, None, None]:
@@ -144,5 +175,7 @@ def fft(t: Any, out: Tensor, x: Tensor, dim: Any, *_: Any) -> int:
 def real_fft(t: Any, out: Tensor, x: Tensor, dim: Any, *_: Any) -> int:
     """Each output reads everything along the transformed axes, whatever their new length."""
     axes = axes_of(dim, x.dim())
-    value = t.node(reduce_op(axes, True, "fft"), (t.value(x),), [1 if i in axes else n for i, n in enumerate(x.shape)], "fft")
+    value = t.node(
+        reduce_op(axes, True, "fft"), (t.value(x),), [1 if i in axes else n for i, n in enumerate(x.shape)], "fft"
+    )
     return int(t.node(ops.Expand(), (value,), out.shape, "fft"))

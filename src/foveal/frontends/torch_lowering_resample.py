@@ -14,8 +14,12 @@ _MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear", "trili
 _PLAIN = [
     *(f"upsample_nearest{n}d" for n in (1, 2, 3)),
     *(f"_upsample_nearest_exact{n}d" for n in (1, 2, 3)),
-    "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
-    "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_trilinear3d",
+    "upsample_bicubic2d",
+    "_upsample_bilinear2d_aa",
+    "_upsample_bicubic2d_aa",
 ]
 
 
@@ -92,9 +96,7 @@ def im2col(t: Any, out: Tensor, x: Tensor, kernel: Any, dilation: Any, padding: 
 
 
 @rule("col2im")
-def col2im(
-    t: Any, out: Tensor, x: Tensor, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
-) -> int:
+def col2im(t: Any, out: Tensor, x: Tensor, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> int:
     """The reverse: taps last, overlap along columns, overlap along rows."""
     size, kernel, dilation, padding, stride = (ints(item, 2) for item in (size, kernel, dilation, padding, stride))
     n, c = x.shape[0] if x.dim() == 3 else 1, x.shape[-2] // (kernel[0] * kernel[1])

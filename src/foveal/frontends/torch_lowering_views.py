@@ -18,9 +18,30 @@ EXPAND = ops.Expand()
 
 SAME.update(
     {
-        "clone", "detach", "alias", "contiguous", "to", "_to_copy", "lift", "lift_fresh", "lift_fresh_copy", "detach_copy",
-        "positive", "resolve_conj", "resolve_neg", "type_as", "requires_grad", "alias_copy", "_to_dense", "to_dense",
-        "_autocast_to_full_precision", "_autocast_to_reduced_precision", "_conj_physical", "data", "cpu", "cuda",
+        "clone",
+        "detach",
+        "alias",
+        "contiguous",
+        "to",
+        "_to_copy",
+        "lift",
+        "lift_fresh",
+        "lift_fresh_copy",
+        "detach_copy",
+        "positive",
+        "resolve_conj",
+        "resolve_neg",
+        "type_as",
+        "requires_grad",
+        "alias_copy",
+        "_to_dense",
+        "to_dense",
+        "_autocast_to_full_precision",
+        "_autocast_to_reduced_precision",
+        "_conj_physical",
+        "data",
+        "cpu",
+        "cuda",
     }
 )
 
@@ -38,8 +59,24 @@ def permute_op(order: tuple[int, ...]) -> ops.Permute:
 
 
 @view(
-    "view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias", "ravel", "view_copy",
-    "atleast_1d", "atleast_2d", "atleast_3d", "view_as", "reshape_as", "_reshape_copy", "squeeze_copy", "unsqueeze_copy",
+    "view",
+    "reshape",
+    "_unsafe_view",
+    "flatten",
+    "unflatten",
+    "squeeze",
+    "unsqueeze",
+    "_reshape_alias",
+    "ravel",
+    "view_copy",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "view_as",
+    "reshape_as",
+    "_reshape_copy",
+    "squeeze_copy",
+    "unsqueeze_copy",
 )
 def reshape(x: Tensor, out: Any, *_: Any, **__: Any) -> Path:
     return [(RESHAPE, tuple(out.shape))]
@@ -60,22 +97,26 @@ def permute(x: Tensor, out: Tensor, order: Any) -> Path:
 
 @view("transpose", "swapaxes", "swapdims", "transpose_copy")
 def transpose(x: Tensor, out: Tensor, first: int, second: int) -> Path:
-    rank = x.dim()
-    if rank == 0:
-        return []
-    order = list(range(rank))
-    first, second = axis_of(first, rank), axis_of(second, rank)
+    return _swapped(x, out, axis_of(first, x.dim()), axis_of(second, x.dim())) if x.dim() else []
+
+
+def _swapped(x: Tensor, out: Tensor, first: int, second: int) -> Path:
+    order = list(range(x.dim()))
     order[first], order[second] = order[second], order[first]
     return [(permute_op(tuple(order)), tuple(out.shape))]
 
 
 @view("t", "t_copy", "numpy_T", "mT", "mH", "adjoint", "matrix_H")
 def swap_last(x: Tensor, out: Tensor) -> Path:
-    return transpose(x, out, -2, -1) if x.dim() >= 2 else []
+    return _swapped(x, out, x.dim() - 2, x.dim() - 1) if x.dim() >= 2 else []
 
 
 @view("slice.Tensor", "slice_copy")
 def slice_axis(x: Tensor, out: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Path:
+    return _sliced(x, out, dim, start, step)
+
+
+def _sliced(x: Tensor, out: Tensor, dim: int, start: Any, step: int) -> Path:
     shape = tuple(out.shape)
     if shape == tuple(x.shape) and step == 1:
         return []
@@ -90,7 +131,7 @@ def _start(start: Any, length: int) -> int:
 
 @view("narrow", "narrow_copy")
 def narrow(x: Tensor, out: Tensor, dim: int, start: Any, length: int) -> Path:
-    return slice_axis(x, out, dim, start)
+    return _sliced(x, out, dim, start, 1)
 
 
 @view("select.int", "select_copy")
@@ -114,8 +155,15 @@ def unbind(x: Tensor, out: Any, dim: int = 0) -> list[Path]:
 
 
 @view(
-    "split.Tensor", "split.sizes", "split_with_sizes", "chunk", "unsafe_chunk", "unsafe_split.Tensor",
-    "unsafe_split_with_sizes", "split_copy.Tensor", "split_with_sizes_copy",
+    "split.Tensor",
+    "split.sizes",
+    "split_with_sizes",
+    "chunk",
+    "unsafe_chunk",
+    "unsafe_split.Tensor",
+    "unsafe_split_with_sizes",
+    "split_copy.Tensor",
+    "split_with_sizes_copy",
 )
 def split(x: Tensor, out: Any, size: Any, dim: int = 0) -> list[Path]:
     axis = axis_of(dim, x.dim())

@@ -12,9 +12,7 @@ from foveal.frontends.torch_lowering import ints, rule
 
 
 @lru_cache(maxsize=4096)
-def convolution_op(
-    kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int
-) -> ops.Convolution:
+def convolution_op(kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int) -> ops.Convolution:
     """The convolution of PyTorch's arguments; ``padding`` may be "same" or "valid"."""
     count = len(kernel)
     strides, dilations = ints(stride, count), ints(dilation, count)
@@ -42,36 +40,71 @@ def _convolve(t: Any, out: Tensor, x: Tensor, weight: Tensor, op: ops.Operation,
     return int(t.node(ops.Reshape(), (value,), out.shape, origin))
 
 
-@rule("conv1d", "conv2d", "conv3d", "conv1d.padding", "conv2d.padding", "conv3d.padding")
-def convolution(
-    t: Any, out: Tensor, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+def _plain(
+    t: Any, out: Tensor, x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> int:
     op = convolution_op(tuple(weight.shape[2:]), _tuple(stride), _tuple(padding), _tuple(dilation), groups)
     return _convolve(t, out, x, weight, op, t.plain)
 
 
+def _transposed(
+    t: Any, out: Tensor, x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int
+) -> int:
+    kernel = tuple(weight.shape[2:])
+    count = len(kernel)
+    op = ops.TransposedConvolution(kernel, ints(stride, count), ints(padding, count), ints(dilation, count), groups)
+    return _convolve(t, out, x, weight, op, t.plain)
+
+
+@rule("conv1d", "conv2d", "conv3d", "conv1d.padding", "conv2d.padding", "conv3d.padding")
+def convolution(
+    t: Any,
+    out: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> int:
+    return _plain(t, out, x, weight, stride, padding, dilation, groups)
+
+
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "cudnn_convolution")
 def any_convolution(
-    t: Any, out: Tensor, x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: int, *_: Any,
+    t: Any,
+    out: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    *_: Any,
 ) -> int:
     if transposed:
-        return transposed_convolution(t, out, x, weight, bias, stride, padding, output_padding, groups, dilation)
-    return convolution(t, out, x, weight, bias, stride, padding, dilation, groups)
+        return _transposed(t, out, x, weight, stride, padding, dilation, groups)
+    return _plain(t, out, x, weight, stride, padding, dilation, groups)
 
 
 @rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_transpose2d.input", "conv_transpose3d.input")
 def transposed_convolution(
-    t: Any, out: Tensor, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+    t: Any,
+    out: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> int:
-    kernel = tuple(weight.shape[2:])
-    count = len(kernel)
-    op = ops.TransposedConvolution(
-        kernel, ints(stride, count), ints(padding, count), ints(dilation, count), groups
-    )
-    return _convolve(t, out, x, weight, op, t.plain)
+    return _transposed(t, out, x, weight, stride, padding, dilation, groups)
 
 
 @lru_cache(maxsize=4096)
@@ -91,7 +124,13 @@ def _pool(t: Any, out: Tensor, x: Tensor, kernel: Any, stride: Any, padding: Any
 
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "quantized_max_pool2d")
 def max_pool(
-    t: Any, out: Tensor, x: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1,
+    t: Any,
+    out: Tensor,
+    x: Tensor,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> int:
     return _pool(t, out, x, kernel, stride, padding, dilation, "max")
@@ -99,7 +138,13 @@ def max_pool(
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d_with_indices")
 def max_pool_with_indices(
-    t: Any, out: Any, x: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1,
+    t: Any,
+    out: Any,
+    x: Tensor,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> tuple[int, int]:
     value = _pool(t, out[0], x, kernel, stride, padding, dilation, "max")
@@ -108,8 +153,15 @@ def max_pool_with_indices(
 
 @rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def average_pool(
-    t: Any, out: Tensor, x: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: Any = None,
+    t: Any,
+    out: Tensor,
+    x: Tensor,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
 ) -> int:
     return _pool(t, out, x, kernel, stride, padding, 1, "average")
 
@@ -120,7 +172,9 @@ def adaptive_op(axes: int, name: str) -> ops.AdaptivePool:
     return ops.AdaptivePool(axes, name)
 
 
-@rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
+@rule(
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"
+)
 def adaptive_average_pool(t: Any, out: Tensor, x: Tensor, size: Any) -> int:
     return int(t.node(adaptive_op(t.spatial, "average"), (t.value(x),), out.shape, t.plain))
 

@@ -1,8 +1,8 @@
 """Watches a PyTorch run operation by operation and writes the graph.
 
-The mode sees each ATen operation. One whose tensors are all constants is run for real on the CPU, so that constants stay
-known by value. Any other is run on meta tensors (or on real ones, in a real run), lowered by the table and its outputs bound
-to the new values.
+The mode sees each ATen operation. One whose tensors are all constants is run for real on the CPU, so that constants
+stay known by value. Any other is run on meta tensors (or on real ones, in a real run), lowered by the table and its
+outputs bound to the new values.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class NeedsValues(Exception):
     """The model reads a value that a meta tensor does not have."""
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The dispatch mode. ``real`` tells a run on real tensors."""
 
     def __init__(self, values: Values, naming: Naming, real: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.values = values
         self.naming = naming
         self.real = real
@@ -163,7 +163,9 @@ class Tracer(TorchDispatchMode):
         if not self.real:
             raise NeedsValues(f"the shape of the result of {entry.plain} depends on data")
         if any(self.depends(tensor) for tensor in tensors):
-            self.builder.note("data-dependent", self.builder.scope, f"the shape of the result of {entry.plain} depends on data")
+            self.builder.note(
+                "data-dependent", self.builder.scope, f"the shape of the result of {entry.plain} depends on data"
+            )
         out = func(*args, **kwargs)
         inputs = [self.value(tensor) for tensor in tensors]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
@@ -231,7 +233,8 @@ class Tracer(TorchDispatchMode):
         inputs = [self.value(tensor) for tensor in tensors]
         self.builder.note("opaque", self.builder.scope, name)
         made = tuple(
-            self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None for item in outputs
+            self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None
+            for item in outputs
         )
         return made if isinstance(out, (list, tuple)) else made[0]
 

@@ -45,8 +45,8 @@ class TorchRunner:
     def run(self, inputs: dict[str, np.ndarray], layers: list[str], dtype: str = "float64") -> dict[str, np.ndarray]:
         """The values of ``layers`` for ``inputs`` (by source name), computed on the CPU by a deep copy of the model.
 
-        A layer is read when it is named, before a later in-place operation can change it. Raises VerificationError naming
-        the framework's message where the model cannot be run, and the layers it did not reach.
+        A layer is read when it is named, before a later in-place operation can change it. Raises VerificationError
+        naming the framework's message where the model cannot be run, and the layers it did not reach.
         """
         from foveal.frontends.torch_trace import run_once
 
@@ -81,7 +81,9 @@ class TorchRunner:
         except AttributeError:
             return {}
         tensors = {**module._parameters, **module._buffers}
-        found = {key: number for key, number in module.__dict__.items() if isinstance(number, (int, float))}
+        found: dict[str, Any] = {
+            key: number for key, number in module.__dict__.items() if isinstance(number, (int, float))
+        }
         for key, item in tensors.items():
             if item is not None and not item.is_meta:
                 found[key] = item.detach().cpu().to(torch.float64).numpy()
@@ -104,7 +106,7 @@ class TorchRunner:
             for table in (module._parameters, module._buffers):
                 for name, item in list(table.items()):
                     if item is not None and item.is_meta:
-                        table[name] = seeded(item, f"{path}.{name}")  # type: ignore[assignment]
+                        table[name] = seeded(item, f"{path}.{name}")
             if not isinstance(module, torch.jit.ScriptModule):
                 for name, item in list(module.__dict__.items()):
                     if isinstance(item, Tensor) and item.dtype.is_floating_point:

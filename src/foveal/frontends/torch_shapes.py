@@ -1,7 +1,7 @@
 """Output shapes of frequent operations, worked out here because the framework's own meta kernels are slow.
 
-Each function returns a meta tensor like the one the framework would return, or None where anything is unusual; then the framework
-is asked. Only for operands of one floating type.
+Each function returns a meta tensor like the one the framework would return, or None where anything is unusual; then
+the framework is asked. Only for operands of one floating type.
 """
 
 from __future__ import annotations
@@ -65,12 +65,48 @@ def _strided(x: Tensor) -> Tensor:
 
 
 @shape_of(
-    "exp", "sqrt", "rsqrt", "neg", "abs", "sin", "cos", "tanh", "softplus", "mish", "clamp_min", "clamp_max", "reciprocal",
-    "roll", "flip", "tril", "triu", "prelu", "log", "square", "softmax", "log_softmax", "_softmax", "_safe_softmax", "erf",
-    "layer_norm", "rms_norm", "group_norm", "gelu", "silu", "sigmoid", "hardsigmoid", "hardswish", "leaky_relu", "elu",
+    "exp",
+    "sqrt",
+    "rsqrt",
+    "neg",
+    "abs",
+    "sin",
+    "cos",
+    "tanh",
+    "softplus",
+    "mish",
+    "clamp_min",
+    "clamp_max",
+    "reciprocal",
+    "roll",
+    "flip",
+    "tril",
+    "triu",
+    "prelu",
+    "log",
+    "square",
+    "softmax",
+    "log_softmax",
+    "_softmax",
+    "_safe_softmax",
+    "erf",
+    "layer_norm",
+    "rms_norm",
+    "group_norm",
+    "gelu",
+    "silu",
+    "sigmoid",
+    "hardsigmoid",
+    "hardswish",
+    "leaky_relu",
+    "elu",
 )
 def _unary(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
-    if not x.dtype.is_floating_point or kwargs.get("dtype") is not None or any(isinstance(a, torch.dtype) for a in args):
+    if (
+        not x.dtype.is_floating_point
+        or kwargs.get("dtype") is not None
+        or any(isinstance(a, torch.dtype) for a in args)
+    ):
         return None
     return _strided(x)
 

@@ -1,18 +1,19 @@
 """Stands meta tensors in for a model's parameters while it is traced, and puts everything back.
 
-Within the context the modules' parameters are meta tensors of the same shape, buffers and plain tensor attributes are copies,
-modules are in the asked mode. Afterwards each module's own dictionary is as it was: parameters, buffers, flags and whatever
-the forward pass set.
+Within the context the modules' parameters are meta tensors of the same shape, buffers and plain tensor attributes are
+copies, modules are in the asked mode. Afterwards each module's own dictionary is as it was: parameters, buffers,
+flags and whatever the forward pass set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from foveal.errors import TraceError
 
@@ -29,8 +30,8 @@ class Swapped(NamedTuple):
 def stand_ins(model: nn.Module, training: bool, values: bool, real: bool = False) -> Iterator[list[Swapped]]:
     """Swap tensors within; yields what counts as weights.
 
-    ``values`` keeps real parameters as they are and out of the list, so that they are constants; ``real`` keeps them for a
-    run on real tensors, with seeded random numbers for those on the meta device.
+    ``values`` keeps real parameters as they are and out of the list, so that they are constants; ``real`` keeps them
+    for a run on real tensors, with seeded random numbers for those on the meta device.
     """
     modules = list(model.named_modules())
     saved = [(module, _snapshot(module)) for _, module in modules]
@@ -50,7 +51,7 @@ def stand_ins(model: nn.Module, training: bool, values: bool, real: bool = False
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-Snapshot = tuple[dict[str, object], dict[str, object], dict[str, object]]
+Snapshot = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def _snapshot(module: nn.Module) -> Snapshot:
@@ -65,7 +66,8 @@ def _restore(module: nn.Module, snapshot: Snapshot) -> None:
         if module.training != attributes["training"]:
             module.train(bool(attributes["training"]))
         return
-    for table, original in ((module.__dict__, attributes), (module._parameters, parameters), (module._buffers, buffers)):
+    tables: tuple[Any, ...] = (module.__dict__, module._parameters, module._buffers)
+    for table, original in zip(tables, (attributes, parameters, buffers), strict=True):
         table.clear()
         table.update(original)
 
@@ -82,8 +84,10 @@ def _swap(
             continue
         new = known.get(id(original))
         if new is None:
-            if isinstance(original, nn.parameter.UninitializedTensorMixin):
-                raise TraceError(f"parameter '{prefix}{name}' is lazy and has no shape yet; run the model once before tracing it")
+            if is_lazy(original):
+                raise TraceError(
+                    f"parameter '{prefix}{name}' is lazy and has no shape yet; run the model once before tracing it"
+                )
             new = known[id(original)] = _weights(original, values, real, prefix + name)
             if not values or original.is_meta:
                 swapped.append(Swapped(new, original, prefix + name))
@@ -116,7 +120,9 @@ def _buffer(original: Tensor, real: bool, name: str) -> Tensor:
 
 
 def seeded(original: Tensor, name: str) -> Tensor:
-    """Real numbers for a tensor on the meta device: fan-in scaled normal ones from a seed that its name gives; variances are 1."""
+    """Real numbers for a tensor on the meta device: fan-in scaled normal ones from a seed that its name gives;
+    variances are 1.
+    """
     if name.endswith(("var", "running_std")) or not original.dtype.is_floating_point:
         return torch.ones(original.shape, dtype=original.dtype)
     generator = torch.Generator().manual_seed(sum(ord(letter) * (index + 1) for index, letter in enumerate(name)))

@@ -1,8 +1,8 @@
 """Trace a PyTorch module by running it once.
 
-The run is on meta tensors: nothing is computed and the model is left untouched. Where meta is refused (a value is read, an
-operation has no meta form) the model is run once more on real tensors on the CPU; where that fails too, what came before is
-kept and a note says so.
+The run is on meta tensors: nothing is computed and the model is left untouched. Where meta is refused (a value is
+read, an operation has no meta form) the model is run once more on real tensors on the CPU; where that fails too, what
+came before is kept and a note says so.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def trace_module(
     """Run ``model`` once and return its graph.
 
     ``inputs``: a shape, several shapes, a dict name -> shape (keyword arguments where the model knows the names, else
-    in order), or example tensors in any nesting. ``axes`` are the counted axes of each input (default: all but the first two;
-    axis 1 of two), as numbers or as letters (``"NHWC"``). ``weights``: "generic" (never zero) or "values" (as they are).
-    Raises TraceError with the framework's message, the layer where it arose and the shape there.
+    in order), or example tensors in any nesting. ``axes`` are the counted axes of each input (default: all but the
+    first two; axis 1 of two), as numbers or as letters (``"NHWC"``). ``weights``: "generic" (never zero) or "values"
+    (as they are). Raises TraceError with the framework's message, the layer where it arose and the shape there.
     """
     if weights not in ("generic", "values"):
         raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
@@ -91,12 +91,14 @@ def _first_line(error: Exception) -> str:
 
 def _real_note(first: Attempt) -> Note:
     assert first.error is not None
-    return Note("real-tensors", first.layer, f"run on real tensors: {_first_line(first.error)}")
+    reason = _first_line(first.error).split(". ")[0]
+    return Note("real-tensors", first.layer, f"run on real tensors: {reason}")
 
 
 def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> Attempt:
     """What to keep of two failed runs; raises TraceError where the model's normal path fails on this input."""
-    assert first.error is not None and second.error is not None
+    assert first.error is not None
+    assert second.error is not None
     refused = isinstance(first.error, (NeedsValues, NotImplementedError))
     on_meta = any(item.is_meta for item in (*model.parameters(), *model.buffers()))
     ordinary = isinstance(second.error, (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError))
@@ -106,4 +108,3 @@ def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> At
         raise TraceError(f"{name}: {_first_line(second.error)} ({second.place})") from second.error
     best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {_first_line(second.error)}"))
     return best
-

@@ -1,9 +1,10 @@
 """What each tensor of a traced run stands for in the graph.
 
-A :class:`Handle` ties one tensor object to a value of the graph. A tensor that shares memory with another one (a view)
-has a parent and the steps that lead from the parent to it. Writing into a view writes a new value for the view, then a
-new value for every parent, by the inverse of the steps; a view whose root was written meanwhile is read by replaying its
-steps. A tensor without a handle is a constant: it depends neither on a source nor on weights, and is known by value.
+A :class:`Handle` ties one tensor object to a value of the graph. A tensor that shares memory with another one (a
+view) has a parent and the steps that lead from the parent to it. Writing into a view writes a new value for the view,
+then a new value for every parent, by the inverse of the steps; a view whose root was written meanwhile is read by
+replaying its steps. A tensor without a handle is a constant: it depends neither on a source nor on weights, and is
+known by value.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Step(NamedTuple):
 
 
 class Handle:
-    """One tensor: its value, and for a view its parent, steps and the version of the root at which the value was read."""
+    """One tensor: its value, and for a view its parent, steps and the version of the root at which the value was
+    read.
+    """
 
     __slots__ = ("original", "parent", "root", "seen", "steps", "tensor", "value", "version")
 

@@ -43,7 +43,8 @@ def _extent(field: Field, measured: FieldMetrics) -> Rows:
         ),
     ]
     if field.kind in ("paths", "edges"):
-        rows.append(("sum over positions", f"{measured.total:.6g}, at most {measured.largest:.6g} at one position"))
+        text = f"{measured.total:.6g}, at most {measured.largest:.6g} at one position"
+        rows.append(("sum over positions", text if field.log_total is None else f"exp({field.log_total:.6g})"))
     return rows
 
 

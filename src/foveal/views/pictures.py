@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foveal.errors import SourceError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LETTER = ("11111", "10000", "11111", "10000", "11111")
 """The optometrist's tumbling E, five strokes high and wide."""
@@ -33,7 +37,7 @@ def read_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
             with Image.open(path) as picture:
                 if picture.width * picture.height > PIXELS:
                     raise SourceError(f"{path}: {picture.width}x{picture.height} pixels are more than {PIXELS}")
-                upright = ImageOps.exif_transpose(picture).convert("RGB")
+                upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
                 fitted = ImageOps.fit(upright, (shape[1], shape[0]), Image.Resampling.LANCZOS)
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file") from None
@@ -41,6 +45,15 @@ def read_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
         reason = "not an image that can be read" if type(error).__name__ == "UnidentifiedImageError" else str(error)
         raise SourceError(f"{path}: {reason}") from None
     return np.asarray(fitted, dtype=float) / 255
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey values of 16 bits brought to 8; without it all but the darkest would turn white."""
+    from PIL import Image
+
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def eye_chart(shape: tuple[int, int]) -> np.ndarray:

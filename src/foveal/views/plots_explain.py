@@ -64,6 +64,7 @@ def _profiles(axes: Axes, found: Explanation) -> None:
     shown = window(found.field)
     axes.set_xlim(max(-0.5, min(low for low, _ in shown)), min(max(found.field.source_shape), max(h for _, h in shown)))
     axes.set_ylim(0, 1.3)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_title("profiles through the greatest weight")
     axes.set_xlabel("position (pixels)")
     axes.set_ylabel("share of the maximum")

@@ -36,7 +36,8 @@ def heat_map(field: Field, title: str = "") -> Picture:
         axes = figure.subplots()
         image = draw_plane(axes, field)
         axes.set_title(title or title_of(field))
-        figure.colorbar(image, ax=axes, shrink=0.85, label="share of the maximum")
+        if field.kind != "support":
+            figure.colorbar(image, ax=axes, shrink=0.85, label="share of the maximum")
         legend_below(figure, axes)
     return figure
 

@@ -61,8 +61,8 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
         shapes = ", ".join("x".join(map(str, np.atleast_1d(f.source_shape))) for f in (first, second))
         raise FovealError(f"two networks side by side need one source shape; got {shapes}")
     with styled():
-        figure = picture(7.6, 6.2 if ndim == 2 else 4.6, origin_of([first, second]))
-        grid = figure.subplot_mosaic([["a", "b"], ["c", "c"]], height_ratios=[1.7, 1] if ndim == 2 else [1, 1])
+        figure = picture(7.6, 7.0 if ndim == 2 else 4.6, origin_of([first, second]))
+        grid = figure.subplot_mosaic([["a", "b"], ["c", "c"]], height_ratios=[1.6, 1] if ndim == 2 else [1, 1])
         shown = window(first, second)
         for key, field, name in zip("ab", (first, second), names, strict=True):
             if ndim == 2:
@@ -78,6 +78,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
         grid["c"].set_xlabel("column (pixels), through the maximum" if ndim == 2 else "position (samples)")
         grid["c"].set_ylabel("share of the maximum")
         grid["c"].set_ylim(0, 1.3)
+        grid["c"].set_yticks([0, 0.5, 1])
         grid["c"].legend(loc="upper center", frameon=False, ncols=2)
         if title:
             figure.suptitle(title, fontsize=10)
