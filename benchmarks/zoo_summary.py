@@ -38,12 +38,16 @@ def markdown(records: list[Record]) -> str:
         "marked, the others are exact.\n"
         "- **bound**: some layers follow an operation without a rule.\n"
         "- **partial**: the trace ended early; what came before is reported.\n"
-        "- **failed**: no report.",
+        "- **failed**: no report.\n"
+        "- **withheld** layers: clipped numbers are exact, but there is no unclipped one (padding after a layout that "
+        "is not regular, such as a padded convolution inside a window).",
         markdown_table(*_counts(records)),
         "## Operations that keep numbers from being exact",
         markdown_table(*_causes(records)),
         "## Models that are not exact in every layer",
         markdown_table(*_others(records)),
+        "## Models with withheld unclipped numbers",
+        markdown_table(*_withheld(records)),
         "## Time",
         markdown_table(*_times(records)),
     ]
@@ -67,8 +71,9 @@ def _counts(records: list[Record]) -> Content:
         count = Counter(record.status for record in own)
         layers, exact = sum(record.layers for record in own), sum(record.exact for record in own)
         share = f"{exact:,} of {layers:,} ({exact / layers:.2%})" if layers else "0"
-        rows.append((library, str(len(own)), *(str(count[status]) for status in STATUSES), share))
-    return ("library", "models", *STATUSES, "exact layers"), rows
+        withheld = f"{sum(record.withheld for record in own):,}"
+        rows.append((library, str(len(own)), *(str(count[status]) for status in STATUSES), share, withheld))
+    return ("library", "models", *STATUSES, "exact layers", "withheld layers"), rows
 
 
 def _causes(records: list[Record]) -> Content:
@@ -89,6 +94,11 @@ def _others(records: list[Record]) -> Content:
             why = why or "; ".join(note for note in record.notes if note.startswith(("partial", "data-dependent")))
             rows.append((record.name, record.status, f"{record.exact} of {record.layers}", why))
     return ("model", "status", "exact layers", "cause"), rows
+
+
+def _withheld(records: list[Record]) -> Content:
+    rows = [(r.name, f"{r.withheld} of {r.layers}") for r in records if r.withheld and r.status == "exact"]
+    return ("model", "withheld layers"), rows
 
 
 def _times(records: list[Record]) -> Content:

@@ -94,13 +94,9 @@ def resample(rng: Random, channels: int, space: Shape) -> nn.Module | None:
         options["antialias"] = len(space) == 2 and rng.random() < 0.3
     if rng.random() < 0.5:
         size = tuple(rng.randint(1, 18) for _ in space)
-        if options.get("antialias") and size[-1] == 1:
-            return None  # torch then uses the first row's taps for every row
         return steps.Do(lambda x: F.interpolate(x, size=size, mode=mode, **options), f"size {size} {mode} {options}")
     factors = tuple(rng.choice([0.25, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 2.0, 2.3, 3.0]) for _ in space)
     if mode.startswith("nearest") and any(_undefined(n, f) for n, f in zip(space, factors)):
-        return None
-    if options.get("antialias") and int(space[-1] * factors[-1]) == 1:
         return None
     again = rng.random() < 0.2
     if again:
@@ -217,6 +213,8 @@ def norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
 
 def _norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
     name = rng.choice(["batch", "group", "instance", "channel", "local", "softmax"])
+    # a term that is the same in all channels vanishes in a norm over channels, unless each channel is scaled first
+    scale = _module("Conv", space)(channels, channels, 1, groups=channels)
     if name == "batch":
         return _module("BatchNorm", space)(channels)
     if name == "group":
@@ -227,8 +225,8 @@ def _norm(rng: Random, channels: int, space: Shape) -> nn.Module | None:
     if name == "local":
         return nn.LocalResponseNorm(3, alpha=1.0)
     if name == "softmax":
-        return nn.Softmax(dim=1) if channels >= 3 else None
-    return steps.ChannelNorm(channels) if channels >= 4 else None
+        return nn.Sequential(scale, nn.Softmax(dim=1)) if channels >= 3 else None
+    return nn.Sequential(scale, steps.ChannelNorm(channels)) if channels >= 4 else None
 
 
 def pointwise(rng: Random, channels: int, space: Shape) -> nn.Module:

@@ -169,6 +169,12 @@ def test_every_unit_of_every_layer(case: Case) -> None:
     assert found.exact > 0
 
 
+def test_c35_where_data_says_the_bound_holds_what_moves() -> None:
+    found = check(nets.Warp(), (1, 2, 6, 12))
+    assert found.agrees, str(found)
+    assert found.bound > 0
+
+
 @pytest.mark.parametrize(
     ("make", "shape", "unit", "count"),
     [

@@ -16,7 +16,7 @@ PACKAGE = Path(foveal.__file__).parent
 FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "keras", "tensorflow", "onnx")
 
 ORDER = (
-    "version", "errors", "ops", "graph", "relation", "rules", "gallery", "frontends", "analyses", "receptive_field",
+    "version", "errors", "ops", "graph", "relation", "rules", "gallery", "protocols", "images", "frontends", "analyses", "receptive_field",
     "serial", "field", "metrics", "fields", "growth", "results", "findings", "costs", "idle_taps", "usage", "analyze",
     "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "testing", "progress",
     "cli_options", "cli_field", "cli", "__main__",

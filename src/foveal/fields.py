@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from foveal.graph import Graph
 from foveal.receptive_field import ReceptiveField, receptive_field
 from foveal.rules import has_rule
 
-KINDS = ("support", "paths", "edges", "energy")
+KINDS = ("support", "paths", "edges", "energy", "gradient")
 METHODS = {
     "support": "which positions can change the unit: backward pass with (or, and)",
     "paths": "number of paths to the unit, alike channels counted once: backward pass with (+, x)",
@@ -45,13 +45,16 @@ def field(
     channel: int | None = None,
     source: str | None = None,
     weights: str = "unit",
+    images: Any = None,
+    protocol: str = "foveal",
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
-    kind: "support", "paths", "edges" or "energy" (DESIGN section 2). at: the unit, default the middle one (n // 2 per
+    kind: "support", "paths", "edges", "energy" or "gradient" (DESIGN section 2). at: the unit, default the middle one (n // 2 per
     grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit" (all layers pass
     the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its square, channel by
-    channel). Values cover the clipped hull.
+    channel). Values cover the clipped hull. For "gradient", ``images`` (a folder, files, a tensor, or None for seeded
+    noise) and ``protocol`` are those of :func:`foveal.measured.measure`, which tells more than the field.
 
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
@@ -62,6 +65,10 @@ def field(
         raise FovealError(
             f"kind='{kind}' has no weights='{weights}'; 'energy' has {', '.join(WEIGHTS)}, others have unit"
         )
+    if kind == "gradient":
+        from foveal.measured import measure
+
+        return measure(graph, layer, images=images, protocol=protocol, at=at, channel=channel, source=source)[0].field
     rf = receptive_field(graph, layer, source)
     unit = _unit(rf, at)
     value = graph.layer(layer).value

@@ -66,11 +66,13 @@ class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
     code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors".
+    position: how many nodes had been made when it was noted.
     """
 
     code: str
     layer: str
     text: str
+    position: int = 0
 
 
 @dataclass
@@ -188,7 +190,7 @@ class GraphBuilder:
 
     def note(self, code: str, layer: str, text: str) -> None:
         """Add something the reader of a report must know."""
-        self.graph.notes.append(Note(code, layer, text))
+        self.graph.notes.append(Note(code, layer, text, len(self.graph.nodes)))
 
     def _value(self, shape: Sequence[int], kind: str, data: np.ndarray | None = None, name: str = "") -> int:
         values = self.graph.values

@@ -13,9 +13,10 @@ import numpy as np
 from scipy import special
 
 Slope = Callable[[np.ndarray], np.ndarray]
-POINTS = 4001
+POINTS = 4000
 REACH = 8.0
-"""Quadrature: points over plus and minus so many standard deviations (a fine grid, since slopes may jump)."""
+"""Quadrature: points over plus and minus so many standard deviations (a fine grid, since slopes may jump; even,
+so that a jump at zero falls between two points)."""
 
 
 def _normal(z: np.ndarray) -> np.ndarray:

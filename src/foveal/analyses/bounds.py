@@ -194,6 +194,8 @@ def _compatible(a: Box, b: Box) -> bool:
 def _concatenated(node: Node, operands: list[State | None], shapes: tuple[tuple[int, ...], ...]) -> State | None:
     assert isinstance(node.op, ops.Concatenate)
     axis, lengths = node.op.axis, [shape[node.op.axis] for shape in shapes]
+    used = [k for k, shape in enumerate(shapes) if 0 not in shape]
+    operands, lengths = [operands[k] for k in used], [lengths[k] for k in used]
     strict = [None if s is None else one_box(s.strict) for s in operands]
     if all(box is None for box in strict):
         return None

@@ -32,19 +32,22 @@ def certainty(graph: Graph, value: int) -> Certainty:
 
 
 def _all(graph: Graph) -> dict[int, Certainty]:
-    """Every value that is not plainly exact; causes travel along the nodes."""
+    """Every value that is not plainly exact; causes travel along the nodes.
+
+    Once the model has read a value that the data sets, all that runs later was traced for the input given.
+    """
     found: dict[int, Certainty] = {}
     trusted = bounds(graph).facts.masks_trusted
     states = bounds(graph).states
-    branching = [note.layer for note in graph.notes if note.code == "data-dependent"]
-    for node in graph.nodes:
+    branching = [note for note in graph.notes if note.code == "data-dependent"]
+    for position, node in enumerate(graph.nodes):
         if node.output not in states:
             continue
         behind = [found[i] for i in node.inputs if i in found]
         behind += [
-            Certainty("data-dependent", (f"data decides at {layer or '(top)'}",), False)
-            for layer in branching
-            if _inside(node.scope, layer)
+            Certainty("data-dependent", (f"data decides at {note.layer or '(top)'}",), False)
+            for note in branching
+            if position >= note.position
         ]
         own = _own(node, node.output in trusted)
         if own is not EXACT:
@@ -52,11 +55,6 @@ def _all(graph: Graph) -> dict[int, Certainty]:
         if behind:
             found[node.output] = _worst(behind)
     return found
-
-
-def _inside(scope: str, layer: str) -> bool:
-    """Whether a module path is that of ``layer`` or of something in it."""
-    return layer in ("", scope) or scope.startswith(f"{layer}.")
 
 
 def _own(node: Node, trusted: bool) -> Certainty:

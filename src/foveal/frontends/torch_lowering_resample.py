@@ -35,7 +35,11 @@ def resample(t: Any, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
     name = t.plain.removeprefix("_").removeprefix("upsample_")
     mode = "nearest-exact" if name.startswith("nearest_exact") else _MODES[name.split(f"{count}d")[0]]
     axes = tuple(range(x.dim() - count, x.dim()))
-    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), name.endswith("_aa"), tuple(factors))
+    antialias = name.endswith("_aa")
+    if antialias and out.shape[-1] == 1 and any(x.shape[axis] != out.shape[axis] for axis in axes[:-1]):
+        # PyTorch's kernel uses the first row's taps for every row when there is one output column
+        return int(t.node(ops.Opaque(f"aten::{t.plain} to one column"), (t.value(x),), out.shape, "interpolate"))
+    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, tuple(factors))
     return int(t.node(op, (t.value(x),), out.shape, "interpolate"))
 
 

@@ -1,0 +1,120 @@
+"""How long fields take: each kind next to a plain forward pass, and ``edges`` against the number of units in the cone.
+
+    python benchmarks/fields.py                     tables on the terminal
+    python benchmarks/fields.py --markdown FILE     the tables as Markdown as well
+
+ResNet-50, middle unit of ``layer4``. Forward pass: PyTorch on the CPU, batch 1, evaluation mode, no gradients. All take
+turns, round by round, so that a slow moment of the machine hits all; the smallest time counts. Tracing and bounds are
+made once before and not timed. Nothing is asserted: times belong to the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+
+import foveal
+from foveal.analyses.algebra import SUPPORT
+from foveal.analyses.backward import pull, seed
+from foveal.analyses.moments import energy_moments
+from foveal.analyses.roles import roles
+from foveal.fields import field
+from foveal.frontends.spec import trace_spec
+from foveal.graph import Graph
+
+KINDS = ("support", "paths", "edges", "energy")
+Rows = list[list[str]]
+
+
+def best(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Smallest time of each, in seconds, in turns."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: min(found) for name, found in times.items()}
+
+
+def against_forward(size: int, rounds: int) -> Rows:
+    """Every kind for ResNet-50 at one input size."""
+    model = torchvision.models.resnet50().eval()
+    graph = foveal.trace(model, (1, 3, size, size))
+    source = torch.randn(1, 3, size, size)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            model(source)
+
+    contestants: dict[str, Callable[[], object]] = {"forward pass": forward}
+    contestants |= {kind: lambda kind=kind: field(graph, "layer4", kind) for kind in KINDS}  # type: ignore[misc]
+    contestants |= {
+        f"energy, weights={detail}": lambda detail=detail: field(graph, "layer4", "energy", weights=detail)  # type: ignore[misc]
+        for detail in ("model", "squares")
+    }
+    contestants["energy_moments (no map)"] = lambda: energy_moments(graph, "layer4")
+    field(graph, "layer4", "edges")
+    found = best(contestants, rounds)
+    return [
+        [f"{size}", name, f"{1000 * seconds:.1f}", f"{seconds / found['forward pass']:.3f}"]
+        for name, seconds in found.items()
+    ]
+
+
+def cone(graph: Graph, layer: str) -> int:
+    """Units in the cone of the middle unit, all values that are made by a window counted."""
+    value = graph.layer(layer).value
+    shape, kinds = graph.values[value].shape, roles(graph)
+    unit = tuple(n // 2 for n, role in zip(shape, kinds[value], strict=True) if role == "s")
+    flows = pull(graph, {value: seed(graph, value, unit, SUPPORT)}, SUPPORT)
+    return sum(int(np.count_nonzero(flow.data)) for flow in flows.values())
+
+
+def growth(rounds: int) -> Rows:
+    """Edges of plain and strided stacks of growing depth in the plane."""
+    rows: Rows = []
+    for depth in (5, 10, 20, 40, 80, 160):
+        graph = trace_spec(f"{depth}*conv3", (1, 1, 2 * depth + 1, 2 * depth + 1))
+        layer = graph.layers[-1]
+        field(graph, layer, "edges")
+        seconds = best({"edges": lambda: field(graph, layer, "edges")}, rounds)["edges"]  # noqa: B023
+        units = cone(graph, layer)
+        rows.append([f"{depth} x conv3", f"{units}", f"{1000 * seconds:.1f}", f"{1e9 * seconds / units:.0f}"])
+    return rows
+
+
+def markdown(title: str, header: list[str], rows: Rows) -> str:
+    """One table."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return f"{title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args()
+    compared = [row for size in (224, 1024) for row in against_forward(size, options.rounds)]
+    text = markdown(
+        "ResNet-50, middle unit of `layer4`:", ["source", "what", "milliseconds", "forward passes"], compared
+    )
+    text += "\n" + markdown(
+        "`edges` against the units in the cone:",
+        ["network", "units in the cone", "milliseconds", "nanoseconds per unit"],
+        growth(options.rounds),
+    )
+    print(text)
+    if options.markdown:
+        options.markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
