@@ -1,7 +1,7 @@
 """Unclipped numbers mean "as if the source went on for ever": so a far larger source must show them in its middle.
 
-Random networks that shift with their input are traced twice, on a short and on a long source; the unclipped box of each unit
-of the short one must be the clipped box of the unit in the same place of the long one.
+Random networks that shift with their input are traced twice, on a short and on a long source; the unclipped box of
+each unit of the short one must be the clipped box of the unit in the same place of the long one.
 """
 
 from __future__ import annotations

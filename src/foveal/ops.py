@@ -19,7 +19,9 @@ Pairs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """Base of the vocabulary. Instances are hashable, so that rules can be cached; those that hold an array by identity."""
+    """Base of the vocabulary. Instances are hashable, so that rules can be cached; those that hold an array by
+    identity.
+    """
 
 
 @dataclass(frozen=True)

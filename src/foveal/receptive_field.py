@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from foveal.analyses.bounds import Boxes, bounds, one_box
+from foveal.analyses.boxes import Box, align, apply
 from foveal.analyses.certainty import Certainty, certainty
-from foveal.analyses.forward import Box, align, all_dense, apply
-from foveal.analyses.hull import NOTHING, Hull, Progress
+from foveal.analyses.hull import NOTHING, Hull, Progress, all_dense
 from foveal.analyses.roles import grid_axes
 from foveal.errors import FovealError
 from foveal.graph import Graph, Source

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from foveal import relation as rel
 from foveal.analyses.algebra import Algebra, Flow, dense, with_runs
-from foveal.analyses.forward import groups
+from foveal.analyses.reshaping import groups
 from foveal.analyses.roles import Roles, through
 
 Shape = tuple[int, ...]

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal import ops
+from foveal.analyses.boxes import Box, align, apply, join_boxes
 from foveal.analyses.concatenation import concatenate
 from foveal.analyses.facts import FactFinder
-from foveal.analyses.forward import Box, align, apply, join_boxes
 from foveal.analyses.hull import Hull, Progress
 from foveal.graph import Graph, Node
 from foveal.relation import Embed, Outside, Read

@@ -8,7 +8,7 @@ from math import lcm
 
 import numpy as np
 
-from foveal.analyses.forward import Box
+from foveal.analyses.boxes import Box
 from foveal.analyses.hull import EMPTY, Hull, Progress, dense, find_period, minimal
 
 

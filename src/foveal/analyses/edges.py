@@ -20,8 +20,8 @@ from foveal.analyses.adjoint import adjoint, stages
 from foveal.analyses.algebra import PATHS, SUPPORT, Flow
 from foveal.analyses.backward import over_source, pull, seed
 from foveal.analyses.bounds import bounds, one_box
-from foveal.analyses.forward import align, all_dense
-from foveal.analyses.hull import NOTHING
+from foveal.analyses.boxes import align
+from foveal.analyses.hull import NOTHING, all_dense
 from foveal.analyses.roles import grid_axes, roles
 from foveal.analyses.solidity import solid_values
 from foveal.graph import Graph, Node

@@ -1,15 +1,10 @@
-"""How each step of a relation acts on boxes of hulls. One function per step; none knows an operation.
-
-A box is one hull per source axis. A position reads nothing when any of its hulls is empty there.
-"""
+"""How each step of a relation acts on a hull. One function per step; none knows an operation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
-from functools import cache
-from math import gcd, prod
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -19,83 +14,18 @@ from foveal.analyses.hull import (
     EMPTY,
     Hull,
     Progress,
+    all_dense,
     compact,
     dense,
-    empties,
     extend,
     find_period,
-    join,
     minimal,
+    strided,
     without,
 )
+from foveal.analyses.reshaping import reshape
 
-Box = tuple[Hull, ...]
 Index = tuple[Any, ...]
-
-
-def apply(relation: rel.Relation, box: Box) -> Box:
-    """The box of each output position that reads the operand through the relation."""
-    for step in relation:
-        if isinstance(step, rel.Taps):
-            box = _taps(step, box)
-            continue
-        function = FORWARD[type(step)]
-        if isinstance(step, TANGLING):
-            box = align(box)
-        after = tuple([function(step, hull) for hull in box])
-        if isinstance(step, (rel.Slide, rel.Table)):
-            after = _mark_nothing(step, after)
-        box = after
-    return box
-
-
-def align(box: Box) -> Box:
-    """Make a position that reads nothing empty in every hull, so that boxes can be joined axis by axis."""
-    marks = [empties(hull.data) for hull in box]
-    if len(box) < 2 or not any(mark.any() for mark in marks):
-        return box
-    box = tuple(all_dense(hull) for hull in box)
-    marks = [empties(hull.data) for hull in box]
-    union = np.logical_or.reduce(np.broadcast_arrays(*marks))
-    aligned = []
-    for hull, mark in zip(box, marks, strict=True):
-        if np.array_equal(np.broadcast_to(mark, union.shape), union):
-            aligned.append(hull)
-            continue
-        data = np.where(np.repeat(union, 2, axis=0), EMPTY, hull.data)
-        aligned.append(replace(hull, data=data))
-    return tuple(aligned)
-
-
-def join_boxes(a: Box, b: Box) -> Box:
-    """The union, position by position."""
-    if a is b:
-        return a
-    return tuple(join(x, y) for x, y in zip(align(a), align(b), strict=True))
-
-
-def all_dense(hull: Hull) -> Hull:
-    """The same hull without runs."""
-    for axis in tuple(hull.runs):
-        hull = dense(hull, axis)
-    return hull
-
-
-def _mark_nothing(step: rel.Slide | rel.Table, box: Box) -> Box:
-    """Outputs without a tap must be empty in at least one hull; hulls that vary along the axis are so already."""
-    nothing = step.reads_nothing
-    if nothing is None or any(hull.data.shape[step.axis + 1] > 1 for hull in box):
-        return box
-    first = box[0]
-    lengths = list(first.data.shape)
-    lengths[step.axis + 1] = step.n_out
-    data = np.broadcast_to(first.data, lengths).copy()
-    lead: Index = (slice(None),) * step.axis
-    data[0:2][(slice(None), *lead, nothing)] = EMPTY
-    beyond = step.reads_nothing_unclipped if isinstance(step, rel.Table) else None
-    if beyond is not None:
-        data[2:4][(slice(None), *lead, beyond)] = EMPTY
-    return (replace(first, data=data, runs=without(first.runs, step.axis)), *box[1:])
 
 
 def _slide(step: rel.Slide, hull: Hull) -> Hull:
@@ -115,7 +45,7 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
             result = np.minimum(result, data[(*lead, slice(offset, offset + span, step.stride))])
     steps = hull.steps
     if axis in steps:
-        steps = {**steps, axis: _stride(steps[axis], step.stride)}
+        steps = {**steps, axis: strided(steps[axis], step.stride)}
     return Hull(result, steps, hull.runs, hull.context, known)
 
 
@@ -131,15 +61,6 @@ def _window_minimum(data: np.ndarray, axis: int, kernel: int, dilation: int) -> 
         )
         width += jump
     return result
-
-
-@cache
-def _stride(progress: Progress, stride: int) -> Progress:
-    period, shift, regular = progress
-    if not regular:
-        return Progress(1, Fraction(shift) * stride / period, False)
-    common = gcd(period, stride)
-    return Progress(period // common, shift * (stride // common), True)
 
 
 def _table(step: rel.Table, hull: Hull) -> Hull:
@@ -285,8 +206,8 @@ def _unroll(step: rel.Unroll, hull: Hull) -> Hull:
     data = np.moveaxis(hull.data[(slice(None),) * (axis + 1) + (index,)], axis + 2, -1)
     steps = dict(hull.steps)
     if axis in steps:
-        steps[last] = _stride(steps[axis], step.dilation)
-        steps[axis] = _stride(steps[axis], step.step)
+        steps[last] = strided(steps[axis], step.dilation)
+        steps[axis] = strided(steps[axis], step.step)
     return Hull(data, steps, hull.runs, hull.context, hull.known)
 
 
@@ -359,120 +280,6 @@ def _everything(step: rel.Everything, hull: Hull) -> Hull:
     return Hull(data, {}, {}, 0, hull.known)
 
 
-def _taps(step: rel.Taps, box: Box) -> Box:
-    result: Box | None = None
-    for offsets in step.offsets:
-        shifted = box
-        for axis, n_in, n_out, stride, offset in zip(
-            step.axes, step.n_in, step.n_out, step.stride, offsets, strict=True
-        ):
-            shifted = apply((rel.Slide(axis, n_in, n_out, 1, stride, -int(offset), 1),), shifted)
-        result = shifted if result is None else join_boxes(result, shifted)
-    if result is None:
-        raise ValueError("a window without taps")
-    return result
-
-
-def _reshape(step: rel.Reshape, hull: Hull) -> Hull:
-    data, steps, runs, known = hull.data, {}, {}, hull.known
-    shape = [4]
-    pieces: list[tuple[Hull, list[int], list[int]]] = []
-    for ins, outs in groups(step.before, step.after):
-        if len(ins) == len(outs) == 1:
-            shape.append(data.shape[ins[0] + 1])
-            if ins[0] in hull.steps:
-                steps[outs[0]] = hull.steps[ins[0]]
-            if ins[0] in hull.runs:
-                runs[outs[0]] = hull.runs[ins[0]]
-        elif not any(hull.varies(axis) for axis in ins):
-            shape += [1] * len(outs)
-        else:
-            pieces.append((hull, ins, outs))
-            shape += [step.after[axis] for axis in outs]
-    if not pieces:
-        return Hull(data.reshape(shape), steps, runs, hull.context, known)
-    for _, ins, _ in pieces:
-        for axis in ins:
-            hull = dense(hull, axis)
-    full = list(hull.data.shape)
-    for _, ins, _ in pieces:
-        for axis in ins:
-            full[axis + 1] = step.before[axis]
-    data = np.broadcast_to(hull.data, full).reshape(shape)
-    for _, ins, outs in pieces:
-        steps.update(_split_progress(_merged_progress(hull, ins, step.before), outs, step.after))
-        for axis in outs:
-            if axis in steps:
-                steps[axis] = minimal(data, axis, steps[axis])
-            data = (
-                compact(data, axis) if step.after[axis] > 1 and (axis not in steps or steps[axis].shift == 0) else data
-            )
-            if data.shape[axis + 1] == 1 and step.after[axis] > 1:
-                steps.pop(axis, None)
-    return Hull(data, steps, runs, hull.context, known)
-
-
-def _merged_progress(hull: Hull, axes: list[int], shape: tuple[int, ...]) -> Progress | None:
-    """The progress along the one axis that ``axes`` merge into: the outermost that moves sets it."""
-    for position, axis in enumerate(axes):
-        if shape[axis] == 1:
-            continue
-        inner = prod(shape[a] for a in axes[position + 1 :])
-        progress = hull.steps.get(axis)
-        if progress is None:
-            if hull.data.shape[axis + 1] > 1:
-                return None
-            progress = Progress(1, 0)
-        return progress._replace(period=progress.period * inner)
-    return next((hull.steps[axis] for axis in axes if axis in hull.steps), None)
-
-
-def _split_progress(progress: Progress | None, axes: list[int], shape: tuple[int, ...]) -> dict[int, Progress]:
-    """The progress along each of the axes that one axis splits into."""
-    found: dict[int, Progress] = {}
-    if progress is None:
-        return found
-    for position, axis in enumerate(axes):
-        inner = prod(shape[a] for a in axes[position + 1 :])
-        if shape[axis] == 1 and (inner > 1 or position > 0):
-            # a new axis of length 1 or a block of one: how it would go on cannot be told
-            found[axis] = Progress(1, 0, False)
-            continue
-        found[axis] = _stride(progress, inner)
-    return found
-
-
-@cache
-def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[int], list[int]], ...]:
-    """The finest pairing of input and output axes with equal products: what a row-major reshape really rearranges."""
-    found: list[tuple[list[int], list[int]]] = []
-    i = j = 0
-    while i < len(before) or j < len(after):
-        ins, outs = [], []
-        m = n = 1
-        if i < len(before):
-            ins, m, i = [i], before[i], i + 1
-        if j < len(after):
-            outs, n, j = [j], after[j], j + 1
-        while m != n or not ins or not outs:
-            if (m < n or not ins) and i < len(before):
-                ins.append(i)
-                m, i = m * before[i], i + 1
-            elif j < len(after):
-                outs.append(j)
-                n, j = n * after[j], j + 1
-            elif i < len(before):
-                ins.append(i)
-                m, i = m * before[i], i + 1
-            else:
-                break
-        found.append((ins, outs))
-    return tuple(found)
-
-
-TANGLING = (rel.Reshape, rel.Keep, rel.Outside, rel.KeepAll, rel.Scatter, rel.Prefix)
-"""Steps after which "reads nothing" is no longer a product of axes, so that it must stand in every hull before."""
-
 PATTERNED = 1 << 14
 """Masks with more elements than this are worked through by their distinct rows."""
 
@@ -482,7 +289,7 @@ FORWARD: dict[type[rel.Step], Callable[[Any, Hull], Hull]] = {
     rel.All: _all,
     rel.Prefix: _prefix,
     rel.Blocks: _blocks,
-    rel.Reshape: _reshape,
+    rel.Reshape: reshape,
     rel.Relabel: _relabel,
     rel.Expand: _expand,
     rel.Scatter: _scatter,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from math import lcm
+from math import gcd, lcm
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -242,3 +242,20 @@ def _refined(hull: Hull, axis: int, ends: tuple[int, ...]) -> Hull:
 def _along(axis: int, where: slice) -> tuple[slice, ...]:
     """An index that selects along one axis of ``data``."""
     return (slice(None),) * (axis + 1) + (where,)
+
+
+def all_dense(hull: Hull) -> Hull:
+    """The same hull without runs."""
+    for axis in tuple(hull.runs):
+        hull = dense(hull, axis)
+    return hull
+
+
+@cache
+def strided(progress: Progress, stride: int) -> Progress:
+    """The progress of every ``stride``-th position."""
+    period, shift, regular = progress
+    if not regular:
+        return Progress(1, Fraction(shift) * stride / period, False)
+    common = gcd(period, stride)
+    return Progress(period // common, shift * (stride // common), True)

@@ -8,7 +8,7 @@ row-major order makes it the slowest (flattened feature maps become features, pi
 from __future__ import annotations
 
 from foveal import relation as rel
-from foveal.analyses.forward import groups
+from foveal.analyses.reshaping import groups
 from foveal.graph import Graph
 from foveal.rules import reads
 

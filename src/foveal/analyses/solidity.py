@@ -12,7 +12,7 @@ import numpy as np
 
 from foveal import relation as rel
 from foveal.analyses.bounds import Boxes, bounds
-from foveal.analyses.forward import Box, apply
+from foveal.analyses.boxes import Box, apply
 from foveal.analyses.hull import NOTHING, Hull, dense, extend
 from foveal.graph import Graph, Node
 from foveal.rules import reads
