@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -16,19 +16,7 @@ from scipy import sparse
 from foveal import relation as rel
 from foveal.analyses.algebra import Algebra, Flow, dense, with_runs
 from foveal.analyses.reshaping import groups
-from foveal.analyses.roles import Roles, through
-
-Shape = tuple[int, ...]
-
-
-class Stage(NamedTuple):
-    """One step with what stands on both sides of it."""
-
-    step: rel.Step
-    before: Shape
-    after: Shape
-    roles_before: Roles
-    roles_after: Roles
+from foveal.analyses.stages import Shape, Stage, with_length
 
 
 def adjoint(relation: rel.Relation, flow: Flow, stages: tuple[Stage, ...], algebra: Algebra) -> Flow:
@@ -36,68 +24,6 @@ def adjoint(relation: rel.Relation, flow: Flow, stages: tuple[Stage, ...], algeb
     for stage in reversed(stages):
         flow = BACKWARD[type(stage.step)](stage, flow, algebra)
     return flow
-
-
-@lru_cache(maxsize=4096)
-def stages(relation: rel.Relation, operand: Shape, out: Shape, roles: Roles, out_roles: Roles) -> tuple[Stage, ...]:
-    """The steps of a relation with shapes and roles. Reductions keep their axes, so lengths are worked out from both
-    ends.
-    """
-    forward = [operand]
-    for step in relation:
-        forward.append(_shape_after(step, forward[-1]))
-    backward = [out]
-    for step, shape in zip(reversed(relation), reversed(forward[:-1]), strict=True):
-        backward.append(_shape_before(step, backward[-1], shape))
-    backward.reverse()
-    kinds = [roles]
-    for step in relation:
-        kinds.append(through((step,), kinds[-1]))
-    if len(kinds[-1]) == len(out_roles):
-        kinds[-1] = out_roles
-    return tuple(Stage(step, backward[i], backward[i + 1], kinds[i], kinds[i + 1]) for i, step in enumerate(relation))
-
-
-def _shape_after(step: rel.Step, shape: Shape) -> Shape:
-    if isinstance(step, (rel.Slide, rel.Table, rel.Blocks, rel.Embed)):
-        return _with(shape, step.axis, step.n_out)
-    if isinstance(step, (rel.Reshape, rel.Expand, rel.Scatter, rel.Everything)):
-        return step.after
-    if isinstance(step, rel.Relabel):
-        return tuple(1 if axis is None else shape[axis] for axis in step.order)
-    if isinstance(step, rel.Unroll):
-        return (*_with(shape, step.axis, step.count), step.size)
-    if isinstance(step, rel.Overlap):
-        return _with(shape, step.axis, step.n_out)[:-1]
-    if isinstance(step, rel.Taps):
-        for axis, n in zip(step.axes, step.n_out, strict=True):
-            shape = _with(shape, axis, n)
-    if isinstance(step, (rel.Keep, rel.KeepAll)):
-        # a new axis of length 1 gets its length from the mask
-        shape = np.broadcast_shapes(shape, step.keep.shape)
-    return shape
-
-
-def _shape_before(step: rel.Step, after: Shape, forward: Shape) -> Shape:
-    if isinstance(step, (rel.Slide, rel.Table, rel.Blocks, rel.Embed)):
-        return _with(after, step.axis, step.n_in)
-    if isinstance(step, (rel.Reshape, rel.Expand, rel.Scatter, rel.Everything)):
-        return step.before
-    if isinstance(step, (rel.All, rel.KeepAll)):
-        return tuple(forward[i] if i in step.axes else n for i, n in enumerate(after))
-    if isinstance(step, rel.Relabel):
-        shape = [1] * len(forward)
-        for i, axis in enumerate(step.order):
-            if axis is not None:
-                shape[axis] = forward[axis] if forward[axis] == 1 else after[i]
-        return tuple(shape)
-    if isinstance(step, (rel.Unroll, rel.Overlap, rel.Taps)):
-        return forward
-    return after
-
-
-def _with(shape: Shape, axis: int, n: int) -> Shape:
-    return (*shape[:axis], n, *shape[axis + 1 :])
 
 
 def _slide(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
@@ -371,7 +297,7 @@ def _taps(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
             step.axes, step.n_in, step.n_out, step.stride, offsets, strict=True
         ):
             slide = rel.Slide(axis, n_in, n_out, 1, stride, -int(offset), 1)
-            inner = Stage(slide, _with(after, axis, n_in), after, stage.roles_before, stage.roles_after)
+            inner = Stage(slide, with_length(after, axis, n_in), after, stage.roles_before, stage.roles_after)
             part, after = _slide(inner, part, algebra), inner.before
         result = algebra.add(result, part)
     return result or flow

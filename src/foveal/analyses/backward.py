@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from foveal.analyses.adjoint import Stage, adjoint, stages
+from foveal.analyses.adjoint import adjoint
 from foveal.analyses.algebra import PATHS, Algebra, Flow
 from foveal.analyses.bounds import bounds
 from foveal.analyses.roles import grid_axes, roles
+from foveal.analyses.stages import Stage, stages
 from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.relation import Read

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foveal.analyses.adjoint import adjoint, stages
+from foveal.analyses.adjoint import adjoint
 from foveal.analyses.algebra import PATHS, SUPPORT, Flow
 from foveal.analyses.backward import over_source, pull, seed
 from foveal.analyses.bounds import bounds, one_box
@@ -24,6 +24,7 @@ from foveal.analyses.boxes import align
 from foveal.analyses.hull import NOTHING, all_dense
 from foveal.analyses.roles import grid_axes, roles
 from foveal.analyses.solidity import solid_values
+from foveal.analyses.stages import stages
 from foveal.graph import Graph, Node
 from foveal.rules import reads
 from foveal.rules.registry import FACTUAL

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from foveal import ops
+from foveal.analyses.boxes import apply
+from foveal.analyses.hull import EMPTY, NOTHING, Hull, Progress
 from foveal.graph import Graph, Node
-from foveal.rules import Facts
+from foveal.rules import Facts, reads
 
 SWITCHED_OFF = -100.0
 """A constant this small added before a softmax is a mask (Swin uses -100, others -1e4 or minus infinity)."""
@@ -20,6 +22,9 @@ KEEPS_ZERO = frozenset(
     + ("leaky_relu", "selu", "hardtanh", "cast", "sign", "softsign", "hardshrink", "softshrink", "prelu", "scale")
 )
 """Functions f with f(0) = 0."""
+
+LINEAR = (ops.Flip, ops.Roll, ops.Take, ops.Gather, ops.Unroll, ops.Overlap, ops.Resample, ops.AdaptivePool)
+"""Sums of inputs and moves: zero where all that they read is zero."""
 
 MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Concatenate)
 
@@ -57,7 +62,7 @@ class FactFinder:
         if isinstance(op, ops.Mix):
             closed = self.closed(operand) if op.name == "softmax" else None
             return None if closed is None else Facts(closed=closed)
-        if isinstance(op, ops.Pointwise) and op.name != "multiply":
+        if isinstance(op, ops.Pointwise) and not (op.name == "multiply" or (op.name == "divide" and position == 0)):
             return None
         zero = self.zero(operand)
         return None if zero is None else Facts(zero=zero)
@@ -84,15 +89,31 @@ class FactFinder:
         op = node.op
         if isinstance(op, ops.Pointwise) and op.name == "multiply":
             return self._either([self.zero(v) for v in node.inputs], node)
-        if isinstance(op, ops.Pointwise) and op.name in KEEPS_ZERO and len(node.inputs) == 1:
-            return self.zero(node.inputs[0])
+        if isinstance(op, ops.Pointwise) and (op.name == "divide" or (op.name in KEEPS_ZERO and len(node.inputs) == 1)):
+            return self._either([self.zero(node.inputs[0])], node)
         if isinstance(op, ops.Mix) and op.name == "softmax":
             return self.closed(node.inputs[0])
         if isinstance(op, ops.Select):
             return self._selected(node, self.zero)
         if isinstance(op, MOVES):
             return self._moved(node, self.zero)
+        if isinstance(op, LINEAR) or (isinstance(op, ops.Pad) and op.mode == "constant" and op.value == 0):
+            return self._read_zeros_only(node)
         return None
+
+    def _read_zeros_only(self, node: Node) -> np.ndarray | None:
+        """Where a sum of inputs adds up zeros only: the relation itself says so, with "zero" for "reads nothing"."""
+        operand = node.inputs[0]
+        shape, zero = self.values[operand].shape, self.zero(operand)
+        if zero is None and not isinstance(node.op, ops.Pad):
+            return None
+        live = np.where(np.zeros((1,) * len(shape), dtype=bool) if zero is None else zero, EMPTY, 0)
+        lengths = [n if isinstance(node.op, ops.Pad) else live.shape[axis] for axis, n in enumerate(shape)]
+        data = np.broadcast_to(live, (4, *lengths))
+        steps = {axis: Progress(1, 0) for axis, n in enumerate(lengths) if n > 1}
+        (way,) = reads(node.op, (shape,), self.values[node.output].shape)
+        (hull,) = apply(way.relation, (Hull(data, steps, {}),))
+        return np.asarray(hull.data[0] >= NOTHING)
 
     def _find_closed(self, value: int) -> np.ndarray | None:
         data = self.values[value].data

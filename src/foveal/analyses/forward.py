@@ -18,7 +18,6 @@ from foveal.analyses.hull import (
     compact,
     dense,
     extend,
-    find_period,
     minimal,
     strided,
     without,
@@ -216,20 +215,26 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
     hull = dense(dense(hull, axis), last)
     if not hull.varies(axis) and not hull.varies(last):
         return replace(hull, data=hull.data[..., 0], steps=without(hull.steps, last))
+    # unclipped, windows go on beyond both ends and reach positions near the border too
+    more = (step.size - 1) * step.dilation // step.step + 1
+    extended, known = extend(hull, axis, more, more) if hull.varies(axis) else (hull.data, hull.known)
+    count = step.count + 2 * more
     full = list(hull.data.shape)
-    full[axis + 1], full[-1] = step.count, step.size
-    source = np.broadcast_to(hull.data, full)
+    full[axis + 1], full[-1] = count, step.size
+    source = np.broadcast_to(extended, full)
     data = np.full((*full[: axis + 1], step.n_out, *full[axis + 2 : -1]), EMPTY)
     lead: Index = (slice(None),) * (axis + 1)
     for tap in range(step.size):
-        target = np.arange(step.count) * step.step + tap * step.dilation - step.before
+        target = (np.arange(count) - more) * step.step + tap * step.dilation - step.before
         inside = (target >= 0) & (target < step.n_out)
         data[(*lead, target[inside])] = np.minimum(data[(*lead, target[inside])], source[..., tap][(*lead, inside)])
     steps = without(hull.steps, last)
-    if axis in steps:
-        progress = Progress(1, steps[axis].rate / step.step, False)
-        steps = {**steps, axis: find_period(data, axis, (step.step,)) or progress}
-    return Hull(data, steps, hull.runs, hull.context, hull.known)
+    if axis in steps and steps[axis].regular:
+        period, shift, _ = steps[axis]
+        steps = {**steps, axis: minimal(data, axis, Progress(period * step.step, shift))}
+    elif axis in steps:
+        steps = {**steps, axis: Progress(1, steps[axis].rate / step.step, False)}
+    return Hull(data, steps, hull.runs, hull.context, known)
 
 
 def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:

@@ -7,37 +7,45 @@ channel; without it they are averaged over channels first, so that channels stay
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from foveal import ops
 from foveal import relation as rel
-from foveal.analyses.adjoint import Stage, adjoint
+from foveal.analyses.adjoint import adjoint
 from foveal.analyses.algebra import ENERGY, Flow, dense
 from foveal.analyses.bounds import bounds
 from foveal.analyses.roles import roles
+from foveal.analyses.stages import Stage
 from foveal.graph import Graph, Node
 
 Shape = tuple[int, ...]
+
+
+class Window(NamedTuple):
+    """Where taps lead, per spatial axis: lengths of the operand, strides, offset of tap t = t * dilation - before.
+
+    forward: output o came from o * stride + offset (convolution); else operand i went to i * stride + offset.
+    """
+
+    lengths: Shape
+    stride: Shape
+    dilation: Shape
+    before: Shape
+    forward: bool
 
 
 def convolved(
     op: ops.Convolution, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
 ) -> Flow:
     """Back through a convolution to its input of ``shape``."""
-    before = tuple(low for low, _ in op.padding)
     first = len(shape) - len(op.kernel)
-    flow = _out_dense(flow, path, first)
-    if not whole:
-        flow = _channels_added(flow, path)
-        squares = squares.mean(axis=(0, 1), keepdims=True)
-
-    def move(data: np.ndarray, axis: int, tap: int) -> np.ndarray:
-        i = axis - first
-        return scattered(data, axis, shape[axis], op.stride[i], tap * op.dilation[i] - before[i])
-
-    return _over_taps(flow, squares, op.groups if whole else 1, move, first)
+    window = Window(shape[first:], op.stride, op.dilation, tuple(low for low, _ in op.padding), True)
+    if whole:
+        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
+    flow = _channels_added(_out_dense(flow, path, first), path)
+    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
 
 
 def transposed(
@@ -45,20 +53,14 @@ def transposed(
 ) -> Flow:
     """Back through a transposed convolution to its input of ``shape``."""
     first = len(shape) - len(op.kernel)
-    flow = _out_dense(flow, path, first)
-    if not whole:
-        flow = _channels_added(flow, path)
-        squares = squares.mean(axis=(0, 1), keepdims=True)
-    else:
+    window = Window(shape[first:], op.stride, op.dilation, op.before, False)
+    if whole:
         # (C, O / groups) to the layout of a convolution, (O, C / groups)
         parts = squares.reshape(op.groups, -1, *squares.shape[1:])
         squares = np.concatenate([part.swapaxes(0, 1) for part in parts])
-
-    def move(data: np.ndarray, axis: int, tap: int) -> np.ndarray:
-        i = axis - first
-        return gathered(data, axis, shape[axis], op.stride[i], tap * op.dilation[i] - op.before[i])
-
-    return _over_taps(flow, squares, op.groups if whole else 1, move, first)
+        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
+    flow = _channels_added(_out_dense(flow, path, first), path)
+    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
 
 
 def contracted(
@@ -79,7 +81,7 @@ def contracted(
             flow = dense(flow, axis, lengths[label])
     if not whole:
         merged = tuple(axis for axis, label in enumerate(other) if label not in placed)
-        squares = squares.mean(axis=merged, keepdims=True) if merged else squares
+        squares = squares.mean(axis=merged, keepdims=True, dtype=np.float64) if merged else squares
     names = {label: i for i, label in enumerate(dict.fromkeys((*mine, *other, *out)))}
     present = [label for label in mine if label in other or label in out]
     data = np.einsum(
@@ -89,55 +91,73 @@ def contracted(
     return Flow(np.asarray(data[index]), {}, flow.scale)
 
 
-def scattered(data: np.ndarray, axis: int, n_in: int, stride: int, offset: int) -> np.ndarray:
-    """Output o goes to input o * stride + offset; what falls outside is lost."""
-    n_out = data.shape[axis]
-    first, last = max(0, -(offset // stride)), min(n_out, (n_in - 1 - offset) // stride + 1)
-    shape = list(data.shape)
-    shape[axis] = n_in
-    result = np.zeros(shape)
-    if last > first:
-        lead: tuple[Any, ...] = (slice(None),) * axis
-        start = offset + first * stride
-        target = slice(start, start + (last - first - 1) * stride + 1, stride)
-        result[(*lead, target)] = data[(*lead, slice(first, last))]
-    return result
+def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> Flow:
+    """Sum over taps of the moved contributions, weighted; channels are mixed where ``squares`` has them.
 
-
-def gathered(data: np.ndarray, axis: int, n_in: int, stride: int, offset: int) -> np.ndarray:
-    """Input i takes output i * stride + offset; zero where there is none."""
-    index = np.arange(n_in) * stride + offset
-    inside = (index >= 0) & (index < data.shape[axis])
-    shape = [1] * data.ndim
-    shape[axis] = n_in
-    return np.asarray(data.take(np.where(inside, index, 0), axis=axis) * inside.reshape(shape))
-
-
-def _over_taps(flow: Flow, squares: np.ndarray, groups: int, move: Any, first: int) -> Flow:
-    """Sum over taps of the moved contributions, weighted; channels are mixed where ``squares`` has them."""
+    Only the box that holds anything is worked on. Products of channels are in single precision, relative to the largest
+    number: what is lost is below 1e-38 of it.
+    """
     taps = squares.shape[2:]
-    result: Any = 0.0
     mixing = squares.shape[0] > 1 or squares.shape[1] > 1
     data = dense(flow, 1, squares.shape[0]).data if mixing else flow.data
+    first = data.ndim - len(taps)
+    data, start = _cropped(data, first)
+    peak = float(data.max(initial=0)) if mixing else 1.0
+    if mixing and peak > 0:
+        data = (data / peak).astype(np.float32)
+        squares = squares.astype(np.float32)
+    channels = squares.shape[1] * groups if mixing else data.shape[1]
+    result = np.zeros((data.shape[0], channels, *window.lengths), dtype=data.dtype)
+    flat = squares.reshape(*squares.shape[:2], -1)
     for number, tap in enumerate(product(*(range(k) for k in taps))):
-        weight = squares.reshape(*squares.shape[:2], -1)[:, :, number]
-        if not weight.any():
+        routes = [_route(window, i, t, start[i], data.shape[first + i]) for i, t in enumerate(tap)]
+        weight = flat[:, :, number]
+        if any(route is None for route in routes) or not weight.any():
             continue
-        part = _mixed(data, weight, groups) if mixing else data * float(weight[0, 0])
-        for i, t in enumerate(tap):
-            part = move(part, first + i, t)
-        result = result + part
+        target, origin = zip(*[route for route in routes if route is not None], strict=True)
+        part = data[(slice(None), slice(None), *origin)]
+        moved = _mixed(part, weight, groups) if mixing else part * float(weight[0, 0])
+        result[(slice(None), slice(None), *target)] += moved
     runs = {axis: ends for axis, ends in flow.runs.items() if axis != 1 or not mixing}
-    if isinstance(result, float):
-        for i in range(len(taps)):
-            data = move(data * 0.0, first + i, 0)
-        result = data
-    return Flow(np.asarray(result), runs, flow.scale)
+    return Flow(result.astype(np.float64) * peak if mixing else result, runs, flow.scale)
+
+
+def _cropped(data: np.ndarray, first: int) -> tuple[np.ndarray, list[int]]:
+    """The box of spatial positions that holds anything, and where it starts."""
+    filled: np.ndarray = np.logical_or.reduce(data != 0, axis=tuple(range(first)))
+    start = []
+    for axis in range(filled.ndim):
+        used = np.flatnonzero(filled.any(axis=tuple(a for a in range(filled.ndim) if a != axis)))
+        low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+        data = data[(slice(None),) * (first + axis) + (slice(low, high),)]
+        start.append(low)
+    return data, start
+
+
+def _route(window: Window, i: int, tap: int, start: int, count: int) -> tuple[slice, slice] | None:
+    """Which operand positions take which of the ``count`` outputs from ``start`` on, for one tap; None for none."""
+    n, stride = window.lengths[i], window.stride[i]
+    offset = tap * window.dilation[i] - window.before[i]
+    if window.forward:
+        offset += start * stride
+        low, high = max(0, -(offset // stride)), min(count, (n - 1 - offset) // stride + 1)
+        if high <= low:
+            return None
+        begin = offset + low * stride
+        return slice(begin, begin + (high - low - 1) * stride + 1, stride), slice(low, high)
+    offset -= start
+    low, high = max(0, -(offset // stride)), min(n, (count - 1 - offset) // stride + 1)
+    if high <= low:
+        return None
+    begin = offset + low * stride
+    return slice(low, high), slice(begin, begin + (high - low - 1) * stride + 1, stride)
 
 
 def _mixed(data: np.ndarray, weight: np.ndarray, groups: int) -> np.ndarray:
     """Sum over the output channels of each group, (N, O, ...) to (N, C, ...)."""
     n, channels, *space = data.shape
+    if groups == channels and weight.shape[1] == 1:
+        return np.asarray(data * weight.reshape(-1, *[1] * len(space)))
     blocked = data.reshape(n, groups, channels // groups, -1)
     weights = weight.reshape(groups, channels // groups, -1).swapaxes(1, 2)
     return np.asarray((weights[None] @ blocked).reshape(n, -1, *space))

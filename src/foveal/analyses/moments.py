@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal import relation as rel
-from foveal.analyses.adjoint import BACKWARD, Stage, stages
+from foveal.analyses.adjoint import BACKWARD
 from foveal.analyses.algebra import ENERGY, Flow
 from foveal.analyses.bounds import bounds
 from foveal.analyses.gains import Gains, place
 from foveal.analyses.roles import grid_axes, roles
+from foveal.analyses.stages import Stage, stages
 from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.rules import reads

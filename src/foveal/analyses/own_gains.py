@@ -18,10 +18,10 @@ import numpy as np
 
 from foveal import ops
 from foveal.analyses import activations
-from foveal.analyses.adjoint import Stage
 from foveal.analyses.algebra import Flow, dense
 from foveal.analyses.gains import Gains, place
 from foveal.analyses.kernels import contracted, convolved, transposed
+from foveal.analyses.stages import Stage
 from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.relation import Read
@@ -90,12 +90,12 @@ class OwnGains(Gains):
         """The numbers of a value that depends on no source; raises FovealError where they are not known."""
         item = self.graph.values[value]
         if item.kind == "constant" and item.data is not None:
-            return np.asarray(item.data, dtype=float)
+            return np.asarray(item.data)
         if item.kind == "parameter":
             found = self.graph.runner.array(item.name) if item.name else None
             if found is None:
                 raise unavailable(node, "has weights whose values are not known")
-            return np.asarray(found, dtype=float)
+            return np.asarray(found)
         maker = self.producers.get(value)
         if maker is None or len(maker.inputs) != 1:
             raise unavailable(node, "has weights that are computed")

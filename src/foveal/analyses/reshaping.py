@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from foveal import relation as rel
-from foveal.analyses.hull import Hull, Progress, compact, dense, minimal, strided
+from foveal.analyses.hull import Hull, Progress, compact, dense, find_period, minimal, strided
 
 
 def reshape(step: rel.Reshape, hull: Hull) -> Hull:
@@ -39,16 +39,36 @@ def reshape(step: rel.Reshape, hull: Hull) -> Hull:
             full[axis + 1] = step.before[axis]
     data = np.broadcast_to(hull.data, full).reshape(shape)
     for _, ins, outs in pieces:
-        steps.update(_split_progress(_merged_progress(hull, ins, step.before), outs, step.after))
-        for axis in outs:
-            if axis in steps:
-                steps[axis] = minimal(data, axis, steps[axis])
-            data = (
-                compact(data, axis) if step.after[axis] > 1 and (axis not in steps or steps[axis].shift == 0) else data
-            )
-            if data.shape[axis + 1] == 1 and step.after[axis] > 1:
-                steps.pop(axis, None)
+        split = _split_progress(_merged_progress(hull, ins, step.before), outs, step.after)
+        for position, axis in enumerate(outs):
+            inside = any(step.after[a] > 1 for a in outs[:position])
+            data, progress = _along_new_axis(data, axis, split.get(axis), inside)
+            if progress is not None:
+                steps[axis] = progress
     return Hull(data, steps, runs, hull.context, known)
+
+
+def _along_new_axis(
+    data: np.ndarray, axis: int, progress: Progress | None, inside: bool
+) -> tuple[np.ndarray, Progress | None]:
+    """The numbers (of length 1 where they do not vary) and how they go on along an axis made by a reshape.
+
+    ``inside``: the axis counts within blocks of an outer one. A period that is not seen within a block says nothing
+    about it; then the numbers themselves must show how they go on.
+    """
+    n = data.shape[axis + 1]
+    if n == 1:
+        return data, progress
+    if progress is None:
+        return compact(data, axis), None
+    if inside and (not progress.regular or progress.period >= n):
+        data = compact(data, axis)
+        alike = data.shape[axis + 1] == 1
+        return data, None if alike else find_period(data, axis) or Progress(1, 0, False)
+    progress = minimal(data, axis, progress)
+    if progress.shift == 0:
+        data = compact(data, axis)
+    return data, progress if data.shape[axis + 1] > 1 else None
 
 
 def _merged_progress(hull: Hull, axes: list[int], shape: tuple[int, ...]) -> Progress | None:

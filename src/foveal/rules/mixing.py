@@ -15,7 +15,8 @@ LISTED = 1 << 16
 @rule(ops.Pointwise, factual=True)
 def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The same element of each operand; a constant zero annuls the other factor."""
-    zeros = [f.zero for f in facts if f.zero is not None] if op.name == "multiply" else []
+    annulling = facts if op.name == "multiply" else facts[:1] if op.name == "divide" else ()
+    zeros = [f.zero for f in annulling if f.zero is not None]
     found = []
     for i, shape in enumerate(shapes):
         relation = broadcast(shape, out)
