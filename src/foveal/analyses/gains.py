@@ -10,7 +10,7 @@ from foveal.relation import Read
 ATTENTION = "attention and computed kernels as fixed uniform weights on the value path"
 STATISTICS = "statistics (norms, variances) left out"
 PRODUCT = "a product of two signals with the other one taken as uniform weights"
-AVERAGES = "averages over windows that overlap, or one behind another: correlated gradients added as if independent"
+AVERAGES = "gradients that an average made alike, added up before it as if independent"
 
 
 class Gains:
@@ -21,7 +21,7 @@ class Gains:
         self.signals = set(bounds(graph).states)
         self.notes: set[str] = set()
         self.dropped: list[str] = []
-        self.averages = 0
+        self.alike = False
 
     def __call__(self, node: Node, way: Read) -> float:
         """0 for statistics and for weights that the signal sets: they are not followed."""
@@ -48,16 +48,17 @@ class Gains:
         return [i for k, i in enumerate(node.inputs) if k != way.operand and i in self.signals]
 
     def _watch(self, node: Node, way: Read) -> None:
-        """Averages add gradients that an average behind them has made alike; that is not counted, and noted."""
-        smooth = isinstance(node.op, ops.Resample) and not node.op.mode.startswith("nearest")
-        if not (way.averaged or smooth):
-            return
-        self.averages += 1
-        overlap = isinstance(node.op, ops.Pool) and any(
-            s < k for s, k in zip(node.op.stride, node.op.kernel, strict=True)
+        """An average gives all it reads the same gradient; where an operation before it adds such gradients up, their
+        sum squared is not the sum of squares: noted.
+        """
+        op = node.op
+        overlaps = isinstance(op, ops.Resample) or (
+            isinstance(op, ops.Pool) and any(s < k for s, k in zip(op.stride, op.kernel, strict=True))
         )
-        if overlap or smooth or self.averages > 1:
+        if overlaps and self.alike:
             self.notes.add(AVERAGES)
+        smooth = isinstance(op, ops.Resample) and not op.mode.startswith("nearest")
+        self.alike = self.alike or way.averaged or smooth or (isinstance(op, ops.Reduce) and op.name == "sum")
 
 
 def place(node: Node) -> str:

@@ -122,20 +122,32 @@ def _torchvision(name: str, pretrained: bool) -> Loaded:
     if name in ("googlenet", "inception_v3") and not pretrained:
         options["init_weights"] = False
     model = _make(f"torchvision:{name}", lambda: builder(**options), pretrained)
-    inputs, axes = _torchvision_input(name, builder.__module__)
+    inputs, axes = _torchvision_input(name, builder.__module__, model)
     return Loaded(model, inputs, axes, name)
 
 
-def _torchvision_input(name: str, module: str) -> tuple[Any, Any]:
-    """What a torchvision model is called with unless the caller says; detection models take a list of images."""
+def _torchvision_input(name: str, module: str, model: Any) -> tuple[Any, Any]:
+    """What a torchvision model is called with unless the caller says: the size its weights were made for.
+
+    Detection models take a list of images, here of the size to which their own transform would bring them.
+    """
     if ".video" in module:
-        return (1, 3, 16, 224, 224), None
+        return (1, 3, 16, *_crop(name)), None
     if ".detection" in module:
-        return ([(3, 320, 320)],), (1, 2)
+        size = model.transform.fixed_size or (model.transform.min_size[-1],) * 2
+        return ([(3, *size)],), (1, 2)
     if ".optical_flow" in module:
         return ((1, 3, 224, 224), (1, 3, 224, 224)), None
-    size = 299 if name == "inception_v3" else 224
-    return (1, 3, size, size), None
+    return (1, 3, *_crop(name)), None
+
+
+def _crop(name: str) -> tuple[int, int]:
+    """The crop of the preprocessing that belongs to a model's weights (nothing is downloaded); else 224 by 224."""
+    weights = _package("torchvision").models.get_model_weights(name)
+    crop = getattr(weights.DEFAULT.transforms(), "crop_size", None) if len(weights) else None
+    if not crop:
+        return (224, 224)
+    return (crop[0], crop[-1])
 
 
 def _timm(name: str, pretrained: bool) -> Loaded:
