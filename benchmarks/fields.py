@@ -4,7 +4,7 @@
     python benchmarks/fields.py --markdown FILE     the tables as Markdown as well
 
 ResNet-50, middle unit of ``layer4``. Forward pass: PyTorch on the CPU, batch 1, evaluation mode, no gradients. All take
-turns, round by round, so that a slow moment of the machine hits all; the smallest time counts. Tracing and bounds are
+turns, round by round; processor time of all threads, the smallest counts. Tracing and bounds are
 made once before and not timed. Nothing is asserted: times belong to the machine.
 """
 
@@ -37,9 +37,9 @@ def best(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: min(found) for name, found in times.items()}
 
 

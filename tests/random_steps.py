@@ -125,7 +125,7 @@ class WindowAttention(nn.Module):
             view[axis + 1] = length
             region = region * 3 + index.reshape(view)
         regions = self._partition(region).squeeze(-1)
-        return (regions[:, None, :] != regions[:, :, None]) * -100.0
+        return (regions[:, None, :] != regions[:, :, None]) * -1e4
 
     def _partition(self, x: Tensor) -> Tensor:
         """(N, *space, C) to (N * windows, positions, C)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 
 from foveal.field import Field
 from foveal.fields import field
@@ -54,3 +55,16 @@ def test_a_wrong_energy_is_told_apart() -> None:
     measured = squared_gradients(model, shape, DRAWS, seed=1).mean(axis=0)
     shallower = field(graph, layers[-3], "energy").full()
     assert distance(shallower, measured) > 0.05 or sigma(shallower) < 0.95 * sigma(measured)
+
+
+def test_averages_in_a_row_are_an_approximation_and_say_so() -> None:
+    """Overlapping averages one behind another add gradients that are alike: their squares do not simply add."""
+    names = {"overlapping average": "exact", "average pool": "exact", "upsampling": "exact"}
+    for name, status in names.items():
+        model, shape = NETWORKS[name]
+        graph = trace(model, shape)
+        assert field(graph, graph.layers[-1], "energy").status == status
+    twice = nn.Sequential(nn.AvgPool1d(3, 1, 1), nn.AvgPool1d(3, 1, 1))
+    found = field(trace(twice, (1, 2, 21)), "1", "energy")
+    assert found.status == "approximation"
+    assert "an average made alike" in found.method

@@ -104,7 +104,7 @@ def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> 
     data, start = _cropped(data, first)
     peak = float(data.max(initial=0)) if mixing else 1.0
     if mixing and peak > 0:
-        data = (data / peak).astype(np.float32)
+        data = np.asarray(data / peak, dtype=np.float32)
         squares = squares.astype(np.float32)
     channels = squares.shape[1] * groups if mixing else data.shape[1]
     result = np.zeros((data.shape[0], channels, *window.lengths), dtype=data.dtype)
@@ -119,7 +119,7 @@ def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> 
         moved = _mixed(part, weight, groups) if mixing else part * float(weight[0, 0])
         result[(slice(None), slice(None), *target)] += moved
     runs = {axis: ends for axis, ends in flow.runs.items() if axis != 1 or not mixing}
-    return Flow(result.astype(np.float64) * peak if mixing else result, runs, flow.scale)
+    return Flow(result, runs, flow.scale + (float(np.log(peak)) if mixing and peak > 0 else 0.0))
 
 
 def _cropped(data: np.ndarray, first: int) -> tuple[np.ndarray, list[int]]:

@@ -190,7 +190,7 @@ def per_channel(flow: Flow, axis: int, factor: np.ndarray) -> Flow:
     wide = dense(flow, axis, factor.size)
     shape = [1] * wide.data.ndim
     shape[axis] = factor.size
-    return Flow(wide.data * factor.reshape(shape), wide.runs, wide.scale)
+    return Flow(wide.data * factor.reshape(shape).astype(wide.data.dtype), wide.runs, wide.scale)
 
 
 def unavailable(node: Node, why: str) -> FovealError:
