@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.table import Table
 
 Content = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -16,6 +18,11 @@ def rich_table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]], m
     if most is not None and len(rows) > most:
         table.caption = f"and {len(rows) - most} more"
     return table
+
+
+def paragraph(text: str) -> str:
+    """Running text in lines of at most 120 characters."""
+    return textwrap.fill(text, 120)
 
 
 def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

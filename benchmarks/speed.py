@@ -29,7 +29,7 @@ from torch import nn
 
 import foveal
 from foveal.analyses.bounds import bounds
-from pages import Content, markdown_table, rich_table
+from pages import Content, markdown_table, paragraph, rich_table
 from rivals import Rival, rivals
 
 SLOW = 1.0
@@ -180,10 +180,13 @@ def page(results: list[Result], rounds: int, tools: list[Rival]) -> str:
     meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools)
     parts = [
         "# Benchmarks",
-        f"`make bench` makes these tables anew. Machine: {os.cpu_count()} cores ({platform.machine()}), {versions}. "
-        f"Processor time of one thread; median of {rounds} rounds in which all contestants take turns in one process "
-        f"({SLOW_ROUNDS} rounds for what takes over {SLOW:g} s). *trace + bounds* holds clipped and unclipped bounds "
-        "of every unit of every layer; *whole report* adds every number of the table that `foveal analyze` prints.",
+        paragraph(
+            f"`make bench` writes these tables. Machine: {os.cpu_count()} cores ({platform.machine()}); {versions}. "
+            f"Processor time of one thread; median of {rounds} rounds in which all contestants take turns in one "
+            f"process ({SLOW_ROUNDS} rounds for what takes over {SLOW:g} s). *trace + bounds* holds clipped and "
+            "unclipped bounds of every unit of every layer; *whole report* adds every number of the table that "
+            "`foveal analyze` prints."
+        ),
         "## Milliseconds",
         markdown_table(*times(results)),
         "## Times the plain meta forward pass",

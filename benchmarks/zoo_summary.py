@@ -9,7 +9,7 @@ from statistics import median
 
 from rich.table import Table
 
-from pages import Content, markdown_table, rich_table
+from pages import Content, markdown_table, paragraph, rich_table
 from zoo_model import Record
 
 STATUSES = ("exact", "data-dependent", "bound", "partial", "failed")
@@ -30,9 +30,11 @@ def markdown(records: list[Record]) -> str:
     """The same as a page."""
     parts = [
         "# Every model of torchvision and timm",
-        f"torchvision {version('torchvision')}, timm {version('timm')}, torch {version('torch')}. Each model is built "
-        "without weights, traced at its default input size, bounded (every unit of every layer, clipped and unclipped) "
-        "and reported. `make zoo` makes this page anew.",
+        paragraph(
+            f"torchvision {version('torchvision')}, timm {version('timm')}, torch {version('torch')}. Each model is "
+            "built without weights, traced at its default input size, bounded (every unit of every layer, clipped and "
+            "unclipped) and reported. `make zoo` makes this page anew."
+        ),
         "- **exact**: every layer's numbers are exact.\n"
         "- **data-dependent**: some layers read where data says (deformable sampling, boxes from a detector); they are "
         "marked, the others are exact.\n"
