@@ -213,7 +213,10 @@ def _unroll(step: rel.Unroll, hull: Hull) -> Hull:
 def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
     axis, last = step.axis, hull.data.ndim - 2
     hull = dense(dense(hull, axis), last)
-    if not hull.varies(axis) and not hull.varies(last):
+    covered = np.zeros(step.n_out, dtype=bool)
+    reached = np.arange(step.count)[:, None] * step.step + np.arange(step.size) * step.dilation - step.before
+    covered[reached[(reached >= 0) & (reached < step.n_out)]] = True
+    if not hull.varies(axis) and not hull.varies(last) and covered.all():
         return replace(hull, data=hull.data[..., 0], steps=without(hull.steps, last))
     # unclipped, windows go on beyond both ends and reach positions near the border too
     more = (step.size - 1) * step.dilation // step.step + 1
@@ -228,6 +231,7 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
         target = (np.arange(count) - more) * step.step + tap * step.dilation - step.before
         inside = (target >= 0) & (target < step.n_out)
         data[(*lead, target[inside])] = np.minimum(data[(*lead, target[inside])], source[..., tap][(*lead, inside)])
+    data[0:2][(*lead, ~covered)] = EMPTY
     steps = without(hull.steps, last)
     if axis in steps and steps[axis].regular:
         period, shift, _ = steps[axis]
