@@ -224,9 +224,11 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
     count = step.count + 2 * more
     full = list(hull.data.shape)
     full[axis + 1], full[-1] = count, step.size
-    source = np.broadcast_to(extended, full)
-    data = np.full((*full[: axis + 1], step.n_out, *full[axis + 2 : -1]), EMPTY)
+    source = np.array(np.broadcast_to(extended, full))
     lead: Index = (slice(None),) * (axis + 1)
+    source[0:2][(*lead, slice(0, more))] = EMPTY
+    source[0:2][(*lead, slice(count - more, None))] = EMPTY
+    data = np.full((*full[: axis + 1], step.n_out, *full[axis + 2 : -1]), EMPTY)
     for tap in range(step.size):
         target = (np.arange(count) - more) * step.step + tap * step.dilation - step.before
         inside = (target >= 0) & (target < step.n_out)
