@@ -15,7 +15,7 @@ from foveal import ops
 from foveal.analyses.boxes import Box, align, apply, join_boxes
 from foveal.analyses.concatenation import concatenate
 from foveal.analyses.facts import FactFinder
-from foveal.analyses.hull import Hull, Progress
+from foveal.analyses.hull import EMPTY, Hull, Progress
 from foveal.graph import Graph, Node
 from foveal.relation import Embed, Outside, Read
 from foveal.rules import reads
@@ -57,6 +57,9 @@ class Bounds:
         if not any(inputs):
             return
         values = self.graph.values
+        if 0 in values[node.output].shape:
+            states[node.output] = self._without_elements(node, inputs)
+            return
         facts = self.facts.about(node) if type(node.op) in FACTUAL else None
         shapes = tuple([values[i].shape for i in node.inputs])
         ways = reads(node.op, shapes, values[node.output].shape, facts)
@@ -76,6 +79,13 @@ class Bounds:
                 result[source] = joined
         if result:
             states[node.output] = result
+
+    def _without_elements(self, node: Node, inputs: list[States | None]) -> States:
+        """A value without elements reads nothing."""
+        rank = len(self.graph.values[node.output].shape)
+        nothing = Hull(np.full((4,) + (1,) * rank, EMPTY), {}, {})
+        boxes = {s: ((nothing,) * len(self.graph.sources[s].axes),) for state in inputs if state for s in state}
+        return {source: State(box, box) for source, box in boxes.items()}
 
 
 def bounds(graph: Graph) -> Bounds:
