@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test lint fuzz zoo bench clean
+.PHONY: montecarlo demo test lint fuzz zoo bench clean
 
 demo: $(VENV)/.installed-torch
 	$(RUN)/foveal analyze torchvision:resnet50
@@ -24,6 +24,9 @@ zoo: $(VENV)/.installed-torch
 
 bench: $(VENV)/.installed-bench
 	$(RUN)/python benchmarks/speed.py
+
+montecarlo: $(VENV)/.installed-torch
+	$(RUN)/python benchmarks/montecarlo.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

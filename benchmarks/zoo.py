@@ -38,7 +38,7 @@ def main() -> int:
     known = read(output)
     missing = [name for name in wanted if name not in known or known[name].status in options.again]
     if not options.summary_only:
-        _run(missing, output, options.workers, options.timeout)
+        _run(missing, output, options)
     known = read(output)
     records = [known[name] for name in wanted if name in known]
     Console().print(*tables(records))
@@ -67,6 +67,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, help="take every n-th model of each library")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take")
+    parser.add_argument(
+        "--memory", type=float, help="GiB a worker may allocate (default: 80 %% of the machine's, shared)"
+    )
     parser.add_argument("--again", nargs="*", default=[], metavar="STATUS", help="run models of these statuses anew")
     parser.add_argument("--output", default="zoo-output/models.jsonl")
     parser.add_argument("--summary", metavar="FILE", help="write the summary as Markdown")
@@ -83,16 +86,23 @@ def _wanted(pattern: str, every: int) -> list[str]:
     return chosen
 
 
-def _run(missing: list[str], output: Path, workers: int, timeout: float) -> None:
+def _run(missing: list[str], output: Path, options: argparse.Namespace) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as bar, output.open("a", encoding="utf-8") as file:
         task = bar.add_task("models", total=len(missing))
-        for name, result in zoo_pool.run(examine, missing, min(workers, len(missing) or 1), timeout):
+        limit = int(options.memory * 2**30) if options.memory else _share(options.workers)
+        for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout, limit):
             record = Record(name, error=result.reason) if isinstance(result, zoo_pool.Failed) else result
             file.write(json.dumps(asdict(record)) + "\n")
             file.flush()
             bar.update(task, advance=1, description=f"{name} {record.status}")
+
+
+def _share(workers: int) -> int:
+    """Bytes: 80 % of the machine's memory, shared among the workers."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(0.8 * total / workers)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -42,14 +43,18 @@ class _Worker:
         self.pipe.close()
 
 
-def run(work: Job, jobs: Iterable[str], workers: int, timeout: float) -> Iterator[tuple[str, Any]]:
-    """Yield (job, result or Failed) in the order in which they finish. ``work`` must be importable by the workers."""
+def run(work: Job, jobs: Iterable[str], workers: int, timeout: float, memory: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield (job, result or Failed) in the order in which they finish. ``work`` must be importable by the workers.
+
+    ``timeout``: seconds a job may take; ``memory``: bytes a worker may allocate (0: no limit), so that a job that wants
+    too much gets a MemoryError of its own before the machine runs short.
+    """
     waiting = list(reversed(list(jobs)))
     staff: list[_Worker] = []
     try:
         while waiting or staff:
             while waiting and len(staff) < workers:
-                staff.append(_hire(work))
+                staff.append(_hire(work, memory))
                 staff[-1].give(waiting.pop(), timeout)
             for worker in _ready(staff):
                 result, alive = _result(worker)
@@ -65,17 +70,19 @@ def run(work: Job, jobs: Iterable[str], workers: int, timeout: float) -> Iterato
             worker.stop()
 
 
-def _hire(work: Job) -> _Worker:
+def _hire(work: Job, memory: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(work, theirs, memory), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _serve(work: Job, pipe: Connection) -> None:
+def _serve(work: Job, pipe: Connection, memory: int = 0) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     while True:
         try:
             job = pipe.recv()

@@ -16,10 +16,11 @@ PACKAGE = Path(foveal.__file__).parent
 FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "keras", "tensorflow", "onnx")
 
 ORDER = (
-    "version", "errors", "ops", "graph", "relation", "rules", "gallery", "protocols", "images", "frontends", "analyses", "receptive_field",
-    "serial", "field", "metrics", "fields", "growth", "results", "findings", "costs", "idle_taps", "usage", "analyze",
-    "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "testing", "progress",
-    "cli_options", "cli_field", "cli", "__main__",
+    "version", "errors", "ops", "graph", "relation", "rules", "gallery", "protocols", "images", "frontends",
+    "analyses", "receptive_field", "serial", "field", "metrics", "provenance", "uncertainty", "cropping", "waists",
+    "unit_plan", "measured", "fields", "erf", "sweep", "growth", "results", "findings", "costs", "idle_taps", "usage",
+    "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "testing", "progress",
+    "cli_options", "cli_field", "cli_erf", "cli", "__main__",
 )  # fmt: skip
 """Data flows downwards: a part imports only parts that stand before it."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from foveal.cli_erf import register as register_erf
 from foveal.cli_field import register
 from foveal.cli_options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.cli_options import input_shapes as input_shapes
@@ -205,6 +206,7 @@ def _console() -> Console | None:
 
 
 register(app)
+register_erf(app)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def plan_crop(
         reason = _no_crop(graph, rf)
         if reason:
             return reason
-    path = _layers_behind(graph, [graph.layer(rf.layer).value for rf in fields])
+    path = _layersbehind(graph, [graph.layer(rf.layer).value for rf in fields])
     ways = {name: receptive_field(graph, name, fields[0].source) for name in path}
     box = _aligned(fields, units, list(ways.values()))
     if isinstance(box, str):
@@ -74,7 +74,7 @@ def _no_crop(graph: Graph, rf: ReceptiveField) -> str:
     if any(p is None or not p[1].regular or p[1].period != 1 for p in rf.progress):
         return f"units of '{rf.layer}' do not follow the source at one stride"
     value = graph.layer(rf.layer).value
-    for node in _behind(graph, [value]):
+    for node in behind(graph, [value]):
         if not isinstance(node.op, CROPPABLE) or (isinstance(node.op, ops.Resample) and node.op.align_corners):
             return f"{node.origin} at {node.scope or '(top)'} may depend on the size of the source"
         if _tied_to_place(graph, node):
@@ -97,7 +97,7 @@ def _tied_to_place(graph: Graph, node: Node) -> bool:
     return False
 
 
-def _behind(graph: Graph, values: Sequence[int]) -> list[Node]:
+def behind(graph: Graph, values: Sequence[int]) -> list[Node]:
     """The nodes that depend on a source and that these values depend on."""
     producers, known = graph.producers(), roles(graph)
     seen, stack, found = set(values), list(values), []
@@ -112,9 +112,9 @@ def _behind(graph: Graph, values: Sequence[int]) -> list[Node]:
     return found
 
 
-def _layers_behind(graph: Graph, values: Sequence[int]) -> list[str]:
+def _layersbehind(graph: Graph, values: Sequence[int]) -> list[str]:
     """Names of layers on the path, one for each value."""
-    wanted = {node.output for node in _behind(graph, values)}
+    wanted = {node.output for node in behind(graph, values)}
     named = {layer.value: layer.name for layer in graph.layer_table.values() if layer.value in wanted}
     return list(named.values())
 

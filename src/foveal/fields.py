@@ -22,6 +22,8 @@ from foveal.graph import Graph
 from foveal.receptive_field import ReceptiveField, receptive_field
 from foveal.rules import has_rule
 
+PLAIN = 200.0
+"""Expected squared gradients are given as they are while their logarithm is smaller than this, else as shares."""
 KINDS = ("support", "paths", "edges", "energy", "gradient")
 METHODS = {
     "support": "which positions can change the unit: backward pass with (or, and)",
@@ -50,11 +52,12 @@ def field(
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
-    kind: "support", "paths", "edges", "energy" or "gradient" (DESIGN section 2). at: the unit, default the middle one (n // 2 per
-    grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit" (all layers pass
-    the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its square, channel by
-    channel). Values cover the clipped hull. For "gradient", ``images`` (a folder, files, a tensor, or None for seeded
-    noise) and ``protocol`` are those of :func:`foveal.measured.measure`, which tells more than the field.
+    kind: "support", "paths", "edges", "energy" or "gradient" (DESIGN section 2). at: the unit, default the middle one
+    (n // 2 per grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit"
+    (all layers pass the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its
+    square, channel by channel). Values cover the clipped hull. For "gradient", ``images`` (a folder, files, a tensor,
+    or None for seeded noise) and ``protocol`` are those of :func:`foveal.measured.measure`, which tells more than the
+    field.
 
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
@@ -115,6 +118,7 @@ def _pulled(
     chosen = graph.sources[index]
     flow = flows.get(chosen.value)
     full = over_source(flow, graph.values[chosen.value].shape, chosen.axes, algebra)
+    full = full.astype(np.float64) if kind == "energy" else full
     if kind == "energy" and channel is None:
         full = full / _features(graph, value)
     notes = [] if gain is None else sorted(gain.notes)
@@ -133,6 +137,8 @@ def _scaled(full: np.ndarray, scale: float, kind: str) -> tuple[np.ndarray, floa
     largest = float(full.max(initial=0)) if full.dtype.kind == "f" else 0.0
     if largest == 0 or not (scale or kind == "paths"):
         return full, None
+    if kind == "energy" and abs(scale + float(np.log(largest))) < PLAIN:
+        return full * float(np.exp(scale)), None
     full = full / largest
     return full, scale + float(np.log(largest) + np.log(full.sum()))
 

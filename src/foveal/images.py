@@ -55,7 +55,8 @@ class Layout(NamedTuple):
     @property
     def batched(self) -> bool:
         """Whether axis 0 holds several images."""
-        return len(self.shape) > 1 and 0 not in self.axes and (len(self.shape) > len(self.axes) + 1 or self.axes == (1,))
+        several = len(self.shape) > len(self.axes) + 1 or self.axes == (1,)
+        return len(self.shape) > 1 and 0 not in self.axes and several
 
     @property
     def one(self) -> tuple[int, ...]:
@@ -88,9 +89,7 @@ class ImageSet:
         return self.loader(index)
 
 
-def collect(
-    images: Any, layout: Layout, preparation: Preparation, count: int | None = None, seed: int = 0
-) -> ImageSet:
+def collect(images: Any, layout: Layout, preparation: Preparation, count: int | None = None, seed: int = 0) -> ImageSet:
     """The image set that ``images`` means.
 
     None: ``count`` images of seeded noise; a folder or a file; a list of files; an array or tensor (N, ...) that is
@@ -227,7 +226,7 @@ def _arrays(images: Any, layout: Layout, count: int | None) -> ImageSet:
     def load(index: int) -> Sample:
         item = images[index]
         item = item[0] if isinstance(item, (tuple, list)) else item
-        array = np.array(item.detach().cpu() if hasattr(item, "detach") else item)
+        array = np.asarray(item.detach().cpu().numpy() if hasattr(item, "detach") else item)
         array = array[0] if array.shape == (1, *layout.one) else array
         if array.shape != layout.one or array.dtype.kind not in "fiub":
             raise FovealError(f"image {index} has shape {array.shape}, the source takes {layout.one}")

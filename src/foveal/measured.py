@@ -9,52 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
-from foveal.analyses.roles import grid_axes, roles
-from foveal.cropping import Crop, plan_crop
+from foveal.analyses.roles import roles
 from foveal.errors import FovealError, SourceError
 from foveal.field import Box, Field
-from foveal.graph import Graph, Source
-from foveal.images import SQUASH, ImageSet, Layout, Preparation, Sample, collect
-from foveal.protocols import Protocol, fixed_unit, protocol_of
+from foveal.graph import Graph
+from foveal.images import SQUASH, ImageSet, Preparation, Sample, collect
+from foveal.protocols import Protocol, protocol_of
 from foveal.provenance import versions
-from foveal.receptive_field import ReceptiveField, receptive_field
+from foveal.receptive_field import ReceptiveField
 from foveal.serial import to_plain
-from foveal.uncertainty import METRICS, Frame, Interval, Running, intervals
+from foveal.uncertainty import Frame, Interval, Running, intervals
+from foveal.unit_plan import Plan as Plan
+from foveal.unit_plan import Settings as Settings
+from foveal.unit_plan import central_unit as central_unit
+from foveal.unit_plan import plan_of as plan_of
+from foveal.unit_plan import torch_part
 
 FEWEST = 5
 """Images that are used at least before a tolerance may end a measurement."""
 ROUNDING = ("round", "floor", "ceil", "trunc", "sign", "argmax", "argmin", "detach", "heaviside", "one_hot")
 OUTSIDE = 1e-6
 """Share of the map outside the receptive field that is taken for rounding."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to measure, beside protocol and images: everything that can change a bit of the result.
-
-    batch: images in one forward pass. crop: whether the source may be cut to what the units see. dtype: None for the
-    model's own precision. tolerance: stop when ``metric``'s interval is within that share of its value.
-    """
-
-    seed: int = 0
-    batch: int = 1
-    crop: bool = True
-    dtype: str | None = None
-    tolerance: float | None = None
-    metric: str = "sigma"
-
-    def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise FovealError(f"unknown metric '{self.metric}' for a tolerance; known: {', '.join(METRICS)}")
-        if self.batch < 1:
-            raise FovealError(f"batch must be at least 1, got {self.batch}")
-        if self.dtype not in (None, "float16", "bfloat16", "float32", "float64"):
-            raise FovealError(f"unknown precision '{self.dtype}'; known: float32, float64, bfloat16, float16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +53,6 @@ class Measured:
     """The part of the source that was computed, None for all of it."""
     record: dict[str, Any]
     """What was measured and how, as plain values; see :mod:`foveal.provenance`."""
-
-
-class Plan(NamedTuple):
-    """What one forward pass computes: units, targets of the run, the cut and why there is none."""
-
-    source: Source
-    layout: Layout
-    fields: tuple[ReceptiveField, ...]
-    units: tuple[tuple[int, ...], ...]
-    targets: tuple[Any, ...]
-    crop: Crop | None
-    why_whole: str
-    channel: int | None
 
 
 class Contribution(NamedTuple):
@@ -130,93 +97,6 @@ def measure(
     return [account.result(graph, shared) for account in accounts]
 
 
-def plan_of(
-    graph: Graph,
-    layers: Sequence[str],
-    at: Sequence[int] | int | None,
-    channel: int | None,
-    source: str | None,
-    protocol: Protocol,
-    settings: Settings,
-) -> Plan:
-    """Units, targets and the cut."""
-    if graph.runner is None or not hasattr(graph.runner, "model"):
-        raise FovealError(f"{graph.name}: a measured field needs a PyTorch model; this network has none behind it")
-    if not layers:
-        raise FovealError("a measured field needs a layer")
-    fields = tuple(receptive_field(graph, name, source) for name in layers)
-    if len({rf.source for rf in fields}) > 1:
-        raise FovealError("layers measured together must depend on the same source; name it")
-    chosen = next(s for s in graph.sources if s.name == fields[0].source)
-    torch = _torch_part()
-    prefix = torch.prefix_tokens(graph.runner.model)
-    units = tuple(_unit(rf, at, protocol, prefix) for rf in fields)
-    layout = Layout(graph.values[chosen.value].shape, chosen.axes)
-    crop: Crop | str = "switched off"
-    if settings.crop:
-        crop = plan_crop(graph, fields, units, _retrace(torch, graph.runner, layout, chosen.name))
-    cut = crop if isinstance(crop, Crop) else None
-    targets = []
-    for number, rf in enumerate(fields):
-        unit = units[number] if cut is None else cut.units[number]
-        targets.append(torch.Target(rf.layer, _index(graph, rf.layer, unit), channel))
-    return Plan(chosen, layout, fields, units, tuple(targets), cut, "" if cut else str(crop), channel)
-
-
-def _torch_part() -> Any:
-    return import_module("foveal.frontends.torch_gradient")
-
-
-def _retrace(torch: Any, runner: Any, layout: Layout, source: str) -> Any:
-    def graph_of(box: Box) -> Any:
-        shape = list(layout.shape)
-        for axis, (first, last) in zip(layout.axes, box):
-            shape[axis] = last - first
-        return torch.retraced(runner, source, tuple(shape))
-
-    return graph_of
-
-
-def _index(graph: Graph, layer: str, unit: tuple[int, ...]) -> tuple[int | None, ...]:
-    value = graph.layer(layer).value
-    index: list[int | None] = [None] * len(graph.values[value].shape)
-    for axis, place in zip(grid_axes(graph, value), unit):
-        index[axis] = place
-    return tuple(index)
-
-
-def _unit(
-    rf: ReceptiveField, at: Sequence[int] | int | None, protocol: Protocol, prefix: int
-) -> tuple[int, ...]:
-    if at is not None:
-        index = (at,) if isinstance(at, int) else tuple(at)
-        rf.box(index, clip=True)
-        return tuple(i % n for i, n in zip(index, rf.grid, strict=True))
-    if protocol.unit == "center":
-        return central_unit(rf, prefix)
-    return fixed_unit(protocol.unit, rf.grid, len(rf.source_shape) == 2, prefix)
-
-
-def central_unit(rf: ReceptiveField, prefix: int = 0) -> tuple[int, ...]:
-    """The unit whose RF center is nearest to the source's middle; of several, the last in row-major order.
-
-    Where global context makes every RF the whole source, the center of the local RF counts. The first ``prefix`` of a
-    row of tokens stand for no place and are passed over.
-    """
-    local = rf.local or rf
-    row = 1 if all(local.known) else 0
-    apart = np.zeros(rf.grid)
-    for first, last, length in zip(local.first, local.last, rf.source_shape):
-        apart = apart + np.abs(first[row] + last[row] - (length - 1.0)) ** 2
-    apart = np.where(np.broadcast_to(local.nothing[row], rf.grid), np.inf, apart)
-    if len(rf.grid) == 1 and len(rf.source_shape) == 2 and rf.grid[0] > prefix:
-        apart[:prefix] = np.inf
-    if not np.isfinite(apart).any() or np.ptp(apart[np.isfinite(apart)]) == 0:
-        return fixed_unit("half", rf.grid, len(rf.source_shape) == 2, prefix)
-    flat = apart.ravel()
-    return tuple(int(i) for i in np.unravel_index(flat.size - 1 - int(np.argmin(flat[::-1])), rf.grid))
-
-
 def image_set(
     graph: Graph,
     plan: Plan,
@@ -241,7 +121,7 @@ def preparation_of(graph: Graph, plan: Plan, protocol: Protocol) -> Preparation:
     if protocol.preparation == "squash":
         return SQUASH
     side = max((plan.layout.shape[a] for a in plan.layout.axes), default=0)
-    found: Preparation = _torch_part().own_preparation(graph.runner.model, graph.name, side)
+    found: Preparation = torch_part().own_preparation(graph.runner.model, graph.name, side)
     return found
 
 
@@ -249,8 +129,8 @@ def contributions(
     graph: Graph, plan: Plan, protocol: Protocol, settings: Settings, images: ImageSet, numbers: Sequence[int]
 ) -> Iterator[tuple[Sample, list[Contribution]]]:
     """Each image of these numbers with one contribution per layer, in order."""
-    torch = _torch_part()
-    ready = torch.Differentiator(graph.runner, plan.source.name, plan.source.axes, settings.dtype)
+    torch = torch_part()
+    ready = torch.Differentiator(graph.runner, plan.source.name, plan.source.axes, settings.dtype, plan.waists)
     size = settings.batch if plan.layout.batched and _independent(graph, plan) else 1
     for first in range(0, len(numbers), size):
         loaded: list[tuple[int, Sample]] = []
@@ -286,7 +166,11 @@ def _maps(
         for axis, (a, b) in zip(plan.layout.axes, plan.crop.box):
             cut[axis] = slice(a, b)
         arrays = np.ascontiguousarray(arrays[tuple(cut)])
-    signs = [np.random.default_rng([settings.seed, 1, number]) for number, _ in loaded]
+    signs = [
+        # Of their own for each image and layer, so that no other image or layer changes them.
+        [np.random.default_rng([settings.seed, number, crc32(rf.layer.encode())]) for number, _ in loaded]
+        for rf in plan.fields
+    ]
     found: list[np.ndarray] = ready.maps(arrays, plan.targets, protocol, signs, plan.layout.batched)
     return found
 

@@ -29,10 +29,10 @@ from foveal.protocols import Protocol
 
 
 class Target(NamedTuple):
-    """One unit: its layer, and an index for each of the layer's axes (None: the batch, or all features)."""
+    """One unit: its layer, and a place on each of the layer's axes (None: the batch, or all features)."""
 
     layer: str
-    index: tuple[int | None, ...]
+    place: tuple[int | None, ...]
     channel: int | None = None
 
 
@@ -51,7 +51,7 @@ class _Reader(Naming):
     def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
         for number, target in enumerate(self.targets):
             if target.layer == name and number not in self.found:
-                index = tuple(slice(None) if i is None else i for i in target.index)
+                index = tuple(slice(None) if i is None else i for i in target.place)
                 self.found[number] = tensor[index].clone()
         if len(self.found) == len(self.targets):
             raise _Reached
@@ -75,9 +75,12 @@ class Differentiator:
     ``dtype``: "float32", "float64" ...; None for the model's own. Raises FovealError where it cannot be copied.
     """
 
-    def __init__(self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None) -> None:
+    def __init__(
+        self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+    ) -> None:
         self.number = getattr(torch, dtype) if dtype else precision(runner.model)
         self.model = runner._copy(self.number).eval().requires_grad_(False)
+        self.waists = waists
         self.inputs = runner.inputs
         self.source = source
         self.axes = axes
@@ -88,12 +91,12 @@ class Differentiator:
         images: np.ndarray,
         targets: Sequence[Target],
         protocol: Protocol,
-        signs: Sequence[np.random.Generator] = (),
+        signs: Sequence[Sequence[np.random.Generator]],
         batched: bool = True,
     ) -> list[np.ndarray]:
         """One array (images, *source axes) in float64 per target: gradients brought to one map by the protocol.
 
-        ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: one generator per image.
+        ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
         leaf, reader = self._forward(images, targets)
         count = images.shape[0] if batched else 1
@@ -103,7 +106,7 @@ class Differentiator:
             draws = protocol.draws if protocol.channels == "signs" else 1
             total = np.zeros(())
             for _ in range(draws):
-                scalar = _scalar(rows, protocol, signs)
+                scalar = _scalar(rows, protocol, signs[number])
                 (gradient,) = torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)
                 gradient = torch.zeros_like(leaf) if gradient is None else gradient
                 total = total + reduced(gradient.detach(), self.axes, protocol, batched)
@@ -124,7 +127,7 @@ class Differentiator:
         with _quietly(self.number):
             args, kwargs = given.make(leaf, real=True)  # type: ignore[arg-type]
             try:
-                with reader:
+                with reader, _cut_at(self.model, self.waists):
                     reader.outputs(self.model(*args, **kwargs))
             except _Reached:
                 pass
@@ -153,8 +156,11 @@ def _scalar(rows: Tensor, protocol: Protocol, signs: Sequence[np.random.Generato
 
 def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Protocol, batched: bool) -> np.ndarray:
     """(images, *source axes) of a gradient of the source's shape, in float64 where it is squared or added up."""
-    each = {"plain": lambda g: g, "relu": torch.relu, "abs": torch.abs, "square": lambda g: g.double().square()}
-    values = each[protocol.each](gradient)
+    values = gradient
+    if protocol.each == "square":
+        values = gradient.double().square()
+    elif protocol.each != "plain":
+        values = gradient.relu() if protocol.each == "relu" else gradient.abs()
     colours = tuple(a for a in range(gradient.ndim) if a not in axes and not (batched and a == 0))
     if colours:
         values = values.double().sum(colours) if protocol.colours == "sum" else values.double().mean(colours)
@@ -170,6 +176,11 @@ def precision(model: nn.Module) -> torch.dtype:
         if item.dtype.is_floating_point:
             return item.dtype
     return torch.get_default_dtype()
+
+
+def precision_name(model: nn.Module) -> str:
+    """The same by name, such as "float32"."""
+    return str(precision(model)).removeprefix("torch.")
 
 
 def resized(runner: TorchRunner, source: str, shape: tuple[int, ...]) -> tuple[nn.Module, Inputs]:
@@ -232,6 +243,22 @@ def _torchvision_preparation(name: str) -> Preparation:
         tuple(map(float, options["std"])),
         "torchvision",
     )
+
+
+@contextmanager
+def _cut_at(model: nn.Module, waists: Any) -> Iterator[None]:
+    """Within: modules hand on only the part of their output that their waist keeps."""
+
+    def cutter(keep: Any) -> Any:
+        parts = tuple(slice(None) if part is None else slice(*part) for part in keep)
+        return lambda _module, _args, output: output[parts]
+
+    hooks = [model.get_submodule(waist.layer).register_forward_hook(cutter(waist.keep)) for waist in waists]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

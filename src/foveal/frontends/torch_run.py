@@ -75,7 +75,10 @@ class TorchRunner:
         return found if isinstance(found, np.ndarray) else None
 
     def settings(self, path: str) -> dict[str, Any]:
-        """A module's own parameters and buffers as arrays, and its plain numbers (``eps``, ``negative_slope`` ...)."""
+        """A module's own parameters and buffers as arrays, and its plain numbers (``eps``, ``negative_slope`` ...).
+
+        The arrays share the model's memory: they are for reading only.
+        """
         try:
             module = self.model.get_submodule(path)
         except AttributeError:
@@ -86,7 +89,8 @@ class TorchRunner:
         }
         for key, item in tensors.items():
             if item is not None and not item.is_meta:
-                found[key] = item.detach().cpu().to(torch.float64).numpy()
+                data = item.detach().cpu()
+                found[key] = (data.float() if data.dtype in (torch.bfloat16, torch.float16) else data).numpy()
         return found
 
     def _copy(self, number: torch.dtype) -> nn.Module:
