@@ -172,9 +172,9 @@ def join(a: Hull, b: Hull) -> Hull:
     if (a.context > 0) != (b.context > 0):
         part = a if a.context else b
         data[2:] = part.data[2:]
-        steps = {axis: p for axis, p in part.steps.items() if data.shape[axis + 1] == part.data.shape[axis + 1]}
         for axis in range(data.ndim - 1):
             data = data if axis in a.runs or axis in b.runs else compact(data, axis)
+        steps = {axis: p for axis, p in part.steps.items() if data.shape[axis + 1] == part.data.shape[axis + 1]}
         return Hull(data, steps, a.runs, context, a.known and b.known)
     steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data)
     for axis in tuple(a.axes() | b.axes()):
