@@ -35,14 +35,13 @@ def markdown(records: list[Record]) -> str:
             "built without weights, traced at its default input size, bounded (every unit of every layer, clipped and "
             "unclipped) and reported. `make zoo` makes this page anew."
         ),
-        "- **exact**: every layer's numbers are exact.\n"
-        "- **data-dependent**: some layers read where data says (deformable sampling, boxes from a detector); they are "
-        "marked, the others are exact.\n"
-        "- **bound**: some layers follow an operation without a rule.\n"
+        "- **exact**: no layer is a bound or data-dependent.\n"
+        "- **data-dependent**: some layers read where data says (sampling, boxes from a detector); they are marked.\n"
+        "- **bound**: some layers' numbers are upper bounds, for the cause that is named.\n"
         "- **partial**: the trace ended early; what came before is reported.\n"
         "- **failed**: no report.\n"
-        "- **withheld** layers: clipped numbers are exact, but there is no unclipped one (padding after a layout that "
-        "is not regular, such as a padded convolution inside a window).",
+        "- **withheld** layers: the clipped numbers are given, an unclipped one is not (padding after a layout that\n"
+        "  is not regular, such as a padded convolution inside a window).",
         markdown_table(*_counts(records)),
         "## Operations that keep numbers from being exact",
         markdown_table(*_causes(records)),
@@ -51,6 +50,7 @@ def markdown(records: list[Record]) -> str:
         "## Models with withheld unclipped numbers",
         markdown_table(*_withheld(records)),
         "## Time",
+        "Seconds by the clock, with other work on the machine.",
         markdown_table(*_times(records)),
     ]
     return "\n\n".join(parts) + "\n"

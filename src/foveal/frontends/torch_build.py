@@ -135,10 +135,13 @@ def _torchvision_input(name: str, module: str, model: Any) -> tuple[Any, Any]:
         return (1, 3, 16, *_crop(name)), None
     if ".detection" in module:
         size = model.transform.fixed_size or (model.transform.min_size[-1],) * 2
+        if "mask" in name:
+            size = (320, 320)  # each of a hundred masks is pasted into a map of the image's size: gigabytes at 800
         return ([(3, *size)],), (1, 2)
     if ".optical_flow" in module:
         return ((1, 3, 224, 224), (1, 3, 224, 224)), None
-    return (1, 3, *_crop(name)), None
+    own = getattr(model, "image_size", None)
+    return (1, 3, *((own, own) if isinstance(own, int) else _crop(name))), None
 
 
 def _crop(name: str) -> tuple[int, int]:
