@@ -45,7 +45,9 @@ def _network(rng: random.Random) -> str:
     for _ in range(rng.randint(1, 5)):
         if rng.random() < 0.25:
             k, d = rng.choice([1, 3, 5]), rng.choice([1, 2])
-            joint = rng.choice(["[{} | id]", "{{{} | conv1x3}}", "[{} | conv3x4,p0:2]", "{{conv2x4,p0:1 | {} }}"])
+            joint = rng.choice(
+                ["[{} | id]", "{{{} | conv1x3}}", "[{} | conv3x4,p0:2]", "{{conv2x4,p0:1 | {} }}", "pad2:1 <id | {}>"]
+            )
             parts.append("conv1x4 " + joint.format(f"conv{k}x4,d{d} conv3x4"))
         else:
             parts.append(_window(rng))
@@ -96,6 +98,14 @@ def test_unclipped_boxes_are_those_of_a_far_larger_source(start: int) -> None:
         compared, withheld = compared + done[0], withheld + done[1]
     assert compared > 500
     assert withheld <= compared // 100
+
+
+def test_padding_that_a_gate_multiplies_is_a_position_unclipped() -> None:
+    """Zero times a gate is zero, so the padded unit reads nothing; if the source went on it would read the gate."""
+    graph = trace_spec("pad2:0 <id | conv3x4>", (1, 4, 24))
+    rf = receptive_field(graph, graph.layers[-1])
+    assert rf.box(0, clip=True) == ((0, 0),)
+    assert rf.box(0) == ((-3, 0),)
 
 
 def test_the_comparison_can_fail() -> None:

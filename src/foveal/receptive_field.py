@@ -333,10 +333,11 @@ def _collapsed(boxes: Boxes) -> Boxes:
 
 def _known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
     """Elements that are zero whatever the input read nothing."""
-    zero = bounds(graph).facts.zero(value)
+    facts = bounds(graph).facts
+    zero = facts.zero(value)
     if zero is None or np.broadcast(zero, box[0].data[0]).size > LISTED:
         return box
-    return apply((Keep(~zero),), box)
+    return apply((Keep(~zero, value in facts.padded),), box)
 
 
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:

@@ -202,9 +202,13 @@ class Overlap(Step):
 
 @dataclass(frozen=True, eq=False)
 class Keep(Step):
-    """Reads happen only where ``keep`` (Boolean, broadcastable) is true."""
+    """Reads happen only where ``keep`` (Boolean, broadcastable) is true.
+
+    ``padding``: what is left out is padding, which is there only because the source ends: unclipped, all is read.
+    """
 
     keep: np.ndarray = field(repr=False)
+    padding: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,7 @@ class KeepAll(Step):
 
     keep: np.ndarray = field(repr=False)
     axes: Ints
+    padding: bool = False
 
     @cached_property
     def patterns(self) -> tuple[np.ndarray, np.ndarray]:

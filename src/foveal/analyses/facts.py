@@ -36,6 +36,8 @@ class FactFinder:
         self.values = graph.values
         self.producers: dict[int, Node] = {}
         self._zero: dict[int, np.ndarray | None] = {}
+        self.padded: set[int] = set()
+        """Values whose known zeros are (also) zero padding."""
         self._closed: dict[int, np.ndarray | None] = {}
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
@@ -52,7 +54,8 @@ class FactFinder:
                 found[position] = facts
         if found is None:
             return None
-        self.masks_trusted.add(node.output)
+        if any((f.zero is not None and not f.padding) or f.closed is not None or f.value is not None for f in found):
+            self.masks_trusted.add(node.output)
         return tuple(found)
 
     def _about(self, op: ops.Operation, operand: int, position: int) -> Facts | None:
@@ -65,12 +68,15 @@ class FactFinder:
         if isinstance(op, ops.Pointwise) and not (op.name == "multiply" or (op.name == "divide" and position == 0)):
             return None
         zero = self.zero(operand)
-        return None if zero is None else Facts(zero=zero)
+        return None if zero is None else Facts(zero=zero, padding=operand in self.padded)
 
     def zero(self, value: int) -> np.ndarray | None:
         """Where the value is zero whatever the input; None where nothing is known to be."""
         if value not in self._zero:
             self._zero[value] = _some(self._find_zero(value))
+            node = self.producers.get(value)
+            if node is not None and (isinstance(node.op, ops.Pad) or self.padded.intersection(node.inputs)):
+                self.padded.add(value)
         return self._zero[value]
 
     def closed(self, value: int) -> np.ndarray | None:

@@ -245,6 +245,8 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
 
 def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
     keep = _to_rank(step.keep, hull.data.ndim - 1)
+    if isinstance(step, rel.Keep) and step.padding:
+        return _keep_clipped(keep, hull)
     varied = [axis for axis, n in enumerate(keep.shape) if n > 1]
     steps, runs = dict(hull.steps), hull.runs
     for axis in varied:
@@ -254,15 +256,30 @@ def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
     return Hull(np.where(keep[None], hull.data, EMPTY), steps, runs, hull.context, hull.known)
 
 
+def _keep_clipped(keep: np.ndarray, hull: Hull) -> Hull:
+    """Padding reads nothing as long as the source ends; unclipped it is a position like any other."""
+    for axis, n in enumerate(keep.shape):
+        if n > 1:
+            hull = dense(hull, axis)
+    clipped = np.where(keep[None], hull.data[:2], EMPTY)
+    return replace(hull, data=np.concatenate([clipped, np.broadcast_to(hull.data[2:], clipped.shape)]))
+
+
 def _keep_all(step: rel.KeepAll, hull: Hull) -> Hull:
     keep = _to_rank(step.keep, hull.data.ndim - 1)
     if all(hull.data.shape[axis + 1] == 1 for axis in step.axes):
         any_kept = np.asarray(keep.any(axis=step.axes, keepdims=True))
         reduced = _all(rel.All(step.axes), hull)
-        return reduced if any_kept.all() else _keep(rel.Keep(any_kept), reduced)
-    if len(step.axes) == 1 and keep.ndim == step.keep.ndim and keep.size > PATTERNED and not hull.runs:
+        return reduced if any_kept.all() else _keep(rel.Keep(any_kept, step.padding), reduced)
+    if (
+        len(step.axes) == 1
+        and keep.ndim == step.keep.ndim
+        and keep.size > PATTERNED
+        and not hull.runs
+        and not step.padding
+    ):
         return _keep_all_by_pattern(step, hull)
-    return _all(rel.All(step.axes), _keep(rel.Keep(keep), hull))
+    return _all(rel.All(step.axes), _keep(rel.Keep(keep, step.padding), hull))
 
 
 def _keep_all_by_pattern(step: rel.KeepAll, hull: Hull) -> Hull:

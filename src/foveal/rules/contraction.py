@@ -24,7 +24,8 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
     found = []
     for i, labels in enumerate(op.labels):
         if zeros:
-            found.append(Read(i, _masked(labels, op.out, zeros), fan=fan, edges=True))
+            padding = any(f.padding for f in facts)
+            found.append(Read(i, _masked(labels, op.out, zeros, padding), fan=fan, edges=True))
         else:
             found.append(Read(i, _plain(labels, op.out), fan=fan, edges=True))
     return tuple(found)
@@ -39,7 +40,9 @@ def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _masked(labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]]) -> tuple[Step, ...]:
+def _masked(
+    labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], padding: bool
+) -> tuple[Step, ...]:
     every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
     every = list(dict.fromkeys(every))
     keep = np.ones((1,) * len(every), dtype=bool)
@@ -52,4 +55,4 @@ def _masked(labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndar
     wide = Relabel(tuple(labels.index(label) if label in labels else None for label in every))
     summed = tuple(axis for axis, label in enumerate(every) if label not in out)
     narrow = Relabel(tuple(range(len(out))))
-    return (wide, KeepAll(keep, summed), narrow)
+    return (wide, KeepAll(keep, summed, padding), narrow)

@@ -16,13 +16,13 @@ LISTED = 1 << 16
 def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The same element of each operand; a constant zero annuls the other factor."""
     annulling = facts if op.name == "multiply" else facts[:1] if op.name == "divide" else ()
-    zeros = [f.zero for f in annulling if f.zero is not None]
+    zeros = [(f.zero, f.padding) for f in annulling if f.zero is not None]
     found = []
     for i, shape in enumerate(shapes):
         relation = broadcast(shape, out)
-        for zero in zeros:
+        for zero, padding in zeros:
             if zero.any():
-                relation = (*relation, Keep(~zero))
+                relation = (*relation, Keep(~zero, padding))
         found.append(Read(i, relation))
     return tuple(found)
 

@@ -21,11 +21,13 @@ class Facts(NamedTuple):
     zero: Boolean, broadcastable to the operand's shape, true where it is zero whatever the input.
     closed: the same, true where it is so negative (-100 or less, a constant was added) that a softmax makes it zero.
     value: the operand itself, where it is a constant.
+    padding: the zeros are (also) zero padding, and there only because the source ends.
     """
 
     zero: np.ndarray | None = None
     closed: np.ndarray | None = None
     value: np.ndarray | None = None
+    padding: bool = False
 
 
 UNKNOWN = Facts()
