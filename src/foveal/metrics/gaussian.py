@@ -61,6 +61,11 @@ class _Shape:
         root[np.tril_indices(axes)] = parameters[1 + axes :]
         return cls(float(parameters[0]), parameters[1 : 1 + axes], root)
 
+    def is_bounded(self) -> bool:
+        """Whether it falls off along every direction: a root that is all but singular is a Gaussian without an end."""
+        sides = np.linalg.svd(self.root, compute_uv=False)
+        return bool(np.isfinite(sides).all() and sides[-1] > 1e-7 * sides[0])
+
     def covariance(self) -> np.ndarray:
         result: np.ndarray = np.linalg.inv(self.root @ self.root.T)
         return result
@@ -97,6 +102,8 @@ def _fit(values: np.ndarray) -> _Shape | str:
     best = _best(window)
     if isinstance(best, str):
         return best
+    if not best.is_bounded():
+        return "the best Gaussian is unbounded along a direction"
     blurred = best.covariance() * block**2
     covariance = blurred - np.eye(values.ndim) * (block**2 - 1) / 12
     center = best.center * block + (block - 1) / 2 + start
