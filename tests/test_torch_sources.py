@@ -175,8 +175,20 @@ def test_models_built_by_name_cost_nothing_and_keep_their_tables(source: str) ->
 def test_detection_and_video_have_default_inputs() -> None:
     graph = trace("torchvision:r3d_18")
     assert graph.sources[0].axes == (2, 3, 4)
+    assert graph.values[graph.sources[0].value].shape == (1, 3, 16, 112, 112)
     loaded = load("torchvision:retinanet_resnet50_fpn")
-    assert (loaded.inputs, loaded.axes) == (([(3, 320, 320)],), (1, 2))
+    assert (loaded.inputs, loaded.axes) == (([(3, 800, 800)],), (1, 2))
+    assert load("torchvision:ssd300_vgg16").inputs == ([(3, 300, 300)],)
+
+
+def test_images_have_the_size_of_the_weights_by_default() -> None:
+    sizes = {name: load(f"torchvision:{name}").inputs for name in ("resnet50", "swin_v2_t", "inception_v3", "vit_h_14")}
+    assert sizes == {
+        "resnet50": (1, 3, 224, 224),
+        "swin_v2_t": (1, 3, 256, 256),
+        "inception_v3": (1, 3, 299, 299),
+        "vit_h_14": (1, 3, 224, 224),
+    }
 
 
 class Convolutions(nn.Module):
