@@ -15,8 +15,6 @@ from foveal.analyses.stages import Stage, stages
 from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.relation import Read
-from foveal.rules import reads
-from foveal.rules.registry import FACTUAL
 
 Gain = Callable[[Node, Read], float]
 Carry = Callable[[Node, Read, Flow, tuple[Stage, ...]], Flow | None]
@@ -64,8 +62,7 @@ def pull(
             visit(node, flow)
         shapes = tuple([graph.values[i].shape for i in node.inputs])
         out = graph.values[node.output].shape
-        known = facts.about(node) if type(node.op) in FACTUAL else None
-        for way in reads(node.op, shapes, out, known):
+        for way in facts.ways(node):
             operand = node.inputs[way.operand]
             if operand not in states:
                 continue

@@ -18,8 +18,6 @@ from foveal.analyses.facts import FactFinder
 from foveal.analyses.hull import EMPTY, Hull, Progress
 from foveal.graph import Graph, Node
 from foveal.relation import Embed, Outside, Read
-from foveal.rules import reads
-from foveal.rules.registry import FACTUAL
 
 Boxes = tuple[Box, ...]
 LARGE = 1 << 16
@@ -60,9 +58,8 @@ class Bounds:
         if 0 in values[node.output].shape:
             states[node.output] = self._without_elements(node, inputs)
             return
-        facts = self.facts.about(node) if type(node.op) in FACTUAL else None
         shapes = tuple([values[i].shape for i in node.inputs])
-        ways = reads(node.op, shapes, values[node.output].shape, facts)
+        ways = self.facts.ways(node)
         if len(ways) == 1 and not ways[0].relation:
             found = inputs[ways[0].operand]
             if found is not None:

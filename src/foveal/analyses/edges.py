@@ -26,8 +26,6 @@ from foveal.analyses.roles import grid_axes, roles
 from foveal.analyses.solidity import solid_values
 from foveal.analyses.stages import stages
 from foveal.graph import Graph, Node
-from foveal.rules import reads
-from foveal.rules.registry import FACTUAL
 
 AFFORDABLE = 20_000
 """Units with holes for which the exact support is still worked out one by one."""
@@ -74,9 +72,8 @@ def _count_node(graph: Graph, node: Node, flow: Flow, weights: dict[int, np.ndar
     states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
     shapes = tuple([graph.values[i].shape for i in node.inputs])
     out = graph.values[node.output].shape
-    known = facts.about(node) if type(node.op) in FACTUAL else None
     cone: Flow | None = None
-    for way in reads(node.op, shapes, out, known):
+    for way in facts.ways(node):
         operand = node.inputs[way.operand]
         if not way.edges or operand not in states:
             continue

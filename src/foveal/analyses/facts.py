@@ -12,7 +12,9 @@ from foveal import ops
 from foveal.analyses.boxes import apply
 from foveal.analyses.hull import EMPTY, NOTHING, Hull, Progress
 from foveal.graph import Graph, Node
+from foveal.relation import Read
 from foveal.rules import Facts, reads
+from foveal.rules.registry import FACTUAL
 
 SWITCHED_OFF = -100.0
 """A constant this small added before a softmax is a mask (Swin uses -100, others -1e4 or minus infinity)."""
@@ -41,6 +43,12 @@ class FactFinder:
         self._closed: dict[int, np.ndarray | None] = {}
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
+
+    def ways(self, node: Node) -> tuple[Read, ...]:
+        """How the node's output reads its operands, with what is known about them."""
+        shapes = tuple([self.values[i].shape for i in node.inputs])
+        facts = self.about(node) if type(node.op) in FACTUAL else None
+        return reads(node.op, shapes, self.values[node.output].shape, facts)
 
     def about(self, node: Node) -> tuple[Facts, ...] | None:
         """The facts that the node's rule may use, one per operand; None where there are none."""

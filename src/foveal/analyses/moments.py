@@ -25,8 +25,6 @@ from foveal.analyses.roles import grid_axes, roles
 from foveal.analyses.stages import Stage, stages
 from foveal.errors import FovealError
 from foveal.graph import Graph, Node
-from foveal.rules import reads
-from foveal.rules.registry import FACTUAL
 
 ALONG_ONE_AXIS = (rel.Blocks, rel.Embed, rel.Slide, rel.Table)
 
@@ -104,8 +102,7 @@ def _pull(graph: Graph, value: int, start: Sums) -> dict[int, Sums]:
             continue
         shapes = tuple([graph.values[i].shape for i in node.inputs])
         out = graph.values[node.output].shape
-        known = facts.about(node) if type(node.op) in FACTUAL else None
-        for way in reads(node.op, shapes, out, known):
+        for way in facts.ways(node):
             operand = node.inputs[way.operand]
             factor = gain(node, way) if operand in states else 0.0
             if factor == 0:

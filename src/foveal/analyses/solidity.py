@@ -16,7 +16,6 @@ from foveal.analyses.boxes import Box, apply
 from foveal.analyses.hull import NOTHING, Hull, dense, extend
 from foveal.graph import Graph, Node
 from foveal.rules import reads
-from foveal.rules.registry import FACTUAL
 
 
 def solid_values(graph: Graph, source: int) -> dict[int, bool]:
@@ -40,9 +39,8 @@ def _all_values(graph: Graph, source: int) -> dict[int, bool]:
 def _node(graph: Graph, node: Node, source: int, found: dict[int, bool]) -> bool:
     states, facts = bounds(graph).states, bounds(graph).facts
     shapes = tuple([graph.values[i].shape for i in node.inputs])
-    known = facts.about(node) if type(node.op) in FACTUAL else None
     moved: list[Box] = []
-    for way in reads(node.op, shapes, graph.values[node.output].shape, known):
+    for way in facts.ways(node):
         state = states.get(node.inputs[way.operand], {}).get(source)
         if state is None:
             continue
