@@ -27,7 +27,7 @@ from foveal.verify import Mismatch
 from random_networks import build, random_recipe
 
 SAVE_EVERY = 50
-REDRAWS = 4
+REDRAWS = 24
 """How many other draws of the weights a box gets whose edge was not seen; an exact box is one for generic weights."""
 
 
