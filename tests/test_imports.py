@@ -13,21 +13,21 @@ import pytest
 import foveal
 
 PACKAGE = Path(foveal.__file__).parent
-FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "keras", "tensorflow", "onnx")
+FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "flax", "keras", "tensorflow", "onnx")
 
 ORDER = (
-    "version", "errors", "ops", "graph", "relation", "rules", "gallery", "protocols", "images", "frontends",
+    "version", "errors", "ops", "graph", "relation", "rules", "extend", "gallery", "protocols", "images", "frontends",
     "analyses", "receptive_field", "serial", "field", "metrics", "provenance", "uncertainty", "cropping", "waists",
     "unit_plan", "measured", "fields", "erf", "sweep", "growth", "results", "findings", "costs", "idle_taps", "usage",
-    "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "testing", "progress",
-    "cli_options", "cli_field", "cli_erf", "cli", "__main__",
+    "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "agreement", "testing", "progress",
+    "tasks", "design", "cli_options", "cli_field", "cli_erf", "cli_audit", "cli_design", "cli_tile", "cli", "__main__",
 )  # fmt: skip
 """Data flows downwards: a part imports only parts that stand before it."""
 
 LOOKS_DOWN = {("results", "views"), ("compare", "views"), ("field", "metrics")}
 """A result draws and measures itself: these imports stand inside the methods that do so."""
 
-FRAMEWORK_FILES = ("frontends/torch_", "oracle.py")
+FRAMEWORK_FILES = ("frontends/torch_", "frontends/onnx_", "frontends/jax_", "frontends/keras_", "oracle.py")
 """The only files that may import a framework."""
 
 

@@ -16,7 +16,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="torchvision:NAME, timm:NAME, gallery:NAME, FILE.pt2, package.module:factory, FILE.yaml, "
+        help="torchvision:NAME, timm:NAME, gallery:NAME, FILE.onnx, FILE.pt2, package.module:factory, FILE.yaml, "
         "or a quoted line such as 'conv3x64 pool2 conv3x128'",
     ),
 ]

@@ -27,8 +27,8 @@ from foveal.uncertainty import Frame, Interval, Running, intervals
 from foveal.unit_plan import Plan as Plan
 from foveal.unit_plan import Settings as Settings
 from foveal.unit_plan import central_unit as central_unit
+from foveal.unit_plan import gradient_part
 from foveal.unit_plan import plan_of as plan_of
-from foveal.unit_plan import torch_part
 
 FEWEST = 5
 """Images that are used at least before a tolerance may end a measurement."""
@@ -121,7 +121,7 @@ def preparation_of(graph: Graph, plan: Plan, protocol: Protocol) -> Preparation:
     if protocol.preparation == "squash":
         return SQUASH
     side = max((plan.layout.shape[a] for a in plan.layout.axes), default=0)
-    found: Preparation = torch_part().own_preparation(graph.runner.model, graph.name, side)
+    found: Preparation = gradient_part(graph.runner).own_preparation(graph.runner.model, graph.name, side)
     return found
 
 
@@ -129,7 +129,7 @@ def contributions(
     graph: Graph, plan: Plan, protocol: Protocol, settings: Settings, images: ImageSet, numbers: Sequence[int]
 ) -> Iterator[tuple[Sample, list[Contribution]]]:
     """Each image of these numbers with one contribution per layer, in order."""
-    torch = torch_part()
+    torch = gradient_part(graph.runner)
     ready = torch.Differentiator(graph.runner, plan.source.name, plan.source.axes, settings.dtype, plan.waists)
     size = settings.batch if plan.layout.batched and _independent(graph, plan) else 1
     for first in range(0, len(numbers), size):
@@ -249,11 +249,13 @@ class Account:
 
     def _notes(self, graph: Graph) -> list[str]:
         notes = [f"{self.running.count} images"]
+        by = getattr(graph.runner, "measured_by", "")
+        notes += [by] if by else []
         if self.skipped:
             names = ", ".join(f"{name} ({reason})" for name, reason in self.skipped[:3])
             more = f" and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
             notes.append(f"left out: {names}{more}")
-        if self.outside > OUTSIDE:
+        if self.outside > OUTSIDE and "blocks" not in by:  # a block may lie across the border
             notes.append(f"{self.outside:.2g} of a map lies outside the receptive field: please report this network")
         missed = stopped_at(graph, self.rf.layer)
         if missed:

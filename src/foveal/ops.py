@@ -92,6 +92,22 @@ class Resample(Operation):
     scales: tuple[float | None, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Interpolate(Operation):
+    """Interpolation along ``axis`` by a table, for the conventions that ``Resample`` does not know.
+
+    Output i is the sum over t of ``weights[i, t]`` times input ``taps[i, t]``, both (length out, k); a tap outside the
+    input stands for the border element where ``edge`` is true, else for nothing; a weight of zero reads nothing.
+    ``ratio`` = (a, b): the taps of output i + b are those of output i, shifted by a.
+    """
+
+    axis: int
+    taps: np.ndarray = field(repr=False)
+    weights: np.ndarray = field(repr=False)
+    edge: bool = True
+    ratio: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True)
 class Pointwise(Operation):
     """Any number of inputs, broadcast together (NumPy rules); each output element reads the same element of each.
@@ -121,7 +137,8 @@ class Reduce(Operation):
 class Mix(Operation):
     """Same shape out as in; each element reads all elements along ``axes``.
 
-    ``name``: "softmax", "normalize" (element plus statistics: the statistics are global context), "fft", "sort".
+    ``name``: "softmax", "log_softmax", "normalize" (element plus statistics: the statistics are global context), "fft",
+    "sort".
     ``groups`` = (axis, count): along ``axis`` (which must be in ``axes``) only the element's own group of
     size shape[axis] / count is read, as in group normalisation.
     """

@@ -77,7 +77,7 @@ def plan_of(
     if len({rf.source for rf in fields}) > 1:
         raise FovealError("layers measured together must depend on the same source; name it")
     chosen = next(s for s in graph.sources if s.name == fields[0].source)
-    torch = torch_part()
+    torch = gradient_part(graph.runner)
     prefix = torch.prefix_tokens(graph.runner.model)
     units = tuple(_unit(rf, at, protocol, prefix) for rf in fields)
     layout = Layout(graph.values[chosen.value].shape, chosen.axes)
@@ -98,8 +98,9 @@ def plan_of(
     return Plan(chosen, layout, fields, units, tuple(targets), cut, waists, "" if cut else str(crop), channel)
 
 
-def torch_part() -> Any:
-    return import_module("foveal.frontends.torch_gradient")
+def gradient_part(runner: Any) -> Any:
+    """The front end's module that differentiates: a runner names its own, PyTorch's has none to name."""
+    return import_module(getattr(runner, "gradient", "foveal.frontends.torch_gradient"))
 
 
 def _retrace(torch: Any, runner: Any, layout: Layout, source: str) -> Any:

@@ -52,6 +52,12 @@ class Mismatch:
         return f"{where}: predicted {_box_text(self.predicted)}, measured {_box_text(self.measured)}"
 
 
+def _difference(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference; infinite values that stay so do not differ."""
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(np.abs(a - b)).max(initial=0.0))
+
+
 def _box_text(box: tuple[int, int] | None) -> str:
     if box is None:
         return "nothing"
@@ -141,7 +147,7 @@ class _Session:
             raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
-        self.noise = {name: float(np.abs(again[name] - array).max(initial=0)) for name, array in self.reference.items()}
+        self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
         outputs: dict[str, Floats] = self.graph.runner.run(inputs, [t.layer for t in self.targets], dtype="float64")
@@ -170,7 +176,7 @@ class _Session:
                 if moves[unit_]:
                     key = (target.layer, unit_, axis, position)
                     self.seen.add(key)
-                    amount = float(abs(output[unit_] - reference[unit_])) / scale
+                    amount = _difference(output[unit_], reference[unit_]) / scale
                     self.strength[key] = max(amount, self.strength.get(key, 0.0))
 
     def _contradict(self, target: _Target, unit: Unit, axis: int, position: int) -> None:
@@ -312,7 +318,8 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         if not box[0] <= neighbour <= box[1]:
             continue
         session.perturb(axis, neighbour, "large")
-        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > CLEAR:
+        clear = getattr(session.graph.runner, "clear", CLEAR)  # a runner in single precision has its own
+        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > clear:
             measured = (neighbour, box[1]) if inward == 1 else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(
                 target.layer, unit, axis, box, measured, session.source.name

@@ -25,8 +25,11 @@ KEEPS_ZERO = frozenset(
 )
 """Functions f with f(0) = 0."""
 
-LINEAR = (ops.Flip, ops.Roll, ops.Take, ops.Gather, ops.Unroll, ops.Overlap, ops.Resample, ops.AdaptivePool)
-"""Sums of inputs and moves: zero where all that they read is zero."""
+LINEAR = (
+    ops.Flip, ops.Roll, ops.Take, ops.Gather, ops.Unroll, ops.Overlap, ops.Resample, ops.Interpolate, ops.AdaptivePool,
+    ops.Pool,
+)  # fmt: skip
+"""Sums and maxima of inputs, and moves: zero where all that they read is zero."""
 
 MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Concatenate)
 
@@ -71,7 +74,7 @@ class FactFinder:
             value = self.values[operand].data if position == 0 else None
             return None if value is None else Facts(value=value)
         if isinstance(op, ops.Mix):
-            closed = self.closed(operand) if op.name == "softmax" else None
+            closed = self.closed(operand) if op.name in ("softmax", "log_softmax") else None
             return None if closed is None else Facts(closed=closed)
         if isinstance(op, ops.Pointwise) and not (op.name == "multiply" or (op.name == "divide" and position == 0)):
             return None

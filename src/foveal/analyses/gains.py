@@ -52,12 +52,14 @@ class Gains:
         sum squared is not the sum of squares: noted.
         """
         op = node.op
-        overlaps = isinstance(op, ops.Resample) or (
+        overlaps = isinstance(op, (ops.Resample, ops.Interpolate)) or (
             isinstance(op, ops.Pool) and any(s < k for s, k in zip(op.stride, op.kernel, strict=True))
         )
         if overlaps and self.alike:
             self.notes.add(AVERAGES)
-        smooth = isinstance(op, ops.Resample) and not op.mode.startswith("nearest")
+        smooth = (isinstance(op, ops.Resample) and not op.mode.startswith("nearest")) or (
+            isinstance(op, ops.Interpolate) and op.taps.shape[1] > 1
+        )
         self.alike = self.alike or way.averaged or smooth or (isinstance(op, ops.Reduce) and op.name == "sum")
 
 

@@ -32,6 +32,7 @@ GATED = "gates at their mean square, the path through the gate left out"
 MOVES = (
     ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Flip, ops.Roll, ops.Pad, ops.Concatenate, ops.Take,
     ops.Gather, ops.Select, ops.Place, ops.Unroll, ops.Overlap, ops.AdaptivePool, ops.Pool, ops.Resample,
+    ops.Interpolate,
 )  # fmt: skip
 """Operations without weights of their own: the factor is that of unit weights."""
 PLAIN = frozenset(("add", "subtract", "dropout", "negative", "abs", "clone", "contiguous", "identity"))

@@ -1,8 +1,8 @@
 """Front ends: each turns one kind of network description into a graph. ``trace`` finds the right one.
 
-A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``package.module:factory``, a file
-(``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is imported before
-it is needed.
+A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, ``package.module:factory``, a file
+(``.onnx``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is
+imported before it is needed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foveal.errors import SourceError
+from foveal.extend import REGISTRY
+from foveal.extend import load as load_rules
 from foveal.graph import Graph
 
-_LATER = {".onnx": "ONNX", ".keras": "Keras", ".h5": "Keras"}
+_LATER = {".h5": "Keras"}
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -59,6 +61,13 @@ def trace(
     """
     if isinstance(model, Graph):
         return model
+    if not REGISTRY.loaded:
+        load_rules()
+    if _is_onnx(model):
+        return _onnx(model, inputs, axes, weights, name)
+    kind = _kind(model)
+    if kind != "torch":
+        return _other(kind, model, inputs, axes, weights, name, training)
     if isinstance(model, (str, Path)) and not _is_torch(str(model)):
         return _specified(str(model), inputs)
     if isinstance(model, (str, Path)):
@@ -78,12 +87,66 @@ def trace(
     return traced
 
 
+def _kind(model: Any) -> str:
+    """Which front end a model belongs to: "keras", "jax" (functions and Flax modules) or "torch" (all the rest)."""
+    if isinstance(model, (str, Path)):
+        text = str(model).strip()
+        return "keras" if text.startswith("keras:") or Path(text).suffix.lower() == ".keras" else "torch"
+    homes = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "keras" in homes:
+        return "keras"
+    if "torch" in homes:
+        return "torch"
+    pair = isinstance(model, tuple) and len(model) == 2 and hasattr(model[0], "apply")
+    return "jax" if "flax" in homes or "equinox" in homes or pair or callable(model) else "torch"
+
+
+def _other(kind: str, model: Any, inputs: Any, axes: Any, weights: str, name: str, training: bool) -> Graph:
+    """The graph of a Keras model, a JAX function or a Flax module."""
+    package, what = {"keras": ("keras", "a Keras model"), "jax": ("jax", "a function or Flax module")}[kind]
+    try:
+        import_module(package)
+    except ModuleNotFoundError as error:
+        raise SourceError(f"{what} needs {package}, which is not installed: pip install 'foveal[{package}]'") from error
+    module = import_module(f"foveal.frontends.{kind}_trace")
+    if kind == "keras":
+        graph: Graph = module.trace_keras(
+            model, inputs, name=name, axes=axes, weights=weights, training=training
+        )
+        return graph
+    if inputs is None:
+        raise SourceError("no input shape: give one, such as (1, 224, 224, 3)")
+    graph = module.trace_function(model, inputs, name=name, axes=axes, weights=weights)
+    return graph
+
+
 def _is_torch(source: str) -> bool:
     """Whether a source string names something that PyTorch builds or reads."""
     suffix = Path(source).suffix.lower()
     if suffix in _LATER or suffix in (".pt2", ".pt", ".pth", ".ts", ".jit"):
         return True
     return not source.startswith("gallery:") and _FACTORY.fullmatch(source.strip()) is not None
+
+
+def _is_onnx(model: Any) -> bool:
+    """Whether it is an ONNX file or an ONNX model in memory."""
+    if isinstance(model, (str, Path)):
+        return Path(model).suffix.lower() == ".onnx"
+    return type(model).__name__ == "ModelProto"
+
+
+def _onnx(model: Any, inputs: Any, axes: Any, weights: str, name: str) -> Graph:
+    """The graph of an ONNX file or model."""
+    try:
+        import_module("onnx")
+    except ModuleNotFoundError as error:
+        raise SourceError(
+            f"{model} needs the onnx package, which is not installed: pip install 'foveal[onnx]'"
+        ) from error
+    module = import_module("foveal.frontends.onnx_trace")
+    entry = module.trace_file if isinstance(model, (str, Path)) else module.trace_model
+    graph: Graph = entry(model, inputs, axes=axes, weights=weights, name=name)
+    return graph
 
 
 def _specified(source: str, inputs: Any) -> Graph:

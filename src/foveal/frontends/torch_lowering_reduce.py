@@ -71,10 +71,19 @@ def reduce(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
     return (value,) * len(out) if isinstance(out, (tuple, list)) else value
 
 
-@rule("softmax", "_softmax", "log_softmax", "_log_softmax", "_safe_softmax", "softmin", "special_softmax")
+@rule("softmax", "_softmax", "_safe_softmax", "special_softmax")
 def softmax(t: Any, out: Tensor, x: Tensor, dim: int, *_: Any, **__: Any) -> int:
+    return _softmax(t, out, x, dim, "softmax")
+
+
+@rule("log_softmax", "_log_softmax", "special_log_softmax")
+def log_softmax(t: Any, out: Tensor, x: Tensor, dim: int, *_: Any, **__: Any) -> int:
+    return _softmax(t, out, x, dim, "log_softmax")
+
+
+def _softmax(t: Any, out: Tensor, x: Tensor, dim: int, name: str) -> int:
     axes = (axis_of(dim, x.dim()),) if x.dim() else ()
-    return int(t.node(mix_op(axes, "softmax"), (t.value(x),), out.shape, "softmax"))
+    return int(t.node(mix_op(axes, name), (t.value(x),), out.shape, name))
 
 
 def normalize(t: Any, x: Tensor, axes: tuple[int, ...], origin: str, groups: tuple[int, int] | None = None) -> int:

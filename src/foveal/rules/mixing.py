@@ -63,6 +63,9 @@ def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """All positions along the axes; normalisation reads its own element too, apart from the statistics."""
     closed = facts[0].closed
+    if op.name == "log_softmax" and closed is not None and closed.any():
+        # a score that is switched off adds nothing to the others' sum, but is handed on itself
+        return Read(0, SAME), Read(0, (KeepAll(~closed, op.axes),), "weights")
     if op.name == "softmax" and closed is not None and closed.any():
         keep = ~closed
         steps: list[Step] = [KeepAll(keep, op.axes)]
@@ -78,7 +81,7 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
         steps.append(All(axes))
     if op.name == "normalize":
         return Read(0, SAME), Read(0, tuple(steps), "statistics")
-    if op.name == "softmax":
+    if op.name in ("softmax", "log_softmax"):
         return (Read(0, tuple(steps), "weights"),)
     fan = prod(shapes[0][axis] for axis in op.axes)
     return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)

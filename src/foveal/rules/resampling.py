@@ -32,6 +32,18 @@ def resample(op: ops.Resample, shapes: Shapes, out: Shape, facts: tuple[Facts, .
     return (Read(0, steps, edges=not op.mode.startswith("nearest")),)
 
 
+@rule(ops.Interpolate)
+def interpolate(op: ops.Interpolate, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """The taps with a weight; beyond the border the border element, or nothing."""
+    n_in = shapes[0][op.axis]
+    live = op.weights != 0
+    unclipped = np.where(live, op.taps, ABSENT)
+    inside = np.clip(op.taps, 0, n_in - 1)
+    clipped = np.where(live & (op.edge | (inside == op.taps)), inside, ABSENT)
+    table = Table(op.axis, n_in, out[op.axis], clipped, unclipped, op.ratio, op.weights)
+    return (Read(0, (table,), edges=op.taps.shape[1] > 1),)
+
+
 @cache
 def _step(axis: int, n_in: int, n_out: int, mode: str, align: bool, antialias: bool, scale: float | None) -> Table:
     step = _scale(n_in, n_out, align and mode in ("linear", "cubic"), scale)

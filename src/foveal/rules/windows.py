@@ -40,7 +40,7 @@ def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts:
         tables.append(_transposed_table(offset + i, *size, tuple(taps), op.stride[i], op.before[i], op.dilation[i]))
     fan = x[1] // op.groups * prod(max(1.0, k / s) for k, s in zip(op.kernel, op.stride, strict=True))
     relation = (*_channels(x[1], out[1], op.groups), *tables)
-    return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out)
+    return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out, by_output=False)
 
 
 @rule(ops.Pool)
@@ -75,11 +75,16 @@ def _slides(
     return tuple(steps)
 
 
-def _computed_kernel(shapes: Shapes, out: Shape) -> tuple[Read, ...]:
-    """A kernel that is itself computed from the input (dynamic convolution) is read as a whole by every output."""
+def _computed_kernel(shapes: Shapes, out: Shape, by_output: bool = True) -> tuple[Read, ...]:
+    """A kernel that is itself computed from the input (dynamic convolution) is read as a whole by every output of its
+    channel, the kernel's first axis; by every output of all channels where that axis is not the output's.
+    """
     if len(shapes) < 2:
         return ()
-    relation = (All(tuple(range(len(shapes[1])))), Relabel((None,) * len(out)))
+    rank = len(shapes[1])
+    if not by_output or len(out) < 2:
+        return (Read(1, (All(tuple(range(rank))), Relabel((None,) * len(out))), kind="weights"),)
+    relation = (All(tuple(range(1, rank))), Relabel((None, 0, *(None,) * (len(out) - 2))))
     return (Read(1, relation, kind="weights"),)
 
 
