@@ -14,8 +14,9 @@ import pytest
 from torch import nn
 
 import foveal
-from foveal import Graph, ReceptiveField
+from foveal import Graph
 from foveal.frontends import load
+from foveal.receptive_field import ReceptiveField
 from published_networks import RetinaNetMaps, ValidUNet, paper_googlenet, patch_gan
 from swin_windows import stage_boxes
 

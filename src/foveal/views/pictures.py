@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +33,46 @@ def read_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
     """
     from PIL import Image, ImageOps
 
+    with _reading(path) as picture:
+        upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
+        fitted = ImageOps.fit(upright, (shape[1], shape[0]), Image.Resampling.LANCZOS)
+    return np.asarray(fitted, dtype=float) / 255
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[Image.Image]:
+    """The open picture; what goes wrong with it becomes one line."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
                 if picture.width * picture.height > PIXELS:
                     raise SourceError(f"{path}: {picture.width}x{picture.height} pixels are more than {PIXELS}")
-                upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
-                fitted = ImageOps.fit(upright, (shape[1], shape[0]), Image.Resampling.LANCZOS)
+                yield picture
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "not an image that can be read" if type(error).__name__ == "UnidentifiedImageError" else str(error)
         raise SourceError(f"{path}: {reason}") from None
-    return np.asarray(fitted, dtype=float) / 255
+
+
+def fitted_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
+    """The photo as a float array (H, W, 3) in 0..1, scaled to fit ``shape`` whole, at the top left on grey ground.
+
+    That is how detectors prepare images: boxes of objects are scaled by the same factor. Errors as :func:`read_image`.
+    """
+    from PIL import Image, ImageOps
+
+    with _reading(path) as picture:
+        upright = _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
+        factor = min(shape[0] / upright.height, shape[1] / upright.width)
+        size = (max(1, round(upright.width * factor)), max(1, round(upright.height * factor)))
+        values = np.asarray(upright.resize(size, Image.Resampling.LANCZOS), dtype=float) / 255
+    ground = np.full((*shape, 3), 0.5)
+    ground[: values.shape[0], : values.shape[1]] = values[: shape[0], : shape[1]]
+    return ground
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

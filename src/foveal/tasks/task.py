@@ -1,0 +1,91 @@
+"""A task as data: the function that audits, and the options it takes, from which the command line is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from foveal.errors import FovealError
+from foveal.tasks import TASKS
+
+if TYPE_CHECKING:
+    from foveal.graph import Graph
+    from foveal.tasks.audit import Audit
+
+
+class Auditor(Protocol):
+    """The function behind a task. Its keyword arguments are those of the task's options, by their names."""
+
+    def __call__(self, graph: Graph, /, **options: Any) -> Audit:
+        """The audit of ``graph``."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a task: a keyword of its function, and ``--name`` on the command line.
+
+    name: with underscores (``--image-size`` is ``image_size``); kind: str, int, float or bool (a flag, false unless
+    given); repeated: may be given several times, the function gets a tuple; choices: the words allowed, of a str.
+    """
+
+    name: str
+    kind: type
+    help: str
+    default: str | int | float | bool | None = None
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    repeated: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task by its name, with one line on what it answers, its options and its function."""
+
+    name: str
+    summary: str
+    run: Auditor
+    options: tuple[Option, ...] = ()
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options given, with the defaults of the others.
+
+        Raises FovealError for an unknown name, a word that is no choice, and a value of another kind.
+        """
+        known = {option.name: option for option in self.options}
+        for name in given:
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise FovealError(f"audit {self.name}: unknown option '{name}'; its options are: {names}")
+        return {name: _value(self.name, option, given.get(name)) for name, option in known.items()}
+
+
+def find_task(name: str) -> Task:
+    """The task of that name; raises FovealError with the names there are."""
+    if name not in TASKS:
+        raise FovealError(f"unknown task '{name}'; expected one of {', '.join(TASKS)}")
+    found: Task = import_module(TASKS[name]).TASK
+    return found
+
+
+def _value(task: str, option: Option, given: Any) -> Any:
+    if option.repeated:
+        items = (given,) if isinstance(given, str) else tuple(given or ())
+        return tuple(_single(task, option, item) for item in items)
+    return option.default if given is None else _single(task, option, given)
+
+
+def _single(task: str, option: Option, given: Any) -> Any:
+    if option.choices and given not in option.choices:
+        raise FovealError(f"audit {task}: {option.flag} '{given}': expected one of {', '.join(option.choices)}")
+    if option.kind is float and type(given) is int:
+        return float(given)
+    if type(given) is not option.kind:
+        raise FovealError(f"audit {task}: {option.flag} takes a value of type {option.kind.__name__}, got {given!r}")
+    return given
