@@ -10,29 +10,33 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from foveal.version import __version__
+from foveal.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from foveal.analyze import analyze
     from foveal.compare import compare
+    from foveal.design import design
     from foveal.errors import FovealError
     from foveal.fields import field
     from foveal.frontends import trace
     from foveal.graph import Graph
-    from foveal.receptive_field import ReceptiveField, receptive_field
+    from foveal.receptive_field import receptive_field
     from foveal.results import Report
+    from foveal.tasks.audit import audit
+    from foveal.tasks.tiling import tile
     from foveal.verify import verify
 
 __all__ = [
     "FovealError",
     "Graph",
-    "ReceptiveField",
     "Report",
-    "__version__",
     "analyze",
+    "audit",
     "compare",
+    "design",
     "field",
     "receptive_field",
+    "tile",
     "trace",
     "verify",
 ]
@@ -40,12 +44,14 @@ __all__ = [
 _HOMES = {
     "FovealError": "errors",
     "Graph": "graph",
-    "ReceptiveField": "receptive_field",
     "Report": "results",
     "analyze": "analyze",
+    "audit": "tasks.audit",
     "compare": "compare",
+    "design": "design",
     "field": "fields",
     "receptive_field": "receptive_field",
+    "tile": "tasks.tiling",
     "trace": "frontends",
     "verify": "verify",
 }

@@ -244,7 +244,10 @@ def _needs_table(asked: Stream, reach: Reach) -> AuditTable:
         )
         for name, number in quantities
     ]  # fmt: skip
-    note = "positions of the source axis; output frames: positions / stride; the stream advances by the smallest step"
+    note = (
+        "positions of the source axis; receptive field: lookback + lookahead + 1, over all phases; output frames: "
+        "positions / stride; the stream advances by the smallest step"
+    )
     return AuditTable(NEEDS, ("quantity", "positions", "samples", "output frames", "ms"), tuple(rows), note)
 
 
