@@ -242,8 +242,8 @@ class Predicted:
     sets: dict[int, np.ndarray]
 
 
-def predict(case: Case, shapes: Sequence[tuple[int, ...]]) -> dict[tuple[str, int], Predicted]:
-    """What foveal says about the operator."""
+def predict(case: Case, shapes: Sequence[tuple[int, ...]], units: int = UNITS) -> dict[tuple[str, int], Predicted]:
+    """What foveal says about the operator; exact sets for about ``units`` output elements."""
     sources = {f"i{k}": item for k, item in enumerate(case.inputs) if item is not None and item.kind == "source"}
     axes = {name: tuple(range(len(item.shape))) for name, item in sources.items()}
     graph = trace_model(build(case, True, shapes), axes=axes)
@@ -252,7 +252,7 @@ def predict(case: Case, shapes: Sequence[tuple[int, ...]]) -> dict[tuple[str, in
     for number, shape in enumerate(shapes):
         for name, item in sources.items():
             if item.shape:
-                found[name, number] = _one(graph, name, item, _layer(graph, number), shape)
+                found[name, number] = _one(graph, name, item, _layer(graph, number), shape, units)
     return found
 
 
@@ -261,7 +261,7 @@ def _layer(graph: Graph, number: int) -> str | None:
     return name if name in graph.layer_table else f"o{number}" if f"o{number}" in graph.layer_table else None
 
 
-def _one(graph: Graph, name: str, item: Input, layer: str | None, shape: tuple[int, ...]) -> Predicted:
+def _one(graph: Graph, name: str, item: Input, layer: str | None, shape: tuple[int, ...], units: int) -> Predicted:
     rank = len(item.shape)
     index = next(k for k, s in enumerate(graph.sources) if s.name == name)
     value = None if layer is None else graph.layer(layer).value
@@ -274,7 +274,7 @@ def _one(graph: Graph, name: str, item: Input, layer: str | None, shape: tuple[i
     sets = {}
     total = prod(shape)
     if status == "exact":
-        for unit in sorted({int(u) for u in np.linspace(0, total - 1, UNITS)} if total else ()):
+        for unit in sorted({int(u) for u in np.linspace(0, total - 1, units)} if total else ()):
             sets[unit] = _set(graph, value, index, unit, shape)
     return Predicted(first, last, status, sets)
 

@@ -24,7 +24,7 @@ from foveal.receptive_field import unit_bounds
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 Step = tuple[int, int, int]
 
-C1, C3, C5 = (1, 1, 0), (3, 1, 1), (5, 1, 2)
+C1, C3, C3V, C5 = (1, 1, 0), (3, 1, 1), (3, 1, 0), (5, 1, 2)
 C3S2, POOL2, POOL3 = (3, 2, 1), (2, 2, 0), (3, 2, 0)
 
 ALEXNET = [(11, 4, 0), POOL3, C5, POOL3, C3, C3, C3, POOL3]
@@ -192,17 +192,34 @@ def test_voice_detector_of_one_chunk() -> None:
     assert foveal.verify(graph, "output", source="state").agrees
 
 
-def test_mtcnn_proposal_network() -> None:
-    """P-Net: a classifier of 12 by 12 windows slid over the image in steps of 2."""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the exporter's own: it is the older of two, and fast
+def test_trained_face_proposals(tmp_path: Path) -> None:
+    """P-Net of MTCNN: a classifier of 12 by 12 windows slid over the image in steps of 2, trained, exported to ONNX."""
     torch = pytest.importorskip("torch")
-    path = installed("facenet_pytorch", "models", "mtcnn.py")
-    source = path.read_text(encoding="utf-8")
-    start, end = source.index("class PNet"), source.index("class RNet")
-    names: dict[str, Any] = {"nn": torch.nn, "torch": torch, "os": None}
-    exec(compile(source[start:end], str(path), "exec"), names)  # the package itself wants to be online
+    code = installed("facenet_pytorch", "models", "mtcnn.py").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"nn": torch.nn, "torch": torch}
+    exec(code[code.index("class PNet") : code.index("class RNet")], names)  # the package itself wants to be online
     model = names["PNet"](pretrained=False).eval()
-    graph = foveal.trace(model, (1, 3, 64, 64))
-    for layer in ("conv4_1", "conv4_2"):
-        rf = foveal.receptive_field(graph, layer)
-        assert (rf.size, rf.stride) == ((12, 12), (2, 2))
-    assert foveal.verify(graph, ["conv4_1", "conv4_2"]).agrees
+    model.load_state_dict(torch.load(installed("facenet_pytorch", "data", "pnet.pt"), weights_only=True))
+    path, image = tmp_path / "pnet.onnx", torch.zeros(1, 3, 64, 64)
+    outputs = {"input_names": ["image"], "output_names": ["boxes", "faces"]}
+    open_axes = {"image": {2: "height", 3: "width"}}
+    torch.onnx.export(model, (image,), path, dynamo=False, opset_version=18, dynamic_axes=open_axes, **outputs)
+    graph = checked(path, (1, 3, 64, 64), layer="faces")
+    eager = foveal.trace(model, (1, 3, 64, 64))
+    for layer, module, steps in (
+        ("/conv2/Conv", "conv2", [C3V, POOL2, C3V]),
+        ("/conv3/Conv", "conv3", [C3V, POOL2, C3V, C3V]),
+        ("boxes", "conv4_2", [C3V, POOL2, C3V, C3V, C1]),
+        ("faces", "softmax4_1", [C3V, POOL2, C3V, C3V, C1]),
+    ):
+        rf, same = foveal.receptive_field(graph, layer), foveal.receptive_field(eager, module)
+        size, stride, start = walk(steps)
+        assert (rf.size, rf.stride, rf.start) == ((size,) * 2, (stride,) * 2, (start,) * 2)
+        assert (same.size, same.stride, same.start) == (rf.size, rf.stride, rf.start)
+    assert walk([C3V, POOL2, C3V, C3V, C1]) == (12, 2, 0)
+    assert foveal.verify(eager, ["conv4_2", "softmax4_1"]).agrees
+    for seed in range(3):
+        check = foveal.verify(graph, ["boxes", "faces", "/conv3/Conv"], seed=seed, forwards=24)
+        assert check.agrees, str(check)
+        assert check.bound == 0

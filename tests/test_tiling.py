@@ -124,13 +124,9 @@ def test_the_halo_is_tight_for_most_random_networks() -> None:
     assert differ >= 0.7 * tried
 
 
-@pytest.mark.parametrize("seed", [0, 3, 9, 12, 15])
+@pytest.mark.parametrize("seed", [0, 1, 3, 6, 7, 10, 12, 14, 20, 29])
 def test_random_networks_in_two_dimensions(seed: int) -> None:
     model, picture = random_network(seed, 2), image(1, 2, 60, 53, seed=seed)
-    try:
-        model(picture)
-    except RuntimeError:
-        pytest.skip("too small a map for this network")
     graph = foveal.trace(model, (1, 2, 60, 53))
     smallest = smallest_tile(graph)
     plan = tile(graph, tile=tuple(n + 2 * m for n, m in zip(smallest, tile(graph).multiple)))

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from foveal.cli_audit import register as register_audit
+from foveal.cli_design import register as register_design
 from foveal.cli_erf import register as register_erf
 from foveal.cli_field import register
 from foveal.cli_options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.cli_options import input_shapes as input_shapes
+from foveal.cli_tile import register as register_tile
 from foveal.errors import FovealError
 from foveal.progress import progress
 from foveal.version import __version__
@@ -207,6 +210,9 @@ def _console() -> Console | None:
 
 register(app)
 register_erf(app)
+register_audit(app)
+register_design(app)
+register_tile(app)
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 ``dependency``, ``support`` and ``hulls`` measure, knowing no rule; ``check`` holds what foveal predicts against them
 for every unit of every layer; ``assert_receptive_field`` fails with a readable text when a model leaves the limits its
-authors set. A new operation is one line of test: ``assert check(MyModel(), (1, 3, 16, 12)).agrees``.
+authors set; ``check_frontends_agree`` compares one network from several front ends. A new operation is one
+line of test: ``assert check(MyModel(), (1, 3, 16, 12)).agrees``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal.agreement import Agreement, check_frontends_agree
 from foveal.graph import Graph, Source
 from foveal.oracle import Call, dependency, dependency_round, merge, prepare, support
 from foveal.perturbation import STYLES, Bools, hulls
@@ -22,7 +24,10 @@ from foveal.verify import Check, Mismatch, Predicted, predicted_bounds
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Check", "Mismatch", "assert_receptive_field", "check", "compare_hulls", "dependency", "hulls", "support"]
+__all__ = [
+    "Agreement", "Check", "Mismatch", "assert_receptive_field", "check", "check_frontends_agree", "compare_hulls",
+    "dependency", "hulls", "support",
+]  # fmt: skip
 
 Hulls = tuple[NDArray[np.int64], NDArray[np.int64]]
 

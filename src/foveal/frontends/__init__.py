@@ -1,14 +1,17 @@
 """Front ends: each turns one kind of network description into a graph. ``trace`` finds the right one.
 
-A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, ``package.module:factory``, a file
-(``.onnx``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is
-imported before it is needed.
+A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, ``package.module:factory``, a
+file (``.onnx``, ``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No
+framework is imported before it is needed.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,20 +107,34 @@ def _kind(model: Any) -> str:
 def _other(kind: str, model: Any, inputs: Any, axes: Any, weights: str, name: str, training: bool) -> Graph:
     """The graph of a Keras model, a JAX function or a Flax module."""
     package, what = {"keras": ("keras", "a Keras model"), "jax": ("jax", "a function or Flax module")}[kind]
+    if kind == "keras":
+        _choose_keras_backend()
     try:
         import_module(package)
     except ModuleNotFoundError as error:
+        if error.name != package:
+            raise SourceError(
+                f"{what} needs {error.name}, which is not installed; Keras runs on the backend that KERAS_BACKEND "
+                "names: set it to torch or jax"
+            ) from error
         raise SourceError(f"{what} needs {package}, which is not installed: pip install 'foveal[{package}]'") from error
     module = import_module(f"foveal.frontends.{kind}_trace")
     if kind == "keras":
-        graph: Graph = module.trace_keras(
-            model, inputs, name=name, axes=axes, weights=weights, training=training
-        )
+        graph: Graph = module.trace_keras(model, inputs, name=name, axes=axes, weights=weights, training=training)
         return graph
     if inputs is None:
         raise SourceError("no input shape: give one, such as (1, 224, 224, 3)")
-    graph = module.trace_function(model, inputs, name=name, axes=axes, weights=weights)
-    return graph
+    made: Graph = module.trace_function(model, inputs, name=name, axes=axes, weights=weights)
+    return made
+
+
+def _choose_keras_backend() -> None:
+    """Where nothing says otherwise and TensorFlow, Keras's own default, is missing: PyTorch, else JAX."""
+    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ or find_spec("tensorflow"):
+        return
+    installed = [name for name in ("torch", "jax") if find_spec(name)]
+    if installed:
+        os.environ["KERAS_BACKEND"] = installed[0]
 
 
 def _is_torch(source: str) -> bool:

@@ -47,6 +47,13 @@ def session_of(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def run_here(model: bytes, feeds: dict[str, np.ndarray], wanted: Sequence[str]) -> Seen:
+    """As :func:`observe`, in this process and without limits: only for models that are known to be harmless."""
+    results = session_of(model).run(list(wanted), feeds)
+    pairs = zip(wanted, results, strict=True)
+    return {name: (x.shape, x.dtype) for name, x in pairs if isinstance(x, np.ndarray) and x.dtype.kind != "O"}
+
+
 def main() -> None:
     """The child's side."""
     try:
@@ -57,13 +64,8 @@ def main() -> None:
     given = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     feeds = {name.removeprefix("input:"): given[name] for name in given.files if name.startswith("input:")}
     wanted = [str(name) for name in given["wanted"]]
-    results = session_of(given["model"].tobytes()).run(wanted, feeds)
-    found = {
-        name: [list(item.shape), item.dtype.str]
-        for name, item in zip(wanted, results, strict=True)
-        if isinstance(item, np.ndarray) and item.dtype.kind != "O"
-    }
-    print(json.dumps(found))
+    seen = run_here(given["model"].tobytes(), feeds, wanted)
+    print(json.dumps({name: [shape, dtype.str] for name, (shape, dtype) in seen.items()}))
 
 
 if __name__ == "__main__":

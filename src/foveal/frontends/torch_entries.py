@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from foveal.extend import REGISTRY
 from foveal.frontends import (
     torch_lowering as table,
 )
@@ -21,6 +22,7 @@ from foveal.frontends import (
     torch_lowering_views,
     torch_lowering_windows,
 )
+from foveal.frontends.torch_own import own_rule
 
 FAMILIES = (
     torch_lowering_contract,
@@ -56,10 +58,14 @@ class Entry(NamedTuple):
 
 
 _ENTRIES: dict[Any, Entry] = {}
+_VERSIONS = {"taught": 0}
 
 
 def entry_of(func: Any) -> Entry:
     """The entry of an overload."""
+    if _VERSIONS["taught"] != REGISTRY.version:
+        _VERSIONS["taught"] = REGISTRY.version
+        _ENTRIES.clear()
     entry = _ENTRIES.get(func)
     if entry is None:
         entry = _ENTRIES[func] = _look_up(func)
@@ -72,7 +78,8 @@ def _look_up(func: Any) -> Entry:
     writes = bool(schema.is_mutable)
     out = any(argument.is_out for argument in schema.arguments)
     plain = name.rstrip("_") if writes and not name.startswith("__") else name
-    kind, function = _find(func, plain, schema.overload_name)
+    taught = own_rule((schema.name, f"{schema.name}.{schema.overload_name}"))
+    kind, function = ("rule", taught) if taught is not None else _find(func, plain, schema.overload_name)
     digit = re.search(r"([123])d", name)
     random = torch.Tag.nondeterministic_seeded in func.tags
     short = plain.split("::")[-1]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.frontends.torch_export import ExportedModule
+from foveal.frontends.torch_own import Inside, own_module
 from foveal.frontends.torch_values import Values
 
 
@@ -57,13 +58,16 @@ class Naming:
     def __init__(self, model: nn.Module, values: Values, capture: Capture | None = None) -> None:
         self.values = values
         self.builder = values.builder
-        self.paths = {id(module): name for name, module in model.named_modules()}
+        names = getattr(model, "layer_names", None)
+        self.paths = names() if names else {id(module): name for name, module in model.named_modules()}
+        self.describe = getattr(model, "describe", None)
         self.model = model
         self.stack: list[tuple[nn.Module, str, Any]] = []
         self.calls: dict[str, int] = {}
         self.operations: dict[int, str] = {}
         self.capture = capture
         self.quiet = 0
+        self.inside: dict[int, Inside] = {}
 
     def __enter__(self) -> Naming:
         module = torch.nn.modules.module
@@ -87,6 +91,8 @@ class Naming:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
         self.stack.append((module, path, args))
         self.builder.scope = path
+        if own_module(module) is not None:
+            self.inside[id(module)] = Inside(self)
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         path = ""
@@ -96,7 +102,13 @@ class Naming:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
         own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
-        self.module_output(path or "output", type(module).__name__, own, not module._modules, output)
+        leaf, taught, seen = not module._modules, own_module(module), self.inside.pop(id(module), None)
+        if taught is not None and seen is not None:
+            seen.replace(self, taught, module, path, args, output)
+            leaf = True
+        if self.describe is not None:
+            own, leaf = self.describe(module, own, leaf)
+        self.module_output(path or "output", type(module).__name__, own, leaf, output)
 
     def module_output(self, path: str, kind: str, parameters: int, leaf: bool, output: Any) -> None:
         """Name each tensor that a module returned."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal import ops
+from foveal.extend import REGISTRY
 from foveal.frontends import torch_constants as constants
 from foveal.frontends import torch_lowering as table
 from foveal.frontends.torch_entries import Entry, entry_of
@@ -47,6 +48,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.spatial = 0
         self.plain = ""
+        self.fast = {} if any(name.startswith("aten::") for _, name in REGISTRY.lowerings) else FAST
         self.func: Any = None
 
     def data(self, tensor: Tensor) -> np.ndarray:
@@ -65,7 +67,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if not self.real:
-            fast = FAST.get(func)
+            fast = self.fast.get(func)
             if fast is not None:
                 result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
                 if result is not NotImplemented:
