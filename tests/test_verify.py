@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 import case_networks as nets
 import foveal
@@ -79,6 +79,34 @@ def test_weights_at_zero_are_a_note_and_no_contradiction() -> None:
     check = foveal.verify(foveal.trace(conv, MAP), "output")
     assert check.agrees
     assert "were not seen to move" in check.notes[0]
+
+
+class Shut(nn.Module):
+    """One channel, and a ReLU that no ordinary input opens: only the skip moves, then."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        nn.init.constant_(self.conv.weight, 1.0)
+        nn.init.constant_(self.conv.bias, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x).relu()
+
+
+def test_a_relu_that_ordinary_inputs_leave_shut_is_no_contradiction() -> None:
+    graph = foveal.trace(Shut(-60.0), (1, 1, 9, 9))
+    for seed in range(6):
+        check = foveal.verify(graph, "output", seed=seed)
+        assert check.agrees, str(check)
+
+
+def test_a_box_too_large_is_still_caught_behind_a_relu_that_is_often_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = foveal.trace(Shut(-3.0), (1, 1, 9, 9))
+    wrong(monkeypatch, ops.Convolution, kernel=(3, 5), padding=((1, 1), (2, 2)))
+    found = [foveal.verify(graph, "output", seed=seed, units=20, forwards=200) for seed in range(3)]
+    registry._cached_reads.cache_clear()
+    assert [check.agrees for check in found] == [False] * 3
 
 
 def test_several_sources() -> None:

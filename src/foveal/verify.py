@@ -29,6 +29,8 @@ CLEAR = 1e-7
 SHOWN = 5
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
+GAINS = (1.0, 10.0, 100.0)
+"""Sizes of the other inputs: a larger one opens a ReLU that a bias of the model's own keeps shut."""
 NEIGHBOURS = 4
 """Silent edges whose neighbour inside is tried."""
 INPUTS = 6
@@ -134,6 +136,7 @@ class _Session:
     source: Source
     targets: tuple[_Target, ...]
     seed: int
+    gain: float = 1.0
     forwards: int = 0
     seen: set[tuple[str, Unit, int, int]] = field(default_factory=set)
     strength: dict[tuple[str, Unit, int, int], float] = field(default_factory=dict)
@@ -147,6 +150,7 @@ class _Session:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
         if self.inputs[self.source.name].dtype.kind != "f":
             raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
+        self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
@@ -165,7 +169,7 @@ class _Session:
         """Change one column and hold every unit of every target against the result."""
         self.forwards += 1
         base = self.inputs[self.source.name].astype(np.float64)
-        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng)
+        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng, self.gain)
         outputs = self._run({**self.inputs, self.source.name: changed})
         for target in self.targets:
             output, reference = outputs[target.layer], self.reference[target.layer]
@@ -309,12 +313,11 @@ def _columns(
 
 
 def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
-    """Whether a silent edge moves its unit after all, for another input or change: a maximum won by another element or
-    a shut ReLU hides it from some.
+    """Whether a silent edge moves its unit after all, for another input or change, larger ones among them: a maximum won
+    by another element or a shut ReLU hides it from some.
     """
-    first = session.seed
-    for seed in range(first, first + INPUTS):
-        session.seed = seed
+    for index in range(INPUTS):
+        session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
         session.start()
         for pattern in PATTERNS:
             session.perturb(edge[1], edge[2], pattern)

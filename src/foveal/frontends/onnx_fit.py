@@ -23,6 +23,9 @@ def check_fit(op: ops.Operation, shapes: Sequence[Shape], out: Shape) -> None:
         raise ValueError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not give {list(out)}")
     if isinstance(op, ops.Contract):
         _check_labels(op, shapes)
+    for setting in ("kernel", "stride", "dilation"):
+        if any(n < 1 for n in _whole(getattr(op, setting, ()))):
+            raise ValueError(f"{setting} {getattr(op, setting)} must be at least 1 everywhere")
     for entry in fields(op):
         if any(abs(n) > LONGEST_AXIS for n in _whole(getattr(op, entry.name))):
             raise ValueError(f"{entry.name} {getattr(op, entry.name)} is beyond all measure")

@@ -1,0 +1,79 @@
+"""Operations and modules that users taught foveal (:mod:`foveal.extend`), in a PyTorch trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from foveal.extend import REGISTRY, Call, Lowering, results
+
+
+def own_rule(names: tuple[str, ...]) -> Any:
+    """The table's kind of rule for an operation that was taught; None where none was."""
+    lowering = REGISTRY.find("torch", *names)
+    if lowering is None:
+        return None
+
+    def rule(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
+        given = t.arguments(args, kwargs)
+        tensors = [part for item in given.values() for part in _flat(item)]
+        outputs = out if isinstance(out, (tuple, list)) else (out,)
+        call = Call(
+            names[0],
+            tuple(t.value(tensor) for tensor in tensors),
+            tuple(tuple(tensor.shape) for tensor in tensors),
+            tuple(tuple(item.shape) for item in outputs),
+            {key: item for key, item in given.items() if not _flat(item)},
+            lambda op, inputs, shape: t.node(op, inputs, shape, t.plain),
+            t.array,
+            lambda reason: t.builder.note("data-dependent", t.builder.scope, reason),
+        )
+        made = results(call, lowering(call))
+        return made if isinstance(out, (tuple, list)) else made[0]
+
+    return rule
+
+
+def _flat(item: Any) -> list[Tensor]:
+    if isinstance(item, Tensor):
+        return [item]
+    return [part for part in item if isinstance(part, Tensor)] if isinstance(item, (tuple, list)) else []
+
+
+def own_module(module: Any) -> Lowering | None:
+    """The lowering of a module's class, or of the nearest class above it."""
+    for kind in type(module).__mro__ if REGISTRY.modules else ():
+        if kind in REGISTRY.modules:
+            return REGISTRY.modules[kind]
+    return None
+
+
+class Inside:
+    """What a trace had made when a module was entered that counts as one operation."""
+
+    def __init__(self, naming: Any) -> None:
+        graph = naming.builder.graph
+        self.layers, self.notes = set(graph.layer_table), len(graph.notes)
+
+    def replace(self, naming: Any, lowering: Lowering, module: Any, path: str, args: Any, output: Any) -> None:
+        """Give the module's outputs the meaning that was taught, and forget what was seen inside."""
+        graph, values = naming.builder.graph, naming.values
+        for name in [name for name in graph.layer_table if name not in self.layers]:
+            naming.operations.pop(graph.layer_table.pop(name).value, None)
+        del graph.notes[self.notes :]
+        tensors = [part for item in args for part in _flat(item)]
+        outputs = output if isinstance(output, (tuple, list)) else (output,)
+        kind = type(module).__name__
+        call = Call(
+            kind,
+            tuple(values.value(tensor) for tensor in tensors),
+            tuple(tuple(tensor.shape) for tensor in tensors),
+            tuple(tuple(item.shape) for item in outputs),
+            {"module": module},
+            lambda op, inputs, shape: values.node(op, inputs, shape, kind),
+            values.array,
+            lambda reason: naming.builder.note("data-dependent", path, reason),
+        )
+        for tensor, value in zip(outputs, results(call, lowering(call))):
+            values.bind(tensor, value)
