@@ -30,12 +30,21 @@ lint: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(RUN)/python tests/fuzz.py
+	$(RUN)/python tests/fuzz_onnx.py --count 5000
 
 zoo: $(VENV)/.installed-torch
 	$(RUN)/python benchmarks/zoo.py
 
 bench: $(VENV)/.installed-bench
 	$(RUN)/python benchmarks/speed.py
+
+# The proofs by training of docs/experiments.md and docs/needed-context.md: half an hour on two idle cores.
+experiments: $(VENV)/.installed-dev
+	$(RUN)/python examples/experiments_context.py
+	$(RUN)/python examples/experiments_resnet32.py
+	$(RUN)/python examples/experiments_article.py
+	$(RUN)/python examples/experiments_tables.py
+	$(RUN)/python examples/needed_context.py
 
 montecarlo: $(VENV)/.installed-torch
 	$(RUN)/python benchmarks/montecarlo.py

@@ -169,7 +169,7 @@ def _attributes(rng: random.Random, model: ModelProto) -> None:
     if attribute.ints and rng.random() < 0.8:
         attribute.ints[rng.randrange(len(attribute.ints))] = rng.choice(LENGTHS)
     elif rng.random() < 0.3:
-        attribute.type = rng.randrange(0, 16)
+        attribute.type = rng.randrange(0, 15)
     elif rng.random() < 0.3:
         attribute.name = rng.choice(("axis", "pads", "strides", "body", "value", "nothing"))
     else:

@@ -150,7 +150,7 @@ def test_an_archive_that_would_run_code_is_refused(exported: torch.export.Export
         ("test_torch_sources:mak", "test_torch_sources has no 'mak'; closest: make"),
         ("test_torch_sources:io", "could not be built|gives a"),
         ("no_such_package.models:make", "could not be imported: No module named 'no_such_package'"),
-        ("net.onnx", "ONNX files cannot be read in this version"),
+        ("net.onnx", "net.onnx: No such file or directory"),
     ],
 )
 def test_sources_that_cannot_be_read(source: str, text: str) -> None:

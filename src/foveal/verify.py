@@ -313,8 +313,8 @@ def _columns(
 
 
 def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
-    """Whether a silent edge moves its unit after all, for another input or change, larger ones among them: a maximum won
-    by another element or a shut ReLU hides it from some.
+    """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
+    another element or a shut ReLU hides it from some.
     """
     for index in range(INPUTS):
         session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]

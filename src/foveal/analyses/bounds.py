@@ -15,11 +15,14 @@ from foveal import ops
 from foveal.analyses.boxes import Box, align, apply, join_boxes
 from foveal.analyses.concatenation import concatenate
 from foveal.analyses.facts import FactFinder
-from foveal.analyses.hull import EMPTY, Hull, Progress
+from foveal.analyses.hull import EMPTY, NOTHING, Hull, Progress
+from foveal.errors import FovealError
 from foveal.graph import Graph, Node
 from foveal.relation import Embed, Outside, Read
 
 Boxes = tuple[Box, ...]
+LARGEST_SHIFT = 1 << 34
+"""The largest step of a period that is followed: far below the index that stands for nothing."""
 LARGE = 1 << 16
 """Two boxes that share no axis are kept apart when their product has more positions than this."""
 
@@ -73,6 +76,7 @@ class Bounds:
             else:
                 joined = _joined(ways, operands)
             if joined is not None:
+                _check_measure(node, joined)
                 result[source] = joined
         if result:
             states[node.output] = result
@@ -91,6 +95,18 @@ def bounds(graph: Graph) -> Bounds:
         graph.cache["bounds"] = Bounds(graph)
     result: Bounds = graph.cache["bounds"]
     return result
+
+
+def _check_measure(node: Node, state: State) -> None:
+    """An index that comes near to what stands for nothing would be read as nothing: no answer is better."""
+    for box in state.strict:
+        for hull in box:
+            far = hull.data.size > 0 and int(hull.data.min()) < -NOTHING
+            if far or any(not -LARGEST_SHIFT <= progress.shift <= LARGEST_SHIFT for progress in hull.steps.values()):
+                raise FovealError(
+                    f"layer '{node.scope}': its receptive field or stride is beyond all measure (2**34 positions); "
+                    "look for strides, dilations or paddings that cannot be meant"
+                )
 
 
 def _source_box(shape: tuple[int, ...], axes: tuple[int, ...]) -> Box:

@@ -98,14 +98,15 @@ def _add_boxes(graph: Graph, value: int, weight: np.ndarray, boxes, difference: 
     axes = grid_axes(graph, value)
     rank = len(graph.values[value].shape)
     others = tuple(axis + 1 for axis in range(rank) if axis not in axes)
-    where = np.nonzero(weight)
+    # Flat, because a value without a grid (after global pooling) is a single number.
+    where = np.flatnonzero(weight)
     ends = []
     for hull in align(one_box(boxes)):
         data = all_dense(hull).data.min(axis=others)
-        first, last = (np.broadcast_to(row, weight.shape)[where] for row in (data[0], -data[1]))
+        first, last = (np.broadcast_to(row, weight.shape).ravel()[where] for row in (data[0], -data[1]))
         ends.append((first, last))
     seen = np.logical_and.reduce([(first < NOTHING) & (first <= last) for first, last in ends])
-    amount = weight[where][seen]
+    amount = weight.ravel()[where][seen]
     for corner in product((0, 1), repeat=len(ends)):
         index = tuple((last + 1 if high else first)[seen] for high, (first, last) in zip(corner, ends, strict=True))
         np.add.at(difference, index, amount if sum(corner) % 2 == 0 else -amount)

@@ -35,7 +35,7 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     data, known = extend(hull, axis, step.before, step.after)
     lead = (slice(None),) * (axis + 1)
     span = (step.n_out - 1) * step.stride + 1
-    if step.kernel > 8 and step.stride < step.kernel:
+    if step.kernel > 64 or (step.kernel > 8 and step.stride < step.kernel):
         result = _window_minimum(data, axis, step.kernel, step.dilation)[(*lead, slice(0, span, step.stride))]
     else:
         result = data[(*lead, slice(0, span, step.stride))]

@@ -10,19 +10,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 from foveal import gallery
 from foveal.errors import SourceError
-from foveal.frontends.spec_grammar import MAX_NUMBER, parse_line
+from foveal.frontends.spec_grammar import parse_line
 from foveal.frontends.spec_layers import BUILDERS
+from foveal.frontends.spec_limits import (
+    MAX_AREA,
+    MAX_AXES,
+    MAX_GRID,
+    MAX_LENGTH,
+    MAX_NUMBER,
+    MAX_POSITIONS,
+    MAX_STEPS,
+    MAX_TEXT,
+    shown,
+)
 from foveal.frontends.spec_model import BranchSpec, Item, LayerSpec, ScopeSpec, Specification
 from foveal.frontends.spec_site import Site, shape_text
 from foveal.frontends.spec_yaml import looks_like_yaml, parse_yaml
 from foveal.graph import Graph, GraphBuilder
 from foveal.ops import Concatenate, Pad, Pointwise
 
-MAX_STEPS = 50_000
 _JOIN_NAMES = {"add": "add", "mul": "multiply"}
 
 
@@ -39,12 +50,23 @@ def read_spec(text_or_path: str) -> Specification:
         raise SourceError(f"'{text_or_path.strip()}' is a network, not a layer; write gallery:{text_or_path.strip()}")
     if "\n" in text_or_path or not text_or_path.endswith((".yaml", ".yml")):
         return parse_spec(text_or_path)
-    path = Path(text_or_path)
+    return parse_yaml(_file(text_or_path), default_name=Path(text_or_path).stem)
+
+
+def _file(name: str) -> str:
+    """The text of a file of a sane size; a device or a pipe is not read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"cannot read the specification '{text_or_path}': {error}") from None
-    return parse_yaml(text, default_name=path.stem)
+        size = Path(name).stat().st_size if Path(name).is_file() else 0
+        if size > 4 * MAX_TEXT:
+            raise SourceError(
+                f"cannot read the specification '{shown(name)}': it has {size} bytes, which is no network"
+            )
+        if Path(name).exists() and not Path(name).is_file():
+            raise SourceError(f"cannot read the specification '{shown(name)}': it is not a file")
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"cannot read the specification '{shown(name)}': {reason}") from None
 
 
 def trace_spec(text_or_path: str | Specification, input_shape: Sequence[int] | None = None) -> Graph:
@@ -67,10 +89,14 @@ def _input_shape(spec: Specification, given: Sequence[int] | None) -> tuple[int,
     if given is None and spec.input is None:
         raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
     lengths = (1, *(spec.input or ())) if given is None else tuple(getattr(given, "shape", given))
-    if not all(isinstance(n, int) and 0 < n <= MAX_NUMBER for n in lengths) or len(lengths) < 3:
+    most = [MAX_NUMBER] * 2 + [MAX_LENGTH] * MAX_AXES
+    whole = all(isinstance(n, int) and n > 0 for n in lengths)
+    if not whole or not 3 <= len(lengths) <= len(most) or any(n > m for n, m in zip(lengths, most, strict=False)):
         raise SourceError(
-            f"the input {lengths} must be batch, channels and at least one spatial length: (1, 3, 224, 224)"
+            f"the input {shown(lengths)} must be batch, channels and at least one spatial length: (1, 3, 224, 224)"
         )
+    if prod(lengths[2:]) > MAX_GRID:
+        raise SourceError(f"the input {shown(lengths)} has more than {MAX_GRID} positions; use a smaller one")
     return lengths
 
 
@@ -82,7 +108,7 @@ class _Network:
         self.saved: dict[str, int] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.scope = ""
-        self.steps = 0
+        self.steps = self.summed = self.positions = self.area = 0
 
     def sequence(self, items: tuple[Item, ...], value: int) -> int:
         """Add items in a row to ``value``; returns the last value."""
@@ -91,9 +117,7 @@ class _Network:
         return value
 
     def _item(self, item: Item, value: int) -> int:
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise SourceError(f"the specification has more than {MAX_STEPS} parts, repeats counted; write fewer")
+        self._count()
         if isinstance(item, LayerSpec):
             return self._layer(item, value)
         if isinstance(item, BranchSpec):
@@ -101,8 +125,23 @@ class _Network:
         if isinstance(item, ScopeSpec):
             return self._scope(item, value)
         for _ in range(item.times):
+            self._count()
             value = self.sequence(item.items, value)
         return value
+
+    def _count(self) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise SourceError(f"the specification has more than {MAX_STEPS} parts, repeats counted; write fewer")
+        values = self.builder.graph.values
+        for shape in (value.shape[2:] for value in values[self.summed :] if value.kind != "parameter"):
+            if prod(shape) > MAX_GRID:
+                continue  # attention: pairs of positions, which are not written out
+            self.positions += sum(shape)
+            self.area += prod(shape)
+        self.summed = len(values)
+        if self.positions > MAX_POSITIONS or self.area > MAX_AREA:
+            raise SourceError(f"the maps of all layers have {self.area} positions, too many; use a smaller input")
 
     def _layer(self, spec: LayerSpec, value: int) -> int:
         if spec.kind == "id":
@@ -144,7 +183,7 @@ class _Network:
         compared = [(s[0], *s[2:]) if join == "cat" else s for s in shapes]
         if len({len(shape) for shape in shapes}) > 1 or len(set(compared)) > 1:
             verb = {"add": "added", "mul": "multiplied", "cat": "concatenated"}[join]
-            listed = " and ".join(dict.fromkeys(map(shape_text, shapes)))
+            listed = " and ".join(list(dict.fromkeys(map(shape_text, shapes)))[:4])
             raise SourceError(f"{where}: shapes {listed} cannot be {verb}")
         name = self._name(given or join, counted=not given)
         self.builder.scope = name
@@ -175,7 +214,7 @@ class _Network:
         try:
             return self.saved[spec.reference]
         except KeyError:
-            known = ", ".join(self.saved) or "none"
+            known = ", ".join(list(self.saved)[-8:]) or "none"
             text = f"nothing was saved as '{spec.reference}' before; saved: {known}"
             raise SourceError(f"{spec.where}: {text}") from None
 

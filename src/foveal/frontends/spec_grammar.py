@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from foveal.errors import SourceError
 from foveal.frontends.spec_kinds import ACTIVATIONS, FOLLOWED, KINDS, NORMS, NUMBERED, REFERENCES, closest, options_of
+from foveal.frontends.spec_limits import MAX_AXES, MAX_DEPTH, MAX_NUMBER, MAX_TEXT, MAX_TOKEN, shown
 from foveal.frontends.spec_model import BranchSpec, Item, LayerSpec, RepeatSpec, ScopeSpec, Spans, Specification
 
 _LEXEME = re.compile(
@@ -29,8 +30,6 @@ _LEXEME = re.compile(
 _CLOSING = {"[": ("]", "add"), "{": ("}", "cat"), "<": (">", "mul")}
 _HEAD = re.compile(r"(?P<kind>[a-z]+)(?P<size>[\d:]+|\([\d:,]*\))?(?:x(?P<channels>\d+))?")
 _NUMBERS = re.compile(r"\d+(:\d+)?(,\d+(:\d+)?)*")
-MAX_NUMBER = 1 << 24
-MAX_DEPTH = 40
 
 
 class Lexeme(NamedTuple):
@@ -43,6 +42,8 @@ class Lexeme(NamedTuple):
 
 def parse_line(text: str, place: str = "specification") -> Specification:
     """The tree of a one-line specification; raises SourceError with the token, its position and what is allowed."""
+    if len(text) > MAX_TEXT:
+        raise SourceError(f"{place}: longer than {MAX_TEXT} characters; write a smaller one")
     parser = _Parser(_lexemes(text, place), place)
     items = parser.sequence(closing="")
     return Specification(items, parser.input)
@@ -59,7 +60,9 @@ def _lexemes(text: str, place: str) -> list[Lexeme]:
         match = _LEXEME.match(text, at)
         if match is None or match.lastgroup is None:
             raise SourceError(f"{place}, character {at + 1}: cannot read {text[at : at + 20]!r}")
-        where = f"{place}, token {len(found) + 1} '{match.group()}' at character {at + 1}"
+        where = f"{place}, token {len(found) + 1} '{shown(match.group())}' at character {at + 1}"
+        if len(match.group()) > MAX_TOKEN or not match.group().isprintable():
+            raise SourceError(f"{where}: cannot read this token; write layers as in conv3x64,s2 with spaces between")
         found.append(Lexeme(match.lastgroup, match.group(), where))
         at = match.end()
 
@@ -167,7 +170,7 @@ def without_bias_before_norm(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 def input_lengths(text: str, where: str) -> tuple[int, ...]:
     """``3x224x224`` -> (3, 224, 224): channels, then space."""
-    if not re.fullmatch(r"\d+(x\d+)+", text):
+    if not re.fullmatch(rf"\d+(x\d+){{1,{MAX_AXES}}}", text):
         raise SourceError(f"{where}: an input is channels x space, as in input=3x224x224 or input=1x16000")
     lengths = tuple(bounded(part, where) for part in text.split("x"))
     if min(lengths) < 1:

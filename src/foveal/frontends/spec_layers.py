@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from foveal.frontends.spec_kinds import ACTIVATIONS
+from foveal.frontends.spec_limits import MAX_FLAT
 from foveal.frontends.spec_model import Spans
 from foveal.frontends.spec_site import Site, ceil_outputs, same_padding, shape_text, window_outputs
 from foveal.ops import (
@@ -82,6 +83,7 @@ def _convolution(site: Site, value: int) -> int:
     _bias(site, outputs)
     lengths = [window_outputs(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
     op = Convolution(kernel, stride, padding, dilation, groups)
+    site.taps(kernel, (1, 1, *lengths))
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
 
@@ -104,6 +106,7 @@ def _transposed(site: Site, value: int) -> int:
         (n - 1) * s + d * (k - 1) + 1 - sum(p) + e
         for n, s, d, k, p, e in zip(space, stride, dilation, kernel, padding, extra, strict=True)
     ]
+    site.taps(kernel, (1, 1, *lengths))
     op = TransposedConvolution(kernel, stride, tuple(before for before, _ in padding), dilation, groups)
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
@@ -120,6 +123,7 @@ def _pool(site: Site, value: int) -> int:
         raise site.error("has more padding than half its window, so that some windows would hold padding only")
     count = ceil_outputs if "ceil" in spec.flags else window_outputs
     lengths = [count(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
+    site.taps(kernel, (1, 1, *lengths))
     op = Pool(kernel, stride, padding, dilation, "average" if spec.kind == "avgpool" else "max")
     return site.node(op, [value], (*site.shape(value)[:2], *lengths))
 
@@ -144,6 +148,8 @@ def _up(site: Site, value: int) -> int:
     if mode == "nearest" and "align" in flags:
         raise site.error("'align' needs bilinear or bicubic")
     axes = tuple(range(2, 2 + len(space)))
+    taps = {"nearest": 1, "linear": 2, "cubic": 4}[mode]
+    site.taps((4 * taps,) * len(space), (1, 1, *(n * f for n, f in zip(space, factors, strict=True))))
     op = Resample(axes, mode, "align" in flags, scales=tuple(float(f) for f in factors))
     return site.node(op, [value], (*site.shape(value)[:2], *(n * f for n, f in zip(space, factors, strict=True))))
 
@@ -207,6 +213,8 @@ def _linear(site: Site, value: int) -> int:
     features, outputs = math.prod(rest), site.spec.size[0][0]
     if len(site.spec.size) > 1:
         raise site.error("has one output count, as in fc1000")
+    if len(rest) > 1 and features > MAX_FLAT:
+        raise site.error(f"would flatten {shape_text(site.shape(value))}, more than {MAX_FLAT} elements")
     flat = value if len(rest) == 1 else site.node(Reshape(), [value], (batch, features))
     weight = site.weight((outputs, features))
     _bias(site, outputs)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foveal.errors import SourceError
+from foveal.frontends.spec_limits import MAX_ELEMENTS, MAX_GRID, MAX_LENGTH, MAX_TAPS
 from foveal.frontends.spec_model import LayerSpec, Spans
 from foveal.graph import GraphBuilder
 from foveal.ops import Operation
-
-MAX_ELEMENTS = 1 << 40
 
 
 @dataclass
@@ -47,18 +46,30 @@ class Site:
         if min(shape) < 1:
             given = " and ".join(shape_text(self.shape(value)) for value in inputs[:1])
             raise self.error(f"gives an empty output {shape_text(shape)} for the input {given}; use a larger input")
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise self.error(f"gives an output of {shape_text(shape)}, more than {MAX_ELEMENTS} elements")
+        pairs = self.spec.kind == "attention"  # one number per pair of positions is not kept for each pair
+        if math.prod(shape[2:]) > MAX_GRID and not pairs:
+            raise self.error(f"gives an output of {shape_text(shape)}, more than {MAX_GRID} positions")
+        if math.prod(shape) > MAX_ELEMENTS or max(shape[2:], default=0) > MAX_LENGTH:
+            limits = f"{MAX_ELEMENTS} elements or {MAX_LENGTH} along an axis"
+            raise self.error(f"gives an output of {shape_text(shape)}, more than {limits}")
         return self.builder.node(op, inputs, shape, self.spec.kind)
 
     def spans(self, spans: Spans | None, rank: int, default: Spans) -> Spans:
         """Numbers for each of ``rank`` axes: a single pair stands for all."""
         given = spans or default
+        if max(map(max, given), default=0) > MAX_LENGTH:
+            raise self.error(f"has a number larger than {MAX_LENGTH}")
         if len(given) == 1:
             return given * rank
         if len(given) != rank:
             raise self.error(f"has numbers for {len(given)} axes, and its input has {rank} spatial axes")
         return given
+
+    def taps(self, kernel: Sequence[int], shape: Sequence[int]) -> None:
+        """An error where the windows of an output of this shape read more than can be counted."""
+        for k, n in zip(kernel, shape[2:], strict=True):
+            if n > 0 and k * n > MAX_TAPS:
+                raise self.error(f"reads {k} positions for each of {n}, more than {MAX_TAPS} in all")
 
     def ints(self, spans: Spans | None, rank: int, default: int | Sequence[int]) -> tuple[int, ...]:
         """One number for each of ``rank`` axes."""

@@ -19,62 +19,102 @@ from typing import Any
 import yaml
 
 from foveal.errors import SourceError
-from foveal.frontends.spec_grammar import MAX_DEPTH, MAX_NUMBER, input_lengths, parse_line, without_bias_before_norm
+from foveal.frontends.spec_grammar import input_lengths, parse_line, without_bias_before_norm
 from foveal.frontends.spec_kinds import closest
+from foveal.frontends.spec_limits import MAX_DEPTH, MAX_KEYS, MAX_NUMBER, MAX_PARTS, MAX_TEXT, shown
 from foveal.frontends.spec_model import BranchSpec, Item, RepeatSpec, ScopeSpec, Specification
 
-MAX_PARTS = 100_000
 _TOP = ("name", "input", "layers", "description")
 _JOINS = {"add": "add", "concatenate": "cat", "cat": "cat", "multiply": "mul", "mul": "mul"}
+_LAYERS = re.compile(r"^[ \t]*(-[ \t]+)?(\{[ \t]*)?[\"']?layers[\"']?[ \t]*:\s", re.MULTILINE)
 _BLOCK = ("layers", "name", "repeat")
+_DAMAGE = (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
+"""What the YAML package raises: its own errors, and whatever its constructors of numbers, words and dates meet."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key written twice, and mappings that merge others without end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.met: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called for each mapping, before its keys are read and again whenever it is merged into another."""
+        if id(node) not in self.met:
+            self.met.add(id(node))
+            self._check_keys(node)
+        super().flatten_mapping(node)
+        self._check_count(node, len(node.value))
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        self._check_count(node, len(node.value))
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge" and isinstance(value, yaml.SequenceNode):
+                self._check_count(node, len(value.value))
+        words = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for word in words:
+            if words.count(word) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {shown(word)!r} twice", node.start_mark)
+
+    def _check_count(self, node: yaml.MappingNode, count: int) -> None:
+        if count > MAX_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_KEYS} keys", node.start_mark)
 
 
 def looks_like_yaml(text: str) -> bool:
     """Whether a text is YAML rather than one line of words: it has a line that starts with ``layers:``."""
-    return re.search(r"^\s*(-\s+)?\{?\s*[\"']?layers[\"']?\s*:\s", text, re.MULTILINE) is not None
+    return _LAYERS.search(text) is not None
 
 
 def parse_yaml(text: str, default_name: str = "specification") -> Specification:
     """The tree of a YAML specification; raises SourceError with the place of the fault."""
+    if len(text) > MAX_TEXT:
+        raise SourceError(f"specification: longer than {MAX_TEXT} characters; write a smaller one")
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        document = yaml.load(text, _Loader)
+    except _DAMAGE as error:
         problem = getattr(error, "problem", None) or type(error).__name__
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise SourceError(f"specification{place}: not valid YAML: {problem}") from None
+        raise SourceError(f"specification{place}: not valid YAML: {_line(problem)}") from None
     if _is_huge(document):
         raise SourceError(f"specification: more than {MAX_PARTS} parts, aliases counted; write a smaller one")
     if not isinstance(document, dict):
         raise SourceError("specification: the YAML form is a mapping with 'layers', and optionally 'name' and 'input'")
     for key in document:
         if key not in _TOP:
-            raise SourceError(f"specification: unknown key {key!r}; {closest(str(key), _TOP)}")
+            raise SourceError(f"specification: unknown key '{shown(key)}'; {closest(shown(key), _TOP)}")
     if "layers" not in document:
         raise SourceError("specification: 'layers' is missing")
     items = _items(document["layers"], "layers", 0)
     name = document.get("name", default_name)
     if not isinstance(name, str):
-        raise SourceError(f"specification: 'name' must be a word, not {name!r}")
-    return Specification(items, _input(document.get("input")), " ".join(name.split()))
+        raise SourceError(f"specification: 'name' must be a word, not {shown(name)}")
+    return Specification(items, _input(document.get("input")), shown(" ".join(name.split())))
+
+
+def _line(problem: str) -> str:
+    return " ".join(part for part in (shown(word) for word in problem.split()[:40]) if part)
 
 
 def _is_huge(document: Any) -> bool:
     """Whether a document has too many parts once its aliases are written out (they can nest without end)."""
-    waiting, parts = [document], 0
-    while waiting and parts <= MAX_PARTS:
+    waiting, parts, characters = [document], 0, 0
+    while waiting and parts <= MAX_PARTS and characters <= MAX_TEXT:
         part = waiting.pop()
         parts += 1
+        characters += len(part) if isinstance(part, str) else 0
         waiting.extend(part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
-    return parts > MAX_PARTS
+    return parts > MAX_PARTS or characters > MAX_TEXT
 
 
 def _input(given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
     if isinstance(given, list) and all(type(n) is int for n in given):
-        given = "x".join(map(str, given))
-    return input_lengths(str(given), "specification, input")
+        given = "x".join(map(shown, given))
+    return input_lengths(given if isinstance(given, str) else shown(given), "specification, input")
 
 
 def _items(given: Any, place: str, depth: int) -> tuple[Item, ...]:
@@ -91,7 +131,7 @@ def _items(given: Any, place: str, depth: int) -> tuple[Item, ...]:
     if isinstance(given, list):
         nested = [_items(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(given)]
         return without_bias_before_norm(tuple(item for part in nested for item in part))
-    raise SourceError(f"specification, {place}: expected layers as text, a list or a mapping, not {given!r}")
+    raise SourceError(f"specification, {place}: expected layers as text, a list or a mapping, not {shown(given)}")
 
 
 def _mapping(given: dict[Any, Any], place: str, depth: int) -> tuple[Item, ...]:
@@ -100,19 +140,21 @@ def _mapping(given: dict[Any, Any], place: str, depth: int) -> tuple[Item, ...]:
         return (_branches(joins[0], given[joins[0]], place, depth),)
     for key in given:
         if key not in _BLOCK:
-            raise SourceError(f"specification, {place}: unknown key {key!r}; {closest(str(key), [*_BLOCK, *_JOINS])}")
+            raise SourceError(
+                f"specification, {place}: unknown key '{shown(key)}'; {closest(shown(key), [*_BLOCK, *_JOINS])}"
+            )
     if "layers" not in given:
         raise SourceError(f"specification, {place}: 'layers' is missing")
     items = _items(given["layers"], f"{place}.layers", depth + 1)
     times, name = given.get("repeat", 1), given.get("name")
     if type(times) is not int or not 1 <= times <= MAX_NUMBER:
-        raise SourceError(f"specification, {place}: 'repeat' must be a number of at least 1, not {times!r}")
+        raise SourceError(f"specification, {place}: 'repeat' must be a number of at least 1, not {shown(times)}")
     if times > 1:
         items = (RepeatSpec(times, items),)
     if name is None:
         return items
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
-        raise SourceError(f"specification, {place}: {name!r} is not a name")
+        raise SourceError(f"specification, {place}: '{shown(name)}' is not a name")
     return (ScopeSpec(name, items),)
 
 

@@ -22,6 +22,7 @@ def text(name: str) -> str:
     """The specification of one network; raises SourceError naming the closest three."""
     known = names()
     if name not in known:
-        close = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
-        raise SourceError(f"the gallery has no network '{name}'; closest: {close}")
+        word = " ".join(name[:60].split())
+        close = ", ".join(difflib.get_close_matches(word, known, n=3, cutoff=0.0))
+        raise SourceError(f"the gallery has no network {word!r}; closest: {close}")
     return resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,68 @@
+"""One HTML file from the page's data: style, scripts and data inlined, and nothing that could load anything.
+
+The data stand in a script element of type application/json with every ``<`` escaped, so that no name can end it; the
+scripts put them on the page as text only. A content security policy names the hashes of the one style sheet and the
+one script and forbids everything else: no request leaves the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+SCRIPTS = (
+    "data.js", "i18n.js", "dom.js", "colour.js", "export.js", "tables.js", "state.js", "foveate.js", "stage.js",
+    "grid.js", "surface.js", "explorer.js", "network_layout.js", "network.js", "growth.js",
+    "layer_table.js", "sections.js", "main.js",
+)  # fmt: skip
+"""Parts of the script, in order; later ones use what earlier ones define."""
+STYLES = ("page.css", "explorer.css")
+
+
+def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'none'") -> str:
+    """The page. extra: more script parts, put before ``main.js``; connect: what the page may talk to (the server)."""
+    from jinja2 import Environment
+
+    *parts, last = SCRIPTS
+    script = "\n".join(
+        ["(() => {", '"use strict";', *(asset(name) for name in parts), *extra, asset(last), "})();"]
+    )
+    style = "\n".join(asset(name) for name in STYLES)
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+    template = Environment(autoescape=True).from_string(asset("template.html"))
+    text: str = template.render(
+        policy=policy,
+        style=style,
+        script=script,
+        title=data["name"],
+        data=embedded(data),
+        messages=embedded(json.loads(asset("messages.json"))),
+        language=data.get("language") or "en",
+    )
+    return text
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&`` and no line separators."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for sign in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+@cache
+def asset(name: str) -> str:
+    """A file of this folder as text."""
+    return resources.files("foveal.views.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,0 +1,24 @@
+// Which layer and source the whole page looks at. Parts tell it with select() and listen with onSelect().
+
+const state = {
+  row: null,
+  listeners: [],
+  /** Number of the source that row belongs to. */
+  get source() { return sourceOf(this.row); },
+  /** Look at a layer, by its number (row.id); source: a number, the present one where it is left out. */
+  select(layer, source = this.row ? this.source : 0) {
+    const row = rowOf(layer, source);
+    if (!row || row === this.row) return;
+    this.row = row;
+    for (const act of this.listeners) act(row);
+  },
+  /** Call act(row) whenever another layer or source is chosen. */
+  onSelect(act) { this.listeners.push(act); },
+};
+
+/** The layer to start with: the last one that has fields and moves with its units, else the last with tables. */
+function firstRow() {
+  const known = ROWS.filter((row) => row.tables);
+  const moving = known.filter((row) => row.grid.some((n) => n > 1));
+  return moving.filter((row) => kindsOf(row).length).at(-1) ?? moving.at(-1) ?? known.at(-1) ?? ROWS.at(-1) ?? null;
+}

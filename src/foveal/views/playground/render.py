@@ -1,0 +1,84 @@
+"""The pages of ``foveal serve`` besides the report page: the playground, and the page that waits for a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from foveal import gallery
+from foveal.frontends.spec_kinds import KINDS
+from foveal.views.page.render import embedded
+
+COMMON = ("words.js", "dom.js", "look.js", "server.js")
+PLAYGROUND = (
+    *COMMON, "state.js", "editor.js", "palette.js", "numbers.js", "chart.js", "heat.js", "field.js", "layers.js",
+    "dialogs.js", "open.js", "playground.js",
+)  # fmt: skip
+WAITING = (*COMMON, "waiting.js")
+EXPLORER = (
+    *COMMON, "numbers.js", "chart.js", "heat.js", "layers.js", "boxes.js", "stage.js", "units.js", "explorer.js",
+)  # fmt: skip
+"""Parts of the scripts, in order; later ones use what earlier ones define."""
+
+
+class Page(NamedTuple):
+    """A page and the content policy that it needs."""
+
+    html: str
+    policy: str
+
+
+@cache
+def playground_page() -> Page:
+    """The playground; what it shows comes from the address and from the server's answers."""
+    examples = [{"name": name, "text": gallery.text(name)} for name in gallery.names()]
+    kinds = {name: {"size": kind.size, "channels": kind.channels, "options": sorted(kind.options)}
+             for name, kind in KINDS.items()}  # fmt: skip
+    return _page("playground.html", PLAYGROUND, {"examples": examples, "kinds": kinds})
+
+
+def waiting_page(job: dict[str, str], name: str) -> Page:
+    """The page that tells how far a network is, and loads itself again when it is there."""
+    return _page("waiting.html", WAITING, {"job": job, "name": name})
+
+
+def explorer_page(data: dict[str, Any]) -> Page:
+    """The explorer of a network, from the data of the report page (``foveal.page.build``).
+
+    With an entry "live" the page asks the server for fields that it does not hold; without it, it asks nobody.
+    """
+    return _page("explorer.html", EXPLORER, data, title=data["name"], connect="'self'" if "live" in data else "'none'")
+
+
+def messages() -> dict[str, dict[str, str]]:
+    """Language -> key -> text."""
+    found: dict[str, dict[str, str]] = json.loads(_asset("messages.json"))
+    return found
+
+
+def _page(template: str, scripts: Sequence[str], data: Any, title: str = "", connect: str = "'self'") -> Page:
+    from jinja2 import Environment
+
+    script = "\n".join(["(() => {", '"use strict";', *(_asset(name) for name in scripts), "})();"])
+    style = _asset("playground.css")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+    parts = {"style": style, "script": script, "data": embedded(data), "messages": embedded(messages())}
+    text = Environment(autoescape=True).from_string(_asset(template)).render(policy=policy, title=title, **parts)
+    return Page(text, policy)
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("foveal.views.playground").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
