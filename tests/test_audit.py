@@ -146,7 +146,7 @@ def test_options_get_defaults_and_tuples() -> None:
 
 def run(*words: str) -> Any:
     """The command with these words."""
-    return CliRunner().invoke(app, ["audit", *words])
+    return CliRunner().invoke(app, ["audit", *words], env={"COLUMNS": None})
 
 
 def test_the_command_prints_what_the_function_gives() -> None:

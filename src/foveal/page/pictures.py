@@ -69,8 +69,8 @@ def test_scene(shape: tuple[int, int]) -> np.ndarray:
         scene = np.where((v > ridge)[..., None], tone, scene)
     water = v > 0.72
     glint = 0.5 + 0.5 * np.sin(2 * np.pi * (v - 0.72) * (18 + 60 * (1 - v))) * np.cos(9 * u + 40 * v)
-    tone = np.stack([0.16 + 0.30 * glint, 0.33 + 0.27 * glint, 0.42 + 0.20 * glint], axis=-1)
-    scene = np.where(water[..., None], tone, scene)
+    waves = np.stack([0.16 + 0.30 * glint, 0.33 + 0.27 * glint, 0.42 + 0.20 * glint], axis=-1)
+    scene = np.where(water[..., None], waves, scene)
     hull = (np.abs(u - 0.33) < 0.11 - 0.9 * np.abs(v - 0.765)) & (v > 0.75) & (v < 0.79)
     sail = (u > 0.325) & (u < 0.325 + 0.85 * (v - 0.60)) & (v > 0.60) & (v < 0.74)
     scene = np.where(hull[..., None], (0.42, 0.16, 0.12), scene)
