@@ -20,6 +20,7 @@ from foveal.cli_erf import register as register_erf
 from foveal.cli_field import register
 from foveal.cli_options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.cli_options import input_shapes as input_shapes
+from foveal.cli_report import register as register_report
 from foveal.cli_serve import register as register_serve
 from foveal.cli_tile import register as register_tile
 from foveal.errors import FovealError
@@ -214,6 +215,7 @@ register_erf(app)
 register_audit(app)
 register_design(app)
 register_tile(app)
+register_report(app)
 register_serve(app)
 
 

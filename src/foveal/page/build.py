@@ -51,7 +51,7 @@ class PageOptions:
             raise FovealError(f"unknown language '{self.language}'; known: en, zh-CN")
 
 
-def report_page(graph: Graph, options: PageOptions = PageOptions()) -> str:  # noqa: B008
+def report_page(graph: Graph, options: PageOptions = PageOptions()) -> str:
     """The page of a network as one string of HTML that needs nothing else."""
     from foveal.views.page.render import render
 
@@ -60,7 +60,7 @@ def report_page(graph: Graph, options: PageOptions = PageOptions()) -> str:  # n
 
 def page_data(
     graph: Graph,
-    options: PageOptions = PageOptions(),  # noqa: B008
+    options: PageOptions = PageOptions(),
     tick: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The page's data. ``tick`` is told what is being computed.
@@ -102,10 +102,7 @@ def page_data(
         "fields": fields,
         "missing": missing,
         "backdrops": [_backdrop(s.lengths, options.image if k == 0 else None) for k, s in enumerate(report.sources)],
-        "findings": [
-            {"code": f.code, "severity": f.severity, "layer": f.layer, "text": f.text}
-            for f in (*report.findings, *options.findings)
-        ],
+        "findings": [_finding(found) for found in (*report.findings, *options.findings)],
         "provenance": _provenance(graph, options),
     }
 
@@ -154,6 +151,18 @@ def _fields(
     if options.layers and not fields:
         raise UnknownLayerError(options.layers[0], [row.name for row in report.layers])
     return fields, missing
+
+
+def _finding(found: Finding) -> dict[str, str]:
+    """change and effect: what can be done about it, where an audit says so."""
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "layer": found.layer,
+        "text": found.text,
+        "change": getattr(found, "change", ""),
+        "effect": getattr(found, "effect", ""),
+    }
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:

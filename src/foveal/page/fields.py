@@ -27,7 +27,10 @@ CHOSEN = 12
 
 
 def chosen_layers(report: Report, source: str, count: int = CHOSEN) -> list[str]:
-    """Layers spread evenly over the growth of the receptive field: the last of each size, containers first."""
+    """Layers spread evenly over the growth of the receptive field: the last of each size, containers first.
+
+    At most ``count``, and the last layer with a stride.
+    """
     rows = [row for row in report.layers if row.source == source and _drawable(row)]
     last: dict[tuple[int, ...], LayerResult] = {}
     for row in rows:
@@ -37,8 +40,11 @@ def chosen_layers(report: Report, source: str, count: int = CHOSEN) -> list[str]
     names = [row.name for row in rows if last.get(_key(row)) is row]
     if len(names) <= count:
         return names
-    picks = np.unique(np.linspace(0, len(names) - 1, count).round().astype(int))
-    return [names[i] for i in picks]
+    picks = set(np.linspace(0, len(names) - 1, count).round().astype(int).tolist())
+    # The last layer whose units still move over the source is the one that people ask about first.
+    moving = {row.name for row in rows if all(row.stride)}
+    picks.add(max((i for i, name in enumerate(names) if name in moving), default=0))
+    return [names[i] for i in sorted(picks)]
 
 
 def default_kinds(graph: Graph) -> tuple[str, ...]:

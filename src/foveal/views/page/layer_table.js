@@ -42,7 +42,7 @@ function drawTable() {
     tableRows.sort((a, b) => (sorting.down ? -1 : 1) * order(keys.get(a), keys.get(b)));
   }
   const numeric = DATA.columns.map((name) => !["layer", "source", "type", "output", "status"].includes(name));
-  const heads = DATA.columns.map((name, i) => el(numeric[i] ? "th.right" : "th", { scope: "col", "aria-sort": sorting.column === i ? (sorting.down ? "descending" : "ascending") : null },
+  const heads = DATA.columns.map((name, i) => el(`th.${columnClass(name)}${numeric[i] ? ".right" : ""}`, { scope: "col", "aria-sort": sorting.column === i ? (sorting.down ? "descending" : "ascending") : null },
     el("button.head-sort", { type: "button", "data-column": i, on: { click: () => sortBy(i) } }, t(`col_${name}`), el("span.arrow", { "aria-hidden": "true" }, sorting.column === i ? (sorting.down ? "↓" : "↑") : ""))));
   const had = document.activeElement?.dataset?.column;
   byId("layer-table").replaceChildren(el("table", { "aria-labelledby": "h-layers", "aria-rowcount": tableRows.length + 1 },
@@ -86,12 +86,15 @@ function tableRow(row, at, most) {
   return node;
 }
 
+/** The class by which the style sheet leaves columns out on small screens. */
+const columnClass = (name) => `c-${name.toLowerCase().replace(/\W+/g, "-")}`;
+
 function tableCell(row, column, text, most) {
   if (column === "layer") return el("th", { scope: "row", title: text }, text);
-  if (column === "type") return el("td.soft", {}, text);
-  if (column === "output") return el("td.mono", {}, text);
+  if (column === "type") return el("td.soft.c-type", {}, text);
+  if (column === "output") return el("td.mono.c-output", {}, text);
   if (column === "status") return el("td", {}, el(`span.badge.${row.status}`, { title: row.causes.join("\n") || null }, hasText(`status_${text}`) ? t(`status_${text}`) : text));
-  if (column !== "RF") return el("td.right", {}, text);
+  if (column !== "RF") return el(`td.right.${columnClass(column)}`, {}, text);
   const fill = el("i");
   fill.style.width = `${Math.max(1, (100 * largest(row.size)) / most)}%`;
   return el("td.right.rf", {}, el("span.meter", { "aria-hidden": "true" }, fill), el("b", {}, text));

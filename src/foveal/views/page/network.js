@@ -10,9 +10,8 @@ function startNetwork() {
   else if (roots.length === 1) net.open.add(roots[0].id);
   layNetwork();
   const box = byId("network");
-  box.classList.toggle("tall", net.size[1] > 300);
   drawNetwork();
-  fitNetwork(0.6);
+  fitNetwork(0.8);
   drawNetworkTools();
   state.onSelect(() => { drawNetwork(); showInNetwork(shownItem(state.row.id)); });
   onLanguage.push(() => { drawNetworkTools(); drawNetwork(); });
@@ -98,7 +97,7 @@ function networkNode(b, chosen) {
     svg("rect.body", { width: b.wide, height: b.high, rx: 10 }), ...seesGlyph(row, source),
     svg("text.name", { x: 50, y: 25 }, clippedText(row ? shortName(item) : source.name, room)),
     svg("text.value", { x: 50, y: 43 }, clippedText(value, 13)),
-    svg("text.about", { x: b.wide - 10, y: 43, "text-anchor": "end" }, value.length > 9 ? "" : clippedText(about, 11)),
+    svg("text.about", { x: b.wide - 10, y: 43, "text-anchor": "end" }, value.length > 7 ? "" : clippedText(about, 11)),
     many ? networkToggle(b.wide - 17, 19, false) : null);
 }
 
@@ -111,7 +110,7 @@ function seesGlyph(row, source) {
   const size = pair(lengths).map((n) => (n == null ? 10 : Math.max(6, (side * n) / longest)));
   const parts = [svg("rect.whole", { x: 11 + (side - size[1]) / 2, y: 15 + (side - size[0]) / 2, width: size[1], height: size[0], rx: 1.5 })];
   if (!sees?.length || sees.some((n) => n == null)) return lengths.length ? parts : [];
-  const part = pair(sees).map((n, i) => (n == null ? size[i] : Math.max(1.5, (size[i] * n) / pair(lengths)[i])));
+  const part = pair(sees).map((n, i) => (n == null ? size[i] : Math.max(2.5, (size[i] * n) / pair(lengths)[i])));
   return [...parts, svg("rect.sees", { x: 11 + (side - part[1]) / 2, y: 15 + (side - part[0]) / 2, width: part[1], height: part[0], rx: 1 })];
 }
 
@@ -138,8 +137,18 @@ function toggleItem(id) {
   net.view.x += (before.x - after.x) * net.view.k;
   net.view.y += (before.y - after.y) * net.view.k;
   net.at = id;
-  byId("network").classList.toggle("tall", net.size[1] > 300);
   drawNetwork();
+  growNetwork();
+}
+
+/** Room for what was opened; the view stays where it is. */
+function growNetwork() {
+  const box = byId("network"), before = box.clientHeight;
+  const after = Math.max(before, Math.min(innerHeight * 0.72, 640, net.size[1] * net.view.k + 96));
+  box.style.height = `${after}px`;
+  if (after === before) return;
+  net.view.y = Math.max(24, (after - net.size[1] * net.view.k) / 2);
+  placeView();
 }
 
 function openLevel() {
@@ -154,7 +163,6 @@ function closeAll() {
 
 function relayNetwork() {
   layNetwork();
-  byId("network").classList.toggle("tall", net.size[1] > 300);
   drawNetwork();
   fitNetwork(0.4);
 }
@@ -167,7 +175,9 @@ function placeView() {
 
 /** All of it where that is larger than ``least`` of its full size; else its start. */
 function fitNetwork(least) {
-  const box = byId("network"), [wide, high] = [box.clientWidth, box.clientHeight];
+  const box = byId("network");
+  box.style.height = `${Math.max(190, Math.min(innerHeight * 0.72, 640, net.size[1] + 96))}px`;
+  const [wide, high] = [box.clientWidth, box.clientHeight];
   const k = Math.min(1.1, Math.max(least, Math.min((wide - 48) / net.size[0], (high - 48) / net.size[1])));
   net.view = { k, x: Math.max(24, (wide - k * net.size[0]) / 2), y: Math.max(24, (high - k * net.size[1]) / 2) };
   placeView();

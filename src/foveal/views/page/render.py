@@ -29,9 +29,7 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
     from jinja2 import Environment
 
     *parts, last = SCRIPTS
-    script = "\n".join(
-        ["(() => {", '"use strict";', *(asset(name) for name in parts), *extra, asset(last), "})();"]
-    )
+    script = "\n".join(["(() => {", '"use strict";', *(asset(name) for name in parts), *extra, asset(last), "})();"])
     style = "\n".join(asset(name) for name in STYLES)
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "

@@ -58,7 +58,9 @@ function findingNode(finding) {
   return el(`li.note.${finding.severity}`, {}, el("p.note-head", {}, el("strong", {}, t(`severity_${finding.severity}`)), el("code", {}, finding.code),
     row ? el("button.quiet.mono", { type: "button", "aria-label": t("show_layer", { layer: finding.layer }), on: { click: show } }, finding.layer)
       : finding.layer ? el("span.mono", {}, finding.layer) : null),
-  el("p", {}, finding.text));
+  el("p", {}, finding.text),
+  finding.change ? el("p.change", {}, el("span", {}, t("change")), ` ${finding.change}`) : null,
+  finding.effect ? el("p.change", {}, el("span", {}, t("effect")), ` ${finding.effect}`) : null);
 }
 
 function drawProvenance() {

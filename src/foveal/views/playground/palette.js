@@ -52,10 +52,11 @@ function startPalette(kinds, changed) {
   };
   const draw = () => {
     const channels = Math.max(1, Math.trunc(Number(byId("b-channels").value)) || 1);
-    byId("quick").replaceChildren(...QUICK.map(([key, make]) => el(
-      "button", { type: "button", title: t(key), "aria-label": `${t("add_button")}: ${t(key)}`, on: { click: () => add(make(channels)) } },
-      el("code", {}, key === "quick_residual" ? "[conv3 … | id]" : make(channels)),
-    )));
+    byId("quick").replaceChildren(...QUICK.map(([key, make]) => {
+      const shown = key === "quick_residual" ? "[conv3 … | id]" : make(channels);
+      const told = { type: "button", title: t(key), "aria-label": `${shown}: ${t(key)}` };
+      return el("button", { ...told, on: { click: () => add(make(channels)) } }, el("code", {}, shown));
+    }));
   };
   draw();
   onLanguage.push(draw);
