@@ -15,7 +15,7 @@ from browser import Watched, chromium, watched
 from foveal import receptive_field, trace
 from serve_process import Running, running
 
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+READY = "html[data-ready='true']"
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 VOLUME = "input=1x16x40x40 conv3x8 conv3x8,s2 conv3x8,d2"
 LINE = "input=2x200 causal3x4 causal3x4,d4 pool2"
@@ -29,8 +29,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("folder")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("folder")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Running]:
     Image.new("RGB", (300, 200), (20, 160, 90)).save(folder / "photo.png")
     with running(folder, "gallery:resnet18", "--image", str(folder / "photo.png")) as found:
         yield found
@@ -41,7 +45,7 @@ def shown(server: Running, browser: Any) -> Iterator[Watched]:
     """The explorer of the network that the server was started with."""
     with watched(browser) as found:
         found.page.goto(f"{server.base}/?token={server.token}")
-        found.page.wait_for_selector("body[data-ready]", timeout=60_000)
+        found.page.wait_for_selector(READY, timeout=60_000)
         yield found
         found.check(server.base.removeprefix("http://"))
 
@@ -51,121 +55,97 @@ def opened(page: Any, server: Running, source: str) -> None:
     with server.client() as client:
         job = client.post("/api/networks", json={"source": source}).json()
     page.goto(f"{server.base}/explore/{job['id']}")
-    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    page.wait_for_selector(READY, timeout=60_000)
 
 
-def listed(unit: tuple[int, ...]) -> str:
-    """A unit as the page notes it."""
-    return json.dumps(unit, separators=(",", ":"))
+def choose(page: Any, layer: str) -> None:
+    """Look at a layer, by its name."""
+    options = page.locator("#x-layer option").all_text_contents()
+    page.select_option("#x-layer", index=[option.split(" · ")[0] for option in options].index(layer))
 
 
-def point(page: Any, grid: tuple[int, ...], unit: tuple[int, ...]) -> None:
-    """Move the pointer to a unit of a grid with one or two axes."""
-    box = page.locator("#grid").bounding_box()
-    rows, columns = (1, *grid)[-2:]
-    row, column = (0, *unit)[-2:]
-    page.mouse.move(box["x"] + (column + 0.5) * box["width"] / columns, box["y"] + (row + 0.5) * box["height"] / rows)
-    page.wait_for_function(
-        "unit => document.getElementById('stage').dataset.unit === unit",
-        arg=listed(unit),
+def point(page: Any, unit: tuple[int, ...]) -> None:
+    """Move the pointer to a unit of a grid with two axes, and wait until the page looks at it."""
+    canvas = page.locator("#x-grid canvas")
+    rows, columns = (int(canvas.get_attribute(f"data-{key}")) for key in ("rows", "columns"))
+    box = canvas.bounding_box()
+    page.mouse.move(
+        box["x"] + (unit[1] + 0.5) * box["width"] / columns, box["y"] + (unit[0] + 0.5) * box["height"] / rows
     )
+    looked_at(page, unit)
 
 
-def drawn(page: Any) -> dict[str, Any]:
-    """The boxes that the picture shows, clipped and unclipped."""
-    return {key: json.loads(page.get_attribute("#stage", f"data-{key}")) for key in ("clipped", "unclipped")}
+def looked_at(page: Any, unit: tuple[int, ...]) -> None:
+    """Wait until the page looks at a unit."""
+    said = f"({', '.join(map(str, unit))})"
+    page.wait_for_function("unit => document.querySelector('.x-number-unit strong').textContent === unit", arg=said)
+
+
+def drawn(page: Any, sort: str = "clipped") -> Any:
+    """The box that the picture shows, as [first, end] per source axis; None where none is drawn."""
+    text = page.get_attribute(f"#x-{sort}", "data-box")
+    return None if text is None else json.loads(text)
+
+
+def listed(box: Any) -> list[list[int]]:
+    return [list(side) for side in box]
+
+
+def own_field(page: Any) -> None:
+    """Wait until the field is that of the very unit that is looked at."""
+    page.wait_for_function("() => document.querySelector('.x-note').textContent.includes('this very unit')")
 
 
 @pytest.mark.parametrize("layer", ["conv1", "layer2.conv3", "layer4.add2"])
 def test_pointing_at_a_unit_draws_its_box(shown: Watched, layer: str) -> None:
     rf = receptive_field(trace("gallery:resnet18"), layer)
     page = shown.page
-    page.select_option("#layer", layer)
+    choose(page, layer)
     last = tuple(n - 1 for n in rf.grid)
     for unit in ((0, 0), (rf.grid[0] // 3, rf.grid[1] // 2), last):
-        point(page, rf.grid, unit)
-        assert drawn(page) == {
-            "clipped": [list(side) for side in rf.box(unit, clip=True)],
-            "unclipped": [list(side) for side in rf.box(unit)],
-        }
+        point(page, unit)
+        assert drawn(page) == listed(rf.box(unit, clip=True))
+        reaches_out = rf.box(unit) != rf.box(unit, clip=True)
+        assert drawn(page, "unclipped") == (listed(rf.box(unit)) if reaches_out else None)
 
 
 def test_fields_of_any_unit_are_computed_on_demand(shown: Watched) -> None:
     page = shown.page
-    page.select_option("#layer", "layer1.conv2")
-    for kind in ("energy", "paths", "support"):
-        page.click(f"[data-kind='{kind}']")
-        point(page, (56, 56), (3, 50))
-        page.wait_for_selector(f"#stage[data-field='{kind}']")
-        point(page, (56, 56), (30, 20))
-        page.wait_for_selector(f"#stage[data-field='{kind}'][data-unit='[30,20]']")
-    page.click("[data-kind='none']")
-    page.wait_for_selector("#stage[data-field='']")
+    # The page itself carries fields of middle units only, and of this layer none at all.
+    choose(page, "layer1.conv2")
+    asked: list[dict[str, Any]] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if request.method == "POST" else None)
+    for unit in ((3, 50), (30, 20)):
+        point(page, unit)
+        own_field(page)
+    assert [question["at"] for question in asked] == [[3, 50], [30, 20]]
+    assert {question["layer"] for question in asked} == {"layer1.conv2"}
+    for kind in ("paths", "support"):
+        page.click(f"#explorer button:text-is('{kind}')")
+        own_field(page)
+    assert [question["kind"] for question in asked[2:]] == ["paths", "support"]
 
 
-def test_a_click_on_the_input_shows_the_units_that_see_it(shown: Watched) -> None:
+def test_a_press_on_the_input_shows_the_units_that_see_it(shown: Watched) -> None:
     rf = receptive_field(trace("gallery:resnet18"), "layer3.conv1")
     page = shown.page
-    page.select_option("#layer", "layer3.conv1")
-    box = page.locator("#stage").bounding_box()
-    # The input fills the canvas but for an edge of 12 % of its own size on each side.
-    inner = box["width"] / 1.24 if box["width"] < box["height"] + 2 else box["height"] / 1.24
-    page.mouse.click(box["x"] + 0.12 * inner + inner * 100.5 / 224, box["y"] + 0.12 * inner + inner * 60.5 / 224)
-    said = re.fullmatch(r"(\d+) of the shown units see \((\d+), (\d+)\)", page.text_content("#box-seen_by"))
-    assert said is not None
-    count, row, column = map(int, said.groups())
-    # A click has whole screen pixels, which are smaller than a position of the input here.
-    assert abs(row - 60) <= 1
-    assert abs(column - 100) <= 1
-    assert count == len(rf.units_of((row, column)))
-    page.focus("#stage")
-    page.keyboard.press("ArrowRight")
-    count = len(rf.units_of((row, column + 1)))
-    assert page.text_content("#box-seen_by") == f"{count} of the shown units see ({row}, {column + 1})"
-    page.keyboard.press("Escape")
-    assert page.locator("#box-seen_by").count() == 0
+    choose(page, "layer3.conv1")
+    box = page.locator("#x-stage svg").bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_selector("#x-probe[d^='M']", state="attached")
+    found = [int(number) for number in re.findall(r"\d+", page.text_content("#x-pixel"))]
+    (row, column), counts = found[:2], found[2:]
+    assert len(rf.units_of((row, column))) in counts
 
 
 def test_by_keyboard(shown: Watched) -> None:
     page = shown.page
-    page.select_option("#layer", "layer4.conv1")
-    page.focus("#grid")
-    assert page.get_attribute("#stage", "data-unit") == "[3,3]"
-    for key, unit in (
-        ("ArrowRight", "[3,4]"),
-        ("ArrowDown", "[4,4]"),
-        ("Home", "[4,0]"),
-        ("Shift+ArrowRight", "[4,6]"),
-    ):
+    choose(page, "layer4.conv1")
+    page.focus("#x-grid")
+    looked_at(page, (3, 3))
+    for key, unit in {"ArrowRight": (3, 4), "ArrowDown": (4, 4), "Home": (0, 0), "End": (6, 6)}.items():
         page.keyboard.press(key)
-        assert page.get_attribute("#stage", "data-unit") == unit
-    page.focus("#layers tr[tabindex='0']")
-    page.keyboard.press("ArrowDown")
-    assert page.input_value("#layer") == "layer4.bn1"
-    page.focus("#chart svg")
-    page.keyboard.press("Home")
-    assert page.input_value("#layer") == "conv1"
-
-
-def test_the_table_filters(shown: Watched) -> None:
-    page = shown.page
-    page.fill("#filter", "layer2.add")
-    names = page.locator("#layers tbody th").all_text_contents()
-    assert {"layer2.add1", "layer2.add2"} <= set(names)
-    assert len(names) <= 3
-
-
-def test_the_photo_is_the_ground(shown: Watched) -> None:
-    page = shown.page
-    page.click("[data-kind='none']")
-    pixel = page.evaluate(
-        """() => {
-          const canvas = document.getElementById("stage");
-          return [...canvas.getContext("2d").getImageData(canvas.width / 2 + 9, canvas.height / 2 + 9, 1, 1).data];
-        }"""
-    )
-    assert all(abs(a - b) <= 6 for a, b in zip(pixel[:3], (20, 160, 90), strict=True)), pixel
-    assert "photo.png" in page.text_content("#stage-note")
+        looked_at(page, unit)
 
 
 @pytest.mark.parametrize(("source", "layer"), [(LINE, "pool1"), (VOLUME, "conv3"), (GATED, "conv3")])
@@ -173,26 +153,34 @@ def test_lines_volumes_and_gates(shown: Watched, server: Running, source: str, l
     page = shown.page
     opened(page, server, source)
     rf = receptive_field(trace(source), layer)
-    page.select_option("#layer", layer)
-    page.focus("#grid")
+    choose(page, layer)
+    page.focus("#x-grid")
     page.keyboard.press("Home")
-    unit = (*(n // 2 for n in rf.grid[:-1]), 0)
-    assert page.get_attribute("#stage", "data-unit") == listed(unit)
-    assert drawn(page)["clipped"] == [list(side) for side in rf.box(unit, clip=True)]
-    assert (page.locator("#box-local_rf").count() == 1) == (rf.local is not None)
+    # The first unit of what the grid shows: of a volume, within the middle slice.
+    unit = (*(n // 2 for n in rf.grid[:-2]), *(0 for _ in rf.grid[-2:]))
+    looked_at(page, unit)
+    assert drawn(page) == listed(rf.box(unit, clip=True))
+    assert (drawn(page, "local") is not None) == (rf.local is not None)
+    own_field(page)
 
 
-def test_languages_and_looks(shown: Watched) -> None:
+def test_languages(shown: Watched) -> None:
     page = shown.page
     page.select_option("#language", "zh-CN")
-    assert page.text_content("#h-grid") == "单元"
-    assert page.text_content("[data-kind='paths']") == "路径"
-    assert page.evaluate(CONTRAST) == []
-    page.click("#theme")
-    assert page.evaluate(CONTRAST) == []
-    page.set_viewport_size({"width": 390, "height": 800})
-    page.wait_for_timeout(200)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.text_content("#to-playground") == "试验场"
+    page.select_option("#language", "en")
+    assert page.text_content("#to-playground") == "Playground"
+
+
+def test_the_page_can_be_saved_and_then_asks_nobody(shown: Watched, tmp_path: Path) -> None:
+    page = shown.page
+    with page.expect_download() as download:
+        page.click("#save")
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    text = path.read_text(encoding="utf-8")
+    assert "connect-src 'none'" in text
+    assert "/api/" not in text
 
 
 def test_hostile_names_in_an_onnx_file_are_text(shown: Watched, server: Running, tmp_path: Path) -> None:
@@ -209,6 +197,38 @@ def test_hostile_names_in_an_onnx_file_are_text(shown: Watched, server: Running,
     page.click("#open")
     page.set_input_files("#open-file", path)
     page.click("#dialog .strong")
-    page.wait_for_selector("body[data-ready]", timeout=60_000)
-    assert "onerror" in page.text_content("#layers")
+    page.wait_for_selector(READY, timeout=60_000)
+    assert "onerror" in page.text_content("#layer-table")
     assert page.locator("img").count() == 0
+
+
+def test_a_network_with_two_inputs(shown: Watched, server: Running, folder: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    sizes = {"image": 3, "mask": 5}
+    weights = [helper.make_tensor(f"w_{k}", 1, [1, 1, n, n], [1.0] * n * n) for k, n in sizes.items()]
+    nodes = [
+        helper.make_node("Conv", [k, f"w_{k}"], [f"seen_{k}"], name=f"seen_{k}", pads=[n // 2] * 4)
+        for k, n in sizes.items()
+    ]
+    nodes.append(helper.make_node("Add", ["seen_image", "seen_mask"], ["sum"], name="sum"))
+    values = {name: helper.make_tensor_value_info(name, 1, [1, 1, 20, 20]) for name in (*sizes, "sum")}
+    graph = helper.make_graph(nodes, "two", [values[k] for k in sizes], [values["sum"]], weights)
+    (folder / "two.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    page = shown.page
+    opened(page, server, "two.onnx")
+    choose(page, "sum")
+    # 3 wide for one input, 5 wide for the other; the middle unit is 10.
+    assert drawn(page) == [[9, 12], [9, 12]]
+    page.select_option("#x-source", label="mask")
+    assert drawn(page) == [[8, 13], [8, 13]]
+
+
+def test_the_way_to_the_playground_takes_the_network_along(shown: Watched) -> None:
+    page = shown.page
+    page.click("#to-playground")
+    page.wait_for_selector("#heat[data-layer]")
+    assert page.input_value("#spec") == "gallery:resnet18"
+    page.click("#explore")
+    page.wait_for_selector(READY, timeout=60_000)
+    choose(page, "layer4.add2")

@@ -114,8 +114,12 @@ async def _explore(server: Server, request: Request) -> Response:
     if job.state != "done":
         page = waiting_page(job.tell(), job.args["name"])
         return HTMLResponse(page.html, headers={"content-security-policy": f"{page.policy}; frame-ancestors 'none'"})
-    page = await run_in_threadpool(explorer_page, job.result | {"live": {"network": job.id}})
-    return HTMLResponse(page.html, headers={"content-security-policy": f"{page.policy}; frame-ancestors 'none'"})
+    # What the playground can take is handed to it by link.
+    own = job.args["sort"] == "text" or job.args["source"].startswith("gallery:")
+    live = {"network": job.id, "text": job.args["source"] if own else ""}
+    html = await run_in_threadpool(explorer_page, job.result | {"live": live})
+    # What the page itself may load stands in its own policy.
+    return HTMLResponse(html, headers={"content-security-policy": FRAMES})
 
 
 async def _report(server: Server, request: Request) -> Response:
@@ -124,7 +128,6 @@ async def _report(server: Server, request: Request) -> Response:
     if job.state != "done":
         raise RefusedError("this network is not ready yet; open its explorer first", 409)
     html = await run_in_threadpool(render_report, job.result)
-    # What the page itself may load stands in its own policy.
     return HTMLResponse(html, headers={"content-security-policy": FRAMES})
 
 

@@ -25,7 +25,7 @@ function* foveating(picture, retained) {
   for (let i = 0; i < count; i++) image.data.set([FOVEATE_GREY, FOVEATE_GREY, FOVEATE_GREY, 255], 4 * i);
   if (right <= left) return image;
   const wide = right - left, tall = bottom - top;
-  const planes = [0, 1, 2, 3].map((c) => cut(c === 3 ? null : rgb.subarray(c * count, (c + 1) * count), retained, width, left, top, wide, tall));
+  const planes = [0, 1, 2, 3].map((c) => cutPlane(c === 3 ? null : rgb.subarray(c * count, (c + 1) * count), retained, width, left, top, wide, tall));
   let below = planes.slice(0, 3);
   for (let level = 0; level < FOVEATE_LEVELS - 1; level++) {
     const sigma = PIXEL_SIGMA * Math.sqrt(4 ** (level + 1) - 1) * scale;
@@ -59,7 +59,7 @@ function seenRange(retained, width, height) {
 }
 
 /** The seen part of a plane, 0 where nothing is seen; without a plane 1 where something is. */
-function cut(plane, retained, width, left, top, wide, tall) {
+function cutPlane(plane, retained, width, left, top, wide, tall) {
   const part = new Float32Array(wide * tall);
   for (let y = 0, i = 0; y < tall; y++) {
     for (let x = 0, at = (top + y) * width + left; x < wide; x++, i++, at++) if (retained[at] > 0) part[i] = plane ? plane[at] : 1;

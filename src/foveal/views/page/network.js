@@ -1,7 +1,7 @@
 // The network as a graph that one can zoom, with modules to open, and in each box how much of the input it sees.
 
 const SMALL = 26;
-const net = { tree: null, open: new Set(), boxes: [], links: [], view: { x: 0, y: 0, k: 1 }, size: [0, 0], at: null, drag: null };
+const net = { tree: null, open: new Set(), boxes: [], links: [], view: { x: 0, y: 0, k: 1 }, size: [0, 0], at: null, drag: null, source: 0 };
 
 function startNetwork() {
   net.tree = networkTree();
@@ -13,7 +13,7 @@ function startNetwork() {
   drawNetwork();
   fitNetwork(0.8);
   drawNetworkTools();
-  state.onSelect(() => { drawNetwork(); showInNetwork(shownItem(state.row.id)); });
+  state.onSelect(() => { if (state.source === net.source) markChosen(); else drawNetwork(); showInNetwork(shownItem(state.row.id)); });
   onLanguage.push(() => { drawNetworkTools(); drawNetwork(); });
   box.addEventListener("pointerdown", networkDown);
   box.addEventListener("pointermove", networkMove);
@@ -22,7 +22,10 @@ function startNetwork() {
   box.addEventListener("click", networkClick);
   box.addEventListener("dblclick", networkDouble);
   box.addEventListener("keydown", networkKey);
-  new ResizeObserver(eachFrame(placeView)).observe(box);
+  // On paper nobody can move it: all of it, and afterwards the view as it was.
+  let kept = null;
+  addEventListener("beforeprint", () => { kept = { ...net.view }; fitNetwork(0.02, 700); });
+  addEventListener("afterprint", () => { Object.assign(net.view, kept); placeView(); });
 }
 
 function drawNetworkTools() {
@@ -52,23 +55,35 @@ function shownItem(id) {
 
 function drawNetwork() {
   const box = byId("network"), had = box.contains(document.activeElement);
-  const chosen = shownItem(state.row.id);
   const ids = net.boxes.map((b) => b.item.id);
-  if (!ids.includes(net.at)) net.at = ids.includes(state.row.id) ? state.row.id : chosen;
-  const links = net.links.map(({ from, to, path }) => svg(from === chosen || to === chosen ? "path.link.on" : "path.link", { d: path }));
+  if (!ids.includes(net.at)) net.at = ids.includes(state.row.id) ? state.row.id : shownItem(state.row.id);
+  net.source = state.source;
+  for (const link of net.links) link.node = svg("path.link", { d: link.path });
   const frames = net.boxes.filter((b) => b.open).map((b) => networkFrame(b));
-  const nodes = net.boxes.filter((b) => !b.open).map((b) => networkNode(b, b.item.id === chosen));
-  const view = svg("g", { id: "network-view", role: "none" }, ...frames, svg("g", { "aria-hidden": "true" }, ...links), ...nodes);
+  const nodes = net.boxes.filter((b) => !b.open).map((b) => networkNode(b));
+  const view = svg("g", { id: "network-view", role: "none" }, ...frames, svg("g", { "aria-hidden": "true" }, ...net.links.map((link) => link.node)), ...nodes);
   box.replaceChildren(svg("svg", { role: "tree", "aria-label": t("network_label") }, view));
+  markChosen();
   placeView();
   if (had) focusItem(net.at);
+}
+
+/** Shows which box is, or holds, the chosen layer, and its links. */
+function markChosen() {
+  const chosen = shownItem(state.row.id), view = byId("network-view");
+  for (const node of view.querySelectorAll(".chosen")) { node.classList.remove("chosen"); node.setAttribute("aria-selected", "false"); }
+  for (const id of new Set([chosen, state.row.id])) view.querySelector(`[data-item='${id}']`)?.classList.add("chosen");
+  view.querySelector(`[data-item='${state.row.id}']`)?.setAttribute("aria-selected", "true");
+  for (const { from, to, node } of net.links) node.classList.toggle("on", from === chosen || to === chosen);
+  view.querySelector("[tabindex='0']")?.setAttribute("tabindex", -1);
+  view.querySelector(`[data-item='${net.at}']`)?.setAttribute("tabindex", 0);
 }
 
 /** The attributes of a box as a part of a tree; only one of them can be reached with the Tab key. */
 function itemAttributes(b, label) {
   const { item } = b;
-  return { role: "treeitem", tabindex: item.id === net.at ? 0 : -1, "data-item": item.id, "aria-level": item.level, "aria-label": label,
-    "aria-selected": String(item.id === state.row.id), "aria-expanded": item.children.length ? String(b.open) : null, transform: `translate(${b.x},${b.y})` };
+  return { role: "treeitem", tabindex: -1, "data-item": item.id, "aria-level": item.level, "aria-label": label,
+    "aria-selected": "false", "aria-expanded": item.children.length ? String(b.open) : null, transform: `translate(${b.x},${b.y})` };
 }
 
 function itemLabel(item) {
@@ -79,25 +94,25 @@ function itemLabel(item) {
 
 function networkFrame(b) {
   const row = itemRow(b.item);
-  return svg(b.item.id === state.row.id ? "g.node.frame.chosen" : "g.node.frame", itemAttributes(b, itemLabel(b.item)),
+  return svg("g.node.frame", itemAttributes(b, itemLabel(b.item)),
     svg("rect.body", { width: b.wide, height: b.high, rx: 14 }), networkToggle(20, 20, true),
     svg("text.name", { x: 38, y: 25 }, clippedText(shortName(b.item), (b.wide - 110) / 7.4)),
     svg("text.value", { x: b.wide - 14, y: 25, "text-anchor": "end" }, row.size ? statusMark(row.status) + axesText(row.size) : ""));
 }
 
-function networkNode(b, chosen) {
+function networkNode(b) {
   const { item } = b, row = itemRow(item), source = row ? null : DATA.sources[-1 - item.id];
   const value = row ? (row.size ? statusMark(row.status) + axesText(row.size) : "?") : source.lengths.join(" × ");
-  const about = item.children.length ? t("parts", { count: item.leaves }) : row ? row.type : t("source");
+  const about = item.children.length ? t("parts", { count: item.leaves }) : row ? row.type : "";
   const many = item.children.length > 0;
-  const room = (BOX.wide - (many ? 82 : 56)) / 7.2;
-  return svg(`g.node.${row ? (many ? "module" : "leaf") : "input"}${chosen ? ".chosen" : ""}`, itemAttributes(b, itemLabel(item)),
+  const room = (BOX.wide - (many ? 84 : 58)) / 7.8, rest = 15 - 1.25 * value.length - (many ? 2 : 0);
+  return svg(`g.node.${row ? (many ? "module" : "leaf") : "input"}`, itemAttributes(b, itemLabel(item)),
     svg("title", {}, row ? row.name : source.name),
     many ? svg("rect.stack", { x: 5, y: -5, width: b.wide - 10, height: 20, rx: 8 }) : null,
     svg("rect.body", { width: b.wide, height: b.high, rx: 10 }), ...seesGlyph(row, source),
     svg("text.name", { x: 50, y: 25 }, clippedText(row ? shortName(item) : source.name, room)),
     svg("text.value", { x: 50, y: 43 }, clippedText(value, 13)),
-    svg("text.about", { x: b.wide - 10, y: 43, "text-anchor": "end" }, value.length > 7 ? "" : clippedText(about, 11)),
+    svg("text.about", { x: b.wide - 10, y: 43, "text-anchor": "end" }, rest < 3 ? "" : clippedText(about, rest)),
     many ? networkToggle(b.wide - 17, 19, false) : null);
 }
 
@@ -164,7 +179,7 @@ function closeAll() {
 function relayNetwork() {
   layNetwork();
   drawNetwork();
-  fitNetwork(0.4);
+  fitNetwork(0.75);
 }
 
 // ---- the view
@@ -174,10 +189,10 @@ function placeView() {
 }
 
 /** All of it where that is larger than ``least`` of its full size; else its start. */
-function fitNetwork(least) {
+function fitNetwork(least, wide = byId("network").clientWidth) {
   const box = byId("network");
   box.style.height = `${Math.max(190, Math.min(innerHeight * 0.72, 640, net.size[1] + 96))}px`;
-  const [wide, high] = [box.clientWidth, box.clientHeight];
+  const high = box.clientHeight;
   const k = Math.min(1.1, Math.max(least, Math.min((wide - 48) / net.size[0], (high - 48) / net.size[1])));
   net.view = { k, x: Math.max(24, (wide - k * net.size[0]) / 2), y: Math.max(24, (high - k * net.size[1]) / 2) };
   placeView();
@@ -263,7 +278,7 @@ function chooseItem(id) {
   net.at = id;
   if (id < 0 && DATA.sources.length > 1) return state.select(state.row.id, -1 - id);
   if (id >= 0) state.select(id);
-  drawNetwork();
+  markChosen();
   focusItem(id);
 }
 

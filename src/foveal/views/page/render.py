@@ -17,8 +17,8 @@ from typing import Any
 
 SCRIPTS = (
     "data.js", "i18n.js", "dom.js", "colour.js", "export.js", "tables.js", "state.js", "foveate.js", "stage.js",
-    "grid.js", "surface.js", "explorer.js", "network_layout.js", "network.js", "growth.js",
-    "layer_table.js", "sections.js", "main.js",
+    "stage_moves.js", "grid.js", "surface.js", "eye.js", "readout.js", "explorer.js", "network_layout.js", "network.js",
+    "growth.js", "layer_table.js", "sections.js", "main.js",
 )  # fmt: skip
 """Parts of the script, in order; later ones use what earlier ones define."""
 STYLES = ("page.css", "explorer.css")

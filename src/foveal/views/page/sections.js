@@ -6,15 +6,8 @@ function startSections() {
   draw();
 }
 
-/** The layer that the summary speaks of: the last of the first source whose units move with the input. */
-function summaryRow() {
-  const rows = rowsOf(0).filter((row) => row.size && row.status !== "unavailable");
-  const moving = rows.filter((row) => row.stride.some((s) => s) && row.grid.some((n) => n > 1));
-  return moving.at(-1) ?? rows.at(-1) ?? null;
-}
-
 function drawSummary() {
-  const row = summaryRow(), source = DATA.sources[0], totals = DATA.totals;
+  const row = firstRow(), source = DATA.sources[row ? sourceOf(row) : 0], totals = DATA.totals;
   const input = source.lengths.length ? source.lengths.map(number).join(" × ") : source.shape.join(" × ");
   byId("lead").textContent = row ? summaryText(row, source, input) : t("no_layers");
   const erf = row && growthErf(row), at = row && t("at_layer", { layer: row.name });

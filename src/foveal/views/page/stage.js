@@ -177,9 +177,10 @@ function fieldPlane(field, axes, slice) {
 
 /** A plane of a field as a picture: cividis, more opaque where the weight is larger. */
 function heatUri(plane) {
+  const flat = plane.values.every((q) => q === 0 || q === 255);
   return paintedUri(plane.shape, (pixels, i) => {
     const q = plane.values[i];
-    pixels.set([CIVIDIS_BYTES[3 * q], CIVIDIS_BYTES[3 * q + 1], CIVIDIS_BYTES[3 * q + 2], q ? 70 + 0.63 * q : 0], 4 * i);
+    pixels.set([CIVIDIS_BYTES[3 * q], CIVIDIS_BYTES[3 * q + 1], CIVIDIS_BYTES[3 * q + 2], !q ? 0 : flat ? 120 : 70 + 0.63 * q], 4 * i);
   });
 }
 
@@ -201,14 +202,14 @@ function stageGround(stage) {
   stage.ground.replaceChildren();
   for (const [key, value] of [["x", 0], ["y", 0], ["width", wide], ["height", tall]]) stage.edge.setAttribute(key, value);
   if (drop.kind === "image") stage.ground.append(svg("image", { href: drop.uri, x: 0, y: 0, width: wide, height: tall, preserveAspectRatio: "none" }));
-  if (drop.kind === "signal") stage.ground.append(svg("rect.x-paper", { x: 0, y: 0, width: wide, height: tall }), svg("path.x-wave", { d: wavePath(drop) }));
+  if (drop.kind === "signal") stage.ground.append(svg("rect.x-paper", { x: 0, y: 0, width: wide, height: tall }), svg("path.x-wave", { d: wavePath(drop.values) }));
   if (drop.kind === "volume") inflate(drop.data).then((bytes) => { drop.bytes = bytes; stageSlice(stage); });
 }
 
 /** Minima and maxima of a signal as one closed outline. */
-function wavePath(drop) {
-  const y = (value) => (WAVE * (0.5 - 0.42 * value)).toFixed(2), x = (i) => (i + 0.5) * drop.step;
-  const up = drop.high.map((v, i) => `${x(i)} ${y(v)}`), down = drop.low.map((v, i) => `${x(i)} ${y(v)}`).reverse();
+function wavePath({ low, high, step }) {
+  const y = (value) => (WAVE * (0.5 - 0.42 * value)).toFixed(2), x = (i) => (i + 0.5) * step;
+  const up = high.map((v, i) => `${x(i)} ${y(v)}`), down = low.map((v, i) => `${x(i)} ${y(v)}`).reverse();
   return `M${up.join("L")}L${down.join("L")}z`;
 }
 

@@ -16,9 +16,9 @@ const state = {
   onSelect(act) { this.listeners.push(act); },
 };
 
-/** The layer to start with: the last one that has fields and moves with its units, else the last with tables. */
+/** The layer to start with and to sum up: the last one with fields and more than one unit, else the last with tables. */
 function firstRow() {
-  const known = ROWS.filter((row) => row.tables);
+  const known = rowsOf(0).filter((row) => row.tables && row.size);
   const moving = known.filter((row) => row.grid.some((n) => n > 1));
   return moving.filter((row) => kindsOf(row).length).at(-1) ?? moving.at(-1) ?? known.at(-1) ?? ROWS.at(-1) ?? null;
 }

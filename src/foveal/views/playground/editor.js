@@ -26,7 +26,9 @@ function showProblem(problem) {
   const box = byId("problem");
   box.hidden = !problem;
   wrongPlace = problem?.place ?? null;
-  byId("problem-text").textContent = problem ? ` ${problem.message}` : "";
+  // The place is underlined in the text: the message need not name it.
+  const said = problem?.message.replace(/^specification, token \d+ '.*?' at character \d+: /, "") ?? "";
+  byId("problem-text").textContent = said;
   byId("go").hidden = !wrongPlace;
   spec.setAttribute("aria-invalid", String(Boolean(problem)));
   drawMarks();

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from foveal import gallery
 from foveal.frontends.spec_kinds import KINDS
-from foveal.views.page.render import embedded
+from foveal.views.page.render import embedded, render
 
 COMMON = ("words.js", "dom.js", "look.js", "server.js")
 PLAYGROUND = (
@@ -20,9 +20,6 @@ PLAYGROUND = (
     "dialogs.js", "open.js", "playground.js",
 )  # fmt: skip
 WAITING = (*COMMON, "waiting.js")
-EXPLORER = (
-    *COMMON, "numbers.js", "chart.js", "heat.js", "layers.js", "boxes.js", "stage.js", "units.js", "explorer.js",
-)  # fmt: skip
 """Parts of the scripts, in order; later ones use what earlier ones define."""
 
 
@@ -47,12 +44,12 @@ def waiting_page(job: dict[str, str], name: str) -> Page:
     return _page("waiting.html", WAITING, {"job": job, "name": name})
 
 
-def explorer_page(data: dict[str, Any]) -> Page:
-    """The explorer of a network, from the data of the report page (``foveal.page.build``).
+def explorer_page(data: dict[str, Any]) -> str:
+    """The report page as the server shows it: it asks for fields of any unit.
 
-    With an entry "live" the page asks the server for fields that it does not hold; without it, it asks nobody.
+    data: that of the report page, and under "live" the "network" to ask about and the "text" for the playground.
     """
-    return _page("explorer.html", EXPLORER, data, title=data["name"], connect="'self'" if "live" in data else "'none'")
+    return render(data, (_asset("live.js"),), "'self'")
 
 
 def messages() -> dict[str, dict[str, str]]:
@@ -61,17 +58,17 @@ def messages() -> dict[str, dict[str, str]]:
     return found
 
 
-def _page(template: str, scripts: Sequence[str], data: Any, title: str = "", connect: str = "'self'") -> Page:
+def _page(template: str, scripts: Sequence[str], data: Any) -> Page:
     from jinja2 import Environment
 
     script = "\n".join(["(() => {", '"use strict";', *(_asset(name) for name in scripts), "})();"])
     style = _asset("playground.css")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
     parts = {"style": style, "script": script, "data": embedded(data), "messages": embedded(messages())}
-    text = Environment(autoescape=True).from_string(_asset(template)).render(policy=policy, title=title, **parts)
+    text = Environment(autoescape=True).from_string(_asset(template)).render(**parts)
     return Page(text, policy)
 
 
