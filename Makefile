@@ -13,7 +13,7 @@ demo: $(VENV)/.installed-onnx
 demo-torch: $(VENV)/.installed-torch
 	$(RUN)/foveal analyze torchvision:resnet50
 
-test: lint browser
+test: lint browser build/axe/axe.min.js
 	$(RUN)/pytest -n 2
 
 # The pages are tested in a real browser: Debian's Chromium, installed where that is possible without asking.
@@ -22,6 +22,13 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; \
 	else echo 'no Chromium found: the browser tests will be skipped (install it for example with: apt-get install chromium)'; fi
+
+# The accessibility checks of the pages; a development download, skipped where there is no npm.
+build/axe/axe.min.js:
+	@mkdir -p build/axe
+	@if command -v npm >/dev/null; then cd build/axe && npm pack --silent axe-core >/dev/null && \
+	tar -xzf axe-core-*.tgz && mv package/axe.min.js . && rm -rf package axe-core-*.tgz; \
+	else echo 'no npm found: the accessibility tests will be skipped'; fi
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

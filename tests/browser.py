@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
+ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -58,3 +60,21 @@ def watched(browser: Any, **options: Any) -> Iterator[Watched]:
     page.on("request", lambda request: found.hosts.add(urlsplit(request.url).netloc))
     yield found
     context.close()
+
+
+def axe_faults(page: Any) -> list[str]:
+    """Serious and critical faults that axe-core finds on a page that was opened with ``bypass_csp=True``.
+
+    The script is a development download; the test is skipped where it is not there.
+    """
+    path = ROOT / "build" / "axe" / "axe.min.js"
+    if not path.is_file():
+        pytest.skip("axe-core is absent: fetch it with 'npm pack axe-core' and put axe.min.js into build/axe")
+    page.evaluate(path.read_text(encoding="utf-8"))
+    rules = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }"
+    found = page.evaluate(f"axe.run(document, {rules}).then((result) => result.violations)")
+    return [
+        f"{fault['id']}: {fault['help']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]

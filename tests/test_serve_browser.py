@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 
-from browser import Watched, chromium, watched
+from browser import Watched, axe_faults, chromium, watched
 from serve_process import Running, running
 
 FIVE = "conv3x4 conv3x4 conv3x4 conv3x4 conv3x4"
@@ -323,3 +323,19 @@ def test_it_fits_the_screen_and_has_contrast(server: Running, browser: Any, sche
         page.click("#theme")
         assert page.evaluate(button) != before
         assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(server: Running, browser: Any, scheme: str) -> None:
+    with watched(browser, color_scheme=scheme, bypass_csp=True) as found:
+        page = found.page
+        page.goto(f"{server.base}/?token={server.token}")
+        page.wait_for_selector("#heat[data-layer]")
+        settled(page)
+        assert axe_faults(page) == []
+        page.click("#open")
+        assert axe_faults(page) == []
+        page.click("#dialog-close")
+        page.fill("#spec", "conv3 pol2")
+        page.wait_for_selector("#problem:not([hidden])")
+        assert axe_faults(page) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +112,20 @@ def test_pointing_at_a_unit_draws_its_box(shown: Watched, layer: str) -> None:
 
 def test_fields_of_any_unit_are_computed_on_demand(shown: Watched) -> None:
     page = shown.page
-    # The page itself carries fields of middle units only, and of this layer none at all.
-    choose(page, "layer1.conv2")
     asked: list[dict[str, Any]] = []
     page.on("request", lambda request: asked.append(request.post_data_json) if request.method == "POST" else None)
+    # The page itself carries fields of the middle units of a dozen layers, and this is none of them.
+    choose(page, "layer1.conv2")
+    own_field(page)
     for unit in ((3, 50), (30, 20)):
         point(page, unit)
         own_field(page)
-    assert [question["at"] for question in asked] == [[3, 50], [30, 20]]
+    assert [question["at"] for question in asked] == [[28, 28], [3, 50], [30, 20]]
     assert {question["layer"] for question in asked} == {"layer1.conv2"}
     for kind in ("paths", "support"):
         page.click(f"#explorer button:text-is('{kind}')")
         own_field(page)
-    assert [question["kind"] for question in asked[2:]] == ["paths", "support"]
+    assert [question["kind"] for question in asked[3:]] == ["paths", "support"]
 
 
 def test_a_press_on_the_input_shows_the_units_that_see_it(shown: Watched) -> None:
@@ -178,7 +180,7 @@ def test_the_page_can_be_saved_and_then_asks_nobody(shown: Watched, tmp_path: Pa
         page.click("#save")
     path = tmp_path / "report.html"
     download.value.save_as(path)
-    text = path.read_text(encoding="utf-8")
+    text = unescape(path.read_text(encoding="utf-8"))
     assert "connect-src 'none'" in text
     assert "/api/" not in text
 

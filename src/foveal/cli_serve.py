@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from foveal.cli_options import InputOption, input_shapes
 from foveal.errors import FovealError
 
 PORT = 8017
+BACKLOG = 512
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +55,8 @@ def serve(
     if image is not None and not image.is_file():
         raise FovealError(f"--image {image}: no such file")
     given = input_shapes(shapes)
+    # Ends the command in order, with its files and workers, before the server takes the signal over and after.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     server, token = Server(folder), new_token()
@@ -68,7 +72,7 @@ def serve(
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else shown
     print(f"http://{shown}:{number}/?token={token}\nstop with Ctrl-C", flush=True)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, backlog=512
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, backlog=BACKLOG
     )
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -84,6 +88,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
             if sys.platform != "win32":
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, number))
+            # From here on a browser that is too early waits instead of being refused.
+            listening.listen(BACKLOG)
             return listening
         except OSError as error:
             listening.close()

@@ -4,8 +4,8 @@
   const live = DATA.live;
   const page = crypto.getRandomValues(new Uint32Array(2)).join("");
   const told = {
-    en: { playground: "Playground", save: "Save this page", gone: "The server does not answer. Is foveal serve still running?" },
-    "zh-CN": { playground: "试验场", save: "保存此页", gone: "服务器没有回应。foveal serve 还在运行吗？" },
+    en: { playground: "Playground", save: "Save", gone: "The server does not answer. Is foveal serve still running?" },
+    "zh-CN": { playground: "试验场", save: "保存", gone: "服务器没有回应。foveal serve 还在运行吗？" },
   };
   const known = new Map();
 
