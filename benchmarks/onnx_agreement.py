@@ -1,4 +1,5 @@
-"""Forty torchvision and timm models exported to ONNX against their eager form, at every corresponding layer.
+"""Forty torchvision and timm models exported to ONNX against their eager form, at every corresponding layer; and
+three transformers, at every module that the exporter's names lead to (linear and attention layers among them).
 
 It runs at low priority; what is done is kept, so that a second start goes on. Results are one line of JSON per model in
 ``onnx_agreement.jsonl`` beside this file (or where the first argument says).
@@ -15,8 +16,12 @@ import signal
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foveal.graph import Graph
 
 LIMIT = 180
 """Seconds per model."""
@@ -67,7 +72,8 @@ TIMM = [
     "convmixer_768_32",
     "vovnet39a",
 ]
-MODELS = [f"torchvision:{name}" for name in TORCHVISION] + [f"timm:{name}" for name in TIMM]
+TRANSFORMERS = ["torchvision:vit_b_16", "timm:deit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"]
+MODELS = [f"torchvision:{name}" for name in TORCHVISION] + [f"timm:{name}" for name in TIMM] + TRANSFORMERS
 
 
 def compared(source: str) -> dict[str, Any]:
@@ -92,21 +98,58 @@ def compared(source: str) -> dict[str, Any]:
         options: dict[str, Any] = {"weights_backbone": None} if heavy else {}
         options |= {"init_weights": False} if name == "googlenet" else {}
         model = torchvision.models.get_model(name, weights=None, **options)
-    side = 299 if "ception" in name else 224 if name.startswith(("alexnet", "vgg")) else 128
+    fixed = name.startswith(("alexnet", "vgg")) or source in TRANSFORMERS
+    side = 299 if "ception" in name else 224 if fixed else 128
     shape = (1, 3, side, side)
     model.eval()
     eager = foveal.trace(model, shape)
     buffer = io.BytesIO()
     torch.onnx.export(model, (torch.zeros(shape),), buffer, dynamo=False)
     exported = foveal.trace(onnx.load_from_string(buffer.getvalue()))
-    found = check_frontends_agree({"torch": eager, "onnx": exported}, kinds=())
+    rows = by_module(eager, exported) if source in TRANSFORMERS else None
+    found = check_frontends_agree({"torch": eager, "onnx": exported}, rows, kinds=())
     opaque = sorted({note.text for note in exported.notes if note.code == "opaque"})
     return {
         "layers": found.layers,
         "agrees": found.agrees,
         "differences": list(found.differences[:5]),
         "opaque": opaque,
+        **({} if rows is None else {"types": dict(Counter(eager.layer(row[0]).type for row in rows))}),
     }
+
+
+def by_module(eager: Graph, exported: Graph) -> list[tuple[str, str]]:
+    """Each layer of the eager form with the last exported layer of the same shape that its module's scope holds.
+
+    An attention that is one operation in the eager form is the last product in its module's own scope.
+    """
+    scopes = {name: module_path(name) for name in exported.layers}
+    rows = []
+    for name, layer in eager.layer_table.items():
+        attention = layer.type == "scaled_dot_product_attention"
+        if layer.kind != "module" and not attention:
+            continue
+        path = name.rpartition(".")[0] if attention else name
+        held = [other for other, scope in scopes.items() if scope == path or (scope + ".").startswith(path + ".")]
+        if attention:
+            held = [other for other in held if scopes[other] == path and exported.layer(other).type == "MatMul"]
+        if held and shape(exported, held[-1]) == shape(eager, name):
+            rows.append((name, held[-1]))
+    return rows
+
+
+def shape(graph: Graph, layer: str) -> tuple[int, ...]:
+    return graph.values[graph.layer(layer).value].shape
+
+
+def module_path(name: str) -> str:
+    """The module that an exported node's name tells: "/blocks/blocks.0/attn/MatMul" lies in "blocks.0.attn"."""
+    parts: list[str] = []
+    for part in name.split("/")[1:-1]:
+        if parts and part.startswith(parts[-1] + "."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
 
 
 def main() -> None:

@@ -24,8 +24,15 @@ class Measured:
     def __init__(self, function: Callable[..., Any], shape: Sequence[int], axes: Sequence[int]) -> None:
         self.shape, self.axes = tuple(shape), tuple(axes)
         self.outputs = jax.jit(lambda x: jax.tree_util.tree_leaves(function(x)))
-        self.batch = jax.jit(jax.vmap(self.outputs))
+        self.batch = jax.jit(self.together)
         self.seen: list[list[Bools]] = []
+
+    def together(self, copies: Any) -> Any:
+        """The outputs of all copies; one after the other where JAX cannot batch a primitive."""
+        try:
+            return jax.vmap(self.outputs)(copies)
+        except NotImplementedError:
+            return jax.lax.map(self.outputs, copies)
 
     def round(self, index: int) -> None:
         """Change every column in every way, for one base input."""

@@ -200,6 +200,49 @@ def test_the_measured_field_is_that_of_pytorch(protocol: str) -> None:
     np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-4, atol=1e-6 * theirs.values.max())
 
 
+@pytest.mark.parametrize("detail", ["model", "squares"])
+def test_energy_from_a_modules_own_weights_is_that_of_pytorch(detail: str) -> None:
+    nn, torch = pytest.importorskip("flax.linen"), pytest.importorskip("torch")
+
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            x = nn.relu(nn.Conv(4, (3, 5), name="stem")(x))
+            return nn.Conv(5, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)), name="down")(x)
+
+    module = Network()
+    variables = module.init(jax.random.key(0), jnp.zeros(SHAPE))
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, (3, 5), padding=(1, 2)), torch.nn.ReLU(), torch.nn.Conv2d(4, 5, 3, 2, 1)
+    )
+    for index, name in ((0, "stem"), (2, "down")):
+        kernel = np.array(variables["params"][name]["kernel"])
+        theirs[index].weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+    options: dict[str, Any] = {"kind": "energy", "weights": detail}
+    found = foveal.field(foveal.trace((module, variables), SHAPE), "down", **options)
+    expected = foveal.field(foveal.trace(theirs.eval(), (1, 3, 24, 20)), "2", **options)
+    assert found.origin == expected.origin
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-6)
+
+
+def test_energy_is_refused_in_one_line_where_weights_are_not_known_by_name() -> None:
+    """A function's closed-over arrays have no names; a module without variables has only shapes."""
+    says = "'energy' with the model's own weights is not available here: conv_general_dilated at .* not known"
+    for model, layer in ((lambda x: _conv(x, 3), "output"), (linen_network(), "stem")):
+        graph = foveal.trace(model, SHAPE)
+        with pytest.raises(FovealError, match=says) as caught:
+            foveal.field(graph, layer, kind="energy", weights="model")
+        assert "\n" not in str(caught.value)
+
+
+def test_energy_is_refused_in_one_line_behind_a_norm_written_out() -> None:
+    module = linen_network()
+    graph = foveal.trace((module, module.init(jax.random.key(0), jnp.zeros(SHAPE))), SHAPE)
+    with pytest.raises(FovealError, match="'energy' with the model's own weights is not available here: ") as caught:
+        foveal.field(graph, "block1", kind="energy", weights="model")
+    assert "\n" not in str(caught.value)
+
+
 def _conv(x: Any, taps: int) -> Any:
     return _with(x, np.random.default_rng(taps).uniform(0.5, 1.5, (taps, taps, x.shape[-1], 3)))
 

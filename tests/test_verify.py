@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 import case_networks as nets
@@ -71,6 +73,51 @@ def test_a_box_too_large_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     check = foveal.verify(graph, "output", units=20, forwards=200)
     registry._cached_reads.cache_clear()
     assert not check.agrees
+
+
+def deep() -> nn.Sequential:
+    """A chain in which each window has a size of its own: 5, pool 4 at stride 2, 3; ReLUs between."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv1d(2, 4, 5, padding=2), nn.ReLU(), nn.MaxPool1d(4, 2, 1), nn.Conv1d(4, 4, 1), nn.ReLU(),
+        nn.Conv1d(4, 8, 3, padding=1), nn.ReLU(),
+    ).eval()  # fmt: skip
+
+
+WINDOWS = {"first": (ops.Convolution, 5, 2, 2), "pool": (ops.Pool, 4, 1, 1), "last": (ops.Convolution, 3, 1, 1)}
+"""Kind, size, padding before and after of the windows of ``deep``."""
+PLANTED = {"large before": (1, 1, 0), "large after": (1, 0, 1), "small before": (-1, -1, 0), "small after": (-1, 0, -1)}
+"""What is added to size, padding before and after: one box edge moves by one, the output keeps its shape."""
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_box_wrong_by_one_on_one_side_is_caught(
+    window: str, planted: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """In any window of a chain; behind it lie a maximum and ReLUs, which hide influence from some inputs."""
+    request.addfinalizer(registry._cached_reads.cache_clear)
+    kind, size, low, high = WINDOWS[window]
+    more, before, after = PLANTED[planted]
+    right = registry.RULES[kind]
+
+    def rule(op: Any, *rest: Any) -> Any:
+        """Wrong for the one window."""
+        if op.kernel[-1] != size:
+            return right(op, *rest)
+        padding = (*op.padding[:-1], (low + before, high + after))
+        return right(replace(op, kernel=(*op.kernel[:-1], size + more), padding=padding), *rest)
+
+    graph = foveal.trace(deep(), (1, 2, 40))
+    assert foveal.verify(graph, "output", units=20, forwards=200).agrees
+    monkeypatch.setitem(registry.RULES, kind, rule)
+    registry._cached_reads.cache_clear()
+    check = foveal.verify(foveal.trace(deep(), (1, 2, 40)), "output", units=20, forwards=200)
+    assert not check.agrees
+    found = next(one for one in check.mismatches if one.predicted and one.measured)
+    side = 0 if planted.endswith("before") else 1
+    beyond = found.measured[side] - found.predicted[side]  # type: ignore[index]
+    assert (beyond < 0) == (planted in ("large after", "small before")), str(found)
 
 
 def test_weights_at_zero_are_a_note_and_no_contradiction() -> None:

@@ -15,13 +15,13 @@ from itertools import pairwise
 import numpy as np
 
 from foveal import ops
+from foveal.compare import WINDOWS
 from foveal.errors import FovealError
 from foveal.fields import field
 from foveal.findings import reachable
 from foveal.graph import Graph
 from foveal.receptive_field import ReceptiveField, receptive_field
 
-WINDOWS = (ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Interpolate)
 KINDS = ("support", "paths", "edges")
 SHOWN = 8
 
@@ -125,7 +125,8 @@ def difference(first: ReceptiveField, second: ReceptiveField) -> str:
             return f"{word} {a} and {b}"
     for axis in range(len(first.source_shape)):
         for row, setting in enumerate(("clipped", "unclipped")):
-            a, b = (np.stack(np.broadcast_arrays(rf.first[axis][row], rf.last[axis][row])) for rf in (first, second))
+            pairs = [(rf.first[axis][row], rf.last[axis][row]) for rf in (first, second)]
+            a, b = np.split(np.stack(np.broadcast_arrays(*pairs[0], *pairs[1])), 2)  # grids that vary on other axes
             if not np.array_equal(a, b):
                 unit = np.argwhere((a != b).any(axis=0))[0]
                 return f"{setting} box of unit {tuple(int(i) for i in unit)} on source axis {axis}"

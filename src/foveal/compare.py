@@ -10,15 +10,18 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from foveal import ops
 from foveal.alignment import aligned
 from foveal.analyze import exact_numbers, size_measure, unclipped_sizes, visible_layers
 from foveal.errors import FovealError
 from foveal.findings import reachable
-from foveal.graph import Graph, Layer
+from foveal.graph import Graph, Layer, Node
 from foveal.receptive_field import receptive_field
 from foveal.results import Measure, PerAxis
 from foveal.serial import to_plain
 
+WINDOWS = (ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Interpolate)
+"""Operations that every framework has under some name and that enlarge or move a receptive field."""
 _SAME_KIND = {"AdaptivePool average": "Reduce mean"}
 """Two ways to write global pooling."""
 
@@ -88,16 +91,37 @@ def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
 
 
 def _compared(graph: Graph) -> list[Layer]:
-    """Leaf layers that depend on the first source."""
+    """Leaf layers that depend on the first source; a module that is one window stands for the operations inside it."""
     reach = reachable(graph)
     first = graph.sources[0].name if graph.sources else ""
-    return [layer for layer in visible_layers(graph) if layer.leaf and first in reach.get(layer.value, ())]
+    found = [layer for layer in visible_layers(graph) if layer.leaf and first in reach.get(layer.value, ())]
+    standing = {name for name, inner in _inside(graph, found).items() if _window(graph, inner) is not None}
+    return [layer for layer in found if layer.kind == "module" or layer.name.rpartition(".")[0] not in standing]
+
+
+def _inside(graph: Graph, layers: list[Layer]) -> dict[str, list[Layer]]:
+    """The operations that are named after a leaf module, by module: some front ends list both."""
+    inside: dict[str, list[Layer]] = {layer.name: [] for layer in layers if layer.kind == "module"}
+    for layer in layers:
+        path = layer.name.rpartition(".")[0]
+        if layer.kind == "operation" and path in inside:
+            inside[path].append(layer)
+    return inside
+
+
+def _window(graph: Graph, inner: list[Layer]) -> Node | None:
+    """The window among these operations; None where there is none or more than one."""
+    producers = graph.producers()
+    nodes = [producers.get(layer.value) for layer in inner]
+    found = [node for node in nodes if node is not None and isinstance(node.op, WINDOWS)]
+    return found[0] if len(found) == 1 else None
 
 
 def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
     """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
     producers = graph.producers()
-    nodes = [producers.get(layer.value) for layer in layers]
+    inside = _inside(graph, [layer for layer in graph.layer_table.values() if layer.leaf])
+    nodes = [_window(graph, inside.get(layer.name, [])) or producers.get(layer.value) for layer in layers]
     words = ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
     return [_SAME_KIND.get(word, word) for word in words]
 

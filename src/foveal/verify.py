@@ -3,8 +3,9 @@
 A unit that moves although the column lies outside its box is a contradiction, whatever the weights. A column inside
 that does not move a unit proves nothing by itself: trained weights can be zero, a ReLU shut, an influence smaller than
 rounding. So the edges of the boxes are tried with every pattern of change and several inputs; where an edge of an exact
-box stays still although its neighbour further inside moves the unit by a clear amount, that is a contradiction too,
-otherwise a note.
+box stays still although its neighbour further inside moves the unit by a clear amount, that is a contradiction too. A
+window wrong by one behind a stride moves the edge by that stride: so is an edge with a neighbour 2 or 4 positions
+inside, if no unit of the layer whose box ends there moves and there are enough of them. Otherwise it is a note.
 
 Each forward pass is used fully: every unit of every layer asked for is held against it, not only the sample.
 """
@@ -32,7 +33,11 @@ KEPT = 1000
 GAINS = (1.0, 10.0, 100.0)
 """Sizes of the other inputs: a larger one opens a ReLU that a bias of the model's own keeps shut."""
 NEIGHBOURS = 4
-"""Silent edges whose neighbour inside is tried."""
+"""Silent edges whose neighbours inside are tried."""
+INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
+"""How far inside a neighbour lies, and how many times ``CLEAR`` its influence must be: it grows quickly inwards."""
+ENOUGH = 8
+"""Units whose boxes end at one position: as many do not all stay still by chance."""
 INPUTS = 6
 """Inputs that are tried before a silent edge counts as a contradiction."""
 
@@ -119,6 +124,12 @@ class _Target:
         first, last = (int(array[unit]) for array in self.bounds[axis])
         return (first, last) if first <= last else None
 
+    def ending(self, axis: int, position: int, side: int) -> NDArray[np.bool_]:
+        """Which units' boxes begin (side 0) or end (side 1) at a position."""
+        first, last = self.bounds[axis]
+        found: NDArray[np.bool_] = ((first, last)[side] == position) & (first <= last)
+        return found
+
     def edges(self) -> Iterator[tuple[Unit, int, int]]:
         """(unit, axis, position) of both box edges of the sampled units."""
         for unit in self.units:
@@ -140,6 +151,7 @@ class _Session:
     forwards: int = 0
     seen: set[tuple[str, Unit, int, int]] = field(default_factory=set)
     strength: dict[tuple[str, Unit, int, int], float] = field(default_factory=dict)
+    ends_felt: set[tuple[str, int, int, int]] = field(default_factory=set)
     mismatches: dict[tuple[str, Unit, int], Mismatch] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -177,6 +189,9 @@ class _Session:
             first, last = target.bounds[axis]
             for unit in np.argwhere(moves & ((position < first) | (position > last)))[:KEPT]:
                 self._contradict(target, tuple(int(i) for i in unit), axis, position)
+            for side in (0, 1):
+                if (moves & target.ending(axis, position, side)).any():
+                    self.ends_felt.add((target.layer, axis, position, side))
             scale = float(np.nan_to_num(np.abs(reference)).max(initial=0.0)) or 1.0
             for unit_ in target.units:
                 if moves[unit_]:
@@ -326,6 +341,32 @@ def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, 
     return False
 
 
+def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
+    """The nearest of the positions further inside that moves the unit by a clear amount; None where none does."""
+    unit, axis, position = edge
+    box = target.box(unit, axis)
+    assert box is not None
+    clear = getattr(session.graph.runner, "clear", CLEAR)  # a runner in single precision has its own
+    for distance, times in INWARD:
+        neighbour = position + distance if position == box[0] else position - distance
+        if not box[0] <= neighbour <= box[1]:
+            return None
+        session.perturb(axis, neighbour, "large")
+        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > times * clear:
+            return neighbour
+    return None
+
+
+def _all_still(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
+    """Whether enough units end at the same position as this one, and none of them was ever seen to move."""
+    unit, axis, position = edge
+    box = target.box(unit, axis)
+    assert box is not None
+    side = 0 if position == box[0] else 1
+    many = int(target.ending(axis, position, side).sum()) >= ENOUGH
+    return many and (target.layer, axis, position, side) not in session.ends_felt
+
+
 def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, int]]) -> Iterator[str]:
     """Box edges that no change moved: a contradiction where the neighbour inside is clearly felt, else a note."""
     silent = [key for key in asked - session.seen if key[0] == target.layer]
@@ -333,15 +374,11 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         box = target.box(unit, axis)
         if not target.exact or box is None:
             continue
-        inward = 1 if position == box[0] else -1
-        neighbour = position + inward
-        if not box[0] <= neighbour <= box[1]:
+        neighbour = _felt_inside(session, target, (unit, axis, position))
+        if neighbour is None or _moves_after_all(session, target, (unit, axis, position)):
             continue
-        session.perturb(axis, neighbour, "large")
-        clear = getattr(session.graph.runner, "clear", CLEAR)  # a runner in single precision has its own
-        felt = session.strength.get((target.layer, unit, axis, neighbour), 0.0) > clear
-        if felt and not _moves_after_all(session, target, (unit, axis, position)):
-            measured = (neighbour, box[1]) if inward == 1 else (box[0], neighbour)
+        if abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
+            measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(
                 target.layer, unit, axis, box, measured, session.source.name
             )

@@ -13,8 +13,8 @@ Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {}
 SAME: set[str] = {
-    "copy", "copy_p", "convert_element_type", "stop_gradient", "optimization_barrier", "sharding_constraint",
-    "device_put", "pvary", "pbroadcast", "reduce_precision", "layout_constraint", "name", "real", "conj", "tie", "pin",
+    "copy", "convert_element_type", "stop_gradient", "optimization_barrier", "sharding_constraint",
+    "device_put", "pvary", "pbroadcast", "reduce_precision", "layout_constraint", "name", "conj", "pin",
     "unpin", "with_memory_space_constraint", "reshard", "reduced_vary_cast_p", "vary_unreduced_cast_p",
 }  # fmt: skip
 """Primitives whose output holds the same elements (or a part of each) in the same places."""
@@ -26,8 +26,9 @@ RANDOM: set[str] = {
 """Random numbers: like weights, unknown and never zero."""
 
 UNNAMED: set[str] = SAME | {
-    "reshape", "broadcast_in_dim", "squeeze", "expand_dims", "transpose", "slice", "pad", "iota", "split", "rev",
+    "reshape", "broadcast_in_dim", "squeeze", "transpose", "slice", "pad", "iota", "split", "rev",
     "dynamic_slice", "dynamic_update_slice", "bitcast_convert_type", "tile", "broadcast_to", "stack", "unstack",
+    "real", "tie",
 }  # fmt: skip
 """Moves that compute nothing get no layer of their own."""
 

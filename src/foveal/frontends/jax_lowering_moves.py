@@ -12,7 +12,7 @@ from foveal import ops
 from foveal.frontends.jax_lowering import rule
 
 
-@rule("reshape", "squeeze", "expand_dims")
+@rule("reshape", "squeeze")
 def reshape(t: Any, eqn: Any, x: Any, *_: Any) -> int:
     return int(t.reshaped(t.value(x), eqn.outvars[0].aval.shape))
 
@@ -226,7 +226,10 @@ def _scattered(eqn: Any, x: Any, indices: Any, updates: Any) -> tuple[np.ndarray
 
 @rule("bitcast_convert_type")
 def bitcast(t: Any, eqn: Any, x: Any) -> int:
-    shape = eqn.outvars[0].aval.shape
-    if shape == x.shape:
-        return int(t.node(ops.Pointwise("bitcast"), (t.value(x),), shape))
-    return int(t.opaque(eqn, [t.value(x)], shape, "bitcast_convert_type"))
+    """Narrower numbers stand side by side on a new last axis, and are one number again."""
+    shape, value = eqn.outvars[0].aval.shape, t.value(x)
+    if len(shape) > len(x.shape):
+        value = t.node(ops.Expand(), (t.reshaped(value, (*x.shape, 1)),), shape)
+    elif len(shape) < len(x.shape):
+        value = t.node(ops.Reduce((len(shape),), False, "bitcast"), (value,), shape)
+    return int(t.node(ops.Pointwise("bitcast"), (value,), shape))

@@ -13,11 +13,11 @@ SWITCHED_OFF = -100.0
 """A constant this low, added before a softmax, gives a weight of zero."""
 
 _PLAIN = """
-abs acos acosh and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz complex cos cosh digamma eq
-erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac igamma_grad_a imag integer_pow is_finite le lgamma log log1p
+abs acos acosh and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz cos cosh digamma eq
+erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac igamma_grad_a integer_pow is_finite le lgamma log log1p
 logistic lt max min ne neg nextafter not or polygamma population_count pow regularized_incomplete_beta rem round
 rsqrt shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square tan tanh xor zeta eq_to le_to
-lt_to mulhi rng_bit""".split()  # noqa: SIM905
+lt_to mulhi""".split()  # noqa: SIM905
 
 _PUBLIC = {"logistic": "sigmoid", "neg": "negative", "max": "maximum", "min": "minimum"}
 
@@ -35,6 +35,28 @@ def pointwise(t: Any, eqn: Any, *cells: Any) -> int:
 
 def _arrays(t: Any, cells: Any) -> list[int]:
     return [t.value(cell) for cell in cells if cell.data is None]
+
+
+@rule("complex")
+def complex_number(t: Any, eqn: Any, real: Any, imaginary: Any) -> int:
+    """Both parts stay operands, so that either is found again."""
+    return int(t.node(ops.Pointwise("complex"), (t.value(real), t.value(imaginary)), eqn.outvars[0].aval.shape))
+
+
+@rule("real", "imag")
+def part(t: Any, eqn: Any, x: Any) -> int:
+    """Of a number just put together the part itself; of any other, something made from it."""
+    value, imaginary = t.value(x), eqn.primitive.name == "imag"
+    made = t.producer(value)
+    if made is not None and getattr(made.op, "name", "") == "complex":
+        return int(made.inputs[imaginary])
+    return int(t.node(ops.Pointwise("imag"), (value,), x.shape) if imaginary else value)
+
+
+@rule("tie")
+def tie(t: Any, eqn: Any, first: Any, second: Any) -> int:
+    """Computed after the first operand, it is the second."""
+    return int(t.value(second))
 
 
 @rule("add", "add_any")

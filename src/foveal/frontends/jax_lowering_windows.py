@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,37 @@ def _pooled(t: Any, eqn: Any, value: int, name: str) -> int:
 
 @rule("select_and_scatter_add")
 def select_and_scatter(t: Any, eqn: Any, source: Any, operand: Any) -> int:
-    """Where a window's largest element goes depends on all windows that hold it: read as everything."""
+    """The gradient of a maximum: each place reads every window that holds it, the window's gradient and its elements.
+
+    Padding can leave a window a single element, which wins whatever it is: then this is read as everything.
+    """
+    params, shape = eqn.params, operand.shape
+    taps, stride = tuple(params["window_dimensions"]), tuple(params["window_strides"])
+    padding = tuple((int(low), int(high)) for low, high in params["padding"])
     inputs = [t.value(source), t.value(operand)]
-    return int(t.node(ops.Sample("select_and_scatter"), inputs, eqn.outvars[0].aval.shape))
+    count = source.shape
+    if prod(taps) > 1:
+        if any(low >= k or high >= k for k, (low, high) in zip(taps, padding)) or _lone(shape, taps, stride, padding):
+            return int(t.node(ops.Sample("select_and_scatter"), inputs, shape))
+        ones = (1,) * len(taps)
+        largest = t.node(ops.Pool(taps, stride, padding, ones, "max"), (inputs[1],), count)
+        value = t.together([inputs[0], largest], count, "select_and_scatter")
+    else:
+        value, ones = inputs[0], (1,) * len(taps)
+    for axis, factor in enumerate(stride):
+        value = t.spread(value, axis, factor)
+    before = tuple(k - 1 - low for k, (low, _) in zip(taps, padding))
+    after = tuple(n + k - 1 - m - low for n, k, m, low in zip(shape, taps, t.shape(value), before))
+    return int(t.node(ops.Pool(taps, ones, tuple(zip(before, after)), ones, "average"), (value,), shape))
+
+
+def _lone(shape: Any, taps: Any, stride: Any, padding: Any) -> bool:
+    """Whether a window holds a single element of an operand of that shape."""
+    least = 1
+    for n, k, step, (low, high) in zip(shape, taps, stride, padding):
+        first = np.arange((n + low + high - k) // step + 1) * step - low
+        least *= int((np.minimum(first + k, n) - np.maximum(first, 0)).min(initial=k))
+    return least == 1
 
 
 @rule("dot_general")
