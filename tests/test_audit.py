@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import foveal
@@ -17,7 +19,7 @@ from foveal.serial import FormatError
 from foveal.tasks import TASKS
 from foveal.tasks.audit import Audit, AuditFinding, AuditTable, audit, gravest_first
 from foveal.tasks.task import Option, Task, find_task
-from foveal.views.audit import audit_html, cell_text
+from foveal.views.audit import audit_html, audit_renderable, cell_text
 
 NET = "input=3x32x32 conv3x8 pool2 conv3x8 gap fc10"
 
@@ -196,3 +198,18 @@ def test_help_shows_a_tasks_own_options() -> None:
     assert done.exit_code == 0
     assert "--erf" in done.stdout
     assert "--fail-on" in done.stdout
+
+
+def test_narrow_tables_keep_their_numbers_and_headings() -> None:
+    table = AuditTable("t", ("a rather long heading", "count"), (("word", 12345678), ("x" * 40, 1)))
+    made = Console(width=30, file=io.StringIO(), color_system=None)
+    made.print(
+        audit_renderable(
+            Audit(task="t", network="n", source="s", source_shape=(1,), summary=(), tables=(table,), findings=())
+        )
+    )
+    assert isinstance(made.file, io.StringIO)
+    text = made.file.getvalue()
+    assert "12.3 M" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert text.count("x") == 40

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from math import comb, log10
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import torchvision
@@ -327,3 +329,28 @@ def test_pictures(figure: str) -> None:
     drawn = found.figure(figure)
     assert drawn.axes[0].get_title().startswith("resnet18")
     assert drawn.axes[0].has_data()
+
+
+def test_response_normalization_over_channels_is_no_global_context() -> None:
+    """AlexNet as an ONNX file: 11 + 8 * 4 pixels and on to 195, as published; its windows over channels see no more."""
+    path = Path(onnx.__file__).parent / "backend/test/data/light/light_bvlc_alexnet.onnx"
+    found = audit(foveal.trace(path), "classification")
+    assert found.summary[0] == "last map n14: TRF 195 px on a 224x224 image, no unit of a map covers the image"
+    assert "without global context" not in found.summary[3]
+
+
+def test_a_map_of_answers_is_no_classifier() -> None:
+    found = audit(foveal.trace("input=3x64x64 conv3x8 conv3x8 conv1x2"), "classification")
+    assert codes(found) == ["CLS06"]
+    assert "64x64 answers" in found.findings[0].text
+
+
+def test_the_advice_names_one_size_where_one_is_enough() -> None:
+    """ResNet-18: productive from 75 px on, windows move over their maps above 96 px (Richter et al. 2021)."""
+    found = audit(torchvision_graph("resnet18", 32), "classification")
+    assert found.findings[0].change.startswith("use inputs of more than 96 px, so that no window covers its map; or")
+
+
+def test_a_function_of_one_operation() -> None:
+    found = audit(foveal.trace(nn.Conv2d(3, 4, 3), (1, 3, 16, 16)), "registration")
+    assert found.summary[0].startswith("output: unit i looks at pixel 1 + 1 i")

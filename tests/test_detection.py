@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from typer.testing import CliRunner
@@ -23,6 +24,7 @@ from foveal.tasks.coverage import level_ranges
 from foveal.tasks.dense import dense_check
 from foveal.tasks.pyramid import Level, head_layers, levels
 from foveal.tasks.regions import regions
+from foveal.views.plots_detection import _clear
 
 ANCHORS = ["16", "32", "64", "128", "256", "512"]
 
@@ -318,3 +320,47 @@ def test_bad_options() -> None:
     ]:
         with pytest.raises(FovealError, match=message):
             audit(graph, "detection", **options)
+
+
+def test_boxes_with_steps_of_their_own() -> None:
+    """SSD300: boxes 64, 100 and 300 px apart on its last levels, units 64 px apart. The middle unit of the 3 x 3 level
+    is the middle one of the 5 x 5 level: 7.5 + 2 * 64 = 135.5, its box stands at 1.5 * 100 - 0.5 = 149.5.
+    """
+    found = foveal.audit(foveal.trace("torchvision:ssd300_vgg16"), "detection")
+    offsets = found.table("Anchors").column("offset to cell center (px)")
+    assert offsets == ("0", "0", "-8", "-24", "-14", "-14")
+    assert [f.layer for f in found.findings if f.code == "DET03"] == ["head.regression_head.module_list.3"]
+
+
+def test_channels_last_has_a_level_too() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = ChannelsLast()
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.body(x).mean((1, 2))
+            return found
+
+    class ChannelsLast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4, 3, 3, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.conv2d(x, self.weight, stride=2, padding=1).permute(0, 2, 3, 1) + 1
+
+    assert [level.trf for level in levels(foveal.trace(Last(), (1, 3, 16, 16)))] == [((3, 3), (3, 3))]
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_what_is_no_image_is_refused(task: str) -> None:
+    with pytest.raises(FovealError, match="with two axes of positions; the input 1x1x8x8x8 has 3"):
+        foveal.audit(foveal.trace("input=1x8x8x8 conv3x4"), task)
+
+
+def test_names_of_units_only_where_they_fit() -> None:
+    """Boxes 8 px apart on 300 px of width have no room for names a tenth as wide; 40 px apart they have."""
+    for apart, clear in ((8, False), (40, True)):
+        boxes = [(0.0, float(k * apart), 50.0, float(k * apart + 50)) for k in range(3)]
+        assert _clear(boxes, (0.0, 300.0)) is clear

@@ -27,7 +27,7 @@ HOSTILE = '</script><img src=x onerror="hit=1"><b>{{7*7}}</b>'
 NETWORKS = {
     "plane": "conv3x4,s2 conv5x4 pool2 conv3x4,d2",
     "residual": "conv3x4 [conv3x4 conv3x4 | id] pool2 conv3x4",
-    "context": "conv3x4 [gap conv1x4 sigmoid | id] conv3x4",
+    "context": "conv3x4 se conv3x4",
 }
 
 

@@ -244,3 +244,10 @@ def test_pictures(figure: str) -> None:
 def test_no_image_no_places() -> None:
     with pytest.raises(FovealError, match="no layer is a map over 'input' whose units advance evenly"):
         audit(foveal.trace("input=3x8x8 fc10"), "registration")
+
+
+def test_an_even_number_of_units_has_none_in_the_middle() -> None:
+    """Patches of 16 px, 14 units: unit 7 looks at 119.5, half a stride from the middle, as it must."""
+    assert "REG04" not in [
+        f.code for f in audit(foveal.trace("input=3x224x224 conv16x8,s16,p0"), "registration").findings
+    ]

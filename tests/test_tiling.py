@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import foveal
 from case_networks import UNet, normalised, squeeze_excited
+from foveal.analyses.hull import Progress, find_period
 from foveal.errors import FovealError
 from foveal.serial import FormatError
 from foveal.tasks.stitching import compared
@@ -401,3 +402,50 @@ def test_a_real_onnx_session(tmp_path: Path) -> None:
     picture = drawn.standard_normal((1, 2, 128, 96)).astype(np.float32)
     assert plan.check(session, picture).largest < 1e-4
     assert narrower(narrower(plan, 0, 0), 0, 0).check(session, picture).largest > 1e-2
+
+
+class Upsampled(nn.Module):
+    """Three strided layers, resized to the source's own length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*(nn.Conv2d(2, 2, 3, 2, 1) for _ in range(3)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.interpolate(self.body(x), size=x.shape[-2:], mode="bilinear")
+
+
+def test_a_step_that_depends_on_the_source_is_refused_with_the_size_that_works() -> None:
+    """401 / 51 and 65 / 9 positions per unit are not the same step; 408 / 51 and 160 / 20 are."""
+    model = Upsampled().double().eval()
+    graph = foveal.trace(model, (1, 2, 64, 64))
+    with pytest.raises(FovealError, match=r"depends on the source's length.* multiples of 8x8, such as 408x400"):
+        tile(graph, source_size=(401, 400), tile=160)
+    plan = tile(graph, source_size=(408, 400), tile=160)
+    assert plan.check(model, torch.randn(1, 2, 408, 400, dtype=torch.float64)).identical
+
+
+def test_a_source_smaller_than_the_field_is_told() -> None:
+    layers = " ".join(["conv3x4"] * 12)
+    said = str(tile(foveal.trace(f"input=1x16x16 {layers}"), source_size=64, tile=48, error=0.1))
+    assert "expected relative error 0.1 or more" in said
+    assert "give a larger input" in said
+    assert "larger input" not in str(tile(foveal.trace(f"input=1x64x64 {layers}"), tile=48, error=0.1))
+
+
+def test_the_period_of_a_long_irregular_axis_is_looked_for_at_few_places_first() -> None:
+    """Stretches of different strides, as of a detector's boxes side by side: no period, and no quadratic search."""
+    first = np.concatenate([np.arange(60_000) * 8, np.arange(15_000) * 16, np.arange(3_000) * 32])
+    assert find_period(np.stack([first, -first, first, -first]), 0) is None
+    again = np.arange(60_000) // 3 * 5
+    assert find_period(np.stack([again, -again, again, -again]), 0) == Progress(3, 5)
+
+
+def test_what_data_chooses_is_refused_at_once() -> None:
+    class Best(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            flat = x.flatten(2)
+            return flat.gather(2, flat.topk(3, dim=2).indices)
+
+    with pytest.raises(FovealError, match=r"has no position along source axis 0 .*gather"):
+        tile(foveal.trace(Best(), (1, 2, 8, 8)), tile=4)

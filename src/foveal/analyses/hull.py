@@ -26,6 +26,8 @@ T = TypeVar("T")
 EMPTY = 1 << 40
 NOTHING = 1 << 38
 """A first index at or above this means that nothing is read."""
+PLACES = 8
+"""At so many places a period is tried before it is tried everywhere."""
 
 
 class Progress(NamedTuple):
@@ -133,7 +135,7 @@ def regular(hull: Hull, axis: int) -> Progress:
 def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:
     """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice."""
     n = data.shape[axis + 1]
-    for period in candidates or range(1, (n - 1) // 2 + 1):
+    for period in candidates or _possible(data, axis):
         if period >= n:
             continue
         difference = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
@@ -141,6 +143,19 @@ def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None 
         if (difference[0] == shift).all() and (difference[1] == -shift).all():
             return Progress(period, shift)
     return None
+
+
+def _possible(data: np.ndarray, axis: int) -> list[int]:
+    """Periods that a few places do not rule out: trying all of them on a long axis takes the square of its length."""
+    n = data.shape[axis + 1]
+    line = np.moveaxis(data[2], axis, 0).reshape(n, -1)[:, 0]
+    periods = np.arange(1, (n - 1) // 2 + 1)
+    kept = np.ones(periods.shape, dtype=bool)
+    for part in range(PLACES):
+        start = (n - 1 - periods) * part // (PLACES - 1)
+        kept &= line[start + periods] - line[start] == line[periods] - line[0]
+    found: list[int] = periods[kept].tolist()
+    return found
 
 
 def minimal(data: np.ndarray, axis: int, progress: Progress) -> Progress:

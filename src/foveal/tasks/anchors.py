@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,13 @@ Sizes = tuple[tuple[float, float], ...]
 @dataclass(frozen=True)
 class Anchors:
     """Anchor sizes (width, height) per level, finest first; origin: "cell" or "corner", None where nobody says; told:
-    who says so.
+    who says so; steps: from one anchor to the next, in pixels of the source, () where that is each level's stride.
     """
 
     sizes: tuple[Sizes, ...]
     origin: str | None
     told: str
+    steps: tuple[float, ...] = ()
 
 
 def anchors(graph: Graph, found: Sequence[Level], typed: Sequence[str], origin: str | None) -> Anchors:
@@ -45,27 +46,40 @@ def anchors(graph: Graph, found: Sequence[Level], typed: Sequence[str], origin: 
     """
     if typed:
         return Anchors(_typed(typed, len(found)), origin, "typed in")
-    own = _generator(graph)
+    own = _generator(graph, found)
     if own is None or len(own.sizes) != len(found):
         return Anchors(((),) * len(found), origin, "not known" if origin is None else "typed in")
-    return own if origin is None else Anchors(own.sizes, origin, own.told)
+    return own if origin is None else replace(own, origin=origin)
 
 
 def centers(level: Level, origin: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns (pixel indices) at which a level's anchors stand."""
     shift = 0.5 if origin == "cell" else 0.0
-    rows, columns = (stride * (np.arange(n) + shift) - 0.5 for stride, n in zip(level.stride, level.grid))
+    rows, columns = (step * (np.arange(n) + shift) - 0.5 for step, n in zip(level.anchor_step, level.grid))
     return rows, columns
 
 
+def stepped(found: Sequence[Level], known: Anchors) -> tuple[Level, ...]:
+    """The levels with the steps at which the model's own generator places its anchors, where it says."""
+    if not known.steps:
+        return tuple(found)
+    return tuple(replace(level, step=(step, step)) for level, step in zip(found, known.steps, strict=True))
+
+
 def offset(level: Level, origin: str) -> tuple[float, float] | None:
-    """RF center minus anchor center per axis, in pixels; the energy field's center where upsampling has phases."""
+    """RF center minus anchor center per axis, in pixels, of the middle unit (anchors may have a step of their own); the
+    energy field's center where upsampling has phases.
+    """
     if level.center is None:
         return None
     rows, columns = centers(level, origin)
     moved = level.shift if level.shift is not None and max(level.period) > 1 else (0.0, 0.0)
     base = level.mean if level.mean is not None else level.center
-    return base[0] + moved[0] - float(rows[0]), base[1] + moved[1] - float(columns[0])
+    down, across = (
+        at + shift + n // 2 * stride - float(places[n // 2])
+        for at, shift, n, stride, places in zip(base, moved, level.grid, level.stride, (rows, columns))
+    )
+    return down, across
 
 
 def overlap_of_sizes(anchor: tuple[float, float], width: float, height: float, shift: float = 0.0) -> float:
@@ -120,7 +134,7 @@ def _side(text: str) -> tuple[float, float]:
     return width, height
 
 
-def _generator(graph: Graph) -> Anchors | None:
+def _generator(graph: Graph, found: Sequence[Level]) -> Anchors | None:
     """Sizes and origin that a torchvision detector's own anchor generator holds; None where there is none."""
     model: Any = getattr(graph.runner, "model", None)
     for holder in (model, getattr(model, "rpn", None)):
@@ -133,7 +147,7 @@ def _generator(graph: Graph) -> Anchors | None:
             sizes = tuple(() if points else _in_source(_shapes(*pair), resized(graph)) for pair in pairs)
             return Anchors(sizes, "corner", "the model's points" if points else "the model's anchor generator")
         if kind == "DefaultBoxGenerator":
-            return Anchors(_default_boxes(graph, made), "cell", "the model's default boxes")
+            return Anchors(_default_boxes(graph, made), "cell", "the model's default boxes", _steps(graph, made, found))
     return None
 
 
@@ -158,6 +172,15 @@ def resized(graph: Graph) -> tuple[float, float]:
             down, across = (after[axis] / before[axis] for axis in node.op.axes)
             factors = (factors[0] * down, factors[1] * across)
     return factors
+
+
+def _steps(graph: Graph, made: Any, found: Sequence[Level]) -> tuple[float, ...]:
+    """From one of SSD's boxes to the next: as written down, else the source's height over the level's."""
+    if made.steps:
+        return tuple(float(step) / resized(graph)[0] for step in made.steps)
+    source = graph.sources[0]
+    height = graph.values[source.value].shape[source.axes[0]]
+    return tuple(height / level.grid[0] for level in found)
 
 
 def _default_boxes(graph: Graph, made: Any) -> tuple[Sizes, ...]:

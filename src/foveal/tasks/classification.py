@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from foveal.analyses.roles import grid_axes
 from foveal.errors import FovealError
 from foveal.graph import Graph, Source
 from foveal.tasks.audit import Audit, AuditTable, FigureMaker, gravest_first
@@ -68,7 +69,7 @@ def classify(
     first = first_to_cover(graph, [row.layer for row in depth_rows(rows) if row.layer in graph.layer_table], source)
     paths = path_lengths(graph, graph.layer(output).value)
     reach = _reach(graph, output, rows)
-    found = classification_findings(lengths, at_head or at_map, at_output, rows, limits)
+    found = classification_findings(lengths, at_head or at_map, at_output, rows, limits, _units(graph, output))
     tables = [
         _coverage_table(at_map, at_head, at_output, lengths),
         depth,
@@ -121,6 +122,13 @@ def _output(graph: Graph) -> str:
     """The first output of the network by name."""
     names = [name for name in graph.layer_table if name.split(".")[0] == "output"]
     return names[0] if names else graph.layers[-1]
+
+
+def _units(graph: Graph, output: str) -> tuple[int, ...]:
+    """Lengths of the output's grid; () for one answer to the whole image."""
+    value = graph.layer(output).value
+    lengths = tuple(graph.values[value].shape[axis] for axis in grid_axes(graph, value))
+    return lengths if max(lengths, default=1) > 1 else ()
 
 
 def _measured(graph: Graph, layer: str, source: Source, settings: dict[str, Any], count: int | None) -> ImageCoverage:
@@ -260,9 +268,7 @@ def _summary(
 ) -> tuple[str, ...]:
     image = "x".join(map(str, lengths))
     lines = [
-        f"last map {at_map.layer}: TRF {numbers(at_map.size)} px on a {image} image"
-        + (f", from {first} on a unit covers the image" if first else ", no unit of a map covers the image")
-        + (" (global context, such as attention or gates, shows it all)" if at_map.whole else "")
+        f"last map {at_map.layer}: TRF {numbers(at_map.size)} px on a {image} image" + _covers(first, at_map.whole)
     ]
     if at_head is not None:
         lines.append(f"dense layer {at_head.layer}: TRF {numbers(at_head.size)} px")
@@ -277,12 +283,27 @@ def _summary(
     border = [row for row in rows if row.border]
     limited = "feasible input without global context" if at_map.whole else "feasible input"
     lines.append(
-        f"{limited}: {numbers(limits.smallest)} to {numbers(limits.largest)} px; "
+        f"{limited}: {_span(numbers(limits.smallest), numbers(limits.largest))} px; "
         f"{len(border) or 'no'} border layer{'' if len(border) == 1 else 's'} at {image}"
     )
     if paths.total > 1:
-        lines.append(f"{count_text(paths.total)} paths of {paths.lengths[0]} to {paths.lengths[-1]} weighted layers")
+        span = _span(str(paths.lengths[0]), str(paths.lengths[-1]))
+        lines.append(f"{count_text(paths.total)} paths of {span} weighted layers")
     return tuple(lines)
+
+
+def _covers(first: str | None, whole: bool) -> str:
+    if first:
+        return f", from {first} on a unit covers the image" + (
+            " (global context, such as attention or gates, shows it all)" if whole else ""
+        )
+    if whole:
+        return ", a unit covers the image only through global context, such as attention or gates"
+    return ", no unit of a map covers the image"
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
 
 
 def _figures(

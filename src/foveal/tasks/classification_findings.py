@@ -1,7 +1,8 @@
 """The findings of a classification audit, each with what to change and what that is expected to do.
 
 CLS01 no unit's field reaches over the image; CLS02 the output's effective field leaves much of the image out; CLS03
-layers with a window that can add no context; CLS04 the same for 1x1 layers only; CLS05 windows that cover their map.
+layers with a window that can add no context; CLS04 the same for 1x1 layers only; CLS05 windows that cover their map;
+CLS06 the output is no single answer, so that the output's coverage is not asked for.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ def classification_findings(
     at_output: ImageCoverage,
     rows: Sequence[LayerPaths],
     limits: Resolutions,
+    units: Sequence[int] = (),
 ) -> list[AuditFinding]:
     """All findings, in the order of their codes; ``at_map``: the last map, or the dense layer over it where there is
-    one.
+    one. units: lengths of the output's grid, () for one answer.
     """
     return [
-        *_reach(lengths, at_map, at_output),
-        *_effective(at_output, at_map),
+        *([] if units else _reach(lengths, at_map, at_output)),
+        *([_no_classifier(at_output.layer, units)] if units else _effective(at_output, at_map)),
         *_unproductive(lengths, rows, limits),
     ]
 
@@ -73,6 +75,16 @@ def _effective(at_output: ImageCoverage, at_map: ImageCoverage) -> list[AuditFin
     ]
 
 
+def _no_classifier(layer: str, units: Sequence[int]) -> AuditFinding:
+    """CLS06: a classifier gives one answer for the whole image."""
+    return AuditFinding(
+        "CLS06", "info", layer,
+        f"it gives {'x'.join(map(str, units))} answers, not one for the image: whether one of them covers the image is "
+        "no question",
+        "audit it as segmentation or detection; the layers' productivity holds here too",
+    )  # fmt: skip
+
+
 def _unproductive(lengths: Sequence[int], rows: Sequence[LayerPaths], limits: Resolutions) -> list[AuditFinding]:
     border = [row for row in rows if row.border and row.kind != "join" and row.multiply_adds]
     spatial = [row for row in border if any(span > 1 for span in row.span)]
@@ -108,10 +120,21 @@ def _unproductive(lengths: Sequence[int], rows: Sequence[LayerPaths], limits: Re
             "CLS03", "warning", spatial[0].layer,
             f"{len(spatial)} layers can add no context at {image} px ({listed}): what they read already sees all of "
             "it, or their window covers the map",
-            f"use inputs of {numbers(limits.spatial)} px or more, and more than {numbers(limits.windows)} px, so that "
-            "no window covers its map; or keep the map larger (a stem without stride or pooling); "
-            "or leave these layers out",
+            f"use {_larger(limits)}; or keep the map larger (a stem without stride or pooling); or leave these layers "
+            "out",
             f"leaving them out saves {cost:.0%} of the multiply-adds and {held:.0%} of the parameters; making them "
             "productive instead costs compute and has raised accuracy on small images (Richter et al. 2021)",
         )
     ]  # fmt: skip
+
+
+def _larger(limits: Resolutions) -> str:
+    """From which input on each layer with a window adds context and no window covers its map."""
+    spatial, windows = limits.spatial, limits.windows
+    known = [(a, b) for a, b in zip(spatial, windows, strict=True) if a is not None and b is not None]
+    if known and all(a > b for a, b in known):
+        return f"inputs of {numbers(spatial)} px or more"
+    if known and all(a <= b for a, b in known):
+        return f"inputs of more than {numbers(windows)} px, so that no window covers its map"
+    both = f"inputs of {numbers(spatial)} px or more, and more than {numbers(windows)} px"
+    return f"{both}, so that no window covers its map"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveal.errors import FovealError
 from foveal.graph import Graph
-from foveal.tasks.anchors import MATCHED, ORIGINS, Anchors, anchors, offset
+from foveal.tasks.anchors import MATCHED, ORIGINS, Anchors, anchors, offset, stepped
 from foveal.tasks.audit import Audit, AuditTable, Cell, FigureMaker, gravest_first
 from foveal.tasks.coverage import Seen, level_ranges, most_common, seen_by, size_classes
 from foveal.tasks.dense import DenseCheck, dense_check
@@ -37,6 +37,7 @@ def detect(graph: Graph, /, **options: Any) -> Audit:
     found = levels(graph, options.get("layer") or ())
     shape = _source_shape(graph, found[0])
     known = anchors(graph, found, options.get("anchors") or (), options.get("anchors_at"))
+    found = stepped(found, known)
     objects = _objects(options, shape)
     seen = seen_by(found, known, objects.objects)
     drawn = found[_drawn(options.get("level"), found, shape)]

@@ -81,8 +81,8 @@ def _registration(level: Level, sizes: Sizes, origin: str | None) -> Iterator[Au
     reason = ", on average over the phases: upsampled maps are centered on coarse units" if phased else ""
     yield AuditFinding(
         "DET03", "info" if phased else "warning", level.name,
-        f"fields are centered {apart[0]:+.3g} rows, {apart[1]:+.3g} columns from the anchors (at {where}, stride "
-        f"{level.stride[0]:g}){reason}",
+        f"fields are centered {apart[0]:+.3g} rows, {apart[1]:+.3g} columns from the anchors (at {where}, "
+        f"{'stride' if level.step is None else 'step'} {level.anchor_step[0]:g}){reason}",
         "interpolate linearly instead of repeating, or align the maps before they are added" if phased else
         f"shift the anchors by {apart[0]:+.3g}, {apart[1]:+.3g} px, or change the padding before them",
         "boxes are regressed from what the unit looks at",

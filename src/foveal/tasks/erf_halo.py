@@ -19,6 +19,8 @@ from foveal.fields import field
 from foveal.graph import Graph
 from foveal.receptive_field import ReceptiveField, receptive_field
 
+SMALL = "the traced source is smaller than the field: trace with a larger one"
+"""Said where the source cuts the field off."""
 PHASES = 4
 """Units whose fields are looked at, spread over one period."""
 
@@ -57,7 +59,7 @@ def erf_halo(
         cut = cut or _is_cut(local, unit)
     share = "expected squared gradient" if kind == "energy" else "number of paths"
     held = "; global context is left out of it" if rf.local is not None else ""
-    small = "; the traced source is smaller than the field: trace with a larger one" if cut else ""
+    small = f"; {SMALL}" if cut else ""
     text = f"halo beyond which the {share} keeps a share of {error:g} squared{held}{small}"
     return ErfHalo(tuple((a, b) for a, b in need), kind, cut, text)
 

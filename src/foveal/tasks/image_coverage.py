@@ -92,10 +92,12 @@ def last_map(graph: Graph, source: Source) -> Layer:
     local = [
         layer
         for layer in graph.layer_table.values()
-        if layer.value in behind and layer.value in order and layer.value in states and layer.name != "output"
+        if layer.value in behind and layer.value in order and layer.value in states
         if all(paths.smallest is not None for paths in states[layer.value].paths) and grid_axes(graph, layer.value)
         if not _pooled_whole(graph, layer.value)
     ]
+    # The output counts only where nothing before it has a name, as in a function of one operation.
+    local = [layer for layer in local if layer.name != "output"] or local
     if not local:
         raise FovealError(f"{graph.name}: no layer has units with a field of their own; name one with layer=")
     value = max((layer.value for layer in local), key=lambda v: order[v])

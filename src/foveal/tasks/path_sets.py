@@ -222,6 +222,10 @@ def _follow(step: rel.Step, walk: _Walk) -> None:
         walk.shape[step.axis] = step.n_out
     elif isinstance(step, rel.Scatter | rel.Everything):
         walk.everything(step.after)
+    elif isinstance(step, rel.Unroll) and not walk.owners[step.axis]:
+        # Windows over channels, as in local response normalization, leave positions where they are.
+        walk.shape = _shape_after(step, walk)
+        walk.owners.append(frozenset())
     elif isinstance(step, rel.Unroll | rel.Overlap | rel.Taps):
         walk.everything(_shape_after(step, walk))
 

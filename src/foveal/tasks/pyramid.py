@@ -6,7 +6,7 @@ search). Head layers on one grid make a level; the last named map on which all o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import log, pi, prod, sqrt
@@ -17,8 +17,9 @@ from foveal.analyses.roles import grid_axes
 from foveal.errors import FovealError
 from foveal.fields import field as field_of
 from foveal.graph import Graph
-from foveal.ops import Contract, Convolution, Opaque, Sample, TransposedConvolution
+from foveal.ops import Contract, Convolution, Opaque, Permute, Pointwise, Sample, TransposedConvolution
 from foveal.receptive_field import ReceptiveField, receptive_field
+from foveal.tasks.task import for_images
 
 ERF_SIDES = sqrt(2 * pi * log(1 / 0.0455))
 """Side of the square as large as the region of a Gaussian above 4.55 % of its maximum, in sigmas: 4.41."""
@@ -47,7 +48,7 @@ class Level:
     withheld; mean: the same averaged over the phases; sigma: standard deviation of the energy field, unclipped, None
     where no path has fixed weights; shift: center of the energy field minus RF center; whole: global context makes the
     strict field the whole source, and these numbers are those without it; causes: what keeps the numbers from being
-    exact.
+    exact; step: between anchors, where their generator has one of its own.
     """
 
     heads: tuple[str, ...]
@@ -63,6 +64,12 @@ class Level:
     status: str
     whole: bool = False
     causes: tuple[str, ...] = ()
+    step: Pair | None = None
+
+    @property
+    def anchor_step(self) -> Pair:
+        """Pixels from one anchor to the next: the generator's own, else the stride."""
+        return self.step or self.stride
 
     @property
     def name(self) -> str:
@@ -90,6 +97,7 @@ def levels(graph: Graph, layers: Sequence[str] = ()) -> tuple[Level, ...]:
 
     Raises UnknownLayerError, and FovealError where no layer has a grid over an image.
     """
+    for_images(graph, "detection")
     names = [graph.layer(name).name for name in layers] or head_layers(graph)
     found: dict[tuple[tuple[int, int], Pair], list[Member]] = {}
     for name in names:
@@ -128,7 +136,20 @@ def head_layers(graph: Graph) -> list[str]:
             convolves.update(node.inputs)
     named = _names(graph)
     behind = _behind_samples(graph)
-    return [named[value] for value in reversed(heads) if value in named and value not in behind]
+    ends = [_named_after(graph, value, named) for value in reversed(heads) if value not in behind]
+    return list(dict.fromkeys(named[value] for value in ends if value is not None))
+
+
+def _named_after(graph: Graph, value: int, named: Mapping[int, str]) -> int | None:
+    """The value that a layer has: the convolution's own, or what bias and a change of layout (channels last) make of it
+    alone.
+    """
+    while value not in named:
+        readers = [node for node in graph.nodes if value in node.inputs]
+        if len(readers) != 1 or not isinstance(readers[0].op, (Permute, Pointwise)):
+            return None
+        value = readers[0].output
+    return value
 
 
 def common_map(graph: Graph, heads: Sequence[str]) -> str:

@@ -140,7 +140,10 @@ def _spread(axis: AxisPlaces) -> Number:
 
 def _middle(last: Places) -> list[AuditFinding]:
     offsets = [axis.centers()[axis.units // 2] - Fraction(axis.length - 1, 2) for axis in last.axes]
-    if not any(_notable(value, axis.stride) for value, axis in zip(offsets, last.axes)):
+    # Of an even number of units none need be in the middle: half a stride beside it is as good as none.
+    least = [Fraction(axis.stride) / 2 if axis.units % 2 == 0 else Fraction(0) for axis in last.axes]
+    beside = [min(abs(Fraction(value)), abs(value - half)) for value, half in zip(offsets, least)]
+    if not any(_notable(value, axis.stride) for value, axis in zip(beside, last.axes)):
         return []
     unit = ", ".join(str(axis.units // 2) for axis in last.axes)
     where = numbers([axis.centers()[axis.units // 2] for axis in last.axes])

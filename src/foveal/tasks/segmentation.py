@@ -19,7 +19,7 @@ from foveal.tasks.border import Border, border
 from foveal.tasks.coupling import Spectrum, spectrum
 from foveal.tasks.gridding import Dilated, Grids, dilated_convolutions, grids
 from foveal.tasks.segmentation_findings import segmentation_findings
-from foveal.tasks.task import Option, Task
+from foveal.tasks.task import Option, Task, for_images
 from foveal.tasks.two_ways import Way, two_ways
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def segment(graph: Graph, /, **options: Any) -> Audit:
 
     Raises FovealError for a layer without a grid over an image.
     """
+    for_images(graph, "segmentation")
     layer = graph.layer(options["layer"]).name if options.get("layer") else output_layer(graph)
     rf = receptive_field(graph, layer)
     if len(rf.grid) != 2 or len(rf.source_shape) != 2:
@@ -199,6 +200,11 @@ def _ways_table(ways: Sequence[Way]) -> AuditTable:
     return AuditTable("Two ways", columns, rows, "a block costs its share of the image's area")
 
 
+def _times(factor: float) -> str:
+    """A factor as people write it: "9.57", "85,100"."""
+    return f"{factor:.3g}" if factor < 1000 else f"{float(f'{factor:.3g}'):,.0f}"
+
+
 def _summary(rf: ReceptiveField, found: Spectrum, holes: Grids, ways: Sequence[Way]) -> list[str]:
     local = rf.local or rf
     context = f", and the whole image by global context ({found.whole:.2g} of the energy)" if found.whole else ""
@@ -214,7 +220,7 @@ def _summary(rf: ReceptiveField, found: Spectrum, holes: Grids, ways: Sequence[W
         lines.append("its field has holes")
     many = [way for way in ways if way.runs > 1]
     if many:
-        lines.append(f"classifiers of blocks would cost {many[-1].times:.3g} times as much as this one network")
+        lines.append(f"classifiers of blocks would cost {_times(many[-1].times)} times as much as this one network")
     return lines
 
 

@@ -89,3 +89,14 @@ def _single(task: str, option: Option, given: Any) -> Any:
     if type(given) is not option.kind:
         raise FovealError(f"audit {task}: {option.flag} takes a value of type {option.kind.__name__}, got {given!r}")
     return given
+
+
+def for_images(graph: Graph, task: str) -> None:
+    """Raises FovealError where the graph's first source has not the two axes of an image."""
+    source = graph.sources[0]
+    if len(source.axes) != 2:
+        shape = "x".join(map(str, graph.values[source.value].shape))
+        raise FovealError(
+            f"{graph.name}: {task} is audited for images, with two axes of positions; the input {shape} has "
+            f"{len(source.axes)}; tile, registration and classification take any number"
+        )

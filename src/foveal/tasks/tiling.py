@@ -29,7 +29,7 @@ from foveal.results import SourceInfo
 from foveal.serial import FormatError, from_plain, to_plain
 from foveal.tasks.activation_memory import peak_elements
 from foveal.tasks.equivariance import Shifts, shifts
-from foveal.tasks.erf_halo import erf_halo
+from foveal.tasks.erf_halo import SMALL, erf_halo
 from foveal.tasks.retrace import runs_with, unlike_at_tile, with_source
 from foveal.tasks.tile_grid import AxisPlan, plan_axis
 
@@ -84,6 +84,11 @@ class TilePlan:
     def exact(self) -> bool:
         """Whether tiles give what the whole gives, to the last bit where the arithmetic does."""
         return self.status == "exact"
+
+    @property
+    def cut(self) -> bool:
+        """Whether the halo comes from a traced source too small for the field, so that the error may be larger."""
+        return SMALL in self.method
 
     @property
     def halo(self) -> tuple[tuple[int, int], ...]:
@@ -248,6 +253,13 @@ def _halo(graph: Graph, layer: str | None, source_size: Size | None, source: str
         raise FovealError(f"error {error}: expected a relative error between 0 and 1, such as 1e-3")
     name = graph.layers[-1] if layer is None else layer
     traced = receptive_field(graph, name, source)
+    near = traced.local or traced
+    if None in near.progress and near.causes:
+        # Known at once; the shifts of all that lies before it take long on a detector's lists of boxes.
+        raise FovealError(
+            f"layer '{name}' has no position along source axis {near.progress.index(None)} ({near.causes[0]}): it "
+            "cannot be tiled; ask for a layer before it"
+        )
     size = _sizes(source_size, traced.source_shape, "source_size")
     graph, moving = _at_size(graph, name, traced.source, size)
     rf = receptive_field(graph, name, traced.source)
@@ -281,7 +293,21 @@ def _at_size(graph: Graph, layer: str, source: str, size: tuple[int, ...]) -> tu
         return graph, moving
     # The same remainder is enough, and a size near the traced one is known to run.
     again = with_source(graph, source, tuple(a + (b - a) % m for a, b, m in zip(traced, size, moving.multiples)))
-    return again, shifts(again, again.layer(layer).value, index)
+    found = shifts(again, again.layer(layer).value, index)
+    near = [again.values[again.sources[index].value].shape[axis] for axis in axes]
+    if any((b - a) % m for a, b, m in zip(near, size, found.multiples)):
+        # What is resized to the source's own length has another step at each length.
+        least = [min(m, n) for m, n in zip(moving.multiples, found.multiples)]
+        raise FovealError(
+            f"layer '{layer}' at {_lengths(size)}: the step from one position to the next depends on the source's "
+            f"length, so that no tile repeats the whole; pad or crop the source to multiples of {_lengths(least)}, "
+            f"such as {_lengths([-(-b // m) * m for b, m in zip(size, least)])}"
+        )
+    return again, found
+
+
+def _lengths(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
 
 
 def _strides(local: ReceptiveField, moving: Shifts) -> tuple[tuple[Fraction, ...], tuple[int, ...]]:

@@ -76,8 +76,10 @@ def _title(audit: Audit) -> str:
 
 def _grid(table: AuditTable) -> RenderableType:
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for heading, right in zip(table.columns, _numeric(table)):
-        grid.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for place, (heading, right) in enumerate(zip(table.columns, _numeric(table))):
+        # In a narrow terminal headings and long names go on in the next line; numbers stay whole.
+        least = max((len(cell_text(row[place])) for row in table.rows), default=0) if right else None
+        grid.add_column(heading, justify="right" if right else "left", min_width=least, overflow="fold")
     for row in table.rows:
         grid.add_row(*(Text(cell_text(cell)) for cell in row))
     note = [Text(table.note, style="dim")] if table.note else []

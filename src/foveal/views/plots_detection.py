@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,16 +54,20 @@ def region_picture(
                 _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
                 axes.annotate(label, (first, top - 1), fontsize=7, va="bottom", color=INK)
         right.set_ylabel("")
-        for index, (unit, box, effective, label) in enumerate(regions):
-            colour = COLOURS[index % len(COLOURS)]
-            _region(left, box, colour, f"{unit[0]}, {unit[1]}")
-            if effective is not None:
-                _region(right, effective, colour, label or f"{unit[0]}, {unit[1]}")
         boxes = [region[1] for region in regions] + [region[2] for region in regions if region[2] is not None]
         rows, columns = _shown(shape, boxes)
+        clear = {
+            1: _clear([region[1] for region in regions], columns),
+            2: _clear([region[2] for region in regions], columns),
+        }
+        for index, (unit, box, effective, label) in enumerate(regions):
+            colour, own = COLOURS[index % len(COLOURS)], f"{unit[0]}, {unit[1]}"
+            _region(left, box, colour, own if clear[1] else "")
+            if effective is not None:
+                _region(right, effective, colour, label or own if clear[2] else label)
         right.set_ylim(*rows)
         right.set_xlim(*columns)
-        figure.suptitle(f"{layer}: {len(regions)} neighbouring outputs and what each sees", fontsize=10)
+        figure.suptitle(f"{layer}: {_named(regions)} and what each sees", fontsize=10)
     return figure
 
 
@@ -112,9 +117,24 @@ def _bars(axes: Axes, levels: Sequence[LevelBar]) -> None:
 
 def _region(axes: Axes, box: Four, colour: str, text: str) -> None:
     _box(axes, box, colour, "-", 1.6)
+    if not text:
+        return
     middle = ((box[1] + box[3]) / 2 - 0.5, (box[0] + box[2]) / 2 - 0.5)
     frame = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
     axes.annotate(text, middle, fontsize=6.5, ha="center", va="center", color="white", bbox=frame)
+
+
+def _named(regions: Sequence[tuple[tuple[int, int], Four, Four | None, str]]) -> str:
+    if len(regions) < 2:
+        return f"{len(regions)} output"
+    return f"{len(regions)} neighbouring outputs, {regions[0][0]} to {regions[-1][0]},"
+
+
+def _clear(boxes: Sequence[Four | None], columns: tuple[float, float]) -> bool:
+    """Whether names in the middle of the boxes do not cover each other: they take a tenth of the width."""
+    middles = {(box[1] + box[3]) / 2 for box in boxes if box is not None}
+    apart = [b - a for a, b in pairwise(sorted(middles))]
+    return len(boxes) == 1 or min(apart, default=0.0) > 0.1 * abs(columns[1] - columns[0])
 
 
 def _box(axes: Axes, box: Four, colour: str, line: str, width: float) -> None:

@@ -13,7 +13,12 @@ Rows = list[tuple[str, str]]
 
 def plan_rows(plan: TilePlan) -> Rows:
     """What a plan says, line by line."""
-    rows = [("tiling", "exact" if plan.exact else f"approximate: expected relative error {plan.error:g}")]
+    unsure = " or more" if plan.cut else ""
+    rows = [("tiling", "exact" if plan.exact else f"approximate: expected relative error {plan.error:g}{unsure}")]
+    if unsure:
+        rows.append(
+            ("", "the traced source is smaller than the field, so that not all was weighed: give a larger input")
+        )
     for number, text in enumerate(plan.obstacles[:3]):
         rows.append(("not possible exactly because of" if number == 0 else "", text))
     if len(plan.obstacles) > 3:

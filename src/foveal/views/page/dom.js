@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
-/** el("button.strong", {type: "button", on: {click}}, "text", node): an element; strings become text, null is left out. */
+/** el("button.strong", {type: "button", on: {click}}, "text", node): an element; strings are text, null is left out. */
 function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag);
@@ -30,7 +30,9 @@ function svg(name, attributes = {}, ...children) {
 /** 1 234 567, or two decimals; a dash for null. */
 function number(value) {
   if (value == null) return "–";
-  return Number.isInteger(value) ? value.toLocaleString("en").replace(/,/g, "\u202f") : String(Math.round(value * 100) / 100);
+  return Number.isInteger(value)
+    ? value.toLocaleString("en").replace(/,/g, "\u202f")
+    : String(Math.round(value * 100) / 100);
 }
 
 /** "11", or "7 × 1" where the axes differ; a dash for what there is not. */
@@ -43,14 +45,20 @@ function axesText(values) {
 /** 1.23 M: three digits. */
 function short(value) {
   if (value == null) return "–";
-  for (const [size, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, unit] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (value >= 0.9995 * size) return `${(value / size).toPrecision(3)} ${unit}`;
   }
   return String(value);
 }
 
 /** "3.2 %"; never 100 % for what is less. */
-const percent = (share) => (share == null ? "–" : share === 1 ? "100 %" : `${Math.min(99.9, 100 * share).toPrecision(share < 0.1 ? 2 : 3)} %`);
+const percent = (share) =>
+  share == null ? "–" : share === 1 ? "100 %" : `${Math.min(99.9, 100 * share).toPrecision(share < 0.1 ? 2 : 3)} %`;
 
 /** The largest of the known values, 0 where there is none. */
 const largest = (values) => Math.max(...(values ?? []).filter((v) => v != null), 0);
@@ -73,15 +81,34 @@ function sharp(canvas, width, height) {
 
 /** A row of buttons of which one is pressed. options: [[value, label]]; choose(value) is called on a click. */
 function choice(label, options, chosen, choose) {
-  return el("div.choice", { role: "group", "aria-label": label }, ...options.map(([value, text]) =>
-    el("button", { type: "button", "aria-pressed": String(value === chosen), "data-value": value, on: { click: () => choose(value) } }, text)));
+  return el(
+    "div.choice",
+    { role: "group", "aria-label": label },
+    ...options.map(([value, text]) =>
+      el(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(value === chosen),
+          "data-value": value,
+          on: { click: () => choose(value) },
+        },
+        text,
+      ),
+    ),
+  );
 }
 
 /** Call ``act`` at most once per frame, with the last arguments. */
 function eachFrame(act) {
   let waiting = null;
   return (...given) => {
-    if (!waiting) requestAnimationFrame(() => { const last = waiting; waiting = null; act(...last); });
+    if (!waiting)
+      requestAnimationFrame(() => {
+        const last = waiting;
+        waiting = null;
+        act(...last);
+      });
     waiting = given;
   };
 }

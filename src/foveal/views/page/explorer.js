@@ -3,17 +3,33 @@
 /** Set by the server's page: askField(row, kind, unit) promises {field: packed} or {missing: text}. Null in a file. */
 let askField = null;
 
-const explorer = { unit: [], kind: "", held: false, seen: null, probe: null, field: null, at: null, said: "", parts: null };
+const explorer = {
+  unit: [],
+  kind: "",
+  held: false,
+  seen: null,
+  probe: null,
+  field: null,
+  at: null,
+  said: "",
+  parts: null,
+};
 /** Milliseconds of rest before what takes longer is done: the foveated view, a field from the server, speech. */
-const REST = { foveate: 40, ask: 150, speak: 500 };
+const REST = { foveate: 70, ask: 150, speak: 500 };
 
 function startExplorer() {
   explorer.parts = explorerParts();
   byId("explorer").replaceChildren(explorer.parts.node);
   explorer.kind = DATA.kinds.find((kind) => kindsOf(state.row).includes(kind)) ?? DATA.kinds[0] ?? "";
-  const redraw = () => { explorerTexts(); explorerDraw(); };
+  const redraw = () => {
+    explorerTexts();
+    explorerDraw();
+  };
   onLanguage.push(redraw);
-  onTheme.push(() => { explorer.parts.grid.base = null; explorerDraw(); });
+  onTheme.push(() => {
+    explorer.parts.grid.base = null;
+    explorerDraw();
+  });
   state.onSelect(explorerShow);
   addEventListener("resize", eachFrame(explorerDraw));
   explorerShow();
@@ -21,7 +37,8 @@ function startExplorer() {
 
 /** Another layer or source. */
 function explorerShow() {
-  const { stage, grid } = explorer.parts, { row } = state;
+  const { stage, grid } = explorer.parts,
+    { row } = state;
   const before = stage.source;
   explorer.unit = middleUnit(row);
   explorer.held = false;
@@ -73,10 +90,14 @@ function explorerKind(kind) {
 
 /** The field of the middle unit from the page, or of this unit from the server. */
 async function explorerField() {
-  const { row } = state, { kind } = explorer;
+  const { row } = state,
+    { kind } = explorer;
   explorer.field = explorer.at = null;
   explorer.said = kind ? whyMissing(row, kind) : "";
-  if (askField && kind && row.tables) { explorerAsk(); return explorerDraw(); }
+  if (askField && kind && row.tables) {
+    explorerAsk();
+    return explorerDraw();
+  }
   const field = kind ? await fieldOf(row, kind) : null;
   if (state.row !== row || explorer.kind !== kind) return;
   explorer.field = field;
@@ -89,12 +110,17 @@ async function explorerField() {
 function explorerAsk() {
   clearTimeout(explorer.asking);
   explorer.asking = setTimeout(async () => {
-    const { row } = state, { kind, unit } = explorer;
+    const { row } = state,
+      { kind, unit } = explorer;
     if (!kind) return;
     explorer.said = t("x_computing");
     explorerRead(explorer.view);
     let answer;
-    try { answer = await askField(row, kind, unit); } catch (error) { answer = { missing: error.message }; }
+    try {
+      answer = await askField(row, kind, unit);
+    } catch (error) {
+      answer = { missing: error.message };
+    }
     if (!answer || state.row !== row || explorer.kind !== kind || String(explorer.unit) !== String(unit)) return;
     explorer.field = answer.field ? { ...answer.field, values: await inflate(answer.field.data) } : null;
     explorer.at = explorer.field?.unit ?? null;
@@ -105,15 +131,35 @@ function explorerAsk() {
 
 /** Everything that is drawn of the unit that is looked at. */
 function unitView() {
-  const { row } = state, { unit, field, at } = explorer;
-  const clipped = boxes(row, unit), unclipped = boxes(row, unit, { clip: false });
+  const { row } = state,
+    { unit, field, at } = explorer;
+  const clipped = boxes(row, unit),
+    unclipped = boxes(row, unit, { clip: false });
   const local = hasLocal(row) ? boxes(row, unit, { local: true }) : null;
   const centre = centerOf(row, unit);
-  const reachesOut = Boolean(clipped && unclipped && unclipped.some((side, i) => side && clipped[i] && (side[0] < clipped[i][0] || side[1] > clipped[i][1])));
-  const from = at && (boxes(row, at, { clip: false })?.every(Boolean) ? boxes(row, at, { clip: false }) : boxes(row, at));
+  const reachesOut = Boolean(
+    clipped &&
+    unclipped &&
+    unclipped.some((side, i) => side && clipped[i] && (side[0] < clipped[i][0] || side[1] > clipped[i][1])),
+  );
+  const from =
+    at && (boxes(row, at, { clip: false })?.every(Boolean) ? boxes(row, at, { clip: false }) : boxes(row, at));
   const to = at && (unclipped?.every(Boolean) ? unclipped : clipped);
-  const shift = from && to ? to.map((side, i) => (side && from[i] ? side[0] - from[i][0] : 0)) : (clipped ?? []).map(() => 0);
-  return { row, unit, clipped, unclipped, local, centre, reachesOut, field: clipped?.every(Boolean) ? field : null, shift, probe: explorer.probe, moved: Boolean(field && String(at) !== String(unit)) };
+  const shift =
+    from && to ? to.map((side, i) => (side && from[i] ? side[0] - from[i][0] : 0)) : (clipped ?? []).map(() => 0);
+  return {
+    row,
+    unit,
+    clipped,
+    unclipped,
+    local,
+    centre,
+    reachesOut,
+    field: clipped?.every(Boolean) ? field : null,
+    shift,
+    probe: explorer.probe,
+    moved: Boolean(field && String(at) !== String(unit)),
+  };
 }
 
 function explorerDraw() {
@@ -126,9 +172,19 @@ function explorerDraw() {
   grid.node.classList.toggle("x-held", explorer.held);
   slider.value = String(stage.slice);
   explorerRead(view);
-  const plane = stage.axes && explorer.field ? fieldPlane(explorer.field, stage.axes, explorer.field.origin[0] + Math.floor(((explorer.field.shape[0] - 1) / 2) * explorer.field.step[0])) : null;
+  const plane =
+    stage.axes && explorer.field
+      ? fieldPlane(
+          explorer.field,
+          stage.axes,
+          explorer.field.origin[0] + Math.floor(((explorer.field.shape[0] - 1) / 2) * explorer.field.step[0]),
+        )
+      : null;
   explorer.parts.surfaceBox.hidden = !plane;
-  if (plane && (surface.plane?.values !== plane.values || surface.theme !== isDark() || surface.wide !== surface.node.clientWidth)) {
+  if (
+    plane &&
+    (surface.plane?.values !== plane.values || surface.theme !== isDark() || surface.wide !== surface.node.clientWidth)
+  ) {
     [surface.theme, surface.wide] = [isDark(), surface.node.clientWidth];
     surface.draw(plane);
   }

@@ -1,7 +1,26 @@
 // Figures as files: any SVG or canvas of the page, as it looks now.
 
-const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "paint-order",
-  "font-family", "font-size", "font-weight", "text-anchor", "visibility", "dominant-baseline"];
+const PAINT = [
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "stroke-linejoin",
+  "opacity",
+  "paint-order",
+  "font-family",
+  "font-size",
+  "font-weight",
+  "text-anchor",
+  "visibility",
+  "dominant-baseline",
+  "display",
+  "vector-effect",
+  "image-rendering",
+];
+
+const LOCAL = ["opacity", "dominant-baseline", "display", "vector-effect"];
 
 /** Buttons that save what ``get()`` returns (an <svg> or a <canvas>) as SVG and PNG, or PNG only. */
 function exportButtons(name, get, formats = ["SVG", "PNG"]) {
@@ -12,9 +31,13 @@ function exportButtons(name, get, formats = ["SVG", "PNG"]) {
     if (format === "SVG") download(file, new Blob([svgText(node)], { type: "image/svg+xml" }));
     else (await asCanvas(node)).toBlob((blob) => download(file, blob));
   };
-  return el("span.exports", {}, ...formats.map((format) => el("button.quiet", {
-    type: "button", "data-label": `save_${format}`, on: { click: () => save(format) },
-  }, format)));
+  return el(
+    "span.exports",
+    {},
+    ...formats.map((format) =>
+      el("button.quiet", { type: "button", "data-label": `save_${format}`, on: { click: () => save(format) } }, format),
+    ),
+  );
 }
 
 function download(name, blob) {
@@ -28,15 +51,20 @@ function svgText(node) {
   const copy = node.cloneNode(true);
   const [from, to] = [node, copy].map((root) => [root, ...root.querySelectorAll("*")]);
   from.forEach((element, i) => {
-    const style = getComputedStyle(element);
-    for (const name of PAINT) if (style.getPropertyValue(name)) to[i].setAttribute(name, style.getPropertyValue(name));
+    const style = getComputedStyle(element),
+      above = i ? getComputedStyle(element.parentElement) : null;
+    // What is inherited need not be said again.
+    for (const name of PAINT) {
+      const value = style.getPropertyValue(name);
+      if (value && (LOCAL.includes(name) || value !== above?.getPropertyValue(name))) to[i].setAttribute(name, value);
+    }
     for (const name of ["class", "style", "tabindex"]) to[i].removeAttribute(name);
   });
   const { width, height } = node.getBoundingClientRect();
   copy.setAttribute("xmlns", SVG);
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
-  const ground = svg("rect", { x: -1e5, y: -1e5, width: 2e5, height: 2e5, fill: colour("--paper") });
+  const ground = svg("rect", { width: "100%", height: "100%", fill: colour("--paper") });
   copy.prepend(ground);
   return new XMLSerializer().serializeToString(copy);
 }

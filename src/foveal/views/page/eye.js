@@ -1,8 +1,9 @@
-// The foveated view: the picture as the unit that is looked at sees it, worked out in pieces while the page stays quick.
+// The foveated view: the picture as the unit that is looked at sees it, worked out in pieces while the page stays
+// quick.
 
 const eye = { picture: null, of: null, job: 0 };
-/** Milliseconds of work per frame. */
-const EYE_SLICE = 7;
+/** Milliseconds of work at a time. */
+const EYE_SLICE = 4;
 
 /** The picture of a source as planes of numbers: {width, height, rgb, scale}; null where there is none. */
 async function eyePicture(number) {
@@ -26,9 +27,13 @@ async function eyePicture(number) {
   return eye.picture;
 }
 
-/** The bandwidth kept at each sample of the picture: the weight there, as a share of the largest; without a field 1 inside the box. */
+/**
+ * The bandwidth kept at each sample of the picture: the weight there, as a share of the largest; without a
+ * field 1 inside the box.
+ */
 function eyeRetained(picture, view) {
-  const { width, height, scale } = picture, { field, shift, clipped } = view;
+  const { width, height, scale } = picture,
+    { field, shift, clipped } = view;
   const found = new Float32Array(width * height);
   if (!clipped?.every(Boolean)) return found;
   const inside = (axis, n) => n >= clipped[axis][0] && n <= clipped[axis][1];
@@ -37,9 +42,14 @@ function eyeRetained(picture, view) {
     for (let x = 0; x < width; x++, i++) {
       const column = Math.floor((x + 0.5) / scale);
       if (!inside(0, row) || !inside(1, column)) continue;
-      if (!field) { found[i] = 1; continue; }
-      const r = Math.floor((row - shift[0] - field.origin[0]) / field.step[0]), c = Math.floor((column - shift[1] - field.origin[1]) / field.step[1]);
-      if (r >= 0 && c >= 0 && r < field.shape[0] && c < field.shape[1]) found[i] = (field.values[r * field.shape[1] + c] / 255) ** 2;
+      if (!field) {
+        found[i] = 1;
+        continue;
+      }
+      const r = Math.floor((row - shift[0] - field.origin[0]) / field.step[0]),
+        c = Math.floor((column - shift[1] - field.origin[1]) / field.step[1]);
+      if (r >= 0 && c >= 0 && r < field.shape[0] && c < field.shape[1])
+        found[i] = (field.values[r * field.shape[1] + c] / 255) ** 2;
     }
   }
   return found;
@@ -58,7 +68,7 @@ async function explorerFoveate(view) {
     const end = performance.now() + EYE_SLICE;
     let found = work.next();
     while (!found.done && performance.now() < end) found = work.next();
-    if (!found.done) return void requestAnimationFrame(step);
+    if (!found.done) return void setTimeout(step);
     [canvas.width, canvas.height] = [picture.width, picture.height];
     canvas.getContext("2d").putImageData(found.value, 0, 0);
     canvas.dataset.unit = JSON.stringify(view.unit);

@@ -1,7 +1,10 @@
-// An image as a unit sees it: the method of foveal/views/foveate.py (a stack of Gaussian levels, one octave apart, of which
+// An image as a unit sees it: the method of foveal/views/foveate.py (a stack of Gaussian levels, one octave
+// apart, of which
 // the two that enclose the wanted bandwidth are mixed), on a picture of at most FOVEATE_SIDE samples per side.
 
-const FOVEATE_LEVELS = 7, FOVEATE_SIDE = 224, FOVEATE_GREY = 127.5;
+const FOVEATE_LEVELS = 7,
+  FOVEATE_SIDE = 224,
+  FOVEATE_GREY = 127.5;
 /** Standard deviation, in pixels, of the Gaussian that passes half of the contrast at the finest detail of a pixel. */
 const PIXEL_SIGMA = Math.sqrt(Math.log(2) / 2) / (Math.PI * 0.5);
 /** Wider Gaussians than this are made of three running means, which is close and takes the same time at any width. */
@@ -9,7 +12,8 @@ const WIDE_SIGMA = 4;
 
 /** Share of the sharper of two levels, so that together they pass half of the contrast at the wanted bandwidth. */
 function sharperShare(wanted, level) {
-  const sharper = 2 ** -((wanted * 2 ** level) ** 2), softer = 2 ** -((wanted * 2 ** (level + 1)) ** 2);
+  const sharper = 2 ** -((wanted * 2 ** level) ** 2),
+    softer = 2 ** -((wanted * 2 ** (level + 1)) ** 2);
   return (0.5 - softer) / (sharper - softer);
 }
 
@@ -19,23 +23,27 @@ function sharperShare(wanted, level) {
  * bandwidth kept per sample, 0 where nothing is seen; returns ImageData.
  */
 function* foveating(picture, retained) {
-  const { width, height, rgb, scale } = picture, count = width * height;
+  const { width, height, rgb, scale } = picture,
+    count = width * height;
   const [left, top, right, bottom] = seenRange(retained, width, height);
   const image = new ImageData(width, height);
   for (let i = 0; i < count; i++) image.data.set([FOVEATE_GREY, FOVEATE_GREY, FOVEATE_GREY, 255], 4 * i);
   if (right <= left) return image;
-  const wide = right - left, tall = bottom - top;
-  const planes = [0, 1, 2, 3].map((c) => cutPlane(c === 3 ? null : rgb.subarray(c * count, (c + 1) * count), retained, width, left, top, wide, tall));
+  const wide = right - left,
+    tall = bottom - top;
+  const planes = [0, 1, 2, 3].map((c) =>
+    cutPlane(c === 3 ? null : rgb.subarray(c * count, (c + 1) * count), retained, width, left, top, wide, tall),
+  );
   let below = planes.slice(0, 3);
   for (let level = 0; level < FOVEATE_LEVELS - 1; level++) {
     const sigma = PIXEL_SIGMA * Math.sqrt(4 ** (level + 1) - 1) * scale;
     const above = [];
     for (const plane of planes) {
-      above.push(blurred(plane, wide, tall, sigma));
-      yield;
+      above.push(yield* blurred(plane, wide, tall, sigma));
     }
     const total = above.pop();
-    for (const plane of above) for (let i = 0; i < plane.length; i++) plane[i] = total[i] > 1e-6 ? plane[i] / total[i] : FOVEATE_GREY;
+    for (const plane of above)
+      for (let i = 0; i < plane.length; i++) plane[i] = total[i] > 1e-6 ? plane[i] / total[i] : FOVEATE_GREY;
     mixLevel(image, retained, level, below, above, { width, left, top, wide, tall });
     below = above;
     yield;
@@ -45,7 +53,10 @@ function* foveating(picture, retained) {
 
 /** [left, top, right, bottom] of the samples that are seen at all; ends are exclusive. */
 function seenRange(retained, width, height) {
-  let left = width, top = height, right = 0, bottom = 0;
+  let left = width,
+    top = height,
+    right = 0,
+    bottom = 0;
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if (retained[i] <= 0) continue;
@@ -62,7 +73,8 @@ function seenRange(retained, width, height) {
 function cutPlane(plane, retained, width, left, top, wide, tall) {
   const part = new Float32Array(wide * tall);
   for (let y = 0, i = 0; y < tall; y++) {
-    for (let x = 0, at = (top + y) * width + left; x < wide; x++, i++, at++) if (retained[at] > 0) part[i] = plane ? plane[at] : 1;
+    for (let x = 0, at = (top + y) * width + left; x < wide; x++, i++, at++)
+      if (retained[at] > 0) part[i] = plane ? plane[at] : 1;
   }
   return part;
 }
@@ -82,17 +94,20 @@ function mixLevel(image, retained, level, below, above, { width, left, top, wide
 }
 
 /** A plane under a Gaussian; what lies outside counts as 0. */
-function blurred(plane, wide, tall, sigma) {
+function* blurred(plane, wide, tall, sigma) {
   const along = sigma < WIDE_SIGMA ? gaussianLine(sigma) : runningMeans(sigma);
-  const turned = new Float32Array(plane.length), out = new Float32Array(plane.length);
+  const turned = new Float32Array(plane.length),
+    out = new Float32Array(plane.length);
   const line = new Float32Array(Math.max(wide, tall));
   for (let y = 0; y < tall; y++) {
     along(line, plane.subarray(y * wide, (y + 1) * wide), wide);
     for (let x = 0; x < wide; x++) turned[x * tall + y] = line[x];
+    if (y % 32 === 31) yield;
   }
   for (let x = 0; x < wide; x++) {
     along(line, turned.subarray(x * tall, (x + 1) * tall), tall);
     for (let y = 0; y < tall; y++) out[y * wide + x] = line[y];
+    if (x % 32 === 31) yield;
   }
   return out;
 }
@@ -113,20 +128,36 @@ function gaussianLine(sigma) {
 
 /** Three running means of whole and broken width whose variances add to that of the Gaussian. */
 function runningMeans(sigma) {
-  const radius = (Math.sqrt(4 * sigma * sigma + 1) - 1) / 2, whole = Math.floor(radius);
+  const radius = (Math.sqrt(4 * sigma * sigma + 1) - 1) / 2,
+    whole = Math.floor(radius);
   const full = 2 * whole + 1;
-  const edge = (full * (whole * (whole + 1) - 3 * (sigma * sigma) / 3)) / (6 * ((sigma * sigma) / 3 - (whole + 1) ** 2));
-  const share = Math.max(0, edge), inner = 1 / (full + 2 * share), outer = share * inner;
+  const edge =
+    (full * (whole * (whole + 1) - (3 * (sigma * sigma)) / 3)) / (6 * ((sigma * sigma) / 3 - (whole + 1) ** 2));
+  const share = Math.max(0, edge),
+    inner = 1 / (full + 2 * share),
+    outer = share * inner;
+  const margin = whole + 1,
+    pad = 3 * margin;
+  let from = new Float32Array(0),
+    to = from;
   return (out, line, n) => {
-    let from = line.slice(0, n), to = out;
-    for (let pass = 0; pass < 3; pass++) {
+    const m = n + 2 * pad;
+    if (from.length !== m) [from, to] = [new Float32Array(m), new Float32Array(m)];
+    from.fill(0);
+    from.set(line.subarray(0, n), pad);
+    for (let pass = 1; pass <= 3; pass++) {
+      const first = (3 - pass) * margin,
+        end = m - first;
+      const at = (i) => (i >= 0 && i < m ? from[i] : 0);
       let sum = 0;
-      for (let i = 0; i <= Math.min(whole, n - 1); i++) sum += from[i];
-      for (let i = 0; i < n; i++) {
-        to[i] = inner * sum + outer * ((i - whole - 1 >= 0 ? from[i - whole - 1] : 0) + (i + whole + 1 < n ? from[i + whole + 1] : 0));
-        sum += (i + whole + 1 < n ? from[i + whole + 1] : 0) - (i - whole >= 0 ? from[i - whole] : 0);
+      for (let i = first - whole; i <= first + whole; i++) sum += at(i);
+      for (let i = first; i < end; i++) {
+        to[i] = inner * sum + outer * (at(i - whole - 1) + at(i + whole + 1));
+        sum += at(i + whole + 1) - at(i - whole);
       }
-      if (pass < 2) [from, to] = [Float32Array.from(to.subarray(0, n)), to];
+      [from, to] = [to, from];
     }
+    out.set(from.subarray(pad, pad + n));
+    to.fill(0);
   };
 }

@@ -1,26 +1,34 @@
-// The feature map of the chosen layer: one cell per unit. Pointing at a cell, touching it or the arrow keys choose a unit.
+// The feature map of the chosen layer: one cell per unit. Pointing at a cell, touching it or the arrow keys
+// choose a unit.
 
-const GRID_WIDE = 320, GRID_TALL = 300, GRID_CELL = 40;
+const GRID_WIDE = 320,
+  GRID_TALL = 300,
+  GRID_CELL = 56;
 
 /**
  * How the unit grid of a row lies on the screen: {rows, columns, lead, unit(r, c, fixed), place(unit)}. One axis of many
  * units over a plane (tokens) is broken into lines; axes before the last two (lead) are set by sliders.
  */
 function gridLayout(row) {
-  const { grid } = row, n = grid.length;
+  const { grid } = row,
+    n = grid.length;
   if (n === 0) return { rows: 1, columns: 1, lead: [], unit: () => [], place: () => [0, 0] };
   if (n === 1) {
     const lines = (DATA.sources[sourceOf(row)]?.lengths.length ?? 1) > 1 && grid[0] > 24;
     const columns = lines ? Math.floor(Math.sqrt(grid[0])) : grid[0];
     return {
-      rows: Math.ceil(grid[0] / columns), columns, lead: [],
+      rows: Math.ceil(grid[0] / columns),
+      columns,
+      lead: [],
       unit: (r, c) => (r * columns + c < grid[0] ? [r * columns + c] : null),
       place: ([i]) => [Math.floor(i / columns), i % columns],
     };
   }
   const lead = grid.slice(0, -2);
   return {
-    rows: grid[n - 2], columns: grid[n - 1], lead,
+    rows: grid[n - 2],
+    columns: grid[n - 1],
+    lead,
     unit: (r, c, fixed) => [...fixed, r, c],
     place: (unit) => unit.slice(-2),
   };
@@ -29,7 +37,14 @@ function gridLayout(row) {
 /** The grid: {node, show(row), draw(unit, seen)}; choose(unit) is told of the unit, hold() of a press. */
 function makeGrid(choose, hold) {
   const canvas = el("canvas", { "aria-hidden": "true" });
-  const grid = { canvas, node: el("div.x-grid", { tabindex: "0", role: "application", id: "x-grid" }, canvas), row: null, layout: null, unit: [], shades: null };
+  const grid = {
+    canvas,
+    node: el("div.x-grid", { tabindex: "0", role: "application", id: "x-grid" }, canvas),
+    row: null,
+    layout: null,
+    unit: [],
+    shades: null,
+  };
   grid.show = (row) => {
     grid.row = row;
     grid.layout = gridLayout(row);
@@ -51,14 +66,24 @@ function gridShades(row) {
     if (!row.tables.known[axis]) return;
     const [first, last] = [ARRAYS[number], ARRAYS[row.tables.last[axis]]];
     const inside = new Int32Array(count);
-    spread(last, row.grid, (value, at) => { inside[at] = value + 1; });
-    spread(first, row.grid, (value, at) => { inside[at] -= value; });
+    spread(last, row.grid, (value, at) => {
+      inside[at] = value + 1;
+    });
+    spread(first, row.grid, (value, at) => {
+      inside[at] -= value;
+    });
     const all = new Int32Array(count);
-    spread(unclippedPart(last), row.grid, (value, at) => { all[at] = value + 1; });
-    spread(unclippedPart(first), row.grid, (value, at) => { all[at] -= value; });
+    spread(unclippedPart(last), row.grid, (value, at) => {
+      all[at] = value + 1;
+    });
+    spread(unclippedPart(first), row.grid, (value, at) => {
+      all[at] -= value;
+    });
     for (let at = 0; at < count; at++) shares[at] *= all[at] > 0 ? Math.min(1, Math.max(0, inside[at] / all[at])) : 0;
   });
-  spread(ARRAYS[row.tables.nothing], row.grid, (value, at) => { if (value) shares[at] = 0; });
+  spread(ARRAYS[row.tables.nothing], row.grid, (value, at) => {
+    if (value) shares[at] = 0;
+  });
   return shares;
 }
 
@@ -69,8 +94,10 @@ const unclippedPart = (array) => ({ shape: array.shape, values: array.values.sub
 function gridSize(grid) {
   const { rows, columns } = grid.layout;
   const room = Math.max(120, Math.min(GRID_WIDE, grid.node.parentElement?.clientWidth || GRID_WIDE));
-  const wide = Math.min(GRID_CELL, room / columns), tall = rows === 1 ? 36 : Math.min(GRID_CELL, GRID_TALL / rows);
-  const cell = rows === 1 ? [Math.min(36, wide), tall] : columns === 1 ? [36, tall] : Array(2).fill(Math.min(wide, tall));
+  const wide = Math.min(GRID_CELL, room / columns),
+    tall = rows === 1 ? 36 : Math.min(GRID_CELL, GRID_TALL / rows);
+  const cell =
+    rows === 1 ? [Math.min(36, wide), tall] : columns === 1 ? [36, tall] : Array(2).fill(Math.min(wide, tall));
   const stretched = rows > 1 && columns > 1 ? cell : [rows === 1 ? wide : cell[0], cell[1]];
   return { cell: stretched, width: Math.max(8, stretched[0] * columns), height: Math.max(8, stretched[1] * rows) };
 }
@@ -101,7 +128,10 @@ function gridDraw(grid, unit, seen) {
   pen.globalAlpha = 1;
 }
 
-/** The cells without the chosen one: darker where more of a unit's box lies inside the input; those that see the chosen pixel in the second colour. */
+/**
+ * The cells without the chosen one: darker where more of a unit's box lies inside the input; those that see the
+ * chosen pixel in the second colour.
+ */
 function gridBase(grid, seen, fixed, cell, width, height) {
   const { rows, columns, unit } = grid.layout;
   const canvas = el("canvas");
@@ -144,7 +174,10 @@ function gridPointer(grid, choose, hold) {
   });
 }
 
-/** Arrow keys go to the next unit, with Shift a tenth of the map; Home and End to the first and the last; Enter holds. */
+/**
+ * Arrow keys go to the next unit, with Shift a tenth of the map; Home and End to the first and the last; Enter
+ * holds.
+ */
 function gridKeys(grid, choose, hold) {
   grid.node.addEventListener("keydown", (event) => {
     if (!grid.layout || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -158,7 +191,8 @@ function gridKeys(grid, choose, hold) {
 
 function gridNext(grid, event) {
   const { rows, columns, unit, place, lead } = grid.layout;
-  const fixed = grid.unit.slice(0, lead.length), [r, c] = place(grid.unit);
+  const fixed = grid.unit.slice(0, lead.length),
+    [r, c] = place(grid.unit);
   if (event.key === "Home") return unit(0, 0, fixed);
   if (event.key === "End") return grid.row.grid.map((n, i) => (i < lead.length ? fixed[i] : n - 1));
   const [dx, dy] = ARROWS[event.key] ?? [0, 0];

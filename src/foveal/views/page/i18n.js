@@ -5,14 +5,28 @@ const LANGUAGES = Object.keys(MESSAGES);
 /** Functions to call after the language changed. */
 const onLanguage = [];
 
-const remembered = (key) => { try { return localStorage.getItem(`foveal ${key}`); } catch { return null; } };
-const remember = (key, value) => { try { localStorage.setItem(`foveal ${key}`, value); } catch { /* private window */ } };
+const remembered = (key) => {
+  try {
+    return localStorage.getItem(`foveal ${key}`);
+  } catch {
+    return null;
+  }
+};
+const remember = (key, value) => {
+  try {
+    localStorage.setItem(`foveal ${key}`, value);
+  } catch {
+    /* private window */
+  }
+};
 
 let language = startLanguage();
 
 function startLanguage() {
-  const own = [DATA.language, remembered("language")].find((l) => LANGUAGES.includes(l));
-  const wanted = (navigator.languages ?? [navigator.language]).map((l) => (/^zh/i.test(l) ? "zh-CN" : /^en/i.test(l) ? "en" : ""));
+  const own = [document.documentElement.dataset.language, remembered("language")].find((l) => LANGUAGES.includes(l));
+  const wanted = (navigator.languages ?? [navigator.language]).map((l) =>
+    /^zh/i.test(l) ? "zh-CN" : /^en/i.test(l) ? "en" : "",
+  );
   return own ?? wanted.find(Boolean) ?? "en";
 }
 

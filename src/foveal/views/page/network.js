@@ -1,20 +1,40 @@
 // The network as a graph that one can zoom, with modules to open, and in each box how much of the input it sees.
 
 const SMALL = 26;
-const net = { tree: null, open: new Set(), boxes: [], links: [], view: { x: 0, y: 0, k: 1 }, size: [0, 0], at: null, drag: null, source: 0 };
+const net = {
+  tree: null,
+  open: new Set(),
+  boxes: [],
+  links: [],
+  view: { x: 0, y: 0, k: 1 },
+  size: [0, 0],
+  at: null,
+  drag: null,
+  source: 0,
+};
 
 function startNetwork() {
   net.tree = networkTree();
   const roots = net.tree.items.get(null).children.filter((item) => item.row);
-  if (net.tree.items.get(null).leaves <= SMALL) for (const item of net.tree.items.values()) { if (item.children.length && item.id !== null) net.open.add(item.id); }
+  if (net.tree.items.get(null).leaves <= SMALL)
+    for (const item of net.tree.items.values()) {
+      if (item.children.length && item.id !== null) net.open.add(item.id);
+    }
   else if (roots.length === 1) net.open.add(roots[0].id);
   layNetwork();
   const box = byId("network");
   drawNetwork();
   fitNetwork(0.8);
   drawNetworkTools();
-  state.onSelect(() => { if (state.source === net.source) markChosen(); else drawNetwork(); showInNetwork(shownItem(state.row.id)); });
-  onLanguage.push(() => { drawNetworkTools(); drawNetwork(); });
+  state.onSelect(() => {
+    if (state.source === net.source) markChosen();
+    else drawNetwork();
+    showInNetwork(shownItem(state.row.id));
+  });
+  onLanguage.push(() => {
+    drawNetworkTools();
+    drawNetwork();
+  });
   box.addEventListener("pointerdown", networkDown);
   box.addEventListener("pointermove", networkMove);
   for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, networkUp);
@@ -22,18 +42,40 @@ function startNetwork() {
   box.addEventListener("click", networkClick);
   box.addEventListener("dblclick", networkDouble);
   box.addEventListener("keydown", networkKey);
+  box.addEventListener("focusin", (event) => {
+    net.at = itemOf(event) ?? net.at;
+    markTab();
+  });
   // On paper nobody can move it: all of it, and afterwards the view as it was.
   let kept = null;
-  addEventListener("beforeprint", () => { kept = { ...net.view }; fitNetwork(0.02, 700); });
-  addEventListener("afterprint", () => { Object.assign(net.view, kept); placeView(); });
+  addEventListener("beforeprint", () => {
+    kept = { ...net.view };
+    fitNetwork(0.02, 700);
+  });
+  addEventListener("afterprint", () => {
+    Object.assign(net.view, kept);
+    placeView();
+  });
 }
 
 function drawNetworkTools() {
   const button = (key, act) => el("button.quiet", { type: "button", on: { click: act } }, t(key));
-  byId("network-tools").replaceChildren(button("open_all", openLevel), button("close_all", closeAll),
-    el("button.quiet", { type: "button", "aria-label": t("zoom_out"), title: t("zoom_out"), on: { click: () => zoomNetwork(1 / 1.3) } }, "−"),
-    el("button.quiet", { type: "button", "aria-label": t("zoom_in"), title: t("zoom_in"), on: { click: () => zoomNetwork(1.3) } }, "+"),
-    button("fit", () => fitNetwork(0.02)), exportButtons("network", () => byId("network").querySelector("svg")));
+  byId("network-tools").replaceChildren(
+    button("open_all", openLevel),
+    button("close_all", closeAll),
+    el(
+      "button.quiet",
+      { type: "button", "aria-label": t("zoom_out"), title: t("zoom_out"), on: { click: () => zoomNetwork(1 / 1.3) } },
+      "−",
+    ),
+    el(
+      "button.quiet",
+      { type: "button", "aria-label": t("zoom_in"), title: t("zoom_in"), on: { click: () => zoomNetwork(1.3) } },
+      "+",
+    ),
+    button("fit", () => fitNetwork(0.02)),
+    exportButtons("network", () => byId("network").querySelector("svg")),
+  );
 }
 
 function layNetwork() {
@@ -44,7 +86,7 @@ function layNetwork() {
 }
 
 /** The row of an item for the source that the page looks at. */
-const itemRow = (item) => (item.row ? rowOf(item.id, state.source) ?? item.row : null);
+const itemRow = (item) => (item.row ? (rowOf(item.row.id, state.source) ?? item.row) : null);
 
 /** The innermost item on the drawing that holds a layer: its own box or the closed module around it. */
 function shownItem(id) {
@@ -54,14 +96,21 @@ function shownItem(id) {
 }
 
 function drawNetwork() {
-  const box = byId("network"), had = box.contains(document.activeElement);
+  const box = byId("network"),
+    had = box.contains(document.activeElement);
   const ids = net.boxes.map((b) => b.item.id);
-  if (!ids.includes(net.at)) net.at = ids.includes(state.row.id) ? state.row.id : shownItem(state.row.id);
+  if (!ids.includes(net.at)) net.at = ids.includes(state.row.id) ? state.row.id : (shownItem(state.row.id) ?? ids[0]);
   net.source = state.source;
   for (const link of net.links) link.node = svg("path.link", { d: link.path });
   const frames = net.boxes.filter((b) => b.open).map((b) => networkFrame(b));
   const nodes = net.boxes.filter((b) => !b.open).map((b) => networkNode(b));
-  const view = svg("g", { id: "network-view", role: "none" }, ...frames, svg("g", { "aria-hidden": "true" }, ...net.links.map((link) => link.node)), ...nodes);
+  const view = svg(
+    "g",
+    { id: "network-view", role: "none" },
+    ...frames,
+    svg("g", { "aria-hidden": "true" }, ...net.links.map((link) => link.node)),
+    ...nodes,
+  );
   box.replaceChildren(svg("svg", { role: "tree", "aria-label": t("network_label") }, view));
   markChosen();
   placeView();
@@ -70,75 +119,147 @@ function drawNetwork() {
 
 /** Shows which box is, or holds, the chosen layer, and its links. */
 function markChosen() {
-  const chosen = shownItem(state.row.id), view = byId("network-view");
-  for (const node of view.querySelectorAll(".chosen")) { node.classList.remove("chosen"); node.setAttribute("aria-selected", "false"); }
+  const chosen = shownItem(state.row.id),
+    view = byId("network-view");
+  for (const node of view.querySelectorAll(".chosen")) {
+    node.classList.remove("chosen");
+    node.setAttribute("aria-selected", "false");
+  }
   for (const id of new Set([chosen, state.row.id])) view.querySelector(`[data-item='${id}']`)?.classList.add("chosen");
   view.querySelector(`[data-item='${state.row.id}']`)?.setAttribute("aria-selected", "true");
   for (const { from, to, node } of net.links) node.classList.toggle("on", from === chosen || to === chosen);
-  view.querySelector("[tabindex='0']")?.setAttribute("tabindex", -1);
+  markTab();
+}
+
+/** The Tab key reaches one box: the one that was last worked with. */
+function markTab() {
+  const view = byId("network-view");
+  for (const node of view.querySelectorAll("[tabindex='0']")) node.setAttribute("tabindex", -1);
   view.querySelector(`[data-item='${net.at}']`)?.setAttribute("tabindex", 0);
 }
 
 /** The attributes of a box as a part of a tree; only one of them can be reached with the Tab key. */
-function itemAttributes(b, label) {
+function itemAttributes(b) {
   const { item } = b;
-  return { role: "treeitem", tabindex: -1, "data-item": item.id, "aria-level": item.level, "aria-label": label,
-    "aria-selected": "false", "aria-expanded": item.children.length ? String(b.open) : null, transform: `translate(${b.x},${b.y})` };
+  return {
+    role: "treeitem",
+    tabindex: -1,
+    "data-item": item.id,
+    "aria-level": item.level,
+    "aria-selected": "false",
+    "aria-expanded": item.children.length ? String(b.open) : null,
+    transform: `translate(${b.x},${b.y})`,
+  };
 }
 
+/** The name of a box for those who do not see it, and when the pointer rests on it. */
 function itemLabel(item) {
   const row = itemRow(item);
   if (!row) return `${t("source")} ${DATA.sources[-1 - item.id].name}`;
-  return t("node_label", { layer: row.name, type: row.type, size: row.size ? statusMark(row.status) + axesText(row.size) : t("unavailable"), output: row.shape.join("×") });
+  return t("node_label", {
+    layer: item.name,
+    type: item.group ? t("parts", { count: item.leaves }) : row.type,
+    size: row.size ? statusMark(row.status) + axesText(row.size) : t("unavailable"),
+    output: row.shape.join("×"),
+  });
 }
 
 function networkFrame(b) {
   const row = itemRow(b.item);
-  return svg("g.node.frame", itemAttributes(b, itemLabel(b.item)),
-    svg("rect.body", { width: b.wide, height: b.high, rx: 14 }), networkToggle(20, 20, true),
+  return svg(
+    "g.node.frame",
+    itemAttributes(b),
+    svg("title", {}, itemLabel(b.item)),
+    svg("rect.body", { width: b.wide, height: b.high, rx: 14 }),
+    networkToggle(20, 20, true),
     svg("text.name", { x: 38, y: 25 }, clippedText(shortName(b.item), (b.wide - 110) / 7.4)),
-    svg("text.value", { x: b.wide - 14, y: 25, "text-anchor": "end" }, row.size ? statusMark(row.status) + axesText(row.size) : ""));
+    svg(
+      "text.value",
+      { x: b.wide - 14, y: 25, "text-anchor": "end" },
+      row.size ? statusMark(row.status) + axesText(row.size) : "",
+    ),
+  );
 }
 
 function networkNode(b) {
-  const { item } = b, row = itemRow(item), source = row ? null : DATA.sources[-1 - item.id];
+  const { item } = b,
+    row = itemRow(item),
+    source = row ? null : DATA.sources[-1 - item.id];
   const value = row ? (row.size ? statusMark(row.status) + axesText(row.size) : "?") : source.lengths.join(" × ");
   const about = item.children.length ? t("parts", { count: item.leaves }) : row ? row.type : "";
   const many = item.children.length > 0;
-  const room = (BOX.wide - (many ? 84 : 58)) / 7.8, rest = 15 - 1.25 * value.length - (many ? 2 : 0);
-  return svg(`g.node.${row ? (many ? "module" : "leaf") : "input"}`, itemAttributes(b, itemLabel(item)),
-    svg("title", {}, row ? row.name : source.name),
+  const room = (BOX.wide - (many ? 84 : 58)) / 7.8,
+    rest = (BOX.wide - 66 - 8.6 * value.length) / 7.2;
+  return svg(
+    `g.node.${row ? (many ? "module" : "leaf") : "input"}`,
+    itemAttributes(b),
+    svg("title", {}, itemLabel(item)),
     many ? svg("rect.stack", { x: 5, y: -5, width: b.wide - 10, height: 20, rx: 8 }) : null,
-    svg("rect.body", { width: b.wide, height: b.high, rx: 10 }), ...seesGlyph(row, source),
-    svg("text.name", { x: 50, y: 25 }, clippedText(row ? shortName(item) : source.name, room)),
+    svg("rect.body", { width: b.wide, height: b.high, rx: 10 }),
+    ...seesGlyph(row, source),
+    svg("text.name", { x: 50, y: 25 }, clippedText(shortName(item).replace(/ … .*/, " …"), room)),
     svg("text.value", { x: 50, y: 43 }, clippedText(value, 13)),
-    svg("text.about", { x: b.wide - 10, y: 43, "text-anchor": "end" }, rest < 3 ? "" : clippedText(about, rest)),
-    many ? networkToggle(b.wide - 17, 19, false) : null);
+    svg(
+      "text.about",
+      { x: b.wide - 10, y: 43, "text-anchor": "end" },
+      rest < (many ? about.length : 3) ? "" : clippedText(about, rest),
+    ),
+    many ? networkToggle(b.wide - 17, 19, false) : null,
+  );
 }
 
 /** A small frame for the input and in it what a middle unit sees of it. */
 function seesGlyph(row, source) {
-  const lengths = (source ?? DATA.sources[state.source]).lengths, sees = row ? row.clipped : lengths;
-  const side = 28, longest = Math.max(...lengths, 1);
+  const lengths = (source ?? DATA.sources[state.source]).lengths,
+    sees = row ? row.clipped : lengths;
+  const side = 28,
+    longest = Math.max(...lengths, 1);
   const flat = lengths.slice(-2).length === 1;
   const pair = (values) => (flat ? [null, values[0]] : values.slice(-2));
   const size = pair(lengths).map((n) => (n == null ? 10 : Math.max(6, (side * n) / longest)));
-  const parts = [svg("rect.whole", { x: 11 + (side - size[1]) / 2, y: 15 + (side - size[0]) / 2, width: size[1], height: size[0], rx: 1.5 })];
+  const parts = [
+    svg("rect.whole", {
+      x: 11 + (side - size[1]) / 2,
+      y: 15 + (side - size[0]) / 2,
+      width: size[1],
+      height: size[0],
+      rx: 1.5,
+    }),
+  ];
   if (!sees?.length || sees.some((n) => n == null)) return lengths.length ? parts : [];
   const part = pair(sees).map((n, i) => (n == null ? size[i] : Math.max(2.5, (size[i] * n) / pair(lengths)[i])));
-  return [...parts, svg("rect.sees", { x: 11 + (side - part[1]) / 2, y: 15 + (side - part[0]) / 2, width: part[1], height: part[0], rx: 1 })];
+  return [
+    ...parts,
+    svg("rect.sees", {
+      x: 11 + (side - part[1]) / 2,
+      y: 15 + (side - part[0]) / 2,
+      width: part[1],
+      height: part[0],
+      rx: 1,
+    }),
+  ];
 }
 
-const networkToggle = (x, y, open) => svg("g.toggle", { transform: `translate(${x},${y})`, "aria-hidden": "true" },
-  svg("circle", { r: 8.5 }), svg("path", { d: open ? "M-4,0H4" : "M-4,0H4M0,-4V4" }));
+const networkToggle = (x, y, open) =>
+  svg(
+    "g.toggle",
+    { transform: `translate(${x},${y})`, "aria-hidden": "true" },
+    svg("circle", { r: 8.5 }),
+    svg("path", { d: open ? "M-4,0H4" : "M-4,0H4M0,-4V4" }),
+  );
 
 /** The part of a name that its module does not say already. */
 function shortName(item) {
-  const above = item.parent === null ? "" : `${net.tree.items.get(item.parent).row.name}.`;
-  return above && item.row.name.startsWith(above) ? item.row.name.slice(above.length) : item.row.name;
+  const above = item.parent === null ? "" : net.tree.items.get(item.parent).prefix;
+  return item.name.startsWith(above) ? item.name.slice(above.length) : item.name;
 }
 
-const clippedText = (text, room) => (text.length <= room ? text : `${text.slice(0, Math.max(2, Math.floor(room) - 1))}…`);
+/** At most ``room`` letters; numbers at the end, which tell layers apart, stay. */
+function clippedText(text, room) {
+  if (text.length <= room) return text;
+  const end = Math.max(1, Math.floor(room / 3));
+  return `${text.slice(0, Math.max(1, Math.floor(room) - end - 1))}…${text.slice(-end)}`;
+}
 
 // ---- opening and closing
 
@@ -146,7 +267,8 @@ function toggleItem(id) {
   const item = net.tree.items.get(id);
   if (!item?.children.length) return;
   const before = net.boxes.find((b) => b.item.id === id);
-  if (net.open.has(id)) net.open.delete(id); else net.open.add(id);
+  if (net.open.has(id)) net.open.delete(id);
+  else net.open.add(id);
   layNetwork();
   const after = net.boxes.find((b) => b.item.id === id);
   net.view.x += (before.x - after.x) * net.view.k;
@@ -158,7 +280,8 @@ function toggleItem(id) {
 
 /** Room for what was opened; the view stays where it is. */
 function growNetwork() {
-  const box = byId("network"), before = box.clientHeight;
+  const box = byId("network"),
+    before = box.clientHeight;
   const after = Math.max(before, Math.min(innerHeight * 0.72, 640, net.size[1] * net.view.k + 96));
   box.style.height = `${after}px`;
   if (after === before) return;
@@ -182,80 +305,12 @@ function relayNetwork() {
   fitNetwork(0.75);
 }
 
-// ---- the view
-
-function placeView() {
-  byId("network-view")?.setAttribute("transform", `translate(${net.view.x},${net.view.y}) scale(${net.view.k})`);
-}
-
-/** All of it where that is larger than ``least`` of its full size; else its start. */
-function fitNetwork(least, wide = byId("network").clientWidth) {
-  const box = byId("network");
-  box.style.height = `${Math.max(190, Math.min(innerHeight * 0.72, 640, net.size[1] + 96))}px`;
-  const high = box.clientHeight;
-  const k = Math.min(1.1, Math.max(least, Math.min((wide - 48) / net.size[0], (high - 48) / net.size[1])));
-  net.view = { k, x: Math.max(24, (wide - k * net.size[0]) / 2), y: Math.max(24, (high - k * net.size[1]) / 2) };
-  placeView();
-}
-
-function zoomNetwork(factor, x = byId("network").clientWidth / 2, y = byId("network").clientHeight / 2) {
-  const k = Math.max(0.02, Math.min(3, net.view.k * factor)), by = k / net.view.k;
-  net.view = { k, x: x - (x - net.view.x) * by, y: y - (y - net.view.y) * by };
-  placeView();
-}
-
-/** Move the view so that a box is inside it. */
-function showInNetwork(id) {
-  const b = net.boxes.find((other) => other.item.id === id), box = byId("network");
-  if (!b) return;
-  const shift = (at, size, room) => (at < 12 ? 12 - at : at + size > room - 12 ? Math.max(12 - at, room - 12 - at - size) : 0);
-  net.view.x += shift(net.view.x + b.x * net.view.k, b.wide * net.view.k, box.clientWidth);
-  net.view.y += shift(net.view.y + b.y * net.view.k, b.high * net.view.k, box.clientHeight);
-  placeView();
-}
-
-function networkDown(event) {
-  if (event.button) return;
-  net.drag = { x: event.clientX, y: event.clientY, far: false };
-}
-
-function networkMove(event) {
-  if (!net.drag) return;
-  const [dx, dy] = [event.clientX - net.drag.x, event.clientY - net.drag.y];
-  if (!net.drag.far && Math.hypot(dx, dy) < 5) return;
-  if (!net.drag.far) byId("network").setPointerCapture(event.pointerId);
-  byId("network").firstChild.classList.add("dragging");
-  Object.assign(net.drag, { x: event.clientX, y: event.clientY, far: true });
-  net.view.x += dx;
-  net.view.y += dy;
-  placeView();
-}
-
-function networkUp() {
-  byId("network").firstChild.classList.remove("dragging");
-  const far = net.drag?.far;
-  net.drag = null;
-  if (!far) return;
-  // The click that ends a drag chooses nothing.
-  const swallow = (event) => event.stopImmediatePropagation();
-  byId("network").addEventListener("click", swallow, { capture: true });
-  setTimeout(() => byId("network").removeEventListener("click", swallow, { capture: true }));
-}
-
-/** Ctrl and the wheel (or two fingers) zoom, sideways moves; up and down stays with the page. */
-function networkWheel(event) {
-  const place = byId("network").getBoundingClientRect();
-  if (event.ctrlKey) zoomNetwork(Math.exp(-event.deltaY / 200), event.clientX - place.left, event.clientY - place.top);
-  else if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
-    net.view.x -= event.deltaX || event.deltaY;
-    placeView();
-  } else return;
-  event.preventDefault();
-}
-
 // ---- choosing
 
-const itemOf = (event) => { const node = event.target.closest("[data-item]"); return node ? Number(node.dataset.item) : null; };
+const itemOf = (event) => {
+  const node = event.target.closest("[data-item]");
+  return node ? Number(node.dataset.item) : null;
+};
 
 function focusItem(id) {
   byId("network").querySelector(`[data-item='${id}']`)?.focus({ preventScroll: true });
@@ -277,23 +332,36 @@ function networkDouble(event) {
 function chooseItem(id) {
   net.at = id;
   if (id < 0 && DATA.sources.length > 1) return state.select(state.row.id, -1 - id);
-  if (id >= 0) state.select(id);
+  if (id >= 0) state.select(net.tree.items.get(id).row.id);
   markChosen();
   focusItem(id);
 }
 
 function networkKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const order = net.boxes.map((b) => b.item.id), at = order.indexOf(net.at);
-  const next = net.links.find((link) => link.from === net.at)?.to, back = net.links.find((link) => link.to === net.at)?.from;
-  const go = { ArrowRight: next ?? order[at + 1], ArrowLeft: back ?? order[at - 1], ArrowDown: order[at + 1], ArrowUp: order[at - 1], Home: order[0], End: order.at(-1) }[event.key];
-  const act = { Enter: () => chooseItem(net.at), " ": () => toggleItem(net.at), "+": () => zoomNetwork(1.3), "=": () => zoomNetwork(1.3), "-": () => zoomNetwork(1 / 1.3), 0: () => fitNetwork(0.02) }[event.key];
+  const order = net.boxes.map((b) => b.item.id),
+    at = order.indexOf(net.at);
+  const next = net.links.find((link) => link.from === net.at)?.to,
+    back = net.links.find((link) => link.to === net.at)?.from;
+  const go = {
+    ArrowRight: next ?? order[at + 1],
+    ArrowLeft: back ?? order[at - 1],
+    ArrowDown: order[at + 1],
+    ArrowUp: order[at - 1],
+    Home: order[0],
+    End: order.at(-1),
+  }[event.key];
+  const act = {
+    Enter: () => chooseItem(net.at),
+    " ": () => toggleItem(net.at),
+    "+": () => zoomNetwork(1.3),
+    "=": () => zoomNetwork(1.3),
+    "-": () => zoomNetwork(1 / 1.3),
+    0: () => fitNetwork(0.02),
+  }[event.key];
   if (go == null && !act) return;
   event.preventDefault();
   if (act) return act();
-  byId("network").querySelector("[tabindex='0']")?.setAttribute("tabindex", -1);
-  net.at = go;
-  byId("network").querySelector(`[data-item='${go}']`).setAttribute("tabindex", 0);
   focusItem(go);
   showInNetwork(go);
 }

@@ -1,30 +1,108 @@
 // Where the boxes of the network graph stand: an open module is laid out by itself and then is a box in its parent.
 
-const BOX = { wide: 158, high: 58 }, GAP = { x: 46, y: 18 }, PAD = { side: 18, top: 38, bottom: 16 }, SKIP = 12;
+const BOX = { wide: 158, high: 58 },
+  GAP = { x: 46, y: 18 },
+  PAD = { side: 18, top: 38, bottom: 16 };
+/** Links over boxes: the first so far above them, each next lane a little higher, at most so many. */
+const SKIP = 12,
+  LANE = 8,
+  LANES = 8;
+
+/** Modules with more parts than this show runs of layers as groups. */
+const MANY_PARTS = 60,
+  GROUP = 50;
 
 /**
- * The modules as a tree. items: id -> {id, row, parent, children, level, order, leaves}; the root's id is null; source k
- * has the id -1 - k and no row. links: container id -> [[child, child]] whose leaves are linked, in order of execution.
+ * The modules as a tree. items: id -> {id, row, name, prefix, parent, children, level, order, leaves}; the root's id is
+ * null; source k has the id -1 - k and no row; groups of layers that no module holds have ids from 1e6 and the row of
+ * their last layer. links: id -> [[child, child]] whose leaves are linked, in order of execution.
  */
 function networkTree() {
-  const items = new Map([[null, { id: null, children: [], level: 0, order: 0, leaves: 0 }]]);
-  DATA.sources.forEach((_, k) => items.set(-1 - k, { id: -1 - k, row: null, parent: null, children: [], order: -1 - k, leaves: 0 }));
-  for (const row of ROWS) if (!items.has(row.id)) items.set(row.id, { id: row.id, row, parent: row.parent < 0 ? null : row.parent, children: [], order: row.leaf ? row.id : Infinity, leaves: 0 });
-  for (const item of items.values()) {
-    if (item.id === null) continue;
-    items.get(item.parent).children.push(item);
-    if (!item.row?.leaf) continue;
-    for (let up = item.parent; ; up = items.get(up).parent) {
-      const above = items.get(up);
-      above.leaves++;
-      above.order = Math.min(above.order, item.id);
-      if (up === null) break;
-    }
-  }
-  for (const item of items.values()) item.children.sort((a, b) => a.order - b.order);
-  const deepen = (item) => item.children.forEach((child) => { child.level = item.level + 1; deepen(child); });
+  const item = (id, parent, row, name, prefix) => ({
+    id,
+    parent,
+    row,
+    name,
+    prefix,
+    children: [],
+    order: row?.leaf || id < 0 ? id : Infinity,
+    leaves: 0,
+  });
+  const items = new Map([[null, { ...item(null, null, null, "", ""), level: 0 }]]);
+  DATA.sources.forEach((source, k) => items.set(-1 - k, item(-1 - k, null, null, source.name, "")));
+  for (const row of ROWS)
+    if (!items.has(row.id))
+      items.set(row.id, item(row.id, row.parent < 0 ? null : row.parent, row, row.name, `${row.name}.`));
+  for (const one of items.values()) if (one.id !== null) items.get(one.parent).children.push(one);
+  const own = [...items.values()];
+  for (const one of own) groupByName(items, one, item);
+  sumUp(items.get(null));
+  // An output of a module under a name of its own holds nothing and is no step of the way.
+  for (const one of items.values()) one.children = one.children.filter((child) => !child.row || child.leaves);
+  for (const one of [...items.values()]) groupRuns(items, one, item);
+  const deepen = (one) =>
+    one.children.forEach((child) => {
+      child.level = one.level + 1;
+      deepen(child);
+    });
   deepen(items.get(null));
   return { items, links: levelLinks(items) };
+}
+
+/** Counts leaves, finds the first, and puts children in order of execution. */
+function sumUp(one) {
+  one.children.forEach(sumUp);
+  one.leaves = one.row?.leaf ? 1 : one.children.reduce((sum, child) => sum + child.leaves, 0);
+  one.order = Math.min(one.order, ...one.children.map((child) => child.order));
+  one.children.sort((a, b) => a.order - b.order);
+}
+
+/** Takes children away from a module and gives it a group of them instead. */
+function addGroup(items, above, children, item, name, prefix) {
+  const last = children.reduce((a, b) => ((b.row?.id ?? -1) > (a.row?.id ?? -1) ? b : a));
+  const group = Object.assign(item(1e6 + items.size, above.id, { ...last.row, leaf: false }, name, prefix), {
+    group: true,
+    children,
+  });
+  for (const child of children) child.parent = group.id;
+  above.children = [...above.children.filter((child) => !children.includes(child)), group];
+  items.set(group.id, group);
+  return group;
+}
+
+/** Layers that share the start of their names though no module of that name has an output: "backbone.fpn". */
+function groupByName(items, above, item) {
+  const found = new Map();
+  for (const child of above.children) {
+    const parts = child.name.slice(above.prefix.length).split(".");
+    if (!child.row || parts.length < 2) continue;
+    if (!found.has(parts[0])) found.set(parts[0], []);
+    found.get(parts[0]).push(child);
+  }
+  for (const [part, children] of found) {
+    if (children.length < 2) continue;
+    const name = above.prefix + part;
+    groupByName(items, addGroup(items, above, children, item, name, `${name}.`), item);
+  }
+}
+
+/** Long runs of layers, as they stand in the code of one module, in handfuls: "conv1 … conv50". */
+function groupRuns(items, above, item) {
+  if (above.children.length <= MANY_PARTS) return;
+  let run = [];
+  const cut = () => {
+    for (; run.length > 12; run = run.slice(GROUP)) {
+      const [some, short] = [run.slice(0, GROUP), (child) => child.name.slice(above.prefix.length)];
+      sumUp(addGroup(items, above, some, item, `${short(some[0])} … ${short(some.at(-1))}`, above.prefix));
+    }
+    run = [];
+  };
+  for (const child of [...above.children]) {
+    if (child.row?.leaf) run.push(child);
+    else cut();
+  }
+  cut();
+  above.children.sort((a, b) => a.order - b.order);
 }
 
 /** The ids from the root down to an item, without the root. */
@@ -54,18 +132,28 @@ function levelLinks(items) {
 function networkLayout(tree, open, id = null) {
   const boxes = tree.items.get(id).children.map((item) => {
     const inner = item.children.length && open.has(item.id) ? networkLayout(tree, open, item.id) : null;
-    return { item, inner, wide: inner ? inner.wide + 2 * PAD.side : BOX.wide, high: inner ? inner.high + PAD.top + PAD.bottom : BOX.high };
+    return {
+      item,
+      inner,
+      wide: inner ? inner.wide + 2 * PAD.side : BOX.wide,
+      high: inner ? inner.high + PAD.top + PAD.bottom : BOX.high,
+    };
   });
   const known = new Map(boxes.map((box, order) => [box.item.id, Object.assign(box, { order, before: [] })]));
   const links = tree.links.get(id) ?? [];
-  for (const [from, to] of links) if (known.get(from).order < known.get(to).order) known.get(to).before.push(known.get(from));
+  for (const [from, to] of links)
+    if (known.get(from).order < known.get(to).order) known.get(to).before.push(known.get(from));
   const columns = intoColumns(boxes);
   for (const column of columns) column.forEach((box) => stack(box, column));
   const skips = links.filter(([from, to]) => known.get(to).column - known.get(from).column > 1);
-  const room = skips.length ? SKIP * Math.min(4, skips.length) + 6 : 0;
+  const room = skips.length ? SKIP + LANE * Math.min(LANES, skips.length) : 0;
   const top = Math.min(0, ...boxes.map((box) => box.y)) - room;
   for (const box of boxes) box.y -= top;
-  return { boxes, wide: Math.max(0, ...boxes.map((box) => box.x + box.wide)), high: Math.max(0, ...boxes.map((box) => box.y + box.high)) };
+  return {
+    boxes,
+    wide: Math.max(0, ...boxes.map((box) => box.x + box.wide)),
+    high: Math.max(0, ...boxes.map((box) => box.y + box.high)),
+  };
 }
 
 /** Columns by the longest way from the start; sets box.column and box.x. */
@@ -91,7 +179,10 @@ function stack(box, column) {
   const wish = (middles.length ? middles.reduce((a, b) => a + b) / middles.length : BOX.high / 2) - box.high / 2;
   const placed = column.filter((other) => other !== box && other.y != null);
   const free = (y) => placed.every((other) => y + box.high + GAP.y <= other.y || y >= other.y + other.high + GAP.y);
-  const places = [wish, ...placed.flatMap((other) => [other.y + other.high + GAP.y, other.y - box.high - GAP.y])].filter(free);
+  const places = [
+    wish,
+    ...placed.flatMap((other) => [other.y + other.high + GAP.y, other.y - box.high - GAP.y]),
+  ].filter(free);
   box.y = places.sort((a, b) => Math.abs(a - wish) - Math.abs(b - wish) || b - a)[0];
 }
 
@@ -107,25 +198,44 @@ function flatBoxes(layout, x = 0, y = 0) {
 function drawnLinks(tree, boxes) {
   const known = new Map(boxes.map((box) => [box.item.id, box]));
   const shown = (id) => pathTo(tree.items, id).find((at) => known.has(at) && !known.get(at).open);
-  const found = new Map(), over = new Map();
+  const found = new Map();
   for (const link of DATA.links) {
     if (!tree.items.has(link[0]) || !tree.items.has(link[1])) continue;
     const [from, to] = link.map(shown);
-    if (from != null && to != null && from !== to) found.set(`${from} ${to}`, [from, to]);
+    if (from != null && to != null && from !== to)
+      found.set(`${from} ${to}`, { from, to, a: known.get(from), b: known.get(to) });
   }
-  const closed = boxes.filter((box) => !box.open).sort((a, b) => a.x - b.x);
-  return [...found.values()].map(([from, to]) => ({ from, to, path: linkPath(known.get(from), known.get(to), closed, over) }));
+  const closed = boxes.filter((box) => !box.open),
+    links = [...found.values()];
+  for (const link of links) link.over = standsBetween(link.a, link.b, closed);
+  intoLanes(links.filter((link) => link.over.length));
+  return links.map((link) => ({ from: link.from, to: link.to, path: linkPath(link) }));
 }
 
-/** A curve from box to box; over those that stand in between, each next link to the same end a little higher. */
-function linkPath(from, to, closed, over) {
-  const [x1, y1, x2, y2] = [from.x + from.wide, from.y + from.high / 2, to.x, to.y + to.high / 2];
-  const low = Math.min(y1, y2) - 6, high = Math.max(y1, y2) + 6;
-  const between = x2 > x1 ? closed.filter((box) => box.x > x1 - 1 && box.x + box.wide < x2 + 1) : [];
+/** The boxes that a straight link would run through, with all others above them in the same columns. */
+function standsBetween(a, b, closed) {
+  const low = Math.min(a.y, b.y) + BOX.high / 2 - 6,
+    high = Math.max(a.y, b.y) + BOX.high / 2 + 6;
+  const between = closed.filter((box) => box.x >= a.x + a.wide && box.x + box.wide <= b.x && box.y < high);
+  return between.some((box) => box.y + box.high > low) ? between : [];
+}
+
+/** Links over boxes get lanes, short ones the lowest, so that none lies on another. */
+function intoLanes(links) {
+  const placed = [];
+  for (const link of links.sort((one, two) => one.b.x - one.a.x - (two.b.x - two.a.x))) {
+    const beside = placed.filter((other) => other.a.x < link.b.x && link.a.x < other.b.x).map((other) => other.lane);
+    link.lane = Math.min(LANES, 1 + Math.max(-1, ...beside));
+    placed.push(link);
+  }
+}
+
+/** A curve from box to box, over those that stand in between. */
+function linkPath({ a, b, over, lane }) {
+  const [x1, y1, x2, y2] = [a.x + a.wide, a.y + a.high / 2, b.x, b.y + b.high / 2];
   const bend = Math.max(18, Math.min(46, Math.abs(x2 - x1) / 2));
-  if (!between.some((box) => box.y < high && box.y + box.high > low)) return `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
-  const count = over.get(to) ?? 0;
-  over.set(to, count + 1);
-  const y = Math.min(...between.filter((box) => box.y < high).map((box) => box.y), from.y, to.y) - SKIP - 5 * Math.min(count, 5);
-  return `M${x1},${y1}C${x1 + 26},${y1} ${x1 + 4},${y} ${x1 + 40},${y}L${x2 - 40},${y}C${x2 - 4},${y} ${x2 - 26},${y2} ${x2},${y2}`;
+  if (!over.length) return `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
+  const y = Math.min(...over.map((box) => box.y), a.y, b.y) - SKIP - LANE * lane;
+  const up = `C${x1 + 26},${y1} ${x1 + 4},${y} ${x1 + 40},${y}`;
+  return `M${x1},${y1}${up}L${x2 - 40},${y}C${x2 - 4},${y} ${x2 - 26},${y2} ${x2},${y2}`;
 }

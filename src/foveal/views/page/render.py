@@ -17,8 +17,8 @@ from typing import Any
 
 SCRIPTS = (
     "data.js", "i18n.js", "dom.js", "colour.js", "export.js", "tables.js", "state.js", "foveate.js", "stage.js",
-    "stage_moves.js", "grid.js", "surface.js", "eye.js", "readout.js", "explorer.js", "network_layout.js", "network.js",
-    "growth.js", "layer_table.js", "sections.js", "main.js",
+    "stage_moves.js", "grid.js", "surface.js", "eye.js", "readout.js", "explorer.js", "network_layout.js",
+    "network_view.js", "network.js", "growth.js", "layer_table.js", "sections.js", "main.js",
 )  # fmt: skip
 """Parts of the script, in order; later ones use what earlier ones define."""
 STYLES = ("page.css", "explorer.css")
@@ -43,7 +43,7 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
         title=data["name"],
         data=embedded(data),
         messages=embedded(json.loads(asset("messages.json"))),
-        language=data.get("language") or "en",
+        language=data.get("language", ""),
     )
     return text
 

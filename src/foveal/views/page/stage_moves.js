@@ -27,13 +27,16 @@ function stagePoint(stage, event) {
 /** A place of the drawing as a source position, or null outside the input. */
 function stagePosition(stage, [x, y]) {
   const { axes, lengths } = stage;
-  const position = lengths.map((_, axis) => (axis === axes.x ? Math.floor(x) : axis === axes.y ? Math.floor(y) : stage.slice));
+  const position = lengths.map((_, axis) =>
+    axis === axes.x ? Math.floor(x) : axis === axes.y ? Math.floor(y) : stage.slice,
+  );
   return position.every((index, axis) => index >= 0 && index < lengths[axis]) ? position : null;
 }
 
 /** A short press chooses a pixel, a drag moves the picture, Ctrl and the wheel zoom. */
 function stagePointer(stage, probe) {
-  let from = null, dragged = false;
+  let from = null,
+    dragged = false;
   stage.node.addEventListener("pointerdown", (event) => {
     if (!stage.axes || event.button) return;
     from = { at: stagePoint(stage, event), x: event.clientX, y: event.clientY };
@@ -53,29 +56,43 @@ function stagePointer(stage, probe) {
     }
     from = null;
   });
-  stage.node.addEventListener("pointercancel", () => { from = null; });
-  stage.node.addEventListener("wheel", (event) => {
-    if (!stage.axes || !(event.ctrlKey || event.metaKey)) return;
-    event.preventDefault();
-    stageZoom(stage, event.deltaY < 0 ? STAGE_ZOOM : 1 / STAGE_ZOOM, stagePoint(stage, event));
-  }, { passive: false });
+  stage.node.addEventListener("pointercancel", () => {
+    from = null;
+  });
+  stage.node.addEventListener(
+    "wheel",
+    (event) => {
+      if (!stage.axes || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      stageZoom(stage, event.deltaY < 0 ? STAGE_ZOOM : 1 / STAGE_ZOOM, stagePoint(stage, event));
+    },
+    { passive: false },
+  );
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Arrows choose a pixel, with Shift they move the picture; + and - zoom, 0 fits, [ and ] turn slices, Escape lets go. */
+/**
+ * Arrows choose a pixel, with Shift they move the picture; + and - zoom, 0 fits, [ and ] turn slices, Escape
+ * lets go.
+ */
 function stageKeys(stage, probe, turn) {
   stage.node.addEventListener("keydown", (event) => {
     if (!stage.axes || event.ctrlKey || event.metaKey || event.altKey) return;
     const [dx, dy] = ARROWS[event.key] ?? [0, 0];
-    if ((dx || dy) && event.shiftKey) stageMove(stage, dx * stage.frame[2] / 12, dy * stage.frame[3] / 12);
+    if ((dx || dy) && event.shiftKey) stageMove(stage, (dx * stage.frame[2]) / 12, (dy * stage.frame[3]) / 12);
     else if (dx || dy) probe(stageStep(stage, dx, dy));
     else if (event.key === "+" || event.key === "=") stageZoom(stage, STAGE_ZOOM);
     else if (event.key === "-") stageZoom(stage, 1 / STAGE_ZOOM);
-    else if (event.key === "0") { stageFrame(stage); stageDraw(stage); }
-    else if ((event.key === "[" || event.key === "]") && stage.axes.depth !== null) turn(stage.slice + (event.key === "]" ? 1 : -1));
-    else if (event.key === "Escape") { stage.cursor = null; probe(null); }
-    else return;
+    else if (event.key === "0") {
+      stageFrame(stage);
+      stageDraw(stage);
+    } else if ((event.key === "[" || event.key === "]") && stage.axes.depth !== null)
+      turn(stage.slice + (event.key === "]" ? 1 : -1));
+    else if (event.key === "Escape") {
+      stage.cursor = null;
+      probe(null);
+    } else return;
     event.preventDefault();
   });
 }

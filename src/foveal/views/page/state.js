@@ -4,7 +4,9 @@ const state = {
   row: null,
   listeners: [],
   /** Number of the source that row belongs to. */
-  get source() { return sourceOf(this.row); },
+  get source() {
+    return sourceOf(this.row);
+  },
   /** Look at a layer, by its number (row.id); source: a number, the present one where it is left out. */
   select(layer, source = this.row ? this.source : 0) {
     const row = rowOf(layer, source);
@@ -13,12 +15,22 @@ const state = {
     for (const act of this.listeners) act(row);
   },
   /** Call act(row) whenever another layer or source is chosen. */
-  onSelect(act) { this.listeners.push(act); },
+  onSelect(act) {
+    this.listeners.push(act);
+  },
 };
 
-/** The layer to start with and to sum up: the last one with fields and more than one unit, else the last with tables. */
+/** The layer to start with and to sum up: the last with fields and more than one unit, else the last with tables. */
 function firstRow() {
   const known = rowsOf(0).filter((row) => row.tables && row.size);
   const moving = known.filter((row) => row.grid.some((n) => n > 1));
-  return moving.filter((row) => kindsOf(row).length).at(-1) ?? moving.at(-1) ?? known.at(-1) ?? ROWS.at(-1) ?? null;
+  const sure = moving.filter((row) => row.status !== "data-dependent" && kindsOf(row).length);
+  return (
+    sure.at(-1) ??
+    moving.filter((row) => kindsOf(row).length).at(-1) ??
+    moving.at(-1) ??
+    known.at(-1) ??
+    ROWS.at(-1) ??
+    null
+  );
 }
