@@ -187,6 +187,15 @@ def test_gradient_with_and_without_shortcuts() -> None:
     assert reach.without == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize(("depth", "shown"), [(10, True), (400, False)])
+def test_gradients_out_of_all_proportion_are_left_out(depth: int, shown: bool) -> None:
+    """A block x + f(x) with f of unit gain doubles the energy: 400 blocks make 2^400 = 10^120 at the first."""
+    found = audit(foveal.trace(f"conv3x2 {depth}*[conv1x2 | id] gap fc2", (1, 2, 8, 8)), "classification")
+    assert any(table.title == "gradient energy" for table in found.tables) is shown
+    assert ("gradient" in found.figures) is shown
+    assert any("gradient energy left out: numbers such as 10^" in line for line in found.summary) is not shown
+
+
 def test_the_measured_gradient_agrees_with_the_expected_one() -> None:
     """A linear residual stack with weights of unit gain: mean squared gradient over draws against the closed form."""
     blocks, width, side, draws = 3, 16, 7, 80

@@ -37,9 +37,16 @@ def test_json_is_the_plan() -> None:
     assert (plan.tile, plan.exact, plan.layer) == ((32, 32), True, "conv3")
 
 
-def test_without_a_tile_the_smallest() -> None:
+def test_without_a_tile_the_smallest_that_computes_at_most_half_twice() -> None:
+    """Halo 6 + 6: 2 tiles of 38 per axis, (2 x 38 / 64)^2 = 1.41; 3 of 30 would be (90 / 64)^2 = 1.98."""
     plan = TilePlan.from_json(run("tile", *NET, "--json").output)
-    assert plan.tile == plan.smallest == (14, 14)
+    assert (plan.tile, plan.smallest, plan.count) == ((38, 38), (14, 14), 4)
+    assert plan.overhead == pytest.approx((76 / 64) ** 2 - 1)
+
+
+def test_where_each_tile_computes_too_much_twice_there_is_one() -> None:
+    plan = TilePlan.from_json(run("tile", NET[0], "--input", "1,3,16,16", "--json").output)
+    assert (plan.tile, plan.smallest, plan.count) == ((16, 16), (14, 14), 1)
 
 
 def test_a_layer_and_an_error() -> None:

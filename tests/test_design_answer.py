@@ -35,6 +35,13 @@ def small() -> Designs:
     return design(space=space_from_yaml(SPACE))
 
 
+def test_one_design_is_one_and_the_field_has_its_unit(small: Designs) -> None:
+    alone = str(replace(small, designs=small.designs[:1]))
+    assert ": 1 design\n" in alone
+    assert "RF px" in alone
+    assert ": 2 designs\n" in str(replace(small, designs=small.designs[:2]))
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "mobilenet_v1"])
 def test_networks_are_recognised_to_the_parameter(name: str) -> None:
     graph = foveal.trace(f"gallery:{name}")

@@ -220,7 +220,7 @@ def test_no_part_of_an_exported_program_runs_code(exported: Path, tmp_path: Path
         ("gallery:vgg12", "the gallery has no network 'vgg12'; closest: vgg19, vgg16, vgg13"),
         ("missing.pt2", "missing.pt2: no such file"),
         ("no.such.module:factory", "no.such.module:factory could not be imported: No module named 'no'"),
-        ("conv3y", "specification, token 1 'conv3y' at character 1: unknown layer kind 'conv'; closest: conv, "),
+        ("conv3y", "specification, token 1 'conv3y' at character 1: 'y' after 'conv3' is not understood; "),
     ],
 )
 def test_an_unknown_source_is_a_one_line_error(source: str, message: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from foveal import gallery, receptive_field, trace
 from foveal.frontends.spec import parse_spec, trace_spec
 from foveal.serve.playground import code, field, growth, summary
-from foveal.views.playground.render import messages, playground_page, waiting_page
+from foveal.views.playground.render import Page, messages, playground_page, waiting_page
 
 INPUT = "3x32x32"
 
@@ -210,3 +210,11 @@ def test_the_page_names_no_other_server() -> None:
     assert links == set()
     assert "unsafe" not in page.policy
     assert " style=" not in page.html.split("<script", 1)[0]
+
+
+@pytest.mark.parametrize("page", [playground_page(), waiting_page({"id": "1", "state": "running"}, "net")])
+def test_no_name_is_defined_twice_in_a_page(page: Page) -> None:
+    """The parts of a page share one scope: a later function of the same name would quietly replace an earlier one."""
+    names = re.findall(r"^(?:async )?(?:function|const|let|class) (\w+)", page.html, flags=re.MULTILINE)
+    assert {"el", "t", "cividis"} <= set(names)
+    assert [name for name in set(names) if names.count(name) > 1] == []

@@ -95,6 +95,20 @@ def test_wavenet() -> None:
     assert sum(found.table(BUFFERS).column("bytes")) == 3069 * 4 * 4  # type: ignore[arg-type]
 
 
+def test_a_long_report_leaves_out_what_changes_nothing() -> None:
+    """40 activations between 4 layers that keep 2 positions each and 1 that halves the rate; JSON has all 45."""
+    layers = " ".join(["causal3x4", "10*relu"] * 4)
+    found = audit(foveal.trace(f"{layers} pool2", (1, 4, 64)), "streaming")
+    table = found.table(LAYERS)
+    assert len(table.rows) == 45
+    assert Audit.from_json(found.to_json()).table(LAYERS) == table
+    for printed in (str(found), found._repr_html_()):
+        assert "relu" not in printed
+        assert all(name in printed for name in ("causal1", "causal4", "pool1"))
+        assert "40 of 45 rows left out: layers that neither change the reach nor hold a buffer" in printed
+    assert "left out" not in str(run(tcn()))
+
+
 def test_tcn() -> None:
     found = run(tcn())
     assert (needs(found)["receptive field"], needs(found)["lookahead"]) == (29, 0)

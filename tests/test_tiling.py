@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from foveal.analyses.hull import Progress, find_period
 from foveal.errors import FovealError
 from foveal.serial import FormatError
 from foveal.tasks.stitching import compared
-from foveal.tasks.tile_grid import plan_axis
+from foveal.tasks.tile_grid import AxisPlan, plan_axis
+from foveal.tasks.tile_sizes import fewest_positions
 from foveal.tasks.tiling import TilePlan, smallest_tile, tile
 from random_tilings import random_network
 
@@ -313,8 +315,6 @@ def test_memory_and_overhead_by_hand() -> None:
 
 
 def test_axis_arithmetic() -> None:
-    from fractions import Fraction
-
     axis = plan_axis("H", 100, 40, (5, 9), 8, Fraction(4))
     assert axis.halo == (8, 12)  # behind: 12 leaves 100 - 12 a multiple of 8, 9 does not
     assert axis.tile == 36  # at most 40, with the remainder of 100
@@ -323,6 +323,46 @@ def test_axis_arithmetic() -> None:
     assert axis.cores == (0, 24, 40, 56, 72)
     assert axis.units(0) == (0, 0, 6)
     assert axis.units(4) == (16, 18, None)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.tuples(st.integers(8, 300), st.integers(8, 300)),
+    multiples=st.tuples(st.integers(1, 16), st.integers(1, 16)),
+    need=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    share=st.sampled_from([0.1, 0.5, 2.0]),
+)
+def test_a_tile_that_was_not_asked_for(
+    lengths: tuple[int, int], multiples: tuple[int, int], need: tuple[int, int], share: float
+) -> None:
+    """By trying every length: the first whose tiles, counted start by start, stay within the share."""
+
+    def plans(wanted: int | None) -> list[AxisPlan]:
+        least = [plan_axis("H", n, None, need, m, Fraction(1)).smallest for n, m in zip(lengths, multiples)]
+        longest = [None if wanted is None else max(wanted, low) for low in least]
+        return [plan_axis("H", n, w, need, m, Fraction(1)) for n, w, m in zip(lengths, longest, multiples)]
+
+    whole = plans(None)
+    least = tuple(axis.smallest for axis in whole)
+    for wanted in range(min(least), max(lengths) + 1):
+        axes = plans(wanted)
+        fed = axes[0].tile * axes[1].tile * len(axes[0].starts) * len(axes[1].starts)
+        if fed <= (1 + share) * lengths[0] * lengths[1] + 1e-6:
+            break
+    assert fewest_positions(whole, least, share) == tuple(axis.tile for axis in axes)
+
+
+def test_a_model_that_runs_at_its_own_size_only_is_one_tile() -> None:
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1, 2, 64, 64))
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x) * self.scale
+
+    assert tile(foveal.trace(Fixed(), (1, 2, 64, 64))).count == 1
 
 
 def test_json_both_ways() -> None:

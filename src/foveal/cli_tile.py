@@ -20,7 +20,11 @@ def tile(
     source: SourceArgument,
     tile_size: Annotated[
         str | None,
-        typer.Option("--tile", metavar="N|HxW", help="longest tile, halo included; default: the smallest there is"),
+        typer.Option(
+            "--tile",
+            metavar="N|HxW",
+            help="longest tile, halo included; default: the smallest that computes at most half of the source twice",
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option("--size", metavar="HxW", help="size of the image; default: the traced input")
@@ -36,15 +40,12 @@ def tile(
     shapes: InputOption = None,
 ) -> None:
     """How to compute a layer over a large image in tiles: halo, starts, smallest tile, memory, overhead."""
-    from foveal.tasks.tiling import smallest_tile
     from foveal.tasks.tiling import tile as plan_of
 
     wanted = _size("--tile", tile_size)
     whole = _size("--size", size)
     graph = trace_source(source, shapes)
     with progress(f"tiling {graph.name}"):
-        if wanted is None:
-            wanted = smallest_tile(graph, layer, whole, error=error)
         plan = plan_of(graph, layer, whole, wanted, error=error)
     print(plan.to_json() if as_json else plan)
 

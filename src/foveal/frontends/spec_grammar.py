@@ -29,6 +29,7 @@ _LEXEME = re.compile(
 )
 _CLOSING = {"[": ("]", "add"), "{": ("}", "cat"), "<": (">", "mul")}
 _HEAD = re.compile(r"(?P<kind>[a-z]+)(?P<size>[\d:]+|\([\d:,]*\))?(?:x(?P<channels>\d+))?")
+_GLUED = re.compile(r"[a-z]+(?:[\d:]+|\([\d:,]*\))?")
 _NUMBERS = re.compile(r"\d+(:\d+)?(,\d+(:\d+)?)*")
 
 
@@ -210,6 +211,8 @@ def _head(head: str, where: str) -> LayerSpec:
     if head in ACTIVATIONS:
         return LayerSpec(head, where=where)
     match = _HEAD.fullmatch(head)
+    if match is None:
+        _refuse_what_follows(head, where)
     if match is None or match["kind"] not in KINDS:
         word = re.match(r"[A-Za-z]*", head)
         name = (word.group() if word else "") or head
@@ -222,6 +225,25 @@ def _head(head: str, where: str) -> LayerSpec:
     channels = bounded(match["channels"], where) if match["channels"] else None
     _check_head(kind, size, channels, where)
     return LayerSpec(kind, size, channels, where=where)
+
+
+def _refuse_what_follows(head: str, where: str) -> None:
+    """Raises SourceError for a known layer with more directly behind it, such as options without their comma."""
+    match = _HEAD.match(head)
+    if match is None or match["kind"] not in KINDS or match["kind"] in REFERENCES:
+        return
+    start, rest = match.group(), head[match.end() :]
+    written = ",".join([start, *_GLUED.findall(rest)])
+    try:
+        understood = written.replace(",", "") == head.replace(",", "") and bool(parse_word(written, where))
+    except SourceError:
+        understood = False
+    if understood:
+        raise SourceError(f"{where}: a comma stands before each option; write {written}")
+    example = KINDS[match["kind"]].example
+    raise SourceError(
+        f"{where}: '{rest}' after '{start}' is not understood; a layer is written as in {example}, options after commas"
+    )
 
 
 def _check_head(kind: str, size: Spans, channels: int | None, where: str) -> None:

@@ -1,7 +1,7 @@
 """Audits: tables, findings and pictures about one network and one task, as a frozen record with JSON both ways.
 
 A task's function fills an :class:`Audit` from finished results. Its figures are made when asked for and do not travel
-as JSON; everything else does.
+as JSON, nor do excerpts; everything else does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foveal.errors import FovealError
 from foveal.graph import Graph
@@ -89,11 +89,22 @@ class AuditRecord:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
 
 
+class Excerpt(NamedTuple):
+    """The rows of a long table that a printed report shows, by index, and why the others are left out."""
+
+    rows: tuple[int, ...]
+    why: str
+
+
 @dataclass(frozen=True)
 class Audit(AuditRecord):
-    """The audit of one network for one task. ``str(audit)`` is the report; ``audit.figure(name)`` draws."""
+    """The audit of one network for one task. ``str(audit)`` is the report; ``audit.figure(name)`` draws.
+
+    excerpts: by title, what a printed report shows of a long table; JSON holds all rows.
+    """
 
     figures: Mapping[str, FigureMaker] = field(default_factory=dict, compare=False, repr=False)
+    excerpts: Mapping[str, Excerpt] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, title: str) -> AuditTable:
         """The table of that title; raises FovealError with the titles there are."""

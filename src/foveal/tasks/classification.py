@@ -31,6 +31,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "measured": {"kind": "gradient"},
 }
 SHOWN = 20
+MEANINGFUL = 100.0
+"""log10 of an expected squared gradient beyond which it says nothing (boxes, products of scores)."""
 """Of deeper networks so many layers, evenly spread, are shown in the depth table."""
 METHOD = (
     "TRF: unclipped size of the middle unit's field without global context; ERF: positions above 4.55 % of the largest "
@@ -68,7 +70,7 @@ def classify(
     depth = _depth(graph, rows, source)
     first = first_to_cover(graph, [row.layer for row in depth_rows(rows) if row.layer in graph.layer_table], source)
     paths = path_lengths(graph, graph.layer(output).value)
-    reach = _reach(graph, output, rows)
+    reach, far = _reach(graph, output, rows)
     found = classification_findings(lengths, at_head or at_map, at_output, rows, limits, _units(graph, output))
     tables = [
         _coverage_table(at_map, at_head, at_output, lengths),
@@ -84,7 +86,7 @@ def classify(
         network=graph.name,
         source=source.name,
         source_shape=lengths,
-        summary=_summary(at_map, at_head, at_output, lengths, first, rows, limits, paths),
+        summary=_summary(at_map, at_head, at_output, lengths, first, rows, limits, paths) + far,
         tables=tuple(tables),
         findings=gravest_first(found),
         method=f"{METHOD}; effective fields: {erf}",
@@ -174,17 +176,25 @@ def _depth(graph: Graph, rows: Sequence[LayerPaths], source: Source) -> AuditTab
     return AuditTable("depth", columns, tuple(cells), note)
 
 
-def _reach(graph: Graph, output: str, rows: Sequence[LayerPaths]) -> tuple[GradientReach, ...]:
-    """Gradient energy at each convolution's output; empty where the network has no shortcuts or it is not available."""
+def _reach(graph: Graph, output: str, rows: Sequence[LayerPaths]) -> tuple[tuple[GradientReach, ...], tuple[str, ...]]:
+    """Gradient energy at each convolution's output; empty where the network has no shortcuts or it is not available.
+
+    It is also empty, and a sentence says so, where the numbers are too far out to mean anything.
+    """
     if not shortcut_reads(graph):
-        return ()
+        return (), ()
     layers = [(row.layer, row.value) for row in rows if row.kind == "convolution"]
     try:
         found = gradient_reach(graph, graph.layer(output).value, layers)
     except FovealError:
-        return ()
+        return (), ()
     # Convolutions inside a shortcut (projections) go with it.
-    return tuple(item for item in found if item.without is not None)
+    kept = tuple(item for item in found if item.without is not None)
+    logs = [log for item in kept for log in (item.with_shortcuts, item.without) if log is not None]
+    furthest = max(logs, key=abs, default=0.0)
+    if abs(furthest) > MEANINGFUL:
+        return (), (f"gradient energy left out: numbers such as 10^{furthest:.0f} say nothing about this output",)
+    return kept, ()
 
 
 def _coverage_table(

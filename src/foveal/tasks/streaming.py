@@ -17,7 +17,7 @@ from foveal.findings import reachable
 from foveal.graph import Graph, Layer, Node
 from foveal.ops import Mix, Opaque, Reduce, Sample, Scan
 from foveal.results import SourceInfo
-from foveal.tasks.audit import Audit, AuditFinding, AuditTable, Cell, gravest_first
+from foveal.tasks.audit import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
 from foveal.tasks.equivariance import shifts
 from foveal.tasks.reach_in_time import Reach, first_to_read_all, reach_of
 from foveal.tasks.stream_buffers import Buffer, buffers
@@ -25,6 +25,8 @@ from foveal.tasks.task import Option, Task
 from foveal.views.tiling import size_text
 
 NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
+LONG = 30
+"""Layers up to which a printed report lists each."""
 METHOD = (
     "index ranges of every unit and phase; latency = lookahead + stride - 1; buffers hold 4-byte numbers of one item "
     "of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits for a slower branch"
@@ -55,7 +57,10 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
     findings = _findings(asked, reach, rows, options["lookahead"], options["latency"])
     tables = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
     summary = _summary(asked, reach, info.axis_names[asked.axis], kept)
-    return Audit("streaming", graph.name, found.name, info.lengths, summary, tables, findings, METHOD)
+    excerpts = _excerpts(rows, kept)
+    return Audit(
+        "streaming", graph.name, found.name, info.lengths, summary, tables, findings, METHOD, excerpts=excerpts
+    )
 
 
 def latency_of(reach: Reach) -> Fraction | None:
@@ -95,12 +100,15 @@ def _axis(graph: Graph, source: int, given: str | None) -> int:
 
 
 class LayerRow(NamedTuple):
-    """A named layer on the path: its reach, and how much of the future it adds to what it reads."""
+    """A named layer on the path: its reach, how much of the future it adds to what it reads, and whether its reach
+    or stride is unlike that of all it reads.
+    """
 
     name: str
     type: str
     reach: Reach
     adds: Fraction | None
+    changes: bool
 
 
 def _layer_rows(asked: Stream) -> list[LayerRow]:
@@ -121,7 +129,8 @@ def _layer_rows(asked: Stream) -> list[LayerRow]:
         adds = (
             None if reach.ahead is None or None in known else reach.ahead - max([Fraction(0), *(a or 0 for a in known)])
         )
-        rows.append(LayerRow(named[value].name, named[value].type, reach, adds))
+        changes = all(r is None or r[:3] != reach[:3] for r in before)  # whatever axis it lies along
+        rows.append(LayerRow(named[value].name, named[value].type, reach, adds, changes))
     return rows
 
 
@@ -263,6 +272,15 @@ def _layers_table(rows: Sequence[LayerRow]) -> AuditTable:
     ]  # fmt: skip
     headings = ("layer", "type", "stride", "lookback", "lookahead", "adds")
     return AuditTable(LAYERS, headings, tuple(cells), "adds: lookahead beyond that of the layers it reads")
+
+
+def _excerpts(rows: Sequence[LayerRow], kept: Sequence[Buffer]) -> dict[str, Excerpt]:
+    """Of a long list of layers, those that say something new."""
+    holding = {buffer.layer for buffer in kept}
+    shown = tuple(place for place, row in enumerate(rows) if row.changes or row.name in holding)
+    if len(rows) <= LONG or len(shown) == len(rows):
+        return {}
+    return {LAYERS: Excerpt(shown, "layers that neither change the reach nor hold a buffer")}
 
 
 def _buffers_table(kept: Sequence[Buffer]) -> AuditTable:

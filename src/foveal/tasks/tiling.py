@@ -30,16 +30,14 @@ from foveal.serial import FormatError, from_plain, to_plain
 from foveal.tasks.activation_memory import peak_elements
 from foveal.tasks.equivariance import Shifts, shifts
 from foveal.tasks.erf_halo import SMALL, erf_halo
-from foveal.tasks.retrace import runs_with, unlike_at_tile, with_source
+from foveal.tasks.retrace import unlike_at_tile, with_source
 from foveal.tasks.tile_grid import AxisPlan, plan_axis
+from foveal.tasks.tile_sizes import moderate_sizes, smallest_sizes
 
 SCHEMA = 1
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 ERROR = 1e-3
 """Expected relative error where exact tiling is impossible and none was asked for."""
-
-TRIES = 16
-"""Multiples by which a tile is made longer until the model runs on it."""
 
 Size = Sequence[int] | int
 
@@ -177,19 +175,15 @@ def tile(
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
     source_size: positions per source axis (default: as traced). tile: the longest a tile may be, halo included
-    (default: one tile). error: a wanted expected relative error; without it the plan is exact where that is possible.
+    (default: the smallest that computes at most half of the source twice; else one tile). error: a wanted expected
+    relative error; without it the plan is exact where that is possible.
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
     found = _halo(graph, layer, source_size, source, error)
-    size = found.info.lengths
-    given = (None,) * len(size) if tile is None else _sizes(tile, size, "tile")
-    axes = tuple(
-        plan_axis(name, length, wanted, need, multiple, stride)
-        for name, length, wanted, need, multiple, stride in zip(
-            found.info.axis_names, size, given, found.need, found.multiples, found.strides
-        )
-    )
+    whole = _axes(found, (None,) * len(found.info.lengths))
+    chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
+    axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
     obstacles = found.obstacles + unlike_at_tile(found.graph, found.layer, found.info.name, axes)
     status, wanted_error = found.status, found.error
     if obstacles and status == "exact":
@@ -210,23 +204,9 @@ def smallest_tile(
     source: str | None = None,
     error: float | None = None,
 ) -> tuple[int, ...]:
-    """The smallest tile, halo included, per source axis, at which the model runs; as for :func:`tile`.
-
-    The halo and one multiple are enough for the units; a model may refuse maps that small (reflected padding, pooling).
-    """
+    """The smallest tile, halo included, per source axis, at which the model runs; as for :func:`tile`."""
     found = _halo(graph, layer, source_size, source, error)
-    lengths = found.info.lengths
-    sizes = [
-        plan_axis(name, length, None, need, multiple, stride).smallest
-        for name, length, need, multiple, stride in zip(
-            found.info.axis_names, lengths, found.need, found.multiples, found.strides
-        )
-    ]
-    for _ in range(TRIES):
-        if runs_with(found.graph, found.info.name, sizes):
-            break
-        sizes = [min(n, size + multiple) for n, size, multiple in zip(lengths, sizes, found.multiples)]
-    return tuple(sizes)
+    return smallest_sizes(found.graph, found.info.name, _axes(found, (None,) * len(found.info.lengths)))
 
 
 class _Halo(NamedTuple):
@@ -244,6 +224,15 @@ class _Halo(NamedTuple):
     obstacles: tuple[str, ...]
     error: float | None
     method: str
+
+
+def _axes(found: _Halo, wanted: Sequence[int | None]) -> tuple[AxisPlan, ...]:
+    return tuple(
+        plan_axis(name, length, longest, need, multiple, stride)
+        for name, length, longest, need, multiple, stride in zip(
+            found.info.axis_names, found.info.lengths, wanted, found.need, found.multiples, found.strides
+        )
+    )
 
 
 def _halo(graph: Graph, layer: str | None, source_size: Size | None, source: str | None, error: float | None) -> _Halo:

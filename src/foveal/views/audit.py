@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def audit_text(audit: Audit) -> str:
     """The whole audit without colours; tables as wide as they need to be, sentences wrapped."""
     parts = [_plain(Text(_title(audit)), WIDTH)]
     parts += [_plain(Text(line), WIDTH) for line in audit.summary]
-    for table in audit.tables:
+    for table in _printed(audit):
         parts += ["", _plain(_grid(table), _UNLIMITED)]
     parts += ["", *(_plain(_finding(finding), WIDTH) for finding in audit.findings)]
     if not audit.findings:
@@ -40,7 +41,7 @@ def audit_text(audit: Audit) -> str:
 def audit_renderable(audit: Audit) -> RenderableType:
     """What a rich console draws."""
     parts: list[RenderableType] = [Text(_title(audit), style="bold"), *(Text(line) for line in audit.summary)]
-    for table in audit.tables:
+    for table in _printed(audit):
         parts += [Text(), _grid(table)]
     parts += [Text(), *(_finding(finding) for finding in audit.findings)]
     if not audit.findings:
@@ -54,7 +55,7 @@ def audit_html(audit: Audit) -> str:
     """Small HTML tables, without style sheet and script."""
     parts = [f"<p><b>{escape(_title(audit))}</b></p>"]
     parts += [f"<p>{escape(line)}</p>" for line in audit.summary]
-    parts += [_html_table(table) for table in audit.tables]
+    parts += [_html_table(table) for table in _printed(audit)]
     parts += [_html_finding(finding) for finding in audit.findings] or ["<p>no findings</p>"]
     if audit.method:
         parts.append(f"<p><small>{escape(audit.method)}</small></p>")
@@ -72,6 +73,20 @@ def cell_text(cell: Cell) -> str:
 
 def _title(audit: Audit) -> str:
     return f"{audit.task}: {audit.network}, {audit.source} {shape_text(audit.source_shape)}"
+
+
+def _printed(audit: Audit) -> list[AuditTable]:
+    """The tables, long ones as their excerpts with the number of rows left out in the note."""
+    tables = []
+    for table in audit.tables:
+        excerpt = audit.excerpts.get(table.title)
+        if excerpt is not None:
+            count = len(table.rows)
+            left_out = f"{count - len(excerpt.rows)} of {count} rows left out: {excerpt.why}; --json has all"
+            note = f"{table.note}\n{left_out}" if table.note else left_out
+            table = replace(table, rows=tuple(table.rows[place] for place in excerpt.rows), note=note)
+        tables.append(table)
+    return tables
 
 
 def _grid(table: AuditTable) -> RenderableType:

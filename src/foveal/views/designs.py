@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("design", False, 0),
     Column("misfit", True, 0),
-    Column("RF", True, 1),
+    Column("RF px", True, 1),
     Column("effective", True, 0),
     Column("covers", True, 2),
     Column("even", True, 5),
@@ -43,7 +43,7 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
     rows += [_row(one.network.name, one) for one in designs.known]
     looked = "every one of" if designs.complete else f"{designs.scored:,} of"
     table = Table(
-        title=f"{target.task} on {size}: {len(designs.designs)} designs",
+        title=f"{target.task} on {size}: {_counted(len(designs.designs))}",
         columns=COLUMNS,
         rows=tuple(rows),
         totals=f"{looked} {designs.size:,} candidates scored, seed {designs.seed}",
@@ -73,6 +73,10 @@ def _row(name: str, one: Design) -> Row:
         in_words(one.network),
     )  # fmt: skip
     return Row(cells, one.role == "known", "exact")
+
+
+def _counted(count: int) -> str:
+    return "1 design" if count == 1 else f"{count} designs"
 
 
 def short(number: float) -> str:

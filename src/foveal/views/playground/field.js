@@ -87,7 +87,7 @@ function ramp() {
   const canvas = el("canvas", { "aria-hidden": "true" });
   const pen = sharp(canvas, 90, 10);
   for (let i = 0; i < 90; i++) {
-    pen.fillStyle = `rgb(${shade(i / 89).join(" ")})`;
+    pen.fillStyle = `rgb(${cividis(i / 89).join(" ")})`;
     pen.fillRect(i, 0, 1.5, 10);
   }
   return canvas;

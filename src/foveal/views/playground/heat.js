@@ -1,14 +1,6 @@
 // Fields as pictures. Bytes q stand for (q / 255)^2 of the peak; colours are cividis, which all eyes read alike.
 
-const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"]
-  .map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
 const LEVEL = 255 * Math.sqrt(0.0455);
-
-function shade(share) {
-  const at = Math.max(0, Math.min(1, share)) * (CIVIDIS.length - 1);
-  const low = Math.min(CIVIDIS.length - 2, Math.floor(at));
-  return CIVIDIS[low].map((c, i) => Math.round(c + (at - low) * (CIVIDIS[low + 1][i] - c)));
-}
 
 async function unpack(text) {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -28,25 +20,12 @@ function plane(field, bytes, axes) {
   return { values: bytes, shape: field.shape, origin: field.origin, step: field.step, hull: field.hull, note: "" };
 }
 
-/** A canvas of a size on the page, sharp on every screen. */
-function sharp(canvas, width, height) {
-  const scale = devicePixelRatio || 1;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const pen = canvas.getContext("2d");
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  return pen;
-}
-
 function heatPicture(p) {
   const picture = new OffscreenCanvas(p.shape[1], p.shape[0]);
   const pen = picture.getContext("2d");
   const image = pen.createImageData(p.shape[1], p.shape[0]);
   p.values.forEach((q, i) => {
-    const [r, g, b] = shade(q / 255);
+    const [r, g, b] = cividis(q / 255);
     image.data.set([r, g, b, q ? 255 : 0], 4 * i);
   });
   pen.putImageData(image, 0, 0);

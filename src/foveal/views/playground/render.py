@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from foveal import gallery
 from foveal.frontends.spec_kinds import KINDS
-from foveal.views.page.render import embedded, render
+from foveal.views.page.render import asset, embedded, render
 
-COMMON = ("words.js", "dom.js", "look.js", "server.js")
+SHARED = ("i18n.js", "dom.js", "colour.js")
+"""Parts of the report page that these pages begin with: texts, elements, colours."""
+COMMON = ("server.js",)
 PLAYGROUND = (
     *COMMON, "state.js", "editor.js", "palette.js", "numbers.js", "chart.js", "heat.js", "field.js", "layers.js",
     "dialogs.js", "open.js", "playground.js",
@@ -61,7 +63,7 @@ def messages() -> dict[str, dict[str, str]]:
 def _page(template: str, scripts: Sequence[str], data: Any) -> Page:
     from jinja2 import Environment
 
-    script = "\n".join(["(() => {", '"use strict";', *(_asset(name) for name in scripts), "})();"])
+    script = "\n".join(["(() => {", '"use strict";', *map(asset, SHARED), *map(_asset, scripts), "})();"])
     style = _asset("playground.css")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:; "
