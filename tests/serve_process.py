@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,5 +36,14 @@ def running(folder: Path, *words: str) -> Iterator[Running]:
             base, token = process.stdout.readline().strip().split("/?token=")
             yield Running(base, token)
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End the server; a signal that comes before the server listens for it is given again."""
+    for _ in range(4):
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+            return
+    process.kill()

@@ -16,8 +16,8 @@ PACKAGE = Path(foveal.__file__).parent
 FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "flax", "keras", "tensorflow", "onnx")
 
 ORDER = (
-    "version", "errors", "ops", "graph", "relation", "rules", "extend", "gallery", "protocols", "images", "frontends",
-    "analyses", "receptive_field", "serial", "field", "metrics", "provenance", "uncertainty", "cropping", "waists",
+    "version", "errors", "workers", "ops", "graph", "relation", "rules", "extend", "gallery", "protocols", "images",
+    "frontends", "analyses", "receptive_field", "serial", "field", "metrics", "provenance", "uncertainty", "cropping", "waists",
     "unit_plan", "measured", "fields", "erf", "sweep", "growth", "results", "findings", "costs", "idle_taps", "usage",
     "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "agreement", "testing",
     "progress", "tasks", "design", "page", "serve", "cli_options", "cli_field", "cli_erf", "cli_audit", "cli_design",

@@ -24,6 +24,7 @@ from foveal.images import ImageSet, Sample
 from foveal.measured import Account, Contribution, Plan, contributions, image_set, plan_of
 from foveal.protocols import Protocol, protocol_of
 from foveal.serial import to_plain
+from foveal.workers import in_processes
 
 CHUNK = 5
 """Images that a worker takes at a time."""
@@ -174,12 +175,7 @@ def _compute(
     if ray_address is not None:
         return _on_ray(calls, ray_address)
     if workers > 1 and len(calls) > 1:
-        try:
-            from joblib import Parallel, delayed  # type: ignore[import-untyped]
-        except ModuleNotFoundError:
-            raise FovealError("several workers need joblib: pip install joblib") from None
-        found: list[tuple[int, str]] = Parallel(n_jobs=workers)(delayed(work)(*call) for call in calls)
-        return found
+        return in_processes(work, calls, workers)
     finished = []
     for call in calls:
         if done is not None:

@@ -23,6 +23,7 @@ from foveal.design.steps import MisfitError
 from foveal.design.targets import Target, limit_names, limits, objectives
 from foveal.errors import FovealError
 from foveal.serial import to_plain
+from foveal.workers import in_processes
 
 EXHAUSTIVE = 20_000
 """Spaces up to this size are looked through completely."""
@@ -169,9 +170,7 @@ class _Scorer:
         if settings.ray_address is not None:
             parts = _on_ray([(self.space, self.target, chunk) for chunk in chunks], settings.ray_address)
         else:
-            from joblib import Parallel, delayed  # type: ignore[import-untyped]
-
-            parts = Parallel(n_jobs=settings.workers)(delayed(score_all)(self.space, self.target, c) for c in chunks)
+            parts = in_processes(score_all, [(self.space, self.target, chunk) for chunk in chunks], settings.workers)
         return [one for part in parts for one in part]
 
     def _open(self, path: Path) -> None:
