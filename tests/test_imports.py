@@ -18,10 +18,10 @@ FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "flax", "keras", "tensorflo
 ORDER = (
     "version", "errors", "workers", "ops", "graph", "relation", "rules", "extend", "gallery", "protocols", "images",
     "frontends", "analyses", "receptive_field", "serial", "field", "metrics", "provenance", "uncertainty", "cropping",
-    "waists", "unit_plan", "measured", "fields", "erf", "sweep", "growth", "results", "findings", "costs", "idle_taps", "usage",
-    "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "agreement", "testing",
-    "progress", "tasks", "design", "page", "serve", "cli_options", "cli_field", "cli_erf", "cli_audit", "cli_design",
-    "cli_report", "cli_serve", "cli_tile", "cli", "__main__",
+    "waists", "unit_plan", "measured", "fields", "erf", "sweep", "growth", "results", "findings", "costs", "idle_taps",
+    "usage", "analyze", "alignment", "compare", "views", "explain", "perturbation", "oracle", "verify", "agreement",
+    "testing", "progress", "tasks", "design", "page", "serve", "cli_options", "cli_field", "cli_erf", "cli_audit",
+    "cli_design", "cli_report", "cli_serve", "cli_tile", "cli", "__main__",
 )  # fmt: skip
 """Data flows downwards: a part imports only parts that stand before it."""
 
