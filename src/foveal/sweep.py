@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from foveal.images import ImageSet, Sample
 from foveal.measured import Account, Contribution, Plan, contributions, image_set, plan_of
 from foveal.protocols import Protocol, protocol_of
 from foveal.serial import to_plain
-from foveal.workers import in_processes
+from foveal.workers import in_processes, on_ray
 
 CHUNK = 5
 """Images that a worker takes at a time."""
@@ -173,7 +172,7 @@ def _compute(
 ) -> list[tuple[int, str]]:
     calls = [(request, str(folder), number, images) for number, images in jobs]
     if ray_address is not None:
-        return _on_ray(calls, ray_address)
+        return on_ray(work, calls, ray_address)
     if workers > 1 and len(calls) > 1:
         return in_processes(work, calls, workers)
     finished = []
@@ -182,24 +181,6 @@ def _compute(
             done(f"{request.models[call[2]][0]}: images {call[3][0] + 1} to {call[3][-1] + 1}")
         finished.append(work(*call))
     return finished
-
-
-def _on_ray(calls: Sequence[Any], address: str) -> list[tuple[int, str]]:
-    """The same on a Ray cluster whose nodes see the folder; "local" starts one on this machine."""
-    try:
-        ray: Any = import_module("ray")
-    except ModuleNotFoundError:
-        raise FovealError("--ray needs Ray: pip install 'foveal[ray]'") from None
-    started = not ray.is_initialized()
-    if started:
-        ray.init(address=None if address == "local" else address, log_to_driver=False)
-    try:
-        remote = ray.remote(work)
-        found: list[tuple[int, str]] = ray.get([remote.remote(*call) for call in calls])
-        return found
-    finally:
-        if started:
-            ray.shutdown()
 
 
 def _piece(folder: Path, number: int, image: int) -> Path:

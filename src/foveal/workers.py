@@ -1,4 +1,4 @@
-"""Calls shared out to processes of this machine, by joblib."""
+"""Calls shared out to processes of this machine, by joblib, or to a cluster, by Ray."""
 
 from __future__ import annotations
 
@@ -21,6 +21,30 @@ def in_processes(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]],
         raise FovealError("several workers need joblib: pip install joblib") from None
     found: list[Any] = joblib.Parallel(n_jobs=workers)(joblib.delayed(_patiently)(function, *call) for call in calls)
     return found
+
+
+def on_ray(
+    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], address: str, leave_running: bool = False
+) -> list[Any]:
+    """The same on the Ray cluster at ``address``; "local" starts one on this machine.
+
+    A cluster that was started here is stopped at the end, unless it is left running for further calls. Raises
+    FovealError where Ray is missing.
+    """
+    try:
+        ray: Any = import_module("ray")
+    except ModuleNotFoundError:
+        raise FovealError("--ray needs Ray: pip install 'foveal[ray]'") from None
+    started = not ray.is_initialized()
+    if started:
+        ray.init(address=None if address == "local" else address, log_to_driver=False)
+    try:
+        remote = ray.remote(function)
+        found: list[Any] = ray.get([remote.remote(*call) for call in calls])
+        return found
+    finally:
+        if started and not leave_running:
+            ray.shutdown()
 
 
 def _patiently(function: Callable[..., Any], *args: Any) -> Any:

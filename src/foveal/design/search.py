@@ -23,7 +23,7 @@ from foveal.design.steps import MisfitError
 from foveal.design.targets import Target, limit_names, limits, objectives
 from foveal.errors import FovealError
 from foveal.serial import to_plain
-from foveal.workers import in_processes
+from foveal.workers import in_processes, on_ray
 
 EXHAUSTIVE = 20_000
 """Spaces up to this size are looked through completely."""
@@ -167,10 +167,11 @@ class _Scorer:
             return score_all(self.space, self.target, genomes)
         size = -(-len(genomes) // max(1, 4 * settings.workers))
         chunks = [genomes[i : i + size] for i in range(0, len(genomes), max(1, size))]
+        calls = [(self.space, self.target, chunk) for chunk in chunks]
         if settings.ray_address is not None:
-            parts = _on_ray([(self.space, self.target, chunk) for chunk in chunks], settings.ray_address)
+            parts = on_ray(score_all, calls, settings.ray_address, leave_running=True)
         else:
-            parts = in_processes(score_all, [(self.space, self.target, chunk) for chunk in chunks], settings.workers)
+            parts = in_processes(score_all, calls, settings.workers)
         return [one for part in parts for one in part]
 
     def _open(self, path: Path) -> None:
@@ -195,19 +196,6 @@ class _Scorer:
             return False
         self.known[tuple(genome)] = made
         return True
-
-
-def _on_ray(calls: list[Any], address: str) -> list[list[Score | None]]:
-    """The same on a Ray cluster; "local" starts one on this machine."""
-    try:
-        ray: Any = import_module("ray")
-    except ModuleNotFoundError:
-        raise FovealError("--ray needs Ray: pip install 'foveal[ray]'") from None
-    if not ray.is_initialized():
-        ray.init(address=None if address == "local" else address, log_to_driver=False)
-    remote = ray.remote(score_all)
-    found: list[list[Score | None]] = ray.get([remote.remote(*call) for call in calls])
-    return found
 
 
 def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings, done: Done | None) -> None:
