@@ -13,6 +13,7 @@ from foveal.analyses.roles import grid_axes
 from foveal.cropping import Crop, plan_crop
 from foveal.errors import FovealError
 from foveal.field import Box
+from foveal.frontends.gradient_target import Target
 from foveal.graph import Graph, Source
 from foveal.images import Layout
 from foveal.protocols import Protocol, fixed_unit
@@ -94,7 +95,7 @@ def plan_of(
         places = (place,)
     targets = []
     for rf, unit in zip(fields, places):
-        targets.append(torch.Target(rf.layer, _index(graph, rf.layer, unit), channel))
+        targets.append(Target(rf.layer, _index(graph, rf.layer, unit), channel))
     return Plan(chosen, layout, fields, units, tuple(targets), cut, waists, "" if cut else str(crop), channel)
 
 

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from foveal.errors import FovealError, VerificationError
+from foveal.frontends.gradient_target import Target
 from foveal.frontends.jax_run import JaxRunner, double
 from foveal.images import Preparation
 from foveal.protocols import Protocol
-
-
-class Target(NamedTuple):
-    """One unit: its layer, and a place on each of the layer's axes (None: the batch, or all features)."""
-
-    layer: str
-    place: tuple[int | None, ...]
-    channel: int | None = None
 
 
 class Differentiator:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from foveal.errors import FovealError
+from foveal.frontends.gradient_target import Target
 from foveal.frontends.onnx_run import OnnxRunner
 from foveal.images import Preparation
 from foveal.protocols import Protocol
@@ -26,14 +27,6 @@ BLOCKS = 256
 """Blocks per image at most."""
 STEP = 2.0**-6
 """Size of a change. Sources are normalised images of unit variance; single precision carries 1e-7 of a unit's value."""
-
-
-class Target(NamedTuple):
-    """One unit: its layer, and a place on each of the layer's axes (None: the batch, or all features)."""
-
-    layer: str
-    place: tuple[int | None, ...]
-    channel: int | None = None
 
 
 class Differentiator:

@@ -12,13 +12,14 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from foveal.errors import FovealError, VerificationError
+from foveal.frontends.gradient_target import Target
 from foveal.frontends.torch_inputs import Inputs, Slot
 from foveal.frontends.torch_layers import Naming
 from foveal.frontends.torch_run import TorchRunner, _default_dtype, _with_examples
@@ -26,14 +27,6 @@ from foveal.frontends.torch_values import Values
 from foveal.graph import GraphBuilder
 from foveal.images import Preparation
 from foveal.protocols import Protocol
-
-
-class Target(NamedTuple):
-    """One unit: its layer, and a place on each of the layer's axes (None: the batch, or all features)."""
-
-    layer: str
-    place: tuple[int | None, ...]
-    channel: int | None = None
 
 
 class _Reached(BaseException):
