@@ -5,18 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from foveal import ops
+from foveal.frontends.matrix_product import matmul_op
 from foveal.frontends.onnx_lowering import Call, Operand, Refused, lowering
 from foveal.frontends.onnx_lowering_elementwise import dependent
-
-
-def matmul_op(a: int, b: int) -> ops.Contract:
-    """The product of operands of ``a`` and ``b`` axes, batch axes aligned at the end."""
-    summed, row, column = 1000, 1001, 1002
-    first = (summed,) if a == 1 else (*range(20 - (a - 2), 20), row, summed)
-    second = (summed,) if b == 1 else (*range(20 - (b - 2), 20), summed, column)
-    batch = tuple(range(20 - max(a - 2, b - 2, 0), 20))
-    out = (*batch, *((row,) if a > 1 else ()), *((column,) if b > 1 else ()))
-    return ops.Contract((first, second), out)
 
 
 def multiply(call: Call, a: Operand, b: Operand) -> Operand:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from foveal import ops
+from foveal.frontends.matrix_product import matmul_op
 from foveal.frontends.onnx_lowering import Call, Operand, Refused, axis_of, lowering, spread
 from foveal.frontends.onnx_lowering_attention import (
     additive,
@@ -14,7 +15,7 @@ from foveal.frontends.onnx_lowering_attention import (
     masked,
     product,
 )
-from foveal.frontends.onnx_lowering_contract import gemm, matmul_op, multiply, plus
+from foveal.frontends.onnx_lowering_contract import gemm, multiply, plus
 from foveal.frontends.onnx_lowering_elementwise import dependent, unary, with_vectors
 from foveal.frontends.onnx_lowering_quantized import quantize
 from foveal.frontends.onnx_lowering_windows import convolve, window_padding

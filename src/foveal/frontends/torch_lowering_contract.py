@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from foveal import ops
+from foveal.frontends.matrix_product import matmul_op
 from foveal.frontends.torch_lowering import rule
 from foveal.frontends.torch_lowering_reduce import mix_op
 from foveal.frontends.torch_lowering_views import RESHAPE
-
-
-@lru_cache(maxsize=1024)
-def matmul_op(a: int, b: int) -> ops.Contract:
-    """The product of operands of ``a`` and ``b`` axes, batch axes aligned at the end."""
-    summed, row, column = 1000, 1001, 1002
-    first = (summed,) if a == 1 else (*range(20 - (a - 2), 20), row, summed)
-    second = (summed,) if b == 1 else (*range(20 - (b - 2), 20), summed, column)
-    batch = tuple(range(20 - max(a - 2, b - 2, 0), 20))
-    out = (*batch, *((row,) if a > 1 else ()), *((column,) if b > 1 else ()))
-    return ops.Contract((first, second), out)
 
 
 @rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product")

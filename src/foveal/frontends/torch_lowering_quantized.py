@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from foveal import ops
+from foveal.frontends.matrix_product import matmul_op
 from foveal.frontends.torch_lowering import axis_of, rule
-from foveal.frontends.torch_lowering_contract import matmul_op
 from foveal.frontends.torch_lowering_pointwise import pointwise_op
 from foveal.frontends.torch_lowering_windows import convolution_op
 
