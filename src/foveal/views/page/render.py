@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -21,7 +21,7 @@ SCRIPTS = (
     "network_view.js", "network.js", "growth.js", "layer_table.js", "sections.js", "main.js",
 )  # fmt: skip
 """Parts of the script, in order; later ones use what earlier ones define."""
-STYLES = ("page.css", "explorer.css")
+STYLES = ("base.css", "page.css", "explorer.css")
 
 
 def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'none'") -> str:
@@ -29,15 +29,11 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
     from jinja2 import Environment
 
     *parts, last = SCRIPTS
-    script = "\n".join(["(() => {", '"use strict";', *(asset(name) for name in parts), *extra, asset(last), "})();"])
+    script = wrapped([*(asset(name) for name in parts), *extra, asset(last)])
     style = "\n".join(asset(name) for name in STYLES)
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
-    )
     template = Environment(autoescape=True).from_string(asset("template.html"))
     text: str = template.render(
-        policy=policy,
+        policy=content_policy(script, style, connect),
         style=style,
         script=script,
         title=data["name"],
@@ -46,6 +42,19 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
         language=data.get("language", ""),
     )
     return text
+
+
+def wrapped(parts: Iterable[str]) -> str:
+    """Script parts as one script in a scope of its own."""
+    return "\n".join(["(() => {", '"use strict";', *parts, "})();"])
+
+
+def content_policy(script: str, style: str, connect: str) -> str:
+    """What a page with this one script and this one style sheet may do: run them, and talk to ``connect``."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def embedded(value: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 from foveal import gallery
 from foveal.frontends.spec_kinds import KINDS
-from foveal.views.page.render import asset, embedded, render
+from foveal.views.page.render import asset, content_policy, embedded, render, wrapped
 
 SHARED = ("i18n.js", "dom.js", "colour.js")
 """Parts of the report page that these pages begin with: texts, elements, colours."""
@@ -63,21 +61,13 @@ def messages() -> dict[str, dict[str, str]]:
 def _page(template: str, scripts: Sequence[str], data: Any) -> Page:
     from jinja2 import Environment
 
-    script = "\n".join(["(() => {", '"use strict";', *map(asset, SHARED), *map(_asset, scripts), "})();"])
-    style = _asset("playground.css")
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'"
-    )
+    script = wrapped([*map(asset, SHARED), *map(_asset, scripts)])
+    style = asset("base.css") + _asset("playground.css")
     parts = {"style": style, "script": script, "data": embedded(data), "messages": embedded(messages())}
     text = Environment(autoescape=True).from_string(_asset(template)).render(**parts)
-    return Page(text, policy)
+    return Page(text, content_policy(script, style, "'self'"))
 
 
 @cache
 def _asset(name: str) -> str:
     return resources.files("foveal.views.playground").joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
