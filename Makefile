@@ -36,8 +36,8 @@ lint: $(VENV)/.installed-dev
 	$(RUN)/mypy
 
 fuzz: $(VENV)/.installed-dev
-	$(RUN)/python tests/fuzz.py
-	$(RUN)/python tests/fuzz_onnx.py --count 5000
+	$(RUN)/python tests/fuzz/fuzz.py
+	$(RUN)/python tests/fuzz/fuzz_onnx.py --count 5000
 
 zoo: $(VENV)/.installed-torch
 	$(RUN)/python benchmarks/zoo.py

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from foveal.design.defaults import default_space
-from foveal.design.evaluate import evaluate
-from foveal.design.network import Network, fault
-from foveal.design.steps import MisfitError, lay_out
+from foveal.designs.closed.evaluate import evaluate
+from foveal.designs.closed.steps import MisfitError, lay_out
+from foveal.designs.defaults import default_space
+from foveal.designs.network import Network, fault
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -60,8 +60,8 @@ def _drawn(task: str, shape: tuple[int, ...], count: int) -> list[Network]:
 
 def check(count: int, seed: int) -> int:
     """Random networks whose closed forms differ from the engine."""
-    from design_engine import differences
-    from random_designs import random_network
+    from support.designs.design_engine import differences
+    from support.drawn.random_designs import random_network
 
     random, wrong, wide = np.random.default_rng(seed), 0, 0
     for _ in range(count):
@@ -82,9 +82,9 @@ def check(count: int, seed: int) -> int:
 
 def emitted(count: int, seed: int) -> int:
     """Random networks whose emitted code does not do what was stated, or is not clean."""
-    from design_code import faults
-    from foveal.design.code import code
-    from random_designs import random_network
+    from foveal.designs.code import code
+    from support.designs.design_code import faults
+    from support.drawn.random_designs import random_network
 
     random, wrong = np.random.default_rng(seed), 0
     with tempfile.TemporaryDirectory() as folder:

@@ -20,13 +20,13 @@ import torch
 import torchvision
 
 import foveal
-from foveal.analyses.algebra import SUPPORT
-from foveal.analyses.backward import pull, seed
-from foveal.analyses.moments import energy_moments
-from foveal.analyses.roles import roles
-from foveal.fields import field
-from foveal.frontends.spec import trace_spec
-from foveal.graph import Graph
+from foveal.engine.backward.algebra import SUPPORT
+from foveal.engine.backward.moments import energy_moments
+from foveal.engine.backward.pull import pull, seed
+from foveal.engine.roles import roles
+from foveal.fields.kinds import field
+from foveal.frontends.text.trace import trace_spec
+from foveal.ir.graph import Graph
 
 KINDS = ("support", "paths", "edges", "energy")
 Rows = list[list[str]]

@@ -32,7 +32,7 @@ def answers(done: set[str], results: Path) -> None:
     import keras
 
     import foveal
-    from foveal.frontends.keras_trace import applications
+    from foveal.frontends.keras.trace import applications
 
     backend = keras.backend.backend()
     for name, function in applications().items():

@@ -33,7 +33,7 @@ from PIL import Image
 from torch import nn
 
 import foveal
-from foveal.measured import Settings, measure
+from foveal.fields.measured.measure import Settings, measure
 
 STAGES = ("_blocks.0", "_blocks.2", "_blocks.4", "_blocks.7", "_blocks.10", "_blocks.14", "_blocks.15")
 NAMES = (
@@ -152,8 +152,8 @@ def _released(model: nn.Module, folder: Path) -> tuple[np.ndarray, tuple[float, 
 
 def _per_image(graph: foveal.Graph, folder: str, images: int) -> tuple[float, float]:
     """Wall and processor seconds for one more image once the network is planned, loading included."""
-    from foveal.measured import contributions, image_set, plan_of
-    from foveal.protocols import protocol_of
+    from foveal.fields.measured.measure import contributions, image_set, plan_of
+    from foveal.fields.measured.protocols import protocol_of
 
     protocol, settings = protocol_of("replknet"), Settings()
     plan = plan_of(graph, ["layer4"], None, None, None, protocol, settings)
@@ -255,9 +255,9 @@ run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 
 def kill(times: int) -> None:
     """Six models x 20 images, killed at random moments, then finished; compared with one run bit by bit."""
-    from foveal.erf import Request
-    from foveal.serial import to_plain
-    from foveal.sweep import run_sweep
+    from foveal.core.serial import to_plain
+    from foveal.fields.measured.request import Request
+    from foveal.fields.measured.sweep import run_sweep
 
     models = ("resnet18", "resnet34", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5")
     sources = tuple(f"torchvision:{name}" for name in models)

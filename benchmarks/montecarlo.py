@@ -3,8 +3,8 @@
     python benchmarks/montecarlo.py                        32 and 64 channels, 1024 draws
     python benchmarks/montecarlo.py --markdown FILE        the table as Markdown as well
 
-The networks are those of tests/random_gradients.py. The slope is that of log(distance) over log(draws): -1/2 is pure
-chance, anything flatter would show a systematic difference.
+The networks are in tests/support/drawn/random_gradients.py. The slope is that of log(distance) over log(draws): -1/2 is
+pure chance, anything flatter would show a systematic difference.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 import foveal
-from foveal.field import Field
-from foveal.fields import field
+from foveal.fields.field import Field
+from foveal.fields.kinds import field
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from random_gradients import distance, networks, squared_gradients
+from support.drawn.random_gradients import distance, networks, squared_gradients
 
 HEADER = ["network", "channels", "TV", "sigma ratio", "total ratio", "slope"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foveal.graph import Graph
+    from foveal.ir.graph import Graph
 
 LIMIT = 180
 """Seconds per model."""

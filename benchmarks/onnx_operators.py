@@ -15,10 +15,10 @@ import onnx.defs
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from foveal.frontends import onnx_tables  # noqa: E402, F401  (fills the table)
-from foveal.frontends.onnx_control import CONTROL  # noqa: E402
-from foveal.frontends.onnx_lowering import LOWERINGS  # noqa: E402
-from onnx_operator_cases import CASES  # noqa: E402
+from foveal.frontends.onnx import tables as onnx_tables  # noqa: E402, F401  (fills the table)
+from foveal.frontends.onnx.lowering.table import LOWERINGS  # noqa: E402
+from foveal.frontends.onnx.nodes.control import CONTROL  # noqa: E402
+from support.onnx_cases.onnx_operator_cases import CASES  # noqa: E402
 
 PAGE = ROOT / "docs" / "onnx-operators.md"
 TRACED = {"Constant", "Identity", "Shape", "Size", *CONTROL}

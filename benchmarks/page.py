@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 import foveal
-from foveal.graph import Graph
-from foveal.page import report_page
+from foveal.ir.graph import Graph
+from foveal.views.page.build import report_page
 
 SOURCES = ("torchvision:resnet50", "gallery:unet", "torchvision:swin_t", "gallery:tcn")
 BUDGET = 16.0

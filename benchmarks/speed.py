@@ -28,7 +28,7 @@ from rich.progress import Progress
 from torch import nn
 
 import foveal
-from foveal.analyses.bounds import bounds
+from foveal.engine.forward.bounds import bounds
 from pages import Content, markdown_table, paragraph, rich_table
 from rivals import Rival, rivals
 
@@ -44,7 +44,7 @@ class Case:
     name: str
     layer: str
     truth: int
-    """Published or derived size (tests/test_published_torchvision.py)."""
+    """Published or derived size (tests/engine/test_published_torchvision.py)."""
     length: int = 224
 
     def build(self, device: str = "cpu") -> nn.Module:

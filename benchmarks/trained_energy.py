@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 import foveal
-from foveal.field import Field
-from foveal.fields import field
+from foveal.fields.field import Field
+from foveal.fields.kinds import field
 
 SIZE = 224
 STAGES = ("_blocks.0", "_blocks.2", "_blocks.4", "_blocks.7", "_blocks.10", "_blocks.14", "_blocks.15")

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import foveal
-from foveal.analyses.bounds import bounds
-from foveal.frontends import load
-from foveal.graph import Graph
-from foveal.results import Report
+from foveal.engine.forward.bounds import bounds
+from foveal.frontends.trace import load
+from foveal.ir.graph import Graph
+from foveal.report.results import Report
 
 ERROR_LENGTH = 300
 """Characters of an error kept in a record."""

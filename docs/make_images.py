@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 import foveal
-from foveal.views.table import table
-from foveal.views.text import rich_table
+from foveal.views.text.report import rich_table
+from foveal.views.text.table import table
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 108

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import foveal
-from foveal.graph import Graph
+from foveal.ir.graph import Graph
 
 CHAIN = "conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid"
 """Five 3-wide layers without padding, of the essay's first example."""

@@ -25,10 +25,10 @@ from article_networks import (
 )
 
 import foveal
-from foveal.explain import half_width
-from foveal.field import Field
-from foveal.fields import field
-from foveal.ops import Convolution, Pool
+from foveal.fields.field import Field
+from foveal.fields.kinds import field
+from foveal.ir.ops import Convolution, Pool
+from foveal.views.explain import half_width
 
 VGGS = ("vgg13", "vgg16", "vgg19")
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")

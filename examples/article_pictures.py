@@ -10,15 +10,15 @@ from article_networks import BRANCHES, CHAIN, DEEP, DETECTOR, DILATED, EARLY, FI
 from article_numbers import VGGS, cone_edges, energy, property_fields
 from matplotlib.collections import LineCollection
 
-from foveal.explain import explain, half_width
-from foveal.fields import field
-from foveal.growth import growth
+from foveal.fields.kinds import field
+from foveal.report.growth import growth
 from foveal.views import plots
+from foveal.views.explain import explain, half_width
 from foveal.views.foveate import foveate, human_view, matching_pixels_per_degree
 from foveal.views.pictures import eye_chart
-from foveal.views.plots_axes import draw_line
-from foveal.views.plots_explain import explanation_page
-from foveal.views.plots_style import BLUE, INK, ORANGE, PALE, Picture, origin_of, picture, styled
+from foveal.views.plots.axes import draw_line
+from foveal.views.plots.explain import explanation_page
+from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, origin_of, picture, styled
 
 REACH = 2.486
 """A Gaussian falls to 4.55 % at that many sigmas."""

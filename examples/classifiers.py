@@ -19,10 +19,10 @@ from residual_gradients import gradient_page, measure_gradients
 from scipy.stats import spearmanr
 
 import foveal
-from foveal.costs import total_cost
-from foveal.tasks.image_coverage import image_coverage, last_map
-from foveal.tasks.shortcuts import path_lengths
-from foveal.views.plots_style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Picture, picture, styled
+from foveal.report.costs import total_cost
+from foveal.tasks.classification.image_coverage import image_coverage, last_map
+from foveal.tasks.classification.shortcuts import path_lengths
+from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Picture, picture, styled
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "tasks-classification.md"

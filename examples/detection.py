@@ -22,10 +22,10 @@ from skimage import data
 
 import foveal
 from foveal.tasks.audit import audit
-from foveal.tasks.dense import dense_check
-from foveal.tasks.pyramid import levels
-from foveal.tasks.regions import regions
-from foveal.views.plots_detection import region_picture
+from foveal.tasks.detection.dense import dense_check
+from foveal.tasks.detection.pyramid import levels
+from foveal.tasks.detection.regions import regions
+from foveal.views.plots.detection import region_picture
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images" / "tasks"
 NINE = "conv3x8 pool2 conv3x16 pool2 conv3x32 pool4 conv3x64 pool8 conv1x10"

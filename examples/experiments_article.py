@@ -11,8 +11,8 @@ import sys
 
 from experiments_common import FOLDER, kept, scattered_digits, trial, whiskers, write
 
-from foveal.design.network import Head, Network, Stage, Stem
-from foveal.views.plots_style import BLUE, ORANGE, PALE, picture, styled
+from foveal.designs.network import Head, Network, Stage, Stem
+from foveal.views.plots.style import BLUE, ORANGE, PALE, picture, styled
 
 DEPTHS = (2, 4, 8, 16, 32)
 EPOCHS = 12

@@ -13,10 +13,10 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import nn
 
-from foveal.design.code import code
-from foveal.design.evaluate import evaluate
-from foveal.design.network import Network
-from foveal.frontends.torch_design import build
+from foveal.designs.closed.evaluate import evaluate
+from foveal.designs.code import code
+from foveal.designs.network import Network
+from foveal.frontends.torch.emitted import build
 
 FOLDER = Path(__file__).parent.parent / "docs" / "experiments"
 SEEDS = (0, 1, 2, 3, 4)

@@ -11,11 +11,11 @@ import sys
 
 from experiments_common import FOLDER, digits, kept, pairs, trial, whiskers, write
 
-from foveal.design.evaluate import evaluate
-from foveal.design.network import Head, Network, Stage, Stem, fault
-from foveal.design.space import Space, space_of
-from foveal.design.steps import MisfitError
-from foveal.views.plots_style import BLUE, ORANGE, PALE, picture, styled
+from foveal.designs.closed.evaluate import evaluate
+from foveal.designs.closed.steps import MisfitError
+from foveal.designs.network import Head, Network, Stage, Stem, fault
+from foveal.designs.space import Space, space_of
+from foveal.views.plots.style import BLUE, ORANGE, PALE, picture, styled
 
 NEEDED = 15
 SIDES = (8, 11, 15, 20, 28)

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from experiments_common import FOLDER, kept, scattered_digits, trial, whiskers, write
 
-from foveal.design.inverse import smallest_change
-from foveal.design.network import Head, Network
-from foveal.design.recognise import recognise
-from foveal.frontends import trace
-from foveal.views.plots_style import BLUE, GREEN, ORANGE, PALE, picture, styled
+from foveal.designs.inverse import smallest_change
+from foveal.designs.network import Head, Network
+from foveal.designs.recognise import recognise
+from foveal.frontends.trace import trace
+from foveal.views.plots.style import BLUE, GREEN, ORANGE, PALE, picture, styled
 
 EPOCHS = 15
 

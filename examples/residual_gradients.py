@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foveal.views.plots_style import BLUE, INK, ORANGE, PALE, Picture, picture, styled
+from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, picture, styled
 
 DEPTHS = (4, 8, 16, 32, 64)
 """Numbers of blocks of two layers."""

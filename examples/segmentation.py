@@ -11,12 +11,13 @@ import segmentation_models_pytorch as smp
 import torchvision
 
 import foveal
-from foveal.graph import Graph
-from foveal.tasks.audit import Audit, audit
-from foveal.tasks.coupling import spectrum
-from foveal.tasks.holes import dilation_plan
-from foveal.tasks.segmentation import output_layer
-from foveal.views.plots_segmentation import spectrum_picture
+from foveal.ir.graph import Graph
+from foveal.tasks.audit import audit
+from foveal.tasks.record import Audit
+from foveal.tasks.segmentation.audit import output_layer
+from foveal.tasks.segmentation.coupling import spectrum
+from foveal.tasks.segmentation.holes import dilation_plan
+from foveal.views.plots.segmentation import spectrum_picture
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images" / "tasks"
 SIDE = 513

@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageDraw, ImageFont
 
-from foveal.tasks.stitching import compared
-from foveal.tasks.tile_passes import run_in_passes
+from foveal.tasks.tiling.passes import run_in_passes
+from foveal.tasks.tiling.stitching import compared
 
 
 def page(height: int, width: int) -> np.ndarray:

@@ -44,7 +44,7 @@ def loaded_frameworks(code: str) -> set[str]:
     "code",
     [
         "import foveal",
-        "import foveal.cli",
+        "import foveal.app.cli.main",
         "import foveal; foveal.analyze, foveal.compare, foveal.receptive_field, foveal.trace, foveal.verify",
         "import foveal.testing",
     ],
@@ -54,7 +54,7 @@ def test_no_framework_is_loaded(code: str) -> None:
 
 
 def test_the_test_above_can_fail() -> None:
-    assert "torch" in loaded_frameworks("import foveal.frontends.torch_trace")
+    assert "torch" in loaded_frameworks("import foveal.frontends.torch.trace")
 
 
 def test_import_is_fast() -> None:

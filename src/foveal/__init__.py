@@ -5,26 +5,24 @@ Names are loaded when they are first used, so that ``import foveal`` costs next 
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from foveal.version import __version__ as __version__
+from foveal.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from foveal.analyze import analyze
-    from foveal.compare import compare
-    from foveal.design import design
-    from foveal.errors import FovealError
-    from foveal.fields import field
-    from foveal.frontends import trace
-    from foveal.graph import Graph
-    from foveal.receptive_field import receptive_field
-    from foveal.results import Report
+    from foveal.check.verify import verify
+    from foveal.core.errors import FovealError
+    from foveal.designs import design
+    from foveal.fields.kinds import field
+    from foveal.fields.receptive_field import receptive_field
+    from foveal.frontends.trace import trace
+    from foveal.ir.graph import Graph
+    from foveal.report.analyze import analyze
+    from foveal.report.compare import compare
+    from foveal.report.results import Report
     from foveal.tasks.audit import audit
-    from foveal.tasks.tiling import tile
-    from foveal.verify import verify
+    from foveal.tasks.tiling.plan import tile
 
 __all__ = [
     "FovealError",
@@ -42,31 +40,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FovealError": "errors",
-    "Graph": "graph",
-    "Report": "results",
-    "analyze": "analyze",
+    "FovealError": "core.errors",
+    "Graph": "ir.graph",
+    "Report": "report.results",
+    "analyze": "report.analyze",
     "audit": "tasks.audit",
-    "compare": "compare",
-    "design": "design",
-    "field": "fields",
-    "receptive_field": "receptive_field",
-    "tile": "tasks.tiling",
-    "trace": "frontends",
-    "verify": "verify",
+    "compare": "report.compare",
+    "design": "designs.answer",
+    "field": "fields.kinds",
+    "receptive_field": "fields.receptive_field",
+    "tile": "tasks.tiling.plan",
+    "trace": "frontends.trace",
+    "verify": "check.verify",
 }
-
-
-class _Package(ModuleType):
-    """The package as a module whose public names win over submodules of the same name.
-
-    The import system binds ``foveal.analyze`` to the *module* analyze.py as soon as anything imports it; the public
-    name means the function in it.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (isinstance(value, ModuleType) and name in _HOMES):
-            super().__setattr__(name, value)
 
 
 def __getattr__(name: str) -> Any:
@@ -79,6 +65,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-sys.modules[__name__].__class__ = _Package

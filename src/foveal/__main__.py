@@ -1,6 +1,6 @@
 """``python -m foveal``: the command line."""
 
-from foveal.cli import main
+from foveal.app.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,9 +1,9 @@
 """Teach foveal an operation of your own. Eight names; docs/extending.md is the tutorial.
 
-``lower`` says what one operation of a framework means in neutral operations (:mod:`foveal.ops`); ``one_operation`` does
-the same for a whole PyTorch module, whose inside is then not looked at; both get a ``Call``. ``Operation`` and ``rule``
-add a neutral operation where the vocabulary has none. ``check`` holds the result against brute force in one line.
-``forget`` takes a registration back, and ``load`` reads what installed packages ship under the entry point group
+``lower`` says what one operation of a framework means in neutral operations (:mod:`foveal.ir.ops`); ``one_operation``
+does the same for a whole PyTorch module, whose inside is then not looked at; both get a ``Call``. ``Operation`` and
+``rule`` add a neutral operation where the vocabulary has none. ``check`` holds the result against brute force in one
+line. ``forget`` takes a registration back, and ``load`` reads what installed packages ship under the entry point group
 ``foveal.rules`` (done by itself at the first trace).
 """
 
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.errors import FovealError
-from foveal.ops import Operation
-from foveal.rules.registry import RULES, rule
+from foveal.core.errors import FovealError
+from foveal.ir.ops import Operation
+from foveal.ir.rules.registry import RULES, rule
 
 if TYPE_CHECKING:
-    from foveal.verify import Check
+    from foveal.check.verify import Check
 
 __all__ = ["Call", "Operation", "check", "forget", "load", "lower", "one_operation", "rule"]
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.agreement import Agreement, check_frontends_agree
-from foveal.graph import Graph, Source
-from foveal.oracle import Call, dependency, dependency_round, merge, prepare, support
-from foveal.perturbation import STYLES, Bools, hulls
-from foveal.receptive_field import ReceptiveField, receptive_field
-from foveal.verify import Check, Mismatch, Predicted, predicted_bounds
+from foveal.check.agreement import Agreement, check_frontends_agree
+from foveal.check.oracle import Call, dependency, dependency_round, merge, prepare, support
+from foveal.check.perturbation import STYLES, Bools, hulls
+from foveal.check.verify import Check, Mismatch, Predicted, predicted_bounds
+from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.ir.graph import Graph, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ def check(model: nn.Module, inputs: Any, *, seed: int = 0, rounds: int = 80, gra
     model itself is untouched). At least two rounds are made; more, up to ``rounds``, while an exact hull is not yet
     filled, since a maximum or a ReLU can hide a dependency from some of them.
     """
-    from foveal.frontends import trace
+    from foveal.frontends.trace import trace
 
     traced = trace(model, inputs) if graph is None else graph
     call = prepare(model, inputs)
@@ -156,7 +156,7 @@ def assert_receptive_field(
     center of an unclipped box may lie from the center of the unit's cell, in pixels. With ``exact`` a bound fails too:
     a limit met by a bound may still be broken.
     """
-    from foveal.frontends import trace
+    from foveal.frontends.trace import trace
 
     graph = model if isinstance(model, Graph) else trace(model, inputs)
     rf = receptive_field(graph, layer, source)

@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foveal import ops
-from foveal.analyses.bounds import bounds, one_box
-from foveal.analyses.certainty import certainty
-from foveal.analyses.hull import Hull, Progress, all_dense, regular
-from foveal.analyses.roles import roles
-from foveal.cropping import behind
-from foveal.graph import Graph, Node
-from foveal.relation import All, Blocks, Slide, Table
-from foveal.rules import has_rule
+from foveal.engine.certainty import certainty
+from foveal.engine.forward.bounds import bounds, one_box
+from foveal.engine.forward.hull import Hull, Progress, all_dense, regular
+from foveal.engine.roles import roles
+from foveal.fields.measured.cropping import behind
+from foveal.ir import ops
+from foveal.ir.graph import Graph, Node
+from foveal.ir.relation import All, Blocks, Slide, Table
+from foveal.ir.rules import has_rule
 
 Boxes = dict[int, tuple[Hull, ...] | None]
 

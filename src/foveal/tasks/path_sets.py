@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foveal import relation as rel
-from foveal.analyses.bounds import bounds
-from foveal.analyses.reshaping import groups
-from foveal.graph import Graph, Node, Source
+from foveal.engine.forward.bounds import bounds
+from foveal.engine.forward.reshaping import groups
+from foveal.ir import relation as rel
+from foveal.ir.graph import Graph, Node, Source
 
 Number = int | Fraction
 

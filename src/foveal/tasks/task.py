@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foveal.errors import FovealError
-from foveal.tasks import TASKS
+from foveal.core.errors import FovealError
 
 if TYPE_CHECKING:
-    from foveal.graph import Graph
-    from foveal.tasks.audit import Audit
+    from foveal.ir.graph import Graph
+    from foveal.tasks.record import Audit
 
 
 class Auditor(Protocol):
@@ -64,14 +62,6 @@ class Task:
                 names = ", ".join(known) or "none"
                 raise FovealError(f"audit {self.name}: unknown option '{name}'; its options are: {names}")
         return {name: _value(self.name, option, given.get(name)) for name, option in known.items()}
-
-
-def find_task(name: str) -> Task:
-    """The task of that name; raises FovealError with the names there are."""
-    if name not in TASKS:
-        raise FovealError(f"unknown task '{name}'; expected one of {', '.join(TASKS)}")
-    found: Task = import_module(TASKS[name]).TASK
-    return found
 
 
 def _value(task: str, option: Option, given: Any) -> Any:

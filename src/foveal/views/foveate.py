@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from foveal.errors import FovealError
+from foveal.core.errors import FovealError
 
 if TYPE_CHECKING:
-    from foveal.field import Field
+    from foveal.fields.field import Field
 
 GREY = 0.5
 """Brightness of positions that cannot be seen at all."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveal.errors import SourceError
+from foveal.core.errors import SourceError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,8 +8,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from foveal import gallery
-from foveal.frontends.spec_kinds import KINDS
+from foveal.frontends.text import gallery
+from foveal.frontends.text.kinds import KINDS
 from foveal.views.page.render import asset, content_policy, embedded, render, wrapped
 
 SHARED = ("i18n.js", "dom.js", "colour.js")

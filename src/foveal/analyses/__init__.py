@@ -1,1 +1,0 @@
-"""Analyses: loops over the graph that read relations."""

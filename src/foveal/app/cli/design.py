@@ -1,0 +1,292 @@
+"""``foveal design``: networks for a task, around a network, or the exact answer to a single question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foveal.core.errors import FovealError
+
+if TYPE_CHECKING:
+    from foveal.designs import Designs, Space
+    from foveal.designs.search import Done
+
+UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
+class Inverse(StrEnum):
+    """The single questions."""
+
+    tcn = "tcn"
+    patchgan = "patchgan"
+    rates = "rates"
+    cover = "cover"
+    productive = "productive"
+
+
+class Cost(StrEnum):
+    """What is kept small."""
+
+    multiply_adds = "multiply-adds"
+    parameters = "parameters"
+    memory = "memory"
+    latency = "latency"
+
+
+TaskOption = Annotated[str, typer.Option("--task", help="classification, detection, segmentation or sequence")]
+GivenOption = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="640, or channels and lengths such as 3,512,512")
+]
+LikeOption = Annotated[
+    str | None,
+    typer.Option("--like", metavar="SOURCE", help="vary this network instead of searching a space of its own"),
+]
+SpaceOption = Annotated[
+    str | None, typer.Option("--space", metavar="FILE.yaml", help="a space to search (docs/design.md)")
+]
+ObjectsOption = Annotated[
+    str | None, typer.Option("--objects", metavar="FILE", help="boxes: COCO .json, YOLO .txt or folder")
+]
+SizesOption = Annotated[
+    list[str] | None, typer.Option("--sizes", metavar="N,N", help="object sizes in pixels: 16,32 or 40x80")
+]
+ClassesOption = Annotated[int | None, typer.Option("--classes", min=1, help="number of classes")]
+BudgetOption = Annotated[str | None, typer.Option("--budget", metavar="N", help="multiply-adds at most, such as 5G")]
+ParametersOption = Annotated[
+    str | None, typer.Option("--parameters", metavar="N", help="parameters at most, such as 2M")
+]
+MemoryOption = Annotated[
+    str | None, typer.Option("--memory", metavar="BYTES", help="activation memory at most, such as 64M")
+]
+LatencyOption = Annotated[
+    float | None, typer.Option("--latency", metavar="MS", help="measured milliseconds on this device at most")
+]
+HaloOption = Annotated[int | None, typer.Option("--halo", help="context of a tile at most, in pixels")]
+LookaheadOption = Annotated[int | None, typer.Option("--lookahead", help="positions after a unit at most; 0 is causal")]
+PastOption = Annotated[int | None, typer.Option("--past", help="positions before a unit at least")]
+ContextOption = Annotated[float | None, typer.Option("--context", help="side in pixels that a position must see well")]
+EvenOption = Annotated[
+    float | None, typer.Option("--even", min=0, max=1, help="least over most that a position is read, at least")
+]
+RegisteredOption = Annotated[bool, typer.Option("--registered", help="centers of units on the centers of their cells")]
+HolesOption = Annotated[bool, typer.Option("--allow-holes", help="receptive fields may have holes")]
+IdleOption = Annotated[bool, typer.Option("--allow-unproductive", help="layers may add no context")]
+CostOption = Annotated[Cost, typer.Option("--cost", help="what is kept small")]
+SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same front")]
+PopulationOption = Annotated[int, typer.Option("--population", min=4, help="of NSGA-II")]
+GenerationsOption = Annotated[int, typer.Option("--generations", min=1, help="of NSGA-II")]
+JournalOption = Annotated[
+    str | None,
+    typer.Option("--journal", metavar="FILE", help="write down what is known; a killed search goes on from it"),
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="processes on this machine")]
+RayOption = Annotated[str | None, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster, or local")]
+OutOption = Annotated[
+    str | None, typer.Option("--out", metavar="FOLDER", help="write code, specifications, data and plot")
+]
+OnnxOption = Annotated[bool, typer.Option("--onnx", help="with --out: write ONNX too; needs PyTorch")]
+ShowOption = Annotated[
+    int | None,
+    typer.Option("--code", min=1, metavar="N", help="print the PyTorch code of design N instead of the table"),
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="print the designs as JSON")]
+InverseOption = Annotated[Inverse | None, typer.Option("--inverse", help="a single question instead of a search")]
+KernelOption = Annotated[int, typer.Option("--kernel", min=1, help="for --inverse tcn and rates")]
+PerBlockOption = Annotated[int, typer.Option("--per-block", min=1, help="for --inverse tcn: convolutions of a block")]
+LongestOption = Annotated[int | None, typer.Option("--longest", min=1, help="for --inverse tcn: the largest dilation")]
+FieldOption = Annotated[int | None, typer.Option("--field", help="for --inverse patchgan and rates: the field wanted")]
+StrideOption = Annotated[int, typer.Option("--stride", min=1, help="for --inverse rates: the output stride")]
+LengthOption = Annotated[int | None, typer.Option("--map", min=1, help="for --inverse rates: positions of the map")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the application."""
+    app.command("design")(_design)
+
+
+def _design(
+    task: TaskOption = "",
+    given: GivenOption = None,
+    like: LikeOption = None,
+    space: SpaceOption = None,
+    objects: ObjectsOption = None,
+    sizes: SizesOption = None,
+    classes: ClassesOption = None,
+    budget: BudgetOption = None,
+    parameters: ParametersOption = None,
+    memory: MemoryOption = None,
+    latency: LatencyOption = None,
+    halo: HaloOption = None,
+    lookahead: LookaheadOption = None,
+    past: PastOption = None,
+    context: ContextOption = None,
+    even: EvenOption = None,
+    registered: RegisteredOption = False,
+    holes: HolesOption = False,
+    idle: IdleOption = False,
+    cost: CostOption = Cost.multiply_adds,
+    seed: SeedOption = 0,
+    population: PopulationOption = 100,
+    generations: GenerationsOption = 60,
+    journal: JournalOption = None,
+    workers: WorkersOption = 1,
+    ray: RayOption = None,
+    out: OutOption = None,
+    onnx: OnnxOption = False,
+    show: ShowOption = None,
+    as_json: AsJsonOption = False,
+    inverse: InverseOption = None,
+    kernel: KernelOption = 3,
+    per_block: PerBlockOption = 2,
+    longest: LongestOption = None,
+    field: FieldOption = None,
+    stride: StrideOption = 16,
+    length: LengthOption = None,
+) -> None:
+    """Networks whose effective field fits a task, from the cheapest on, each with its code. Needs no training."""
+    if inverse is not None:
+        print(_inverse(inverse, like, given, past, kernel, per_block, longest, field, stride, length))
+        return
+    if onnx and out is None:
+        raise FovealError("--onnx needs --out FOLDER, where the files go")
+    if as_json and show is not None:
+        raise FovealError("--json and --code exclude each other")
+    from foveal.designs import Settings, design
+
+    limits: dict[str, Any] = {
+        "multiply_adds": _number("--budget", budget), "parameters": _number("--parameters", parameters),
+        "memory": _number("--memory", memory), "latency": latency, "halo": halo, "lookahead": lookahead, "past": past,
+        "context": context, "even": even, "registered": registered, "no_holes": not holes, "productive": not idle,
+        "cost": cost.value,
+    }  # fmt: skip
+    limits = {name: value for name, value in limits.items() if value is not None}
+    shape = None if given is None else _shape(given)
+    settings = Settings(seed, population, generations, workers=workers, ray_address=ray, journal=journal)
+    boxes, searched = _objects(objects, sizes, shape), _space(space)
+    task = task or (_task(searched) if searched is not None else "classification")
+    with _bar() as done:
+        found = design(task, shape, like=like, space=searched, objects=boxes, classes=classes, settings=settings,
+                       done=done, **limits)  # fmt: skip
+    _show(found, show, as_json, out, onnx)
+    raise typer.Exit(1 if found.conflict is not None else 0)
+
+
+def _show(found: Designs, show: int | None, as_json: bool, out: str | None, onnx: bool) -> None:
+    if out is not None:
+        found.save(out, onnx)
+    if show is not None:
+        if show > len(found.designs):
+            raise FovealError(f"--code {show}: there are {len(found.designs)} designs")
+        print(found.designs[show - 1].code(), end="")
+    else:
+        print(found.to_json() if as_json else found)
+
+
+def _inverse(
+    question: Inverse, like: str | None, given: str | None, past: int | None, kernel: int, per_block: int,
+    longest: int | None, field: int | None, stride: int, length: int | None,
+) -> str:  # fmt: skip
+    from foveal.designs import inverse
+
+    if question is Inverse.tcn:
+        plans = inverse.tcn(_asked("--past", past, question), kernel, per_block, longest)
+        return "\n".join(f"{plan}\n  {plan.specification()}" for plan in plans)
+    if question is Inverse.patchgan:
+        patches = inverse.patchgan(_asked("--field", field, question))
+        note = "" if len(patches) == 1 else f"no plan has a field of exactly {field}; the nearest are:\n"
+        return note + "\n".join(f"{plan}\n  {plan.specification()}" for plan in patches)
+    if question is Inverse.rates:
+        wide, n = _asked("--field", field, question), _asked("--map", length, question)
+        series, parallel = inverse.rates(stride, wide, n, kernel)
+        listed = ", ".join(map(str, series.dilations))
+        return (
+            f"in series, kernel {kernel}: dilations {listed}; they add {(series.field - 1) * stride} positions, "
+            f"no holes\nin parallel, kernel {kernel}: dilations {', '.join(map(str, parallel))} beside a 1-wide one; "
+            f"each window fits the map of {n}"
+        )
+    if like is None:
+        raise FovealError(f"--inverse {question.value} needs --like SOURCE, the network to change")
+    from foveal.designs.answer import own_network
+
+    network = own_network(like, None if given is None else _shape(given))
+    return str(inverse.smallest_change(network, "covered" if question is Inverse.cover else "productive"))
+
+
+def _asked(flag: str, value: int | None, question: Inverse) -> int:
+    if value is None:
+        raise FovealError(f"--inverse {question.value} needs {flag}")
+    return value
+
+
+def _space(path: str | None) -> Space | None:
+    """The space of a file; None where none was named."""
+    from foveal.designs.space import space_from_yaml
+
+    if path is None:
+        return None
+    try:
+        return space_from_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FovealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _task(space: Space) -> str:
+    """The task of a space's head."""
+    return str(space.template.get("head", {}).get("task", "classification"))
+
+
+def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[float]:
+    if path is None and not typed:
+        return []
+    from foveal.tasks.detection.objects import read_objects, scaled, typed_sizes
+
+    if path is None:
+        return [item.size for item in typed_sizes(typed or []).objects]
+    if shape is None:
+        raise FovealError("--objects needs --input, the size that images are scaled to")
+    space = (shape, shape) if isinstance(shape, int) else tuple(shape[1:])
+    if len(space) != 2:
+        raise FovealError("--objects holds boxes in images: --input needs two lengths")
+    return [item.size for item in scaled(read_objects(path, space), space).objects]
+
+
+def _shape(text: str) -> int | tuple[int, ...]:
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise FovealError(f"--input '{text}': expected a length such as 640, or channels and lengths such as 3,640,640")
+    numbers = tuple(int(part) for part in parts)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _number(flag: str, text: str | None) -> float | None:
+    """A number with a unit: 5G, 2.5M, 300k."""
+    if text is None:
+        return None
+    unit = text[-1].lower() if text and text[-1].lower() in UNITS else ""
+    try:
+        value = float(text[: len(text) - len(unit)]) * UNITS[unit]
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise FovealError(f"{flag} '{text}': expected a number above 0 such as 5G, 2.5M or 300k")
+    return value
+
+
+@contextmanager
+def _bar() -> Iterator[Done]:
+    """A progress bar on standard error, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda now, whole: None
+        return
+    with Progress(console=console, transient=True) as bar:
+        job = bar.add_task("searching", total=None)
+        yield lambda now, whole: bar.update(job, completed=now, total=whole)

@@ -1,0 +1,61 @@
+"""``foveal tile``: halo, multiple, smallest tile, cost of computing a layer piece by piece."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foveal.app.cli.options import InputOption, SourceArgument, trace_source
+from foveal.core.errors import FovealError
+from foveal.core.progress import progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the application."""
+    app.command()(tile)
+
+
+def tile(
+    source: SourceArgument,
+    tile_size: Annotated[
+        str | None,
+        typer.Option(
+            "--tile",
+            metavar="N|HxW",
+            help="longest tile, halo included; default: the smallest that computes at most half of the source twice",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="HxW", help="size of the image; default: the traced input")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="the layer to compute; default: the output")
+    ] = None,
+    error: Annotated[
+        float | None,
+        typer.Option("--error", metavar="E", help="a halo for this expected relative error, by the ERF, such as 1e-3"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
+    shapes: InputOption = None,
+) -> None:
+    """How to compute a layer over a large image in tiles: halo, starts, smallest tile, memory, overhead."""
+    from foveal.tasks.tiling.plan import tile as plan_of
+
+    wanted = _size("--tile", tile_size)
+    whole = _size("--size", size)
+    graph = trace_source(source, shapes)
+    with progress(f"tiling {graph.name}"):
+        plan = plan_of(graph, layer, whole, wanted, error=error)
+    print(plan.to_json() if as_json else plan)
+
+
+def _size(option: str, text: str | None) -> tuple[int, ...] | int | None:
+    """What was typed: one length for all axes, or one per axis. Raises FovealError for anything else."""
+    if text is None:
+        return None
+    parts = text.lower().replace(",", "x").split("x")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise FovealError(f"{option} '{text}': expected positive lengths such as 512 or 512x384")
+    numbers = tuple(int(part) for part in parts)
+    return numbers[0] if len(numbers) == 1 else numbers

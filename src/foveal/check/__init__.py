@@ -1,0 +1,1 @@
+"""Predictions held against the real model: perturbation, the oracle, one network from several front ends."""

@@ -1,0 +1,310 @@
+"""``foveal.design``: from a task and its limits to a Pareto front of networks, each with its code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.core.serial import to_plain
+from foveal.designs.around import around, changes
+from foveal.designs.closed.evaluate import Evaluation, evaluate
+from foveal.designs.closed.steps import MisfitError
+from foveal.designs.code import code
+from foveal.designs.conflict import Conflict, conflict
+from foveal.designs.defaults import default_space, known_networks
+from foveal.designs.inverse import Change, smallest_change
+from foveal.designs.network import Network, fault
+from foveal.designs.recognise import recognise
+from foveal.designs.search import Done, Found, Settings, measured_latency, search
+from foveal.designs.space import Genome, Space
+from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
+from foveal.designs.text import specification
+
+if TYPE_CHECKING:
+    from foveal.report.results import Report
+    from foveal.views.plots.style import Picture
+
+SPENT = 0.5
+"""Share of a budget that is to be used: a network that uses none of it can see far and know nothing."""
+LONGEST_TABLE = 12
+
+
+@dataclass(frozen=True)
+class Design:
+    """One network with its numbers. changed: what it changes of the network it was made from; role: "front",
+    "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit), "known".
+    """
+
+    network: Network
+    evaluation: Evaluation
+    misfit: float
+    cost: float
+    role: str = "front"
+    changed: tuple[str, ...] = ()
+
+    def code(self) -> str:
+        """PyTorch source with a class ``Net``; it does not need foveal."""
+        return code(self.network)
+
+    def specification(self) -> str:
+        """The text specification, for ``foveal analyze``."""
+        return specification(self.network)
+
+    def report(self) -> Report:
+        """The whole engine's report on the text specification."""
+        from foveal.frontends.text.trace import trace_spec
+        from foveal.report.analyze import analyze
+
+        return analyze(trace_spec(self.specification()))
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write it as ONNX with random weights; raises FovealError without PyTorch."""
+        try:
+            from foveal.frontends.torch.emitted import export_onnx
+        except ModuleNotFoundError:
+            raise FovealError("ONNX export needs PyTorch: pip install 'foveal[torch,onnx]'") from None
+        export_onnx(self.code(), self.network.input, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Designs:
+    """The answer. designs: the Pareto front from the cheapest on, or the nearest design where ``conflict`` says why
+    none meets the limits; known: networks to compare with; repairs: the smallest changes of the network that was given.
+    """
+
+    target: Target
+    designs: tuple[Design, ...]
+    known: tuple[Design, ...]
+    repairs: tuple[tuple[str, Change], ...]
+    conflict: Conflict | None
+    size: int
+    scored: int
+    complete: bool
+    seed: int
+
+    def __str__(self) -> str:
+        from foveal.views.text.designs import designs_text
+
+        return designs_text(self)
+
+    def plot(self) -> Picture:
+        """Misfit of the field against cost, with known networks."""
+        from foveal.views.plots.pareto import pareto
+
+        return pareto(self)
+
+    def to_json(self) -> str:
+        """All designs with their numbers; networks as data."""
+        said: dict[str, Any] = {
+            "target": to_plain(self.target),
+            "designs": [to_plain(one) for one in self.designs],
+            "known": [to_plain(one) for one in self.known],
+            "repairs": [{"name": name} | to_plain(change) for name, change in self.repairs],
+            "conflict": None if self.conflict is None else to_plain(self.conflict),
+            "candidates": self.size,
+            "scored": self.scored,
+            "complete": self.complete,
+            "seed": self.seed,
+        }
+        return json.dumps(said, indent=1, default=list)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+    def save(self, folder: str | Path, onnx: bool = False) -> list[Path]:
+        """Write code, text specification, network data and report of each design, the plot and the JSON; returns the
+        files. onnx: also each design as ONNX, which needs PyTorch.
+        """
+        place = Path(folder)
+        written = []
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for number, one in enumerate(self.designs, 1):
+                texts = {".py": one.code(), ".yaml": one.specification(), ".network.yaml": one.network.to_yaml()}
+                texts[".report.txt"] = str(one.report()) + "\n"
+                for ending, text in texts.items():
+                    written.append(place / f"design{number}{ending}")
+                    written[-1].write_text(text, encoding="utf-8")
+                if onnx:
+                    written.append(place / f"design{number}.onnx")
+                    one.to_onnx(written[-1])
+            written.append(place / "designs.json")
+            written[-1].write_text(self.to_json() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise FovealError(f"{place}: cannot be written: {error.strerror or error}") from None
+        if self.designs:
+            written.append(place / "designs.png")
+            self.plot().save(written[-1])
+        return written
+
+
+def design(
+    task: str = "classification",
+    input: Sequence[int] | int | None = None,
+    *,
+    like: Any = None,
+    space: Space | None = None,
+    objects: Sequence[float] = (),
+    classes: int | None = None,
+    settings: Settings | None = None,
+    done: Done | None = None,
+    **limits: Any,
+) -> Designs:
+    """Networks for a task, from the cheapest to the one whose effective field fits it best.
+
+    input: (channels, *space), or one length for a square of three channels. like: a source string, model or graph to
+    vary; space: a space to search instead of the task's own; objects: sizes in pixels; limits: fields of ``Target``
+    (multiply_adds, parameters, memory, latency, halo, lookahead, past, context, even, ...).
+    Raises FovealError for what does not fit together.
+    """
+    settings = settings or Settings()
+    if like is not None and space is not None:
+        raise FovealError("like and space exclude each other: a network to vary, or a space to search")
+    own = None if like is None else _own(like, input, task, classes)
+    shape = own.network.input if own else _shape(input, space)
+    known = [] if space else known_networks(task, shape, classes or 10)
+    known = [one for one in known if own is None or one.name != own.network.name]
+    target = _target(task, shape, objects, limits, own)
+    if own is not None:
+        own = replace(own, misfit=misfit(target, own.evaluation), cost=_cost(target, own.network, own.evaluation))
+        searched = around(own.network)
+    else:
+        searched = space or default_space(task, shape, classes or 10, target.lookahead == 0 and len(shape) == 2)
+    found = search(searched, target, settings, done)
+    if found.front:
+        genomes, stands = _thinned(found.front), None
+    else:
+        stands = conflict(found, target)
+        genomes = () if stands.nearest is None else (stands.nearest,)
+    role = "nearest" if stands else "front"
+    designs = [_design(searched, g, target, role, own is not None) for g in genomes]
+    if not stands:
+        others = _of_other_blocks(searched, found, [one.network for one in designs])
+        designs += [_design(searched, g, target, "alternative", own is not None) for g in others]
+    return Designs(
+        target, tuple(designs), ((own,) if own else ()) + tuple(_known(known, target)), _repairs(own), stands,
+        searched.size, len(found.scores), found.complete, settings.seed,
+    )  # fmt: skip
+
+
+def _thinned(front: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A front short enough to read: the ends and even steps between them."""
+    if len(front) <= LONGEST_TABLE:
+        return front
+    return tuple(front[i] for i in np.unique(np.linspace(0, len(front) - 1, LONGEST_TABLE).round().astype(int)))
+
+
+def _of_other_blocks(space: Space, found: Found, shown: Sequence[Network]) -> list[Genome]:
+    """Of each kind of block that the front does not have the feasible candidate that fits best; of equals the cheapest
+    one.
+    """
+    seen = {network.stages[-1].block for network in shown}
+    best: dict[str, tuple[float, float, Genome]] = {}
+    for genome, score in found.scores.items():
+        if score is not None and score.feasible:
+            block = space.network(genome).stages[-1].block
+            mine = (score.misfit, score.cost, genome)
+            if block not in seen and (block not in best or mine < best[block]):
+                best[block] = mine
+    return [genome for _, _, genome in sorted(best.values())]
+
+
+def _design(space: Space, genome: tuple[int, ...], target: Target, role: str, varied: bool) -> Design:
+    network = space.network(genome)
+    found = evaluate(network)
+    changed = tuple(changes(space, genome)) if varied else ()
+    return Design(network, found, misfit(target, found), _cost(target, network, found), role, changed)
+
+
+def _cost(target: Target, network: Network, found: Evaluation) -> float:
+    return cost_of(target.cost, found, measured_latency(network) if target.cost == "latency" else None)
+
+
+def own_network(like: Any, given: Sequence[int] | int | None) -> Network:
+    """A source string, model, graph or network as data, on another input where one is given; raises FovealError."""
+    from foveal.frontends.trace import trace
+    from foveal.ir.graph import Graph
+
+    network = like if isinstance(like, Network) else recognise(like if isinstance(like, Graph) else trace(like))
+    if given is None:
+        return network
+    shape = tuple(given) if not isinstance(given, int) else (network.input[0], *(given,) * len(network.space))
+    return replace(network, input=shape)
+
+
+def _own(like: Any, given: Sequence[int] | int | None, task: str, classes: int | None) -> Design:
+    network = own_network(like, given)
+    if task != network.head.task or classes is not None:
+        network = replace(network, head=replace(network.head, task=task, classes=classes or network.head.classes))
+    if wrong := fault(network):
+        raise FovealError(f"{network.name}: {wrong}")
+    try:
+        return Design(network, evaluate(network), 0.0, 0.0, "known")
+    except MisfitError as error:
+        raise FovealError(f"{network.name} does not fit the input {network.input}: {error}") from None
+
+
+def _shape(given: Sequence[int] | int | None, space: Space | None) -> tuple[int, ...]:
+    if given is None:
+        if space is None:
+            raise FovealError("design needs the input: --input 640 or --input 3,640,640")
+        return tuple(space.template["input"])
+    shape = (3, given, given) if isinstance(given, int) else tuple(given)
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        raise FovealError(f"input {shape}: expected one length, or channels and one to three lengths")
+    return shape
+
+
+def _target(
+    task: str, shape: tuple[int, ...], objects: Sequence[float], limits: dict[str, Any], own: Design | None
+) -> Target:
+    known = {name for name in Target.__dataclass_fields__ if name not in ("task", "space", "objects")}
+    for name in limits:
+        if name not in known:
+            raise FovealError(f"unknown limit '{name}'; expected some of {', '.join(sorted(known))}")
+    sizes = tuple(float(q) for q in np.quantile(np.asarray(objects, float), QUANTILES)) if len(objects) else ()
+    cost = limits.get("cost", "multiply-adds")
+    budget = limits.get(cost.replace("-", "_"))
+    # Time is saved wherever it can be: only work that is known beforehand is to be spent.
+    if "spend" not in limits and cost != "latency" and (budget is not None or own is not None):
+        whole = budget if budget is not None else cost_of(cost, own.evaluation) if own is not None else 0.0
+        limits = limits | {"spend": SPENT * whole}
+    return Target(task, shape[1:], sizes, **limits)
+
+
+def _known(networks: list[Network], target: Target) -> list[Design]:
+    made = []
+    for network in networks:
+        found = evaluate(network)
+        made.append(Design(network, found, misfit(target, found), _cost(target, network, found), "known"))
+    return made
+
+
+def _repairs(own: Design | None) -> tuple[tuple[str, Change], ...]:
+    """What the network itself needs, by the fewest changes; wishes that nothing near it grants are left out."""
+    if own is None:
+        return ()
+    asked: list[tuple[str, str, dict[str, Any]]] = []
+    if own.evaluation.unproductive:
+        asked = [
+            ("no unproductive layer, blocks may only go", "productive", {"only": "counts"}),
+            ("no unproductive layer, every block stays", "productive", {"keep_blocks": True}),
+        ]
+    if own.evaluation.covered < 1:
+        asked.append(("the field covers the input", "covered", {"keep_blocks": True}))
+    elif own.evaluation.effective < 1:
+        asked.append(("the effective field covers the input", "effective", {"keep_blocks": True}))
+    found = []
+    for name, wanted, how in asked:
+        try:
+            found.append((name, smallest_change(own.network, wanted, **how)))
+        except FovealError:
+            continue
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""Why nothing meets the limits: the fewest that exclude each other, what each would have to be, what is nearest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+from foveal.designs.search import Found, Score
+from foveal.designs.space import Genome
+from foveal.designs.targets import Target, limit_names
+
+
+class Relaxed(NamedTuple):
+    """A limit and the value that it would need, all others met."""
+
+    name: str
+    asked: float
+    needed: float
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
+    the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
+    are all candidates of the space.
+    """
+
+    limits: tuple[str, ...]
+    relaxed: tuple[Relaxed, ...]
+    nearest: Genome | None
+    broken: tuple[Relaxed, ...]
+    scored: int
+    complete: bool
+
+    def __str__(self) -> str:
+        where = f"the {self.scored:,} candidates" if self.complete else f"{self.scored:,} candidates searched"
+        if self.nearest is None:
+            return f"none of {where} can be laid out on this input; use a larger input or fewer strides"
+        together = " together" if len(self.limits) > 1 else ""
+        lines = [f"none of {where} meets {' and '.join(self.limits)}{together}"]
+        lines += [
+            f"  {one.name}: {_number(one.needed)} would do, all other limits met (asked: {_number(one.asked)})"
+            for one in self.relaxed
+        ]
+        lines += [
+            f"  nearest design: {one.name} is {_number(one.needed)}, asked {_number(one.asked)}" for one in self.broken
+        ]
+        return "\n".join(lines)
+
+
+def conflict(found: Found, target: Target) -> Conflict:
+    """What stands against the target, from all scored candidates; for a search without a feasible one."""
+    names = limit_names(target)
+    scored = [(genome, score) for genome, score in found.scores.items() if score is not None]
+    if not scored:
+        return Conflict((), (), None, (), len(found.scores), found.complete)
+    asked = dict(zip(names, _asked(target, names)))
+    nearest, best = min(scored, key=lambda pair: (sum(pair[1].excess), pair[1].cost, pair[0]))
+    broken = tuple(
+        Relaxed(name, asked[name], value) for name, value, excess in zip(names, best.values, best.excess) if excess
+    )
+    return Conflict(
+        _smallest_set(names, [score for _, score in scored]), _relaxed(names, asked, [s for _, s in scored]),
+        nearest, broken, len(found.scores), found.complete,
+    )  # fmt: skip
+
+
+def _smallest_set(names: list[str], scores: list[Score]) -> tuple[str, ...]:
+    met = [frozenset(i for i, excess in enumerate(score.excess) if not excess) for score in scores]
+    distinct = set(met)
+    for number in range(1, len(names) + 1):
+        for chosen in combinations(range(len(names)), number):
+            if not any(set(chosen) <= own for own in distinct):
+                return tuple(names[i] for i in chosen)
+    return ()
+
+
+def _relaxed(names: list[str], asked: dict[str, float], scores: list[Score]) -> tuple[Relaxed, ...]:
+    found = []
+    for place, name in enumerate(names):
+        others = [s for s in scores if not any(excess for i, excess in enumerate(s.excess) if i != place)]
+        if others:
+            least = min(others, key=lambda score: score.excess[place])
+            found.append(Relaxed(name, asked[name], least.values[place]))
+    return tuple(found)
+
+
+def _asked(target: Target, names: list[str]) -> list[float]:
+    none = {"holes": 0.0, "unproductive-layers": 0.0, "registration": 0.0, "evenness": target.even or 0.0}
+    return [none[name] if name in none else float(getattr(target, name.replace("-", "_"))) for name in names]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"

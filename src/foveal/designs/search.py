@@ -1,0 +1,247 @@
+"""Search of a space: every candidate where there are few, else NSGA-II (Deb et al. 2002, from pymoo).
+
+Every candidate is scored once; what is known is written to a journal as it comes, and a search that was killed reads it
+and goes on. Since the search itself depends on its seed and on the scores alone, it ends where it would have ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.core.serial import to_plain
+from foveal.core.workers import in_processes, on_ray
+from foveal.designs.closed.evaluate import evaluate
+from foveal.designs.closed.steps import MisfitError
+from foveal.designs.code import code
+from foveal.designs.network import Network, fault
+from foveal.designs.space import Genome, Space
+from foveal.designs.targets import Target, limit_names, limits, objectives
+
+EXHAUSTIVE = 20_000
+"""Spaces up to this size are looked through completely."""
+BATCH = 500
+Done = Callable[[int, int], None]
+Timer = Callable[[Any], float]
+
+
+class Score(NamedTuple):
+    """misfit, cost, and how far each limit is broken (in the order of ``limit_names``); None: cannot be built."""
+
+    misfit: float
+    cost: float
+    excess: tuple[float, ...]
+    values: tuple[float, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every limit is met."""
+        return not any(self.excess)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """front: feasible candidates that no other beats in both objectives, by cost; scores: of all that were scored;
+    complete: whether every candidate of the space was.
+    """
+
+    front: tuple[Genome, ...]
+    scores: dict[Genome, Score | None]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search. generations and population are NSGA-II's; journal: a file to go on from."""
+
+    seed: int = 0
+    population: int = 100
+    generations: int = 60
+    exhaustive: int = EXHAUSTIVE
+    workers: int = 1
+    ray_address: str | None = None
+    journal: str | None = None
+
+
+def search(space: Space, target: Target, settings: Settings | None = None, done: Done | None = None) -> Found:
+    """The Pareto front of a space; ``done`` hears how many candidates are scored and how many there will be at most.
+
+    Raises FovealError where the journal belongs to another search.
+    """
+    settings = settings or Settings()
+    scorer = _Scorer(space, target, settings)
+    try:
+        complete = space.size <= settings.exhaustive
+        if complete:
+            waiting = list(space.genomes())
+            for start in range(0, len(waiting), BATCH):
+                scorer(waiting[start : start + BATCH])
+                _tell(done, min(start + BATCH, len(waiting)), len(waiting))
+        else:
+            _evolve(space, scorer, len(limit_names(target)), settings, done)
+    finally:
+        scorer.close()
+    return Found(front(scorer.scores), scorer.scores, complete)
+
+
+def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:
+    """The feasible candidates that no other one beats, from the cheapest on; of equals the first in order."""
+    feasible = sorted(
+        (score.cost, score.misfit, genome) for genome, score in scores.items() if score is not None and score.feasible
+    )
+    kept, best = [], float("inf")
+    for _, misfit, genome in feasible:
+        if misfit < best:
+            kept.append(genome)
+            best = misfit
+    return tuple(kept)
+
+
+def score(space: Space, target: Target, genome: Genome) -> Score | None:
+    """The score of one candidate; None where it cannot be built or laid out."""
+    network = space.network(genome)
+    if fault(network):
+        return None
+    try:
+        found = evaluate(network)
+    except MisfitError:
+        return None
+    latency = measured_latency(network) if target.measured else None
+    asked = limits(target, found, latency)
+    return Score(*objectives(target, found, latency), tuple(a.excess for a in asked), tuple(a.value for a in asked))
+
+
+def measured_latency(network: Network) -> float:
+    """Milliseconds of one inference on this device; raises FovealError without PyTorch."""
+    try:
+        import_module("torch")
+    except ModuleNotFoundError:
+        raise FovealError("measured latency needs PyTorch: pip install 'foveal[torch]'") from None
+    found: float = import_module("foveal.frontends.torch.emitted").latency_of(code(network), network.input)
+    return found
+
+
+def score_all(space: Space, target: Target, genomes: Sequence[Genome]) -> list[Score | None]:
+    """The scores of several candidates, as one piece of work."""
+    return [score(space, target, genome) for genome in genomes]
+
+
+class _Scorer:
+    """Scores what is not known yet, and writes it down."""
+
+    def __init__(self, space: Space, target: Target, settings: Settings) -> None:
+        self.space, self.target, self.settings = space, target, settings
+        self.scores: dict[Genome, Score | None] = {}
+        self.file: Any = None
+        self.known: dict[Genome, Score | None] = {}
+        if settings.journal is not None:
+            self._open(Path(settings.journal))
+
+    def __call__(self, genomes: Sequence[Genome]) -> list[Score | None]:
+        fresh = [g for g in dict.fromkeys(genomes) if g not in self.scores and g not in self.known]
+        found = dict(zip(fresh, self._computed(fresh)))
+        for genome, own in found.items():
+            if self.file is not None:
+                self.file.write(json.dumps([list(genome), None if own is None else list(own)]) + "\n")
+        if self.file is not None:
+            self.file.flush()
+        for genome in genomes:
+            if genome not in self.scores:
+                self.scores[genome] = found[genome] if genome in found else self.known[genome]
+        return [self.scores[genome] for genome in genomes]
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def _computed(self, genomes: list[Genome]) -> list[Score | None]:
+        settings = self.settings
+        if settings.ray_address is None and (settings.workers < 2 or len(genomes) < 2):
+            return score_all(self.space, self.target, genomes)
+        size = -(-len(genomes) // max(1, 4 * settings.workers))
+        chunks = [genomes[i : i + size] for i in range(0, len(genomes), max(1, size))]
+        calls = [(self.space, self.target, chunk) for chunk in chunks]
+        if settings.ray_address is not None:
+            parts = on_ray(score_all, calls, settings.ray_address, leave_running=True)
+        else:
+            parts = in_processes(score_all, calls, settings.workers)
+        return [one for part in parts for one in part]
+
+    def _open(self, path: Path) -> None:
+        head = json.dumps({"space": self.space.template, "target": to_plain(self.target)}, default=list, sort_keys=True)
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            if lines and lines[0] != head:
+                raise FovealError(f"{path}: holds the candidates of another search; give another file")
+            whole = [line for line in lines[1:] if self._learned(line)]
+            # What a kill left half written is dropped with the rest of its line.
+            self.file = path.open("w", encoding="utf-8")
+            self.file.write("\n".join([head, *whole]) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise FovealError(f"{path}: cannot be used as a journal: {error.strerror or error}") from None
+
+    def _learned(self, line: str) -> bool:
+        try:
+            genome, own = json.loads(line)
+            made = None if own is None else Score(own[0], own[1], tuple(own[2]), tuple(own[3]))
+        except (ValueError, TypeError, IndexError):
+            return False
+        self.known[tuple(genome)] = made
+        return True
+
+
+def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings, done: Done | None) -> None:
+    try:
+        nsga2 = import_module("pymoo.algorithms.moo.nsga2")
+    except ModuleNotFoundError:
+        text = f"the space has {space.size:,} candidates and needs pymoo: pip install 'foveal[design]'"
+        raise FovealError(text) from None
+    repair = import_module("pymoo.operators.repair.rounding").RoundingRepair
+    crossover = import_module("pymoo.operators.crossover.ux").UniformCrossover
+    mutation = import_module("pymoo.operators.mutation.pm").PolynomialMutation
+    sampling = import_module("pymoo.operators.sampling.rnd").IntegerRandomSampling
+    algorithm = nsga2.NSGA2(
+        pop_size=settings.population,
+        sampling=sampling(),
+        crossover=crossover(prob=0.9),
+        mutation=mutation(prob=1.0, prob_var=min(0.5, 1.5 / len(space.choices)), eta=5, vtype=float, repair=repair()),
+        eliminate_duplicates=True,
+    )
+    problem = _problem(space, scorer, limits_asked)
+    algorithm.setup(problem, termination=("n_gen", settings.generations), seed=settings.seed, verbose=False)
+    while algorithm.has_next():
+        algorithm.next()
+        _tell(done, algorithm.n_gen - 1, settings.generations)
+
+
+def _problem(space: Space, scorer: _Scorer, limits_asked: int) -> Any:
+    base: Any = import_module("pymoo.core.problem").Problem
+    counts = np.array([choice.count for choice in space.choices])
+
+    class Fields(base):  # type: ignore[misc]
+        """The space as pymoo sees it: whole numbers in, objectives and broken limits out."""
+
+        def __init__(self) -> None:
+            super().__init__(n_var=len(counts), n_obj=2, n_ieq_constr=limits_asked + 1, xl=0, xu=counts - 1, vtype=int)
+
+        def _evaluate(self, x: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
+            scores = scorer([tuple(int(i) for i in row) for row in np.asarray(x)])
+            worst = (float("1e6"), float("1e18"))
+            out["F"] = np.array([worst if s is None else (s.misfit, s.cost) for s in scores])
+            broken = (1e3,) * limits_asked
+            out["G"] = np.array([(*broken, 1.0) if s is None else (*s.excess, 0.0) for s in scores])
+
+    return Fields()
+
+
+def _tell(done: Done | None, now: int, whole: int) -> None:
+    if done is not None:
+        done(now, whole)

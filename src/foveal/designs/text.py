@@ -1,0 +1,172 @@
+"""A network in the words of the text specification (docs/specification.md), for people and for the whole engine."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import yaml
+
+from foveal.designs.closed.steps import PREDICTED, Step, Steps, lay_out, pooling_cells
+from foveal.designs.network import Network, Stage
+
+
+def specification(network: Network) -> str:
+    """The YAML form; ``foveal analyze FILE.yaml`` reads it. Raises MisfitError where the network cannot be laid out."""
+    document = {
+        "name": network.name,
+        "input": "x".join(map(str, network.input)),
+        "layers": _Words(network, lay_out(network)).layers(),
+    }
+    return yaml.safe_dump(document, sort_keys=False, width=1000)
+
+
+class End(NamedTuple):
+    """A value that was kept: where a stem or stage ended."""
+
+    name: str
+    width: int
+    rate: int
+    lengths: tuple[int, ...]
+
+
+def ends_of(network: Network, steps: Steps) -> list[End]:
+    """Where the stem and the stages end, in order."""
+    words = _Words(network, steps)
+    words.layers()
+    return words.ends
+
+
+class _Words:
+    """Writes what lay_out lays out; necks need the lengths that it found."""
+
+    def __init__(self, network: Network, steps: Steps) -> None:
+        self.network = network
+        self.steps = steps.steps
+        self.kind = "causal" if network.causal else "conv"
+        self.width = network.input[0]
+        self.ends: list[End] = []
+        self.rate = 1
+
+    def conv(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1, options: str = "") -> str:
+        said = f"{self.kind}{kernel}x{channels}"
+        said += f",s{stride}" if stride > 1 else ""
+        said += f",d{dilation}" if dilation > 1 else ""
+        patch = kernel == stride and kernel % 2 == 0 and not self.network.causal
+        return said + (",p0" if patch else "") + options
+
+    def layers(self) -> list[Any]:
+        network, stem = self.network, self.network.stem
+        made: list[Any] = []
+        lengths = network.space
+        if stem.width:
+            words = self.conv(stem.width, stem.kernel, stem.stride, options=",bn,relu")
+            made.append(words + (" pool3,s2,p1" if stem.pool else ""))
+            self.width = stem.width
+            lengths = self._after("stem", lengths)
+            made.append(self._saved(lengths))
+        for number, stage in enumerate(network.stages, 1):
+            made.append({"name": f"stage{number}", "layers": self._stage(stage)})
+            lengths = self._after(f"stage{number}.", lengths)
+            made.append(self._saved(lengths))
+        return [*made, *self._neck_and_head()]
+
+    def _after(self, prefix: str, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        for step in self.steps:
+            if step.kind in ("conv", "maxpool") and step.name.startswith(prefix) and not _shortcut(step):
+                reach = step.dilation * (step.kernel - 1)
+                self.rate *= step.stride
+                lengths = tuple((n + step.before + step.after - reach - 1) // step.stride + 1 for n in lengths)
+        return lengths
+
+    def _saved(self, lengths: tuple[int, ...]) -> str:
+        name = f"c{len(self.ends) + 1}"
+        self.ends.append(End(name, self.width, self.rate, lengths))
+        return f"save={name}"
+
+    def _stage(self, stage: Stage) -> list[str]:
+        made, stride = [], stage.stride
+        if stage.pool and stride > 1:
+            made.append(f"pool{stride}")
+            stride = 1
+        for index in range(stage.count):
+            made.append(self._block(stage, stride, stage.dilation[index % len(stage.dilation)]))
+            self.width, stride = stage.width, 1
+        return made
+
+    def _block(self, stage: Stage, stride: int, dilation: int) -> str:
+        width, kernel, conv = stage.width, stage.kernel, self.conv
+        changes = stride > 1 or self.width != width
+        if stage.block == "plain":
+            return conv(width, kernel, stride, dilation, ",bn,relu")
+        if stage.block == "separable":
+            return conv(self.width, kernel, stride, dilation, ",dw,bn,relu ") + conv(width, 1, options=",bn,relu")
+        if stage.block == "large":
+            entry = conv(width, stride, stride, options=",bn ") if changes else ""
+            inner = conv(width, kernel, 1, dilation, ",dw,bn ")
+            inner += conv(4 * width, 1, options=",gelu ") + conv(width, 1, options=",bn")
+            return f"{entry}[{inner} | id]"
+        if stage.block == "dilated":
+            inner = conv(width, kernel, stride, dilation, ",bn")
+        elif stage.block == "residual":
+            inner = conv(width, kernel, stride, dilation, ",bn,relu ") + conv(width, kernel, 1, dilation, ",bn")
+        else:
+            inner = conv(width // 4, 1, options=",bn,relu ") + conv(width // 4, kernel, stride, dilation, ",bn,relu ")
+            inner += conv(width, 1, options=",bn")
+        return f"[{inner} | {conv(width, 1, stride, options=',bn') if changes else 'id'}] relu"
+
+    def _neck_and_head(self) -> list[Any]:
+        neck = self.network.neck
+        ends = [e for i, e in enumerate(self.ends) if i + 1 == len(self.ends) or e.lengths != self.ends[i + 1].lengths]
+        if neck.kind == "pyramid":
+            return self._pyramid(ends[-neck.levels :])
+        made: list[Any] = []
+        words: list[str] = []
+        if neck.kind == "encoder-decoder":
+            for end in reversed(ends[:-1]):
+                conv = self.conv(end.width, 3, options=",bn,relu")
+                words.append(f"up{self.rate // end.rate} cat={end.name} {conv} {conv}")
+                self.width, self.rate = end.width, end.rate
+        elif neck.kind == "pyramid-pooling":
+            inner = max(1, neck.width // len(neck.rates))
+            cells = pooling_cells(ends[-1].lengths, neck.rates)
+            paths = [f"avgpool{cell} {self.conv(inner, 1, options=',bn,relu')} up{cell}" for cell in cells]
+            words.append(f"{{id | {' | '.join(paths)}}} {self.conv(neck.width, 3, options=',bn,relu')}")
+            self.width = neck.width
+        elif neck.kind == "parallel-dilations":
+            paths = [self.conv(neck.width, 1, options=",bn,relu")]
+            paths += [self.conv(neck.width, 3, 1, rate, ",bn,relu") for rate in neck.rates]
+            words.append(f"{{{' | '.join(paths)}}} {self.conv(neck.width, 1, options=',bn,relu')}")
+            self.width = neck.width
+        if words:
+            made.append({"name": "neck", "layers": words})
+        return [*made, *self._head(1)]
+
+    def _pyramid(self, ends: list[End]) -> list[str]:
+        width, made = self.network.neck.width, []
+        for number, end in reversed(list(enumerate(ends, 1))):
+            words = f"from={end.name} {self.conv(width, 1)}"
+            if number < len(ends):
+                # The level above goes up and is added to this one's lateral.
+                words += f" save=l{number} from=p{number + 1} up{ends[number].rate // end.rate} add=l{number}"
+            made.append(f"{words} save=p{number}")
+        for number in range(1, len(ends) + 1):
+            self.width = width
+            made.append(f"from=p{number} {self.conv(width, 3)}")
+            made += self._head(number)
+        return made
+
+    def _head(self, number: int) -> list[str]:
+        head = self.network.head
+        if head.task == "classification":
+            return [f"gap fc{head.classes}"]
+        words = ""
+        if head.task == "detection":
+            words = self.conv(self.width, 3, options=f",bn,relu,name=tower{number}") + " "
+        words += self.conv(head.classes + PREDICTED[head.task], 1, options=f",name=predict{number}")
+        if head.task == "segmentation" and self.rate > 1:
+            words += f" up{self.rate}"
+        return [words]
+
+
+def _shortcut(step: Step) -> bool:
+    return step.name.endswith(".shortcut")

@@ -1,0 +1,1 @@
+"""Backward over the graph: support, paths, edges and energy of a unit."""

@@ -1,0 +1,186 @@
+"""Squared weights at work: how a convolution, a transposed convolution and a linear layer carry squared gradients back.
+
+``squares`` are the squared weights in the operation's own layout. With ``whole`` each weight counts, channel by
+channel; without it they are averaged over channels first, so that channels stay alike and one weight per tap is left.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from foveal.engine.backward.adjoint import adjoint
+from foveal.engine.backward.algebra import ENERGY, Flow, dense
+from foveal.engine.backward.stages import Stage
+from foveal.engine.forward.bounds import bounds
+from foveal.engine.roles import roles
+from foveal.ir import ops, relation as rel
+from foveal.ir.graph import Graph, Node
+
+Shape = tuple[int, ...]
+
+
+class Window(NamedTuple):
+    """Where taps lead, per spatial axis: lengths of the operand, strides, offset of tap t = t * dilation - before.
+
+    forward: output o came from o * stride + offset (convolution); else operand i went to i * stride + offset.
+    """
+
+    lengths: Shape
+    stride: Shape
+    dilation: Shape
+    before: Shape
+    forward: bool
+
+
+def convolved(
+    op: ops.Convolution, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
+) -> Flow:
+    """Back through a convolution to its input of ``shape``."""
+    first = len(shape) - len(op.kernel)
+    window = Window(shape[first:], op.stride, op.dilation, tuple(low for low, _ in op.padding), True)
+    if whole:
+        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
+    flow = _channels_added(_out_dense(flow, path, first), path)
+    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
+
+
+def transposed(
+    op: ops.TransposedConvolution, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
+) -> Flow:
+    """Back through a transposed convolution to its input of ``shape``."""
+    first = len(shape) - len(op.kernel)
+    window = Window(shape[first:], op.stride, op.dilation, op.before, False)
+    if whole:
+        # (C, O / groups) to the layout of a convolution, (O, C / groups)
+        parts = squares.reshape(op.groups, -1, *squares.shape[1:])
+        squares = np.concatenate([part.swapaxes(0, 1) for part in parts])
+        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
+    flow = _channels_added(_out_dense(flow, path, first), path)
+    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
+
+
+def contracted(
+    op: ops.Contract, operand: int, squares: np.ndarray, flow: Flow, graph: Graph, node: Node, whole: bool
+) -> Flow:
+    """Back through a sum of products with a parameter to the operand that carries the signal."""
+    mine, other, out = op.labels[operand], op.labels[1 - operand], op.out
+    lengths = dict(zip(mine, graph.values[node.inputs[operand]].shape, strict=True))
+    lengths |= {label: n for label, n in zip(other, squares.shape, strict=True) if n > 1 or label not in lengths}
+    placed = _positional(graph, node, operand, mine, out)
+    kinds = roles(graph)[node.output]
+    for axis, label in enumerate(out):
+        if label in other and (whole or label in placed):
+            flow = dense(flow, axis, lengths[label])
+        elif label not in mine:
+            flow = ENERGY.total(flow, axis, lengths[label], kinds[axis])
+        elif axis in flow.runs:
+            flow = dense(flow, axis, lengths[label])
+    if not whole:
+        merged = tuple(axis for axis, label in enumerate(other) if label not in placed)
+        squares = squares.mean(axis=merged, keepdims=True, dtype=np.float64) if merged else squares
+    names = {label: i for i, label in enumerate(dict.fromkeys((*mine, *other, *out)))}
+    present = [label for label in mine if label in other or label in out]
+    data = np.einsum(
+        squares, [names[x] for x in other], flow.data, [names[x] for x in out], [names[x] for x in present]
+    )
+    index = tuple(slice(None) if label in present else None for label in mine)
+    return Flow(np.asarray(data[index]), {}, flow.scale)
+
+
+def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> Flow:
+    """Sum over taps of the moved contributions, weighted; channels are mixed where ``squares`` has them.
+
+    Only the box that holds anything is worked on. Products of channels are in single precision, relative to the largest
+    number: what is lost is below 1e-38 of it.
+    """
+    taps = squares.shape[2:]
+    mixing = squares.shape[0] > 1 or squares.shape[1] > 1
+    data = dense(flow, 1, squares.shape[0]).data if mixing else flow.data
+    first = data.ndim - len(taps)
+    data, start = _cropped(data, first)
+    peak = float(data.max(initial=0)) if mixing else 1.0
+    if mixing and peak > 0:
+        data = np.asarray(data / peak, dtype=np.float32)
+        squares = squares.astype(np.float32)
+    channels = squares.shape[1] * groups if mixing else data.shape[1]
+    result = np.zeros((data.shape[0], channels, *window.lengths), dtype=data.dtype)
+    flat = squares.reshape(*squares.shape[:2], -1)
+    for number, tap in enumerate(product(*(range(k) for k in taps))):
+        routes = [_route(window, i, t, start[i], data.shape[first + i]) for i, t in enumerate(tap)]
+        weight = flat[:, :, number]
+        if any(route is None for route in routes) or not weight.any():
+            continue
+        target, origin = zip(*[route for route in routes if route is not None], strict=True)
+        part = data[(slice(None), slice(None), *origin)]
+        moved = _mixed(part, weight, groups) if mixing else part * float(weight[0, 0])
+        result[(slice(None), slice(None), *target)] += moved
+    runs = {axis: ends for axis, ends in flow.runs.items() if axis != 1 or not mixing}
+    return Flow(result, runs, flow.scale + (float(np.log(peak)) if mixing and peak > 0 else 0.0))
+
+
+def _cropped(data: np.ndarray, first: int) -> tuple[np.ndarray, list[int]]:
+    """The box of spatial positions that holds anything, and where it starts."""
+    filled: np.ndarray = np.logical_or.reduce(data != 0, axis=tuple(range(first)))
+    start = []
+    for axis in range(filled.ndim):
+        used = np.flatnonzero(filled.any(axis=tuple(a for a in range(filled.ndim) if a != axis)))
+        low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+        data = data[(slice(None),) * (first + axis) + (slice(low, high),)]
+        start.append(low)
+    return data, start
+
+
+def _route(window: Window, i: int, tap: int, start: int, count: int) -> tuple[slice, slice] | None:
+    """Which operand positions take which of the ``count`` outputs from ``start`` on, for one tap; None for none."""
+    n, stride = window.lengths[i], window.stride[i]
+    offset = tap * window.dilation[i] - window.before[i]
+    if window.forward:
+        offset += start * stride
+        low, high = max(0, -(offset // stride)), min(count, (n - 1 - offset) // stride + 1)
+        if high <= low:
+            return None
+        begin = offset + low * stride
+        return slice(begin, begin + (high - low - 1) * stride + 1, stride), slice(low, high)
+    offset -= start
+    low, high = max(0, -(offset // stride)), min(n, (count - 1 - offset) // stride + 1)
+    if high <= low:
+        return None
+    begin = offset + low * stride
+    return slice(low, high), slice(begin, begin + (high - low - 1) * stride + 1, stride)
+
+
+def _mixed(data: np.ndarray, weight: np.ndarray, groups: int) -> np.ndarray:
+    """Sum over the output channels of each group, (N, O, ...) to (N, C, ...)."""
+    n, channels, *space = data.shape
+    if groups == channels and weight.shape[1] == 1:
+        return np.asarray(data * weight.reshape(-1, *[1] * len(space)))
+    blocked = data.reshape(n, groups, channels // groups, -1)
+    weights = weight.reshape(groups, channels // groups, -1).swapaxes(1, 2)
+    return np.asarray((weights[None] @ blocked).reshape(n, -1, *space))
+
+
+def _out_dense(flow: Flow, path: tuple[Stage, ...], first: int) -> Flow:
+    after = path[-1].after if path else ()
+    for axis in range(first, len(after)):
+        flow = dense(flow, axis, after[axis])
+    return flow
+
+
+def _channels_added(flow: Flow, path: tuple[Stage, ...]) -> Flow:
+    """Back through the steps of a window's relation that concern channels."""
+    kept = tuple(stage for stage in path if isinstance(stage.step, rel.Blocks))
+    return adjoint(tuple(stage.step for stage in kept), flow, kept, ENERGY)
+
+
+def _positional(graph: Graph, node: Node, operand: int, mine: ops.Ints, out: ops.Ints) -> set[int]:
+    """Labels along which positions differ, so that each weight counts even where channels are alike."""
+    value = node.inputs[operand]
+    kinds, found = roles(graph), set()
+    for axis, label in enumerate(mine):
+        boxes = [box for state in bounds(graph).states[value].values() for box in state.strict]
+        if kinds[value][axis] == "s" or any(hull.data.shape[axis + 1] > 1 for box in boxes for hull in box):
+            found.add(label)
+    return found | {label for axis, label in enumerate(out) if kinds[node.output][axis] == "s"}

@@ -1,0 +1,124 @@
+"""Weighted fields travel backward: one reverse pass over relations, for any algebra, from one unit or from all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.engine.backward.adjoint import adjoint
+from foveal.engine.backward.algebra import PATHS, Algebra, Flow
+from foveal.engine.backward.stages import Stage, stages
+from foveal.engine.forward.bounds import bounds
+from foveal.engine.roles import grid_axes, roles
+from foveal.ir.graph import Graph, Node
+from foveal.ir.relation import Read
+
+Gain = Callable[[Node, Read], float]
+Carry = Callable[[Node, Read, Flow, tuple[Stage, ...]], Flow | None]
+Flows = dict[int, Flow]
+
+
+def seed(graph: Graph, value: int, unit: tuple[int, ...] | None, algebra: Algebra, channel: int | None = None) -> Flow:
+    """1 at one unit of a value (all units where ``unit`` is None), all features together or one channel."""
+    shape = graph.values[value].shape
+    axes = grid_axes(graph, value)
+    lengths = [shape[axis] if axis in axes else 1 for axis in range(len(shape))]
+    data: np.ndarray = np.zeros(lengths, dtype=algebra.dtype)
+    index: list[Any] = [slice(None)] * len(shape)
+    for position, axis in enumerate(axes):
+        index[axis] = slice(None) if unit is None else unit[position]
+    data[tuple(index)] = 1
+    if channel is None:
+        return Flow(data, {})
+    features = [axis for axis, role in enumerate(roles(graph)[value]) if role == "c" and shape[axis] > 1]
+    if not features or not 0 <= channel < shape[features[0]]:
+        raise FovealError(f"channel {channel} is outside the layer's shape {shape}")
+    return _one_channel(data, features[0], shape[features[0]], channel)
+
+
+def pull(
+    graph: Graph,
+    start: Flows,
+    algebra: Algebra,
+    gain: Gain | None = None,
+    visit: Callable[[Node, Flow], None] | None = None,
+    carry: Carry | None = None,
+) -> Flows:
+    """Run the flows back to the sources; returns the flow of every value that reaches one of the seeded units.
+
+    gain(node, read) is the factor of one way of reading (0: not followed); ``visit`` sees each node with its output's
+    flow; ``carry`` does the work of the adjoint where it returns a flow.
+    """
+    flows = dict(start)
+    states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
+    for node in reversed(graph.nodes):
+        flow = flows.get(node.output)
+        if flow is None or not any(i in states for i in node.inputs):
+            continue
+        if visit is not None:
+            visit(node, flow)
+        shapes = tuple([graph.values[i].shape for i in node.inputs])
+        out = graph.values[node.output].shape
+        for way in facts.ways(node):
+            operand = node.inputs[way.operand]
+            if operand not in states:
+                continue
+            factor = 1.0 if gain is None else gain(node, way)
+            if factor == 0:
+                continue
+            path = stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])
+            part = None if carry is None else carry(node, way, flow, path)
+            if part is None:
+                part = adjoint(way.relation, flow, path, algebra)
+            if factor != 1.0:
+                part = Flow(part.data * factor, part.runs, part.scale)
+            flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
+    return flows
+
+
+def usage_counts(graph: Graph, layer: str, source: str | None = None) -> np.ndarray:
+    """How many paths lead from each source position to all units of a layer together (0: never read), over the source
+    axes.
+    """
+    value = graph.layer(layer).value
+    index = 0 if source is None else [s.name for s in graph.sources].index(source)
+    chosen = graph.sources[index]
+    flows = pull(graph, {value: seed(graph, value, None, PATHS)}, PATHS)
+    return over_source(flows.get(chosen.value), graph.values[chosen.value].shape, chosen.axes)
+
+
+def over_source(
+    flow: Flow | None, shape: tuple[int, ...], axes: tuple[int, ...], algebra: Algebra | None = None
+) -> np.ndarray:
+    """A source's flow as an array over the counted axes: channels added up (or any of them), batch dropped.
+
+    With ``algebra`` a channel that stands for several counts as often as the algebra says.
+    """
+    lengths = tuple(shape[axis] for axis in axes)
+    if flow is None:
+        return np.zeros(lengths)
+    if algebra is not None:
+        for axis in range(len(shape)):
+            if axis not in axes:
+                flow = algebra.total(flow, axis, shape[axis], "b" if axis == 0 else "c")
+    data = flow.data
+    for axis, ends in flow.runs.items():
+        data = np.repeat(data, np.diff((0, *ends)), axis=axis)
+    others = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    data = np.asarray(data.any(axis=others) if data.dtype == bool else data.sum(axis=others))
+    return np.array(np.broadcast_to(data, lengths))
+
+
+def _one_channel(data: np.ndarray, axis: int, n: int, channel: int) -> Flow:
+    zero = np.zeros_like(data)
+    pieces, ends = [data], [channel + 1]
+    if channel > 0:
+        pieces.insert(0, zero)
+        ends.insert(0, channel)
+    if channel + 1 < n:
+        pieces.append(zero)
+        ends.append(n)
+    return Flow(np.concatenate(pieces, axis=axis), {axis: tuple(ends)} if len(ends) > 1 else {})

@@ -1,0 +1,75 @@
+"""How sure a layer's numbers are, and because of which operations."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from foveal.engine.forward.bounds import bounds
+from foveal.ir import ops
+from foveal.ir.graph import Graph, Node
+from foveal.ir.rules import has_rule
+
+
+class Certainty(NamedTuple):
+    """status: "exact", "bound" or "data-dependent"; causes: "operation at layer" texts; masks: whether one was
+    trusted.
+    """
+
+    status: str
+    causes: tuple[str, ...]
+    masks: bool
+
+
+EXACT = Certainty("exact", (), False)
+
+
+def certainty(graph: Graph, value: int) -> Certainty:
+    """How sure the numbers of a value are."""
+    if "certainty" not in graph.cache:
+        graph.cache["certainty"] = _all(graph)
+    found: dict[int, Certainty] = graph.cache["certainty"]
+    return found.get(value, EXACT)
+
+
+def _all(graph: Graph) -> dict[int, Certainty]:
+    """Every value that is not plainly exact; causes travel along the nodes.
+
+    Once the model has read a value that the data sets, all that runs later was traced for the input given.
+    """
+    found: dict[int, Certainty] = {}
+    trusted = bounds(graph).facts.masks_trusted
+    states = bounds(graph).states
+    branching = [note for note in graph.notes if note.code == "data-dependent"]
+    for position, node in enumerate(graph.nodes):
+        if node.output not in states:
+            continue
+        behind = [found[i] for i in node.inputs if i in found]
+        behind += [
+            Certainty("data-dependent", (f"data decides at {note.layer or '(top)'}",), False)
+            for note in branching
+            if position >= note.position
+        ]
+        own = _own(node, node.output in trusted)
+        if own is not EXACT:
+            behind.append(own)
+        if behind:
+            found[node.output] = _worst(behind)
+    return found
+
+
+def _own(node: Node, trusted: bool) -> Certainty:
+    where = f"{node.origin} at {node.scope or '(top)'}"
+    if isinstance(node.op, ops.Opaque) or not has_rule(node.op):
+        return Certainty("bound", (where,), False)
+    if isinstance(node.op, ops.Sample):
+        return Certainty("data-dependent", (where,), False)
+    return Certainty("exact", (), True) if trusted else EXACT
+
+
+def _worst(several: list[Certainty]) -> Certainty:
+    if len(several) == 1:
+        return several[0]
+    order = ("bound", "data-dependent", "exact")
+    status = min((c.status for c in several), key=order.index)
+    causes = tuple(dict.fromkeys(cause for c in several for cause in c.causes))
+    return Certainty(status, causes, any(c.masks for c in several))

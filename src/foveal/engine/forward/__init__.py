@@ -1,0 +1,1 @@
+"""Forward over the graph: the exact hull of every unit of every layer."""

@@ -1,0 +1,1 @@
+"""Fields measured by gradients over images, by a named protocol."""

@@ -1,0 +1,331 @@
+"""Measured fields: input gradients of units, averaged over images by a protocol, with how well they are known.
+
+One forward pass serves all layers asked for. An image whose gradient is zero everywhere or not a number is left out and
+named. What reaches a unit through ``detach``, rounding or argmax has no gradient: such a field may miss information,
+and says so where the trace or the map shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+from foveal.core.errors import FovealError, SourceError
+from foveal.core.serial import to_plain
+from foveal.engine.roles import roles
+from foveal.fields.field import Box, Field
+from foveal.fields.measured.images import SQUASH, ImageSet, Preparation, Sample, collect
+from foveal.fields.measured.protocols import Protocol, protocol_of
+from foveal.fields.measured.provenance import versions
+from foveal.fields.measured.uncertainty import Frame, Interval, Running, intervals
+from foveal.fields.measured.unit_plan import (
+    Plan as Plan,
+    Settings as Settings,
+    central_unit as central_unit,
+    gradient_part,
+    plan_of as plan_of,
+)
+from foveal.fields.receptive_field import ReceptiveField
+from foveal.ir.graph import Graph
+
+FEWEST = 5
+"""Images that are used at least before a tolerance may end a measurement."""
+ROUNDING = ("round", "floor", "ceil", "trunc", "sign", "argmax", "argmin", "detach", "heaviside", "one_hot")
+OUTSIDE = 1e-6
+"""Share of the map outside the receptive field that is taken for rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A measured field: the mean over images, its standard error, an interval for each metric, what was used."""
+
+    field: Field
+    error: np.ndarray
+    """Standard error of the mean at each of the field's positions; not a number for one image."""
+    intervals: dict[str, Interval]
+    used: tuple[tuple[str, str], ...]
+    """(name, SHA-256) of each image that counts."""
+    skipped: tuple[tuple[str, str], ...]
+    """(name, reason) of each image that was left out."""
+    crop: Box | None
+    """The part of the source that was computed, None for all of it."""
+    record: dict[str, Any]
+    """What was measured and how, as plain values; see :mod:`foveal.fields.measured.provenance`."""
+
+
+class Contribution(NamedTuple):
+    """One image's map of one layer over the unit's clipped hull, or why it has none."""
+
+    values: np.ndarray | None
+    reason: str
+    outside: float
+
+
+def measure(
+    graph: Graph,
+    layers: str | Sequence[str],
+    *,
+    images: Any = None,
+    protocol: str | Protocol = "foveal",
+    at: Sequence[int] | int | None = None,
+    channel: int | None = None,
+    source: str | None = None,
+    count: int | None = None,
+    preparation: Preparation | None = None,
+    settings: Settings | None = None,
+) -> list[Measured]:
+    """The measured field of one unit of each layer.
+
+    images: folder, files, array or tensor (N, ...), dataset, or None for seeded noise; the first ``count`` of them.
+    at: the unit, by default the protocol's choice. Raises FovealError: no PyTorch model behind the graph, an operation
+    inside a module as layer, no image left.
+    """
+    settings = settings or Settings()
+    procedure = protocol_of(protocol)
+    names = [layers] if isinstance(layers, str) else list(layers)
+    plan = plan_of(graph, names, at, channel, source, procedure, settings)
+    given = image_set(graph, plan, images, procedure, count, preparation, settings)
+    accounts = [Account(plan, number, procedure, settings) for number in range(len(names))]
+    for sample, parts in contributions(graph, plan, procedure, settings, given, range(len(given))):
+        for account, part in zip(accounts, parts):
+            account.add(sample, part)
+        if settings.tolerance is not None and all(account.settled() for account in accounts):
+            break
+    shared = {"model": graph.name, "source_of_images": given.origin}
+    return [account.result(graph, shared) for account in accounts]
+
+
+def image_set(
+    graph: Graph,
+    plan: Plan,
+    images: Any,
+    protocol: Protocol,
+    count: int | None,
+    preparation: Preparation | None,
+    settings: Settings,
+) -> ImageSet:
+    """The images, prepared as the caller, the protocol or the model says."""
+    chosen = preparation or preparation_of(graph, plan, protocol)
+    wanted = count if count is not None else None if images is None else protocol.images
+    given = collect(images, plan.layout, chosen, wanted, settings.seed)
+    if not len(given):
+        raise FovealError("no image to measure on")
+    files = "folder" in given.origin or "files" in given.origin
+    return replace(given, origin={**given.origin, "preparation": to_plain(chosen) if files else None})
+
+
+def preparation_of(graph: Graph, plan: Plan, protocol: Protocol) -> Preparation:
+    """How image files are prepared unless the caller says."""
+    if protocol.preparation == "squash":
+        return SQUASH
+    side = max((plan.layout.shape[a] for a in plan.layout.axes), default=0)
+    found: Preparation = gradient_part(graph.runner).own_preparation(graph.runner.model, graph.name, side)
+    return found
+
+
+def contributions(
+    graph: Graph, plan: Plan, protocol: Protocol, settings: Settings, images: ImageSet, numbers: Sequence[int]
+) -> Iterator[tuple[Sample, list[Contribution]]]:
+    """Each image of these numbers with one contribution per layer, in order."""
+    torch = gradient_part(graph.runner)
+    ready = torch.Differentiator(graph.runner, plan.source.name, plan.source.axes, settings.dtype, plan.waists)
+    size = settings.batch if plan.layout.batched and _independent(graph, plan) else 1
+    for first in range(0, len(numbers), size):
+        loaded: list[tuple[int, Sample]] = []
+        samples: list[tuple[Sample, str]] = []
+        for number in numbers[first : first + size]:
+            try:
+                sample = images.load(number)
+                loaded.append((number, sample))
+                samples.append((sample, ""))
+            except SourceError as error:
+                samples.append((Sample(images.names[number], "", np.zeros(0)), str(error)))
+        maps = _maps(ready, plan, protocol, settings, loaded) if loaded else []
+        place = 0
+        for sample, problem in samples:
+            if problem:
+                yield sample, [Contribution(None, problem, 0.0) for _ in plan.fields]
+                continue
+            yield sample, [_contribution(plan, number, found[place]) for number, found in enumerate(maps)]
+            place += 1
+
+
+def _independent(graph: Graph, plan: Plan) -> bool:
+    known = roles(graph)
+    return all(known[graph.layer(rf.layer).value][:1] == ("b",) for rf in plan.fields)
+
+
+def _maps(
+    ready: Any, plan: Plan, protocol: Protocol, settings: Settings, loaded: Sequence[tuple[int, Sample]]
+) -> list[np.ndarray]:
+    arrays = np.stack([sample.array for _, sample in loaded]) if plan.layout.batched else loaded[0][1].array
+    if plan.crop is not None:
+        cut = [slice(None)] * arrays.ndim
+        for axis, (a, b) in zip(plan.layout.axes, plan.crop.box):
+            cut[axis] = slice(a, b)
+        arrays = np.ascontiguousarray(arrays[tuple(cut)])
+    signs = [
+        # Of their own for each image and layer, so that no other image or layer changes them.
+        [np.random.default_rng([settings.seed, number, crc32(rf.layer.encode())]) for number, _ in loaded]
+        for rf in plan.fields
+    ]
+    found: list[np.ndarray] = ready.maps(arrays, plan.targets, protocol, signs, plan.layout.batched)
+    return found
+
+
+def _contribution(plan: Plan, number: int, full: np.ndarray) -> Contribution:
+    """The part of a map inside the unit's clipped hull."""
+    if not np.isfinite(full).all():
+        return Contribution(None, "the gradient is not a number", 0.0)
+    if not full.any():
+        return Contribution(None, "the gradient is zero everywhere", 0.0)
+    start = plan.crop.box if plan.crop is not None else ((0, 0),) * full.ndim
+    hull = plan.fields[number].box(plan.units[number], clip=True)
+    inside = full[tuple(slice(a - s, b - s) for (a, b), (s, _) in zip(hull, start))]
+    total = float(full.sum())
+    return Contribution(inside, "", max(0.0, 1 - float(inside.sum()) / total) if total > 0 else 0.0)
+
+
+class Account:
+    """Gathers one layer's maps, image by image, and closes with the result."""
+
+    def __init__(self, plan: Plan, number: int, protocol: Protocol, settings: Settings) -> None:
+        self.plan, self.number, self.protocol, self.settings = plan, number, protocol, settings
+        rf, unit = plan.fields[number], plan.units[number]
+        self.rf, self.unit = rf, unit
+        self.hull = rf.box(unit, clip=True)
+        center = _center(rf, unit)
+        self.frame = Frame(tuple(a for a, _ in self.hull), rf.source_shape, center, protocol.display == "log10")
+        self.running = Running(tuple(b - a for a, b in self.hull))
+        self.used: list[tuple[str, str]] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.outside = 0.0
+
+    def add(self, sample: Sample, part: Contribution) -> None:
+        """Take in one image."""
+        if part.values is None:
+            self.skipped.append((sample.name, part.reason))
+            return
+        self.running.add(part.values)
+        self.used.append((sample.name, sample.digest))
+        self.outside = max(self.outside, part.outside)
+
+    def settled(self) -> bool:
+        """Whether the metric is known as well as the tolerance asks."""
+        if self.settings.tolerance is None or self.running.count < FEWEST:
+            return False
+        known = intervals(self.running, self.frame, self.settings.seed)
+        return known[self.settings.metric].tolerance <= self.settings.tolerance
+
+    def result(self, graph: Graph, shared: dict[str, Any]) -> Measured:
+        """The measured field. Raises FovealError where every image was left out."""
+        if self.running.count == 0:
+            name, reason = self.skipped[0]
+            hint = "; information through detach, rounding or argmax has no gradient" if "zero" in reason else ""
+            raise FovealError(
+                f"'{self.rf.layer}' cannot be measured: all {len(self.skipped)} images were left out, "
+                f"{name}: {reason}{hint}"
+            )
+        scale = 1.0
+        if self.protocol.total == "share":
+            scale = 1.0 / (float(self.running.mean.sum()) or 1.0)
+        known = intervals(self.running, self.frame, self.settings.seed)
+        crop = self.plan.crop.box if self.plan.crop is not None else None
+        method = "; ".join([self.protocol.method, *self._notes(graph)])
+        found = self._field(self.running.mean * scale, method)
+        return Measured(
+            found, self.running.error * scale, known, tuple(self.used), tuple(self.skipped), crop,
+            self._record(graph, shared, known, crop),
+        )  # fmt: skip
+
+    def _field(self, values: np.ndarray, method: str) -> Field:
+        box = self.rf.box(self.unit) if all(self.rf.known) else None
+        return Field(
+            values, self.frame.origin, self.rf.source_shape, self.rf.layer, self.unit, "gradient", self.rf.source,
+            "data-dependent", method, box, self.frame.center, None, self.plan.channel,
+        )  # fmt: skip
+
+    def _notes(self, graph: Graph) -> list[str]:
+        notes = [f"{self.running.count} images"]
+        by = getattr(graph.runner, "measured_by", "")
+        notes += [by] if by else []
+        if self.skipped:
+            names = ", ".join(f"{name} ({reason})" for name, reason in self.skipped[:3])
+            more = f" and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
+            notes.append(f"left out: {names}{more}")
+        if self.outside > OUTSIDE and "blocks" not in by:  # a block may lie across the border
+            notes.append(f"{self.outside:.2g} of a map lies outside the receptive field: please report this network")
+        missed = stopped_at(graph, self.rf.layer)
+        if missed:
+            notes.append(f"may miss information: no gradient passes {missed}")
+        elif self._reach() != tuple(b - a for a, b in self.hull):
+            seen = "x".join(map(str, self._reach()))
+            notes.append(
+                f"may miss information: the gradient reaches {seen} of "
+                f"{'x'.join(str(b - a) for a, b in self.hull)} positions that can change the unit (detach, rounding, "
+                "argmax and closed gates pass none)"
+            )
+        return notes
+
+    def _reach(self) -> tuple[int, ...]:
+        """Lengths of the box around what is not zero."""
+        places = np.nonzero(self.running.mean)
+        return tuple(int(np.ptp(p)) + 1 if p.size else 0 for p in places)
+
+    def _record(
+        self, graph: Graph, shared: dict[str, Any], known: dict[str, Interval], crop: Box | None
+    ) -> dict[str, Any]:
+        return {
+            **shared,
+            "layer": self.rf.layer,
+            "unit": list(self.unit),
+            "channel": self.plan.channel,
+            "source": self.rf.source,
+            "source_shape": list(self.rf.source_shape),
+            "protocol": to_plain(self.protocol),
+            "settings": to_plain(self.settings),
+            "crop": None if crop is None else [list(side) for side in crop],
+            "why_whole": self.plan.why_whole,
+            "images": [{"name": name, "sha256": digest} for name, digest in self.used],
+            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
+            "intervals": to_plain_intervals(known),
+            "versions": versions(),
+        }
+
+
+def to_plain_intervals(known: dict[str, Interval]) -> dict[str, Any]:
+    """Metric -> value, low, high."""
+    return {name: to_plain(item) for name, item in known.items()}
+
+
+def _center(rf: ReceptiveField, unit: tuple[int, ...]) -> tuple[float, ...] | None:
+    """The RF center; of the local RF where the whole one is the source for every unit."""
+    chosen = rf.local if rf.local is not None and all(rf.local.known) else rf
+    if not all(chosen.known):
+        return None
+    found = chosen.center(unit)
+    if None in found and chosen is not rf:
+        found = rf.center(unit) if all(rf.known) else found
+    return None if None in found else tuple(float(c) for c in found if c is not None)
+
+
+def stopped_at(graph: Graph, layer: str) -> str:
+    """The first operation on the path to a layer that passes no gradient though it passes information, else ""."""
+    producers, known = graph.producers(), roles(graph)
+    stack = [graph.layer(layer).value]
+    seen = set(stack)
+    while stack:
+        node = producers.get(stack.pop())
+        if node is None or node.output not in known:
+            continue
+        name = str(getattr(node.op, "name", "")) or node.origin
+        if name.split(".")[-1].rstrip("_") in ROUNDING or node.origin.split(".")[-1].rstrip("_") in ROUNDING:
+            return f"{node.origin} at {node.scope or '(top)'}"
+        fresh = [i for i in node.inputs if i not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return ""

@@ -1,0 +1,219 @@
+"""One request for measured fields, from source strings to results, and from a record back to the same request.
+
+A request is plain values, so that it can stand in a figure's metadata, be sent to another process, and be run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from importlib import import_module
+from math import prod
+from typing import Any, NamedTuple
+
+from foveal.core.errors import FovealError, SourceError
+from foveal.fields.field import Field
+from foveal.fields.kinds import field as field_of
+from foveal.fields.measured.measure import Measured, Settings, measure
+from foveal.fields.measured.protocols import PROTOCOLS, protocol_of
+from foveal.fields.measured.provenance import SCHEMA, changed, file_digest, versions
+from foveal.fields.receptive_field import receptive_field
+from foveal.frontends.trace import trace
+from foveal.ir.graph import Graph
+
+RANDOM = "random"
+"""The word for no weights: seeded random numbers."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure. weights: files, or "random", or "pretrained"; one measurement for each source and weights.
+
+    images: folders and files; none for seeded noise. threads: of the framework, None for its own choice.
+    """
+
+    sources: tuple[str, ...]
+    layers: tuple[str, ...] = ()
+    weights: tuple[str, ...] = (RANDOM,)
+    input: tuple[int, ...] | None = None
+    images: tuple[str, ...] = ()
+    count: int | None = None
+    protocol: str = "foveal"
+    at: tuple[int, ...] | None = None
+    settings: Settings = field(default_factory=Settings)
+    energy: bool = False
+    """Whether the energy of the same weights stands beside each measured field."""
+    threads: int | None = None
+
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """(source, weights) of each network, in order."""
+        return [(source, weights) for source in self.sources for weights in self.weights]
+
+
+class Result(NamedTuple):
+    """One measured field, of which source and weights, and its prediction where asked for."""
+
+    source: str
+    weights: str
+    measured: Measured
+    energy: Field | None
+
+
+def from_plain_request(data: dict[str, Any]) -> Request:
+    """The request that :func:`foveal.core.serial.to_plain` wrote; raises SourceError where it is none."""
+    known = {f.name for f in fields(Request)}
+    try:
+        parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        return Request(**{**parts, "settings": Settings(**data["settings"])})
+    except (KeyError, TypeError) as error:
+        raise SourceError(f"a record without a complete request: {error}") from None
+
+
+def run(request: Request) -> list[Result]:
+    """All measured fields of a request, by source, weights, then layer."""
+    found = []
+    with threads(request.threads):
+        for source, weights in request.models:
+            graph = graph_of(request, source, weights)
+            names = layers_of(graph, request.layers)
+            for item in measure(graph, names, **arguments(request)):
+                predicted = _energy(graph, item.field) if request.energy else None
+                found.append(Result(source, weights, item, predicted))
+    return found
+
+
+def arguments(request: Request) -> dict[str, Any]:
+    """The arguments of :func:`foveal.fields.measured.measure.measure` that a request holds."""
+    return {
+        "images": image_files(request.images),
+        "protocol": request.protocol,
+        "at": request.at,
+        "count": request.count,
+        "settings": request.settings,
+    }
+
+
+def image_files(given: Sequence[str]) -> Any:
+    """One folder as it is, several folders and files as one list of files, none as noise."""
+    if not given:
+        return None
+    if len(given) == 1:
+        return given[0]
+    from pathlib import Path
+
+    from foveal.fields.measured.images import folder
+
+    return [str(path) for item in given for path in folder(Path(item))]
+
+
+def graph_of(request: Request, source: str, weights: str) -> Graph:
+    """The network of a source with these weights, traced at the request's or the protocol's size."""
+    shape: Any = request.input
+    size = protocol_of(request.protocol).size
+    if shape is None and size is not None:
+        shape = (1, 3, size, size)
+    graph = trace(source, shape, pretrained=weights == "pretrained")
+    if weights not in (RANDOM, "pretrained"):
+        graph.runner = import_module("foveal.frontends.torch.gradient").with_weights(_runner(graph), weights)
+    return graph
+
+
+def _runner(graph: Graph) -> Any:
+    if graph.runner is None:
+        raise FovealError(f"{graph.name}: weights need a PyTorch model; this network has none behind it")
+    return graph.runner
+
+
+def layers_of(graph: Graph, patterns: Sequence[str]) -> list[str]:
+    """The layers that names or patterns mean, in order of execution; without any the last map before the head.
+
+    Raises UnknownLayerError where none matches.
+    """
+    if not patterns:
+        return [last_map(graph)]
+    # A pattern means what modules return, where a gradient can be read; a plain name means just that layer.
+    modules = {layer.name for layer in graph.layer_table.values() if layer.kind == "module"}
+    found = [
+        name
+        for name in graph.layers
+        if name in patterns or (name in modules and any(fnmatchcase(name, pattern) for pattern in patterns))
+    ]
+    return found or [graph.layer(patterns[0]).name]
+
+
+def last_map(graph: Graph) -> str:
+    """The last module whose units still have a place in the source."""
+    for layer in reversed(graph.layer_table.values()):
+        if layer.kind == "module" and layer.name != "output":
+            rf = receptive_field(graph, layer.name)
+            if prod(rf.grid) > 1:
+                return layer.name
+    raise FovealError(f"{graph.name}: no layer has more than one unit; name one with --layer")
+
+
+def _energy(graph: Graph, measured: Field) -> Field | None:
+    """The predicted field of the same unit: from the model's own weights where they are known, else of unit gain."""
+    for weights in ("squares", "model", "unit"):
+        try:
+            return field_of(graph, measured.layer, "energy", measured.unit, source=measured.source, weights=weights)
+        except FovealError:
+            continue
+    return None
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Within: the framework computes with that many threads, on which the last bits depend."""
+    torch = import_module("torch") if number is not None else None
+    before = torch.get_num_threads() if torch is not None else 0
+    try:
+        if torch is not None:
+            torch.set_num_threads(number)
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
+
+
+def record(request: Request, results: Sequence[Result]) -> dict[str, Any]:
+    """Everything that is needed to make the results again, as plain values."""
+    from foveal.core.serial import to_plain
+
+    named = [weights for weights in request.weights if weights not in (RANDOM, "pretrained")]
+    images = {item["name"]: item for result in results for item in result.measured.record["images"]}
+    return {
+        "schema": SCHEMA,
+        "request": to_plain(request),
+        "protocol": to_plain(protocol_of(request.protocol)),
+        "weights": {name: file_digest(name) for name in named},
+        "images": list(images.values()),
+        "measured": [
+            {"model": r.source, "weights": r.weights}
+            | {k: r.measured.record[k] for k in ("layer", "unit", "source_shape", "crop", "skipped")}
+            for r in results
+        ],
+        "versions": versions(),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is no longer as it was: images, weights, versions, the protocol."""
+    found = changed(before, now)
+    for name, digest in before.get("weights", {}).items():
+        if now["weights"].get(name) != digest:
+            found.append(f"weights {name} have changed")
+    if before.get("protocol") != now["protocol"]:
+        found.append(f"protocol {now['protocol']['name']} has changed")
+    return found
+
+
+def checked(request: Request) -> Request:
+    """The request with its words checked before anything is built; raises FovealError."""
+    if not request.sources:
+        raise FovealError("name a network, such as torchvision:resnet18")
+    if request.protocol not in PROTOCOLS:
+        protocol_of(request.protocol)
+    return replace(request, weights=request.weights or (RANDOM,))

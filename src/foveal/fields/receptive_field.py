@@ -1,0 +1,358 @@
+"""The receptive field of a layer's units, read off the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.engine.certainty import Certainty, certainty
+from foveal.engine.forward.bounds import Boxes, bounds, one_box
+from foveal.engine.forward.boxes import Box, align, apply
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, all_dense
+from foveal.engine.roles import grid_axes
+from foveal.ir.graph import Graph, Source
+from foveal.ir.relation import Keep
+
+Number = int | Fraction
+Ranges = tuple[tuple[int, int], ...]
+LISTED = 1 << 22
+"""Layers with more units than this (attention matrices) get one range for all units, which is a bound."""
+METHOD = "index ranges carried through every operation; weights taken as generic"
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField:
+    """What the units of one layer can see of one source, for every unit at once.
+
+    Lengths are in source positions (pixels, samples), one entry per source axis; units are indices on :attr:`grid`.
+    """
+
+    layer: str
+    source: str
+    source_shape: tuple[int, ...]
+    """Lengths of the source axes."""
+    grid: tuple[int, ...]
+    """Lengths of the unit grid; () where the layer is a single unit."""
+    first: tuple[np.ndarray, ...] = field(repr=False)
+    """Per source axis (2, *grid or 1s): first position of each unit, clipped and unclipped."""
+    last: tuple[np.ndarray, ...] = field(repr=False)
+    nothing: np.ndarray = field(repr=False)
+    """(2, *grid or 1s): units that read nothing, clipped and unclipped."""
+    progress: tuple[tuple[int, Progress] | None, ...] = field(repr=False)
+    known: tuple[bool, ...] = field(repr=False)
+    certainty: Certainty = field(repr=False)
+    local: ReceptiveField | None = field(default=None, repr=False)
+    """The same without global context, where it differs."""
+
+    @property
+    def status(self) -> str:
+        """ "exact", "bound" (never too small) or "data-dependent"."""
+        return self.certainty.status
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The operations that keep the numbers from being exact."""
+        return self.certainty.causes
+
+    @property
+    def method(self) -> str:
+        """How the numbers were found, in a sentence."""
+        text = METHOD + ("; a constant mask was trusted" if self.certainty.masks else "")
+        return text if all(self.known) else text + "; unclipped numbers withheld: padding after an irregular layout"
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int] | None, ...]:
+        """Smallest and largest unclipped size over the units, per source axis; None where withheld or nothing is
+        read.
+        """
+        return tuple(self._range(axis, 1) if known else None for axis, known in enumerate(self.known))
+
+    @property
+    def size(self) -> tuple[int | None, ...]:
+        """Unclipped size (length of the hull), the largest over the units, per source axis."""
+        return tuple(None if s is None else s[1] for s in self.sizes)
+
+    @property
+    def clipped_sizes(self) -> tuple[tuple[int, int] | None, ...]:
+        """Smallest and largest size within the real source."""
+        return tuple(self._range(axis, 0) for axis in range(len(self.first)))
+
+    @property
+    def clipped_size(self) -> tuple[int, ...]:
+        """Size within the real source, the largest over the units; 0 where nothing is read."""
+        return tuple(0 if s is None else s[1] for s in self.clipped_sizes)
+
+    @property
+    def stride(self) -> tuple[Number | None, ...]:
+        """Source positions per unit; None where no single grid axis follows the source axis."""
+        own = tuple(None if p is None else _plain(p[1].rate) for p in self.progress)
+        if self.local is not None:
+            return tuple(b if a is None else a for a, b in zip(own, self.local.stride, strict=True))
+        return own
+
+    @property
+    def period(self) -> tuple[int, ...]:
+        """Number of phases: sizes and offsets repeat after that many units (1: all units alike)."""
+        return tuple(1 if p is None or not p[1].regular else p[1].period for p in self.progress)
+
+    @property
+    def start(self) -> tuple[int | None, ...]:
+        """First position of unit 0, unclipped; negative where it reaches into padding."""
+        if 0 in self.grid:
+            return (None,) * len(self.first)
+        return tuple(None if i is None else i[0] for i in self._intervals((0,) * len(self.grid), False))
+
+    def center(self, unit: Sequence[int] | int | None = None) -> tuple[Number | None, ...]:
+        """Middle of the unclipped hull of a unit (default: unit 0) in pixel indices."""
+        if unit is None and 0 in self.grid:
+            return (None,) * len(self.first)
+        found = self._intervals(self._unit(unit), False)
+        return tuple(None if i is None else _plain(Fraction(i[0] + i[1], 2)) for i in found)
+
+    def box(self, unit: Sequence[int] | int | None = None, clip: bool = False) -> Ranges:
+        """((first, last + 1), ...) of a unit per source axis; ((0, 0), ...) where nothing is read.
+
+        Raises FovealError where the unclipped box is withheld; ask with ``clip=True`` then.
+        """
+        if not clip and not all(self.known):
+            raise FovealError(
+                f"{self.layer}: the unclipped box is withheld (padding after an irregular layout); ask with clip=True"
+            )
+        found = self._intervals(self._unit(unit), clip)
+        return tuple((0, 0) if i is None else (i[0], i[1] + 1) for i in found)
+
+    def units_of(self, position: Sequence[int] | int) -> list[tuple[int, ...]]:
+        """The units whose clipped box holds the source position: the inverse map."""
+        where = (position,) if isinstance(position, int) else tuple(position)
+        if len(where) != len(self.first):
+            raise FovealError(
+                f"{self.layer}: a position of '{self.source}' has {len(self.first)} indices, got {len(where)}"
+            )
+        seen = ~self.nothing[0]
+        for axis, index in enumerate(where):
+            seen = seen & (self.first[axis][0] <= index) & (index <= self.last[axis][0])
+        return [tuple(int(i) for i in unit) for unit in np.argwhere(np.broadcast_to(seen, self.grid))]
+
+    @property
+    def lookback(self) -> tuple[Number | None, ...]:
+        """How far any unit reaches before its own position (unit times stride), per source axis."""
+        return self._reach(backward=True)
+
+    @property
+    def lookahead(self) -> tuple[Number | None, ...]:
+        """How far any unit reaches behind its own position: 0 for a causal layer."""
+        return self._reach(backward=False)
+
+    @property
+    def covered(self) -> float:
+        """Share of the source inside the clipped box of the middle unit (0 where there are no units)."""
+        if 0 in self.grid:
+            return 0.0
+        box = self.box(tuple(n // 2 for n in self.grid), clip=True)
+        return prod(b - a for a, b in box) / prod(self.source_shape)
+
+    def size_text(self) -> str:
+        """Sizes as people write them: ``427``, ``427x400``, ``140-168``, ``withheld``."""
+        return sizes_text(self.sizes)
+
+    def _unit(self, unit: Sequence[int] | int | None) -> tuple[int, ...]:
+        index = (0,) * len(self.grid) if unit is None else (unit,) if isinstance(unit, int) else tuple(unit)
+        if len(index) != len(self.grid):
+            raise FovealError(f"{self.layer}: a unit has {len(self.grid)} indices (grid {self.grid}), got {index}")
+        for i, n in zip(index, self.grid, strict=True):
+            if not -n <= i < n:
+                raise FovealError(f"{self.layer}: unit {index} is outside the grid {self.grid}")
+        return tuple(i % n for i, n in zip(index, self.grid, strict=True))
+
+    def _intervals(self, unit: tuple[int, ...], clip: bool) -> list[tuple[int, int] | None]:
+        row = 0 if clip else 1
+        if bool(_at(self.nothing[row], unit)):
+            return [None] * len(self.first)
+        return [
+            (int(_at(a[row], unit)), int(_at(b[row], unit))) if clip or known else None
+            for a, b, known in zip(self.first, self.last, self.known, strict=True)
+        ]
+
+    def _range(self, axis: int, row: int) -> tuple[int, int] | None:
+        length = self.last[axis][row] - self.first[axis][row] + 1
+        length, nothing = np.broadcast_arrays(length, self.nothing[row])
+        seen = length[~nothing]
+        return (int(seen.min()), int(seen.max())) if seen.size else None
+
+    def _reach(self, backward: bool) -> tuple[Number | None, ...]:
+        found: list[Number | None] = []
+        for axis, progress in enumerate(self.progress):
+            if progress is None or not self.known[axis] or progress[1].rate == 0:
+                found.append(None)
+                continue
+            rate = progress[1].rate
+            index = np.arange(self.grid[progress[0]]).reshape(
+                [-1 if i == progress[0] else 1 for i in range(len(self.grid))]
+            )
+            own = index * rate.numerator
+            edge = self.first[axis][1] if backward else self.last[axis][1]
+            distance = (own - edge * rate.denominator) if backward else (edge * rate.denominator - own)
+            distance, nothing = np.broadcast_arrays(distance, self.nothing[1])
+            seen = distance[~nothing]
+            found.append(_plain(Fraction(int(seen.max()), rate.denominator)) if seen.size else None)
+        return tuple(found)
+
+
+def receptive_field(graph: Graph, layer: str, source: str | None = None) -> ReceptiveField:
+    """The receptive field of every unit of ``layer`` with respect to ``source`` (default: the first it depends on).
+
+    Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
+    """
+    value = graph.layer(layer).value
+    states = bounds(graph).states.get(value, {})
+    index = _source_index(graph, layer, source, tuple(states))
+    state = states[index]
+    chosen = graph.sources[index]
+    strict = _build(graph, layer, value, chosen, state.strict)
+    if state.local is state.strict:
+        return strict
+    local = _build(graph, layer, value, chosen, state.local)
+    same = all(np.array_equal(a, b) for a, b in zip(local.first + local.last, strict.first + strict.last, strict=True))
+    return strict if same or bool(local.nothing.all()) else _with_local(strict, local)
+
+
+def unit_bounds(graph: Graph, layer: str, source: str | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per source axis the first and last clipped source index of each element of the layer (its full shape).
+
+    An element that reads nothing has first > last (in every axis).
+    """
+    value = graph.layer(layer).value
+    shape = graph.values[value].shape
+    states = bounds(graph).states.get(value, {})
+    if not states:
+        axes = graph.sources[0].axes
+        return [(np.full(shape, 1), np.full(shape, 0)) for _ in axes]
+    state = states[_source_index(graph, layer, source, tuple(states))]
+    box = _known_zeros_out(graph, value, _solid(state.strict))
+    nothing = np.logical_or.reduce(np.broadcast_arrays(*[h.data[0] >= NOTHING for h in box]))
+    found = []
+    for hull in box:
+        first = np.where(nothing, 1, hull.data[0])
+        last = np.where(nothing, 0, -hull.data[1])
+        found.append((np.broadcast_to(first, shape), np.broadcast_to(last, shape)))
+    return found
+
+
+def sizes_text(sizes: Sequence[tuple[int, int] | None]) -> str:
+    """``427`` for equal axes, ``7x1`` for unequal ones, a range where units differ."""
+    parts = ["withheld" if s is None else str(s[0]) if s[0] == s[1] else f"{s[0]}-{s[1]}" for s in sizes]
+    return parts[0] if len(set(parts)) == 1 else " x ".join(parts) if any("-" in p for p in parts) else "x".join(parts)
+
+
+def _source_index(graph: Graph, layer: str, source: str | None, depends: tuple[int, ...]) -> int:
+    names = [s.name for s in graph.sources]
+    if source is None:
+        if not depends:
+            raise FovealError(f"layer '{layer}' depends on no source: it is a constant")
+        return min(depends)
+    if source not in names:
+        raise FovealError(f"unknown source '{source}'; the sources are: {', '.join(names)}")
+    index = names.index(source)
+    if index not in depends:
+        raise FovealError(f"layer '{layer}' does not depend on source '{source}'")
+    return index
+
+
+def _solid(boxes: Boxes) -> Box:
+    box = one_box(boxes)
+    return tuple(all_dense(hull) for hull in align(box))
+
+
+def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -> ReceptiveField:
+    axes = grid_axes(graph, value)
+    shape = graph.values[value].shape
+    others = tuple(axis + 1 for axis in range(len(shape)) if axis not in axes)
+    sure = certainty(graph, value)
+    if _too_many(boxes):
+        boxes = _collapsed(boxes)
+        sure = Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
+    box = _known_zeros_out(graph, value, tuple(all_dense(hull) for hull in align(one_box(boxes))))
+    data = [hull.data.min(axis=others) for hull in box]
+    nothing = np.logical_or.reduce(np.broadcast_arrays(*[d[::2] >= NOTHING for d in data]))
+    return ReceptiveField(
+        layer,
+        source.name,
+        tuple(graph.values[source.value].shape[axis] for axis in source.axes),
+        tuple(shape[axis] for axis in axes),
+        tuple(d[::2] for d in data),
+        tuple(-d[1::2] for d in data),
+        nothing,
+        tuple(_progress(box, k, axes, shape) for k in range(len(box))),
+        tuple(hull.known for hull in box),
+        sure,
+    )
+
+
+def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, Progress] | None:
+    """The one grid axis along which the source axis advances, and how; None where there is no single one.
+
+    A grid axis along which several source axes move (a flattened map of tokens) has no stride.
+    """
+    hull = box[number]
+    others = [other for k, other in enumerate(box) if k != number]
+    moving = [
+        (axes.index(axis), p)
+        for axis, p in hull.steps.items()
+        if axis in axes
+        and p.shift != 0
+        and (p.regular or shape[axis] == 1 or not _constant_along(hull, axis))
+        and all(_constant_along(other, axis) for other in others)
+    ]
+    return moving[0] if len(moving) == 1 else None
+
+
+def _constant_along(hull: Hull, axis: int) -> bool:
+    return bool((hull.data == hull.data.take([0], axis=axis + 1)).all())
+
+
+def _too_many(boxes: Boxes) -> bool:
+    return len(boxes) > 1 and any(
+        np.broadcast(*[box[axis].data for box in boxes]).size > LISTED for axis in range(len(boxes[0]))
+    )
+
+
+def _collapsed(boxes: Boxes) -> Boxes:
+    """One range for all positions together: never too small."""
+    every = tuple(range(1, boxes[0][0].data.ndim))
+    return tuple(
+        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context, hull.known) for hull in box)
+        for box in boxes
+    )
+
+
+def _known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
+    """Elements that are zero whatever the input read nothing."""
+    facts = bounds(graph).facts
+    zero = facts.zero(value)
+    if zero is None or np.broadcast(zero, box[0].data[0]).size > LISTED:
+        return box
+    return apply((Keep(~zero, value in facts.padded),), box)
+
+
+def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:
+    """Unclipped, global context ends with the real map and the local field goes on: the whole is their union."""
+    first, last = [], []
+    for a, b, c, d in zip(strict.first, local.first, strict.last, local.last, strict=True):
+        clipped, local_clipped = np.broadcast_arrays(a[0], b[0])[0], np.broadcast_arrays(c[0], d[0])[0]
+        first.append(np.stack([clipped, np.minimum(a[1], b[1])]))
+        last.append(np.stack([local_clipped, np.maximum(c[1], d[1])]))
+    return replace(strict, first=tuple(first), last=tuple(last), local=local)
+
+
+def _at(array: np.ndarray, unit: tuple[int, ...]) -> Any:
+    return array[tuple(0 if n == 1 else i for i, n in zip(unit, array.shape, strict=True))]
+
+
+def _plain(number: Fraction) -> Number:
+    return int(number) if number.denominator == 1 else number

@@ -1,0 +1,1 @@
+"""JAX functions and Flax modules, through their jaxprs."""

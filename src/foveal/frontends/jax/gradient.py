@@ -1,0 +1,146 @@
+"""Input gradients of a traced JAX model by ``jax.grad``: one backward pass per unit and image, none of the weights.
+
+The model runs in its own precision unless told otherwise; then custom derivatives (that of ``jax.nn.relu`` at zero) are
+those of the functions as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foveal.core.errors import FovealError, VerificationError
+from foveal.fields.measured.images import Preparation
+from foveal.fields.measured.protocols import Protocol
+from foveal.frontends.gradient_target import Target
+from foveal.frontends.jax.run import JaxRunner, double
+
+
+class Differentiator:
+    """A model ready to give input gradients of one source; ``dtype`` None: in the precision of the trace."""
+
+    def __init__(
+        self, runner: JaxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+    ) -> None:
+        self.runner, self.source, self.axes, self.dtype = runner, source, axes, dtype
+        self.others = {name: array for name, array in runner.example(0).items() if name != source}
+        self.slot = next(slot for slot in runner.call.slots if slot.name == source)
+        if not jnp.issubdtype(self.slot.dtype, jnp.floating):
+            raise FovealError(f"source '{source}' takes whole numbers: they have no gradient")
+        self.compiled: dict[Any, Any] = {}
+
+    def maps(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        protocol: Protocol,
+        signs: Sequence[Sequence[np.random.Generator]],
+        batched: bool = True,
+    ) -> list[np.ndarray]:
+        """One array (images, *source axes) in float64 per target: gradients brought to one map by the protocol."""
+        parts = np.split(images, images.shape[0]) if batched else [images]
+        with double() if self.dtype == "float64" else nullcontext():
+            return [
+                np.concatenate([self._map(part, target, protocol, row[k], batched) for k, part in enumerate(parts)])
+                for target, row in zip(targets, signs)
+            ]
+
+    def _map(
+        self, image: np.ndarray, target: Target, protocol: Protocol, rng: np.random.Generator, batched: bool
+    ) -> np.ndarray:
+        function = self._function(target, protocol)
+        draws = protocol.draws if protocol.channels == "signs" else 1
+        weights = self.runner.weights(self.dtype)
+        arrays = self.runner.arrays({**self.others, self.source: image}, self.dtype)
+        total: Any = 0.0
+        for _ in range(draws):
+            try:
+                width = self._width(target)
+                drawn = rng.integers(0, 2, width) * 2 - 1 if protocol.channels == "signs" else np.ones(width)
+                gradient = np.asarray(function(weights, arrays, jnp.asarray(drawn, arrays[0].dtype)))
+            except FovealError:
+                raise
+            except Exception as error:
+                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise VerificationError(f"the model cannot be differentiated: {line}") from error
+            total = total + reduced(gradient, self.axes, protocol, batched)
+        return np.asarray(total / draws)
+
+    def _width(self, target: Target) -> int:
+        shape = self._shapes()[target.layer]
+        free = [n for n, place in zip(shape, target.place) if place is None]
+        return 1 if target.channel is not None else int(np.prod(free))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        if "shapes" not in self.compiled:
+            from foveal.frontends.jax.trace import walk_program
+
+            graph, _ = walk_program(self.runner)
+            table = graph.layer_table
+            self.compiled["shapes"] = {name: graph.values[layer.value].shape for name, layer in table.items()}
+        found: dict[str, tuple[int, ...]] = self.compiled["shapes"]
+        return found
+
+    def _function(self, target: Target, protocol: Protocol) -> Any:
+        """``weights, arrays, factors -> gradient of the source``, compiled once per unit."""
+        key = (target, protocol.channels, protocol.features)
+        if key not in self.compiled:
+            place = self.runner.call.slots.index(self.slot)
+
+            def scalar(image: Any, weights: Any, arrays: Any, factors: Any) -> Any:
+                given = [image if k == place else array for k, array in enumerate(arrays)]
+                array = self.runner.layers_of((target.layer,), self.dtype, weights, given)[target.layer]
+                if not jnp.issubdtype(array.dtype, jnp.floating):
+                    raise FovealError(f"layer '{target.layer}' holds {array.dtype}: whole numbers have no gradient")
+                row = array[tuple(slice(None) if i is None else i for i in target.place)].reshape(-1)
+                row = row if target.channel is None else row[target.channel : target.channel + 1]
+                row = jax.nn.relu(row) if protocol.features == "relu" else row
+                return row.mean() if protocol.channels == "mean" else (row * factors.astype(row.dtype)).sum()
+
+            found = jax.grad(scalar)
+            self.compiled[key] = jax.jit(
+                lambda weights, arrays, factors: found(arrays[place], weights, arrays, factors)
+            )
+        return self.compiled[key]
+
+
+def reduced(gradient: np.ndarray, axes: tuple[int, ...], protocol: Protocol, batched: bool) -> np.ndarray:
+    """(images, *source axes) of a gradient of the source's shape, in float64."""
+    values = gradient.astype(np.float64)
+    if protocol.each == "square":
+        values = values**2
+    elif protocol.each == "relu":
+        values = np.maximum(values, 0)
+    elif protocol.each != "plain":
+        values = np.abs(values)
+    colours = tuple(a for a in range(values.ndim) if a not in axes and not (batched and a == 0))
+    if colours:
+        values = values.sum(colours) if protocol.colours == "sum" else values.mean(colours)
+    if protocol.after == "relu":
+        values = np.maximum(values, 0)
+    return values if batched else values[None]
+
+
+def prefix_tokens(model: Any) -> int:
+    """Tokens before those of the image: a JAX model does not say."""
+    return 0
+
+
+def precision_name(model: Any) -> str:
+    """The floating type of a run."""
+    return str(jnp.zeros(()).dtype)
+
+
+def own_preparation(model: Any, name: str, side: int) -> Preparation:
+    """How image files are prepared: a JAX model does not say, so ImageNet's way."""
+    return Preparation()
+
+
+def retraced(runner: JaxRunner, source: str, shape: tuple[int, ...]) -> None:
+    """A jaxpr holds its shapes: no cut of the source."""
+    return

@@ -1,0 +1,1 @@
+"""JAX primitives in neutral operations, one file per family."""

@@ -1,0 +1,158 @@
+"""Lowering of element by element primitives and selection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from foveal.frontends.jax.lowering.table import rule
+from foveal.ir import ops
+
+SWITCHED_OFF = -100.0
+"""A constant this low, added before a softmax, gives a weight of zero."""
+
+_PLAIN = """
+abs acos acosh and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz cos cosh digamma eq
+erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac igamma_grad_a integer_pow is_finite le lgamma log log1p
+logistic lt max min ne neg nextafter not or polygamma population_count pow regularized_incomplete_beta rem round
+rsqrt shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square tan tanh xor zeta eq_to le_to
+lt_to mulhi""".split()  # noqa: SIM905
+
+_PUBLIC = {"logistic": "sigmoid", "neg": "negative", "max": "maximum", "min": "minimum"}
+
+
+@rule(*_PLAIN)
+def pointwise(t: Any, eqn: Any, *cells: Any) -> int:
+    """Reads the same element of each operand that is not a plain number."""
+    name = _PUBLIC.get(eqn.primitive.name, eqn.primitive.name)
+    if name == "maximum" and len(cells) == 2 and any(c.data is not None and np.all(c.data == 0) for c in cells):
+        name = "relu"
+    if name == "maximum" and len(cells) == 2 and any(c.data is not None and np.all(c.data == -np.inf) for c in cells):
+        return int(t.value(next(c for c in cells if c.data is None or not np.all(c.data == -np.inf))))
+    return int(t.node(ops.Pointwise(name), _arrays(t, cells), eqn.outvars[0].aval.shape))
+
+
+def _arrays(t: Any, cells: Any) -> list[int]:
+    return [t.value(cell) for cell in cells if cell.data is None]
+
+
+@rule("complex")
+def complex_number(t: Any, eqn: Any, real: Any, imaginary: Any) -> int:
+    """Both parts stay operands, so that either is found again."""
+    return int(t.node(ops.Pointwise("complex"), (t.value(real), t.value(imaginary)), eqn.outvars[0].aval.shape))
+
+
+@rule("real", "imag")
+def part(t: Any, eqn: Any, x: Any) -> int:
+    """Of a number just put together the part itself; of any other, something made from it."""
+    value, imaginary = t.value(x), eqn.primitive.name == "imag"
+    made = t.producer(value)
+    if made is not None and getattr(made.op, "name", "") == "complex":
+        return int(made.inputs[imaginary])
+    return int(t.node(ops.Pointwise("imag"), (value,), x.shape) if imaginary else value)
+
+
+@rule("tie")
+def tie(t: Any, eqn: Any, first: Any, second: Any) -> int:
+    """Computed after the first operand, it is the second."""
+    return int(t.value(second))
+
+
+@rule("add", "add_any")
+def add(t: Any, eqn: Any, a: Any, b: Any) -> int:
+    """A constant of -100 or less may switch a softmax off, so such numbers are kept."""
+    inputs = [t.value(c) for c in (a, b) if c.data is None or _switches_off(c.data)]
+    return int(t.node(ops.Pointwise("add"), inputs, eqn.outvars[0].aval.shape))
+
+
+def _switches_off(data: np.ndarray) -> bool:
+    return data.dtype.kind == "f" and bool(np.any(data <= SWITCHED_OFF))
+
+
+@rule("sub")
+def subtract(t: Any, eqn: Any, a: Any, b: Any) -> int:
+    """A constant taken away is its negative added."""
+    shape = eqn.outvars[0].aval.shape
+    if b.data is None:
+        return int(t.node(ops.Pointwise("subtract"), _arrays(t, (a, b)), shape))
+    negative = -b.data.astype(np.float64) if b.data.dtype.kind == "f" else np.zeros(())
+    inputs = [t.value(a)] + ([t.array(negative)] if _switches_off(negative) else [])
+    return int(t.node(ops.Pointwise("add"), inputs, shape))
+
+
+@rule("mul")
+def multiply(t: Any, eqn: Any, a: Any, b: Any) -> int:
+    """A constant zero annuls the other factor, so arrays with zeros are kept; a mean is a sum over a count."""
+    inputs = [t.value(c) for c in (a, b) if c.data is None or np.any(c.data == 0)]
+    shape = eqn.outvars[0].aval.shape
+    for cell, other in ((a, b), (b, a)):
+        if cell.data is None and other.data is not None and other.data.size == 1 and float(other.data.real) != 0:
+            mean = _mean(t, cell, 1.0 / float(other.data.real), shape)
+            if mean is not None:
+                return mean
+    return int(t.node(ops.Pointwise("multiply"), inputs, shape))
+
+
+@rule("div")
+def divide(t: Any, eqn: Any, a: Any, b: Any) -> int:
+    """A softmax and a mean are recognised by what was divided, since they mean more than the division."""
+    shape = eqn.outvars[0].aval.shape
+    if b.data is None:
+        found = _softmax(t, t.value(a), t.value(b), shape)
+        return int(t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape)) if found is None else found
+    if b.data.size == 1 and a.data is None and b.data.dtype.kind in "fiu":
+        mean = _mean(t, a, float(b.data), shape)
+        if mean is not None:
+            return mean
+    return int(t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape))
+
+
+def _mean(t: Any, cell: Any, count: float, shape: Any) -> int | None:
+    """The mean, where ``cell`` is a sum (perhaps with axes of length 1 put back) of that many elements."""
+    moves = []
+    node = t.producer(t.value(cell))
+    while node is not None and isinstance(node.op, ops.Reshape):
+        moves.append(node)
+        node = t.producer(node.inputs[0])
+    if node is None or not isinstance(node.op, ops.Reduce) or node.op.name != "sum":
+        return None
+    read = np.prod([t.shape(node.inputs[0])[axis] for axis in node.op.axes])
+    if abs(read - count) > 1e-6 * read:
+        return None
+    t.means("mean", node.output)
+    value = t.node(ops.Reduce(node.op.axes, node.op.keepdims, "mean"), node.inputs, t.shape(node.output))
+    for move in reversed(moves):
+        value = t.node(ops.Reshape(), (value,), t.shape(move.output))
+    return int(value)
+
+
+def _softmax(t: Any, top: int, bottom: int, shape: Any) -> int | None:
+    """The softmax, where ``top`` is exp(x - max x) and ``bottom`` its sum, broadcast."""
+    exponential, total = t.producer(top), t.origin(bottom)
+    if exponential is None or getattr(exponential.op, "name", "") != "exp":
+        return None
+    if total is None or not isinstance(total.op, ops.Reduce) or total.op.name != "sum" or total.inputs != (top,):
+        return None
+    x, inner = exponential.inputs[0], [top, total.output]
+    shifted = t.producer(x)
+    if shifted is not None and getattr(shifted.op, "name", "") == "subtract" and len(shifted.inputs) == 2:
+        largest = t.origin(shifted.inputs[1])
+        if largest is not None and isinstance(largest.op, ops.Reduce) and largest.inputs == shifted.inputs[:1]:
+            x, inner = shifted.inputs[0], [*inner, shifted.output, largest.output]
+    t.means("softmax", *inner)
+    return int(t.node(ops.Mix(total.op.axes, "softmax"), (x,), shape))
+
+
+@rule("select_n")
+def select(t: Any, eqn: Any, which: Any, *cases: Any) -> int:
+    """Two cases by a Boolean; more by a whole number, one after the other."""
+    shape = eqn.outvars[0].aval.shape
+    if len(cases) == 2:
+        inputs = (t.value(which), t.value(cases[1]), t.value(cases[0]))
+        return int(t.node(ops.Select(), inputs, shape))
+    value = t.value(cases[-1])
+    for number, case in reversed(list(enumerate(cases[:-1]))):
+        chosen = t.array(np.asarray(which.data == number)) if which.data is not None else t.value(which)
+        value = t.node(ops.Select(), (chosen, t.value(case), value), shape)
+    return int(value)

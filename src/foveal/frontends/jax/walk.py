@@ -1,0 +1,277 @@
+"""Walks a jaxpr equation by equation and writes the graph; in a live walk it computes every value as well.
+
+Equations whose operands are all known are run at once, so that index tables and masks stay known by value; the rest is
+lowered by the table. Calls (jit, custom derivatives, remat), conditions and loops are walked into, see
+:mod:`foveal.frontends.jax.control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from foveal.frontends.jax.control import CONTROL
+from foveal.frontends.jax.lowering import (
+    moves as jax_lowering_moves,
+    pointwise as jax_lowering_pointwise,
+    reduce as jax_lowering_reduce,
+    table as table,
+    windows as jax_lowering_windows,
+)
+from foveal.frontends.jax.names import Names, scope_path
+from foveal.frontends.jax.own import own_rule
+from foveal.ir import ops
+from foveal.ir.graph import GraphBuilder, Node
+
+FAMILIES = (jax_lowering_moves, jax_lowering_pointwise, jax_lowering_reduce, jax_lowering_windows)
+"""Importing a family fills the table."""
+_MOVES = (ops.Reshape, ops.Expand)
+_DTYPES = ("new_dtype", "preferred_element_type", "dtype")
+
+
+@dataclass(eq=False)
+class Cell:
+    """What a variable holds: a value of the graph, or numbers known before any input is seen; ``array`` in a live
+    walk.
+    """
+
+    shape: tuple[int, ...]
+    value: int | None = None
+    data: np.ndarray | None = None
+    array: Any = None
+
+
+class Walk:
+    """One pass over a jaxpr. ``live``: compute too; ``number``: in this floating type instead of the traced ones."""
+
+    def __init__(self, builder: GraphBuilder, names: Names, live: bool = False, number: Any = None) -> None:
+        self.builder = builder
+        self.names = names
+        self.live = live
+        self.number = number
+        self.dependent: set[int] = set()
+        self.made: dict[int, Node] = {}
+        self.origin_name = ""
+        self.title = ""
+
+    # What rules use.
+
+    def node(self, op: ops.Operation, inputs: Sequence[int], shape: Sequence[int]) -> int:
+        """Add an operation; returns the id of its output value."""
+        value = self.builder.node(op, inputs, tuple(shape), self.origin_name)
+        self.made[value] = self.builder.graph.nodes[-1]
+        if not self.dependent.isdisjoint(inputs):
+            self.dependent.add(value)
+        return value
+
+    def array(self, data: Any) -> int:
+        """A constant value."""
+        return self.builder.constant(np.asarray(data))
+
+    def value(self, cell: Cell) -> int:
+        """The value id of a cell; a constant gets one when it is first asked for."""
+        if cell.value is None:
+            assert cell.data is not None
+            cell.value = self.array(cell.data)
+        return cell.value
+
+    def depends(self, cell: Cell) -> bool:
+        """Whether a cell depends on a source."""
+        return cell.value in self.dependent
+
+    def shape(self, value: int) -> tuple[int, ...]:
+        """The shape of a value."""
+        return self.builder.graph.values[value].shape
+
+    def producer(self, value: int) -> Node | None:
+        """The node that made a value."""
+        return self.made.get(value)
+
+    def origin(self, value: int) -> Node | None:
+        """The node behind reshapes and broadcasts."""
+        node = self.producer(value)
+        while node is not None and isinstance(node.op, _MOVES):
+            node = self.producer(node.inputs[0])
+        return node
+
+    def permuted(self, value: int, order: Sequence[int]) -> int:
+        """The value with output axis i its axis ``order[i]``."""
+        if tuple(order) == tuple(range(len(order))):
+            return value
+        shape = self.shape(value)
+        return self.node(ops.Permute(tuple(order)), (value,), [shape[axis] for axis in order])
+
+    def reshaped(self, value: int, shape: Sequence[int]) -> int:
+        """The value in another shape."""
+        return value if self.shape(value) == tuple(shape) else self.node(ops.Reshape(), (value,), shape)
+
+    def spread(self, value: int, axis: int, factor: int) -> int:
+        """Every ``factor``-th place along an axis holds an element, the places between hold nothing."""
+        shape = self.shape(value)
+        if factor == 1 or shape[axis] < 2:
+            return value
+        place = np.arange((shape[axis] - 1) * factor + 1)
+        index = np.where(place % factor == 0, place // factor, -1)
+        return self.node(ops.Take(axis, index), (value,), (*shape[:axis], index.size, *shape[axis + 1 :]))
+
+    def together(self, inputs: Sequence[int], shape: Sequence[int], name: str) -> int:
+        """One value that reads the same element of several."""
+        return inputs[0] if len(inputs) == 1 else self.node(ops.Pointwise(name), inputs, shape)
+
+    def opaque(self, eqn: Any, inputs: Sequence[int], shape: Sequence[int], name: str) -> int:
+        """No rule: reads everything; the report lists it."""
+        self.builder.note("opaque", self.builder.scope, name)
+        return self.node(ops.Opaque(name), inputs, shape)
+
+    def means(self, title: str, *inner: int) -> None:
+        """The operation at hand, together with those that made the values ``inner``, is one of another name."""
+        self.title = title
+        self.names.forget(inner)
+
+    # The walk.
+
+    def constant(self, data: Any) -> Cell:
+        """A cell known by value."""
+        array = np.asarray(data)
+        return Cell(array.shape, data=array, array=data)
+
+    def parameter(self, shape: Sequence[int], name: str = "", array: Any = None) -> Cell:
+        """A cell of weights."""
+        return Cell(tuple(shape), self.builder.parameter(tuple(shape), name), None, array)
+
+    def closed_over(self, const: Any) -> Cell:
+        """A cell for an array that a function closes over, see :func:`is_weights`."""
+        if jnp.issubdtype(const.dtype, jax.dtypes.extended) or is_weights(const):
+            return self.parameter(const.shape, array=const)
+        return self.constant(const)
+
+    def twin(self) -> Walk:
+        """A walk that computes nothing, on a graph of its own."""
+        return Walk(GraphBuilder("trial"), Names())
+
+    def stand_in(self, cell: Cell, dependent: bool) -> Cell:
+        """Another walk's cell in this one."""
+        if cell.data is not None:
+            return Cell(cell.shape, None, cell.data, cell.data)
+        made = self.parameter(cell.shape)
+        if dependent and made.value is not None:
+            self.dependent.add(made.value)
+        return made
+
+    def walk(self, jaxpr: Any, consts: Sequence[Cell], inputs: Sequence[Cell], prefix: tuple[str, ...]) -> list[Cell]:
+        """The cells of a jaxpr's outputs."""
+        env: dict[Any, Cell] = dict(zip(jaxpr.constvars, consts, strict=True))
+        env.update(zip(jaxpr.invars, inputs, strict=True))
+        scopes = self.names.scopes(jaxpr, env, prefix)
+        for index, eqn in enumerate(jaxpr.eqns):
+            path = (*prefix, *scope_path(eqn))
+            scopes.move(index, path)
+            self.builder.scope = self.names.dotted(path)
+            outputs = self._step(eqn, [self._read(env, item) for item in eqn.invars], path)
+            env.update(zip(eqn.outvars, outputs))
+        scopes.move(len(jaxpr.eqns), prefix)
+        return [self._read(env, item) for item in jaxpr.outvars]
+
+    def _read(self, env: dict[Any, Cell], item: Any) -> Cell:
+        if isinstance(item, Literal):
+            aval: Any = item.aval
+            return self.constant(np.asarray(item.val, aval.dtype))
+        return env[item]
+
+    def _step(self, eqn: Any, cells: list[Cell], path: tuple[str, ...]) -> list[Cell]:
+        name = self.origin_name = eqn.primitive.name
+        self.title = table.TITLES.get(name, name)
+        if name in CONTROL:
+            return list(CONTROL[name](self, eqn, cells, path))
+        if name in table.RANDOM:
+            return self._with_arrays(eqn, cells, [self.parameter(var.aval.shape) for var in eqn.outvars])
+        if all(cell.data is not None for cell in cells):
+            return self._folded(eqn, cells)
+        if name in table.SAME and len(cells) == len(eqn.outvars):
+            made: Any = [cell.value if cell.data is None else None for cell in cells]
+        else:
+            made = self._lowered(eqn, cells)
+        outputs = [
+            Cell(tuple(var.aval.shape), value=value, data=cells[i].data if value is None else None)
+            for i, (var, value) in enumerate(zip(eqn.outvars, made))
+        ]
+        if name not in table.UNNAMED and any(self.depends(cell) for cell in outputs):
+            self.names.operation(self.title, name, outputs)
+        return self._with_arrays(eqn, cells, outputs)
+
+    def _lowered(self, eqn: Any, cells: list[Cell]) -> Sequence[int]:
+        rule = own_rule(eqn.primitive.name) or table.RULES.get(eqn.primitive.name)
+        if rule is None:
+            inputs = [self.value(cell) for cell in cells if cell.data is None]
+            return [self.opaque(eqn, inputs, var.aval.shape, eqn.primitive.name) for var in eqn.outvars]
+        made = rule(self, eqn, *cells)
+        return (made,) if isinstance(made, int) else tuple(made)
+
+    def _folded(self, eqn: Any, cells: list[Cell]) -> list[Cell]:
+        """Run an equation on known numbers."""
+        with jax.ensure_compile_time_eval():
+            found = bind(eqn, [_as(cell.data, var) for cell, var in zip(cells, eqn.invars)])
+        return [self.constant(array) for array in found]
+
+    def _with_arrays(self, eqn: Any, cells: list[Cell], outputs: list[Cell]) -> list[Cell]:
+        if self.live:
+            for cell, array in zip(outputs, self.computed(eqn, cells)):
+                cell.array = array
+        return outputs
+
+    def computed(self, eqn: Any, cells: list[Cell]) -> list[Any]:
+        """The equation's outputs in a live walk."""
+        if self.number is None:
+            return bind(eqn, [_as(cell.array, var) for cell, var in zip(cells, eqn.invars)])
+        if eqn.primitive.name not in table.RULES and eqn.primitive.name not in table.SAME:
+            found = bind(eqn, [_as(cell.array, var) for cell, var in zip(cells, eqn.invars)])
+            return [self.lift(array) for array in found]
+        params = dict(eqn.params)
+        for key in _DTYPES:
+            if params.get(key) is not None and jnp.issubdtype(params[key], jnp.floating):
+                params[key] = np.dtype(self.number)
+        return bind(eqn, [self.lift(cell.array) for cell in cells], params)
+
+    def lift(self, array: Any) -> Any:
+        """An array in the live walk's floating type."""
+        kind: Any = getattr(array, "dtype", np.dtype(object))
+        found = array if jnp.issubdtype(kind, jax.dtypes.extended) else jnp.asarray(array)
+        return found.astype(self.number) if self.number and jnp.issubdtype(found.dtype, jnp.floating) else found
+
+
+def is_weights(array: Any) -> bool:
+    """Whether a closed-over array holds weights (generic numbers) rather than a table or a mask (known by value).
+
+    Whole numbers, Booleans and scalars are known. Floating numbers are weights unless they are a mask of two numbers,
+    one of them 0, the other 1 or -100 and less; a vector without a zero may as well be known.
+    """
+    if not jnp.issubdtype(array.dtype, jnp.inexact):
+        return False
+    if array.ndim == 0:
+        return False
+    if array.ndim == 1:
+        return bool(np.any(np.asarray(array) == 0))
+    found = np.unique(np.asarray(array).astype(np.complex128).real)
+    return not (found.size == 2 and 0 in found and any(number == 1 or number <= -100 for number in found))
+
+
+def _as(array: Any, var: Any) -> Any:
+    dtype = var.aval.dtype
+    if jnp.issubdtype(dtype, jax.dtypes.extended):
+        return array
+    return jnp.asarray(array, dtype)
+
+
+def bind(eqn: Any, arrays: Sequence[Any], params: dict[str, Any] | None = None) -> list[Any]:
+    """Run one equation as it stands."""
+    given = eqn.primitive.get_bind_params(eqn.params if params is None else params)
+    # JAX before 0.9 hands the inner functions out apart from the parameters.
+    functions, bound = given if isinstance(given, tuple) else ((), given)
+    found = eqn.primitive.bind(*functions, *arrays, **bound)
+    return list(found) if eqn.primitive.multiple_results else [found]

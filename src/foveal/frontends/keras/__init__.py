@@ -1,0 +1,1 @@
+"""Keras 3 models, through the backend they run on."""

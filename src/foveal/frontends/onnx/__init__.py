@@ -1,0 +1,1 @@
+"""ONNX: nodes in order, each lowered by table; nothing is computed from the input."""

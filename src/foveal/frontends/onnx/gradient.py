@@ -1,0 +1,172 @@
+"""Measured fields of ONNX models: how a unit answers small changes of the source, run with onnxruntime.
+
+No converter to a framework with autodiff takes every model, so derivatives are finite differences in the file's own
+precision. While the source has few elements each is changed by itself, both ways. A larger one is changed by blocks of
+positions with random signs, all channels together: the response is then the root of the sum of the squared gradients in
+the block, spread evenly over it. The result's method says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.fields.measured.images import Preparation
+from foveal.fields.measured.protocols import Protocol
+from foveal.frontends.gradient_target import Target
+from foveal.frontends.onnx.run import OnnxRunner
+
+SINGLY = 1024
+"""Changed inputs per image, up to which each element is changed by itself."""
+BLOCKS = 256
+"""Blocks per image at most."""
+STEP = 2.0**-6
+"""Size of a change. Sources are normalised images of unit variance; single precision carries 1e-7 of a unit's value."""
+
+
+class Differentiator:
+    """A model ready to give finite differences of one source."""
+
+    def __init__(
+        self, runner: OnnxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+    ) -> None:
+        if dtype not in (None, "float32"):
+            raise FovealError(f"an ONNX model is measured in its own precision; {dtype} is not available")
+        self.runner, self.source, self.axes = runner, source, axes
+        self.others = {name: array for name, array in runner.example(0).items() if name != source}
+
+    def maps(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        protocol: Protocol,
+        signs: Sequence[Sequence[np.random.Generator]],
+        batched: bool = True,
+    ) -> list[np.ndarray]:
+        """One array (images, *source axes) in float64 per target; see the framework front ends' own."""
+        rows: list[list[np.ndarray]] = [[] for _ in targets]
+        for number in range(images.shape[0] if batched else 1):
+            image = images[number : number + 1] if batched else images
+            for index, found in enumerate(self._image(image, targets, protocol, [s[number] for s in signs])):
+                rows[index].append(found)
+        return [np.stack(found) for found in rows]
+
+    def _image(
+        self, image: np.ndarray, targets: Sequence[Target], protocol: Protocol, signs: Sequence[np.random.Generator]
+    ) -> list[np.ndarray]:
+        draws = protocol.draws if protocol.channels == "signs" else 1
+        first = self._features(image, targets)
+        weights = [_weights(rows.size, protocol, signs[i], draws) for i, rows in enumerate(first)]
+        singly = 2 * image.size <= SINGLY
+        self.runner.measured_by = (
+            f"finite differences with onnxruntime, each of {image.size} elements changed both ways"
+            if singly
+            else f"finite differences with onnxruntime, blocks of {'x'.join(map(str, self._block(image)))} positions, "
+            "all channels together (root of the sum of squares)"
+        )
+        shape = (draws, *image.shape) if singly else (draws, *(image.shape[a] for a in self.axes))
+        found = [np.zeros(shape) for _ in targets]
+        probes = self._elements(image, targets) if singly else self._blocks(image, targets, first)
+        for place, share, up, down in probes:
+            for index, (a, b) in enumerate(zip(up, down, strict=True)):
+                change = (_scalars(a, weights[index], protocol) - _scalars(b, weights[index], protocol)) / share
+                found[index][(slice(None), *place)] = change.reshape(-1, *(1,) * (found[index][(0, *place)].ndim))
+        return [self._map(values, protocol, singly) for values in found]
+
+    def _elements(self, image: np.ndarray, targets: Sequence[Target]) -> Iterator[Any]:
+        for place in product(*map(range, image.shape)):
+            both = []
+            for step in (STEP, -STEP):
+                changed = image.copy()
+                changed[place] += step
+                both.append(self._features(changed, targets))
+            yield place, 2 * STEP, both[0], both[1]
+
+    def _blocks(self, image: np.ndarray, targets: Sequence[Target], first: list[np.ndarray]) -> Iterator[Any]:
+        """Place on the map, divisor, responses; of root mean square: the response over the root of the block's size."""
+        sizes = self._block(image)
+        lengths = [image.shape[a] for a in self.axes]
+        generator = np.random.default_rng(0)
+        for corner in product(*(range(0, n, size) for n, size in zip(lengths, sizes, strict=True))):
+            place = tuple(slice(c, min(n, c + size)) for c, size, n in zip(corner, sizes, lengths, strict=True))
+            index: list[slice] = [slice(None)] * image.ndim
+            for axis, part in zip(self.axes, place, strict=True):
+                index[axis] = part
+            changed = image.copy()
+            block = changed[tuple(index)]
+            block += STEP * generator.choice([-1.0, 1.0], block.shape)
+            area = prod(part.stop - part.start for part in place)
+            yield place, STEP * area**0.5, self._features(changed, targets), first
+
+    def _block(self, image: np.ndarray) -> tuple[int, ...]:
+        """The smallest block, of like sides, with which the source is covered by few enough."""
+        lengths = [image.shape[a] for a in self.axes]
+        side = 1
+        while prod(-(-n // side) for n in lengths) > BLOCKS:
+            side += 1
+        return tuple(min(side, n) for n in lengths)
+
+    def _map(self, values: np.ndarray, protocol: Protocol, singly: bool) -> np.ndarray:
+        """(draws, *source) or (draws, *source axes) to (*source axes)."""
+        if not singly:
+            return np.asarray((values**2 if protocol.each == "square" else np.abs(values)).mean(0))
+        if protocol.each == "square":
+            values = values**2
+        elif protocol.each != "plain":
+            values = np.maximum(values, 0) if protocol.each == "relu" else np.abs(values)
+        colours = tuple(a + 1 for a in range(values.ndim - 1) if a not in self.axes)
+        values = values.sum(colours) if protocol.colours == "sum" else values.mean(colours)
+        values = np.maximum(values, 0) if protocol.after == "relu" else values
+        return np.asarray(values.mean(0))
+
+    def _features(self, image: np.ndarray, targets: Sequence[Target]) -> list[np.ndarray]:
+        """The features of each unit, one after the other."""
+        outputs = self.runner.run({**self.others, self.source: image}, list(dict.fromkeys(t.layer for t in targets)))
+        found = []
+        for target in targets:
+            rows = outputs[target.layer][tuple(slice(None) if i is None else i for i in target.place)].reshape(-1)
+            found.append(rows if target.channel is None else rows[target.channel : target.channel + 1])
+        return found
+
+
+def _weights(count: int, protocol: Protocol, generator: np.random.Generator, draws: int) -> np.ndarray:
+    """(draws, features): how features become one number."""
+    if protocol.channels == "signs":
+        return generator.integers(0, 2, (draws, count)) * 2.0 - 1.0
+    return np.full((1, count), 1.0 / count if protocol.channels == "mean" else 1.0)
+
+
+def _scalars(rows: np.ndarray, weights: np.ndarray, protocol: Protocol) -> np.ndarray:
+    return np.asarray(weights @ (np.maximum(rows, 0) if protocol.features == "relu" else rows))
+
+
+def precision_name(model: Any) -> str:
+    """The precision that finite differences are computed in."""
+    return "float32"
+
+
+def prefix_tokens(model: Any) -> int:
+    """An ONNX file does not say which tokens stand for no place."""
+    return 0
+
+
+def own_preparation(model: Any, name: str, side: int) -> Preparation:
+    """An ONNX file does not say how images are prepared: ImageNet's way."""
+    return Preparation()
+
+
+def retraced(runner: OnnxRunner, source: str, shape: tuple[int, ...]) -> Any:
+    """The graph of the model with another shape of one source; None where it does not run with it."""
+    from foveal.frontends.onnx.trace import trace_again
+
+    try:
+        graph = trace_again(runner, {source: shape})
+        graph.runner.run(graph.runner.example(0), [graph.layers[-1]])
+    except FovealError:
+        return None
+    return graph

@@ -1,0 +1,1 @@
+"""ONNX operators in neutral operations, one file per family."""

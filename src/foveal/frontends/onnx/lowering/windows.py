@@ -1,0 +1,192 @@
+"""Lowering of convolutions, pools and other windows."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
+from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
+from foveal.ir import ops
+
+
+def window_padding(
+    call: Call, x: Operand, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> ops.Pairs:
+    """(before, after) per spatial axis, from ``pads`` or ``auto_pad``."""
+    count = len(kernel)
+    auto = call.attribute("auto_pad", "NOTSET")
+    if auto == "VALID":
+        return ((0, 0),) * count
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        pairs = []
+        for n, k, s, d in zip(x.shape[-count:], kernel, strides, dilations, strict=True):
+            total = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
+            small, large = total // 2, total - total // 2
+            pairs.append((small, large) if auto == "SAME_UPPER" else (large, small))
+        return tuple(pairs)
+    pads = spread(call.attribute("pads"), 2 * count, 0)
+    return tuple(zip(pads[:count], pads[count:], strict=True))
+
+
+def convolve(call: Call, x: Operand, w: Operand) -> Operand:
+    """The convolution that the call's attributes describe."""
+    kernel = w.shape[2:]
+    strides = spread(call.attribute("strides"), len(kernel), 1)
+    dilations = spread(call.attribute("dilations"), len(kernel), 1)
+    padding = window_padding(call, x, kernel, strides, dilations)
+    op = ops.Convolution(kernel, strides, padding, dilations, int(call.attribute("group", 1)))
+    return call.emit(op, (x, call.weight(w)), call.shapes[0])
+
+
+@lowering("Conv")
+def convolution(call: Call, x: Operand, w: Operand, b: Operand | None = None) -> Operand:
+    """A bias is no input, unless a source can change it."""
+    return with_vectors(call, convolve(call, x, w), 1, [b])
+
+
+@lowering("ConvInteger")
+def integer_convolution(
+    call: Call, x: Operand, w: Operand, x_zero: Operand | None = None, w_zero: Operand | None = None
+) -> Operand:
+    """Zero points are numbers; computed ones move every output."""
+    value = convolve(call, x, w)
+    live = dependent(x_zero, w_zero)
+    if any(prod(operand.shape) != 1 for operand in live):
+        raise Refused("zero points per channel are computed")
+    return value if not live else call.emit(ops.Pointwise("add"), (value, *_scalars(call, live, value.rank)))
+
+
+def _scalars(call: Call, operands: list[Operand], rank: int) -> list[Operand]:
+    return [call.emit(ops.Reshape(), operand, (1,) * rank) for operand in operands]
+
+
+@lowering("ConvTranspose")
+def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None = None) -> Operand:
+    """``output_shape`` and ``auto_pad`` set the padding from the length that is asked for."""
+    kernel, count = w.shape[2:], w.rank - 2
+    strides = spread(call.attribute("strides"), count, 1)
+    dilations = spread(call.attribute("dilations"), count, 1)
+    extra = spread(call.attribute("output_padding"), count, 0)
+    auto = call.attribute("auto_pad", "NOTSET")
+    before = spread(call.attribute("pads"), 2 * count, 0)[:count]
+    if auto == "VALID":
+        before = (0,) * count
+    if call.attribute("output_shape") is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+        found = []
+        for n, out, k, s, d, e in zip(x.shape[2:], call.shapes[0][2:], kernel, strides, dilations, extra, strict=True):
+            total = max(0, s * (n - 1) + e + (k - 1) * d + 1 - out)
+            found.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
+        before = tuple(found)
+    op = ops.TransposedConvolution(kernel, strides, before, dilations, int(call.attribute("group", 1)))
+    return with_vectors(call, call.emit(op, (x, call.weight(w)), call.shapes[0]), 1, [b])
+
+
+_POOLS = {"MaxPool": "max", "AveragePool": "average", "LpPool": "power"}
+
+
+@lowering(*_POOLS)
+def pool(call: Call, x: Operand) -> list[Operand]:
+    """The indices of a maximum (second output) read what the maximum reads."""
+    kernel = tuple(call.attribute("kernel_shape"))
+    strides = spread(call.attribute("strides"), len(kernel), 1)
+    dilations = spread(call.attribute("dilations"), len(kernel), 1)
+    padding = window_padding(call, x, kernel, strides, dilations)
+    name = _POOLS[call.op_type]
+    return [call.emit(ops.Pool(kernel, strides, padding, dilations, name), x)] * max(1, call.wanted)
+
+
+_GLOBAL_POOLS = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"}
+
+
+@lowering(*_GLOBAL_POOLS)
+def global_pool(call: Call, x: Operand) -> Operand:
+    """All positions of the own channel."""
+    return call.emit(ops.Reduce(tuple(range(2, x.rank)), True, _GLOBAL_POOLS[call.op_type]), x)
+
+
+@lowering("MaxUnpool")
+def max_unpool(call: Call, x: Operand, indices: Operand, shape: Operand | None = None) -> Operand | list[Operand]:
+    """Constant indices are a move; those of a pool with the same windows stay inside them; others point anywhere."""
+    places = indices.array
+    plain = _unpooled(call, x)
+    if places is None:
+        pool = _pool_behind(call, indices, plain if shape is None else call.shapes[0])
+        if pool is None or x.shape != indices.shape:
+            return call.data_dependent([x, indices])
+        before = tuple(pair[0] for pair in pool.padding)
+        op = ops.TransposedConvolution(pool.kernel, pool.stride, before, pool.dilation, x.shape[1])
+        joined = call.emit(ops.Pointwise("max_unpool"), (x, indices), x.shape)
+        window = call.weight(call.constant(np.ones((x.shape[1], 1, *pool.kernel))))
+        return call.emit(op, (joined, window), call.shapes[0])
+    out = plain if shape is None else tuple(int(n) for n in call.array(shape, "the shape").reshape(-1))
+    flat = places.reshape(-1).astype(np.int64)
+    if out != plain:
+        # The numbers count in the map that the plain formula gives, which lies in the corner of the larger one.
+        flat = np.ravel_multi_index(np.unravel_index(flat, plain), out)
+    back = np.full(prod(out), -1, dtype=np.int64)
+    back[flat] = np.arange(flat.size)
+    return call.emit(ops.Gather(back.reshape(out)), x)
+
+
+def _pool_behind(call: Call, indices: Operand, out: tuple[int, ...]) -> ops.Pool | None:
+    """The maximum pool that made the indices, if its input was as large as the map that is filled."""
+    op, shapes = call.maker(indices)
+    return op if isinstance(op, ops.Pool) and shapes and shapes[0] == out else None
+
+
+def _unpooled(call: Call, x: Operand) -> tuple[int, ...]:
+    kernel = tuple(call.attribute("kernel_shape"))
+    count = len(kernel)
+    strides = spread(call.attribute("strides"), count, 1)
+    pads = spread(call.attribute("pads"), 2 * count, 0)
+    lengths = (
+        (n - 1) * s + k - pads[i] - pads[count + i]
+        for i, (n, k, s) in enumerate(zip(x.shape[2:], kernel, strides, strict=True))
+    )
+    return (*x.shape[:2], *lengths)
+
+
+@lowering("LRN")
+def local_response_norm(call: Call, x: Operand) -> Operand:
+    """Divided by the norm over a window of channels."""
+    size = int(call.attribute("size"))
+    before, after = (size - 1) // 2, size // 2
+    n, c, *space = x.shape
+    widths = tuple((before, after) if axis == 1 else (0, 0) for axis in range(x.rank))
+    padded = call.emit(ops.Pad(widths), x, (n, c + size - 1, *space))
+    windows = call.emit(ops.Unroll(1, size, 1), padded, (n, c, *space, size))
+    norm = call.emit(ops.Reduce((x.rank,), False, "norm"), windows, x.shape)
+    return call.emit(ops.Pointwise("divide"), (x, norm))
+
+
+@lowering("Col2Im")
+def column_to_image(call: Call, x: Operand, image: Operand, block: Operand) -> Operand:
+    """Taps and windows become axes, and the windows overlap axis by axis."""
+    size = tuple(int(n) for n in call.array(image, "the image's shape").reshape(-1))
+    kernel = tuple(int(n) for n in call.array(block, "the block's shape").reshape(-1))
+    count = len(size)
+    strides = spread(call.attribute("strides"), count, 1)
+    dilations = spread(call.attribute("dilations"), count, 1)
+    pads = spread(call.attribute("pads"), 2 * count, 0)
+    windows = [
+        (size[k] + pads[k] + pads[count + k] - dilations[k] * (kernel[k] - 1) - 1) // strides[k] + 1
+        for k in range(count)
+    ]
+    n, c = x.shape[0], x.shape[1] // prod(kernel)
+    value = call.emit(ops.Reshape(), x, (n, c, *kernel, *windows))
+    order = (0, 1, *range(2 + count, 2 + 2 * count), *range(2, 2 + count))
+    lengths = [*windows, *kernel]
+    value = call.emit(ops.Permute(order), value, (n, c, *lengths))
+    for k in reversed(range(count)):
+        lengths[k] = size[k]
+        lengths.pop()
+        value = call.emit(ops.Overlap(2 + k, strides[k], dilations[k], pads[k]), value, (n, c, *lengths))
+    return value
+
+
+@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "GridSample")
+def sampled(call: Call, *operands: Operand | None) -> list[Operand]:
+    """Reads where data says."""
+    return call.data_dependent([operand for operand in operands if operand is not None])

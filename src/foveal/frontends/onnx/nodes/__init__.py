@@ -1,0 +1,1 @@
+"""One node at a time: operands, constants, shapes, subgraphs."""

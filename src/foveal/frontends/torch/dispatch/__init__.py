@@ -1,0 +1,1 @@
+"""The run that is watched: operation by operation, values, shapes, constants."""

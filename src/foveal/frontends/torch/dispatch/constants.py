@@ -1,0 +1,168 @@
+"""Operations on tensors that depend neither on a source nor on weights: run for real on the CPU, kept by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.dispatch.values import Handle
+
+if TYPE_CHECKING:
+    from foveal.frontends.torch.dispatch.mode import Tracer
+    from foveal.frontends.torch.tables import Entry
+
+_CPU = torch.device("cpu")
+
+
+def tensors_of(args: Any, kwargs: dict[str, Any]) -> list[Tensor]:
+    """All tensors among the arguments, lists of tensors included."""
+    found: list[Tensor] = []
+    for item in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(item, Tensor):
+            found.append(item)
+        elif isinstance(item, (list, tuple)):
+            found.extend(part for part in item if isinstance(part, Tensor))
+    return found
+
+
+def to_meta(item: Any, twins: dict[int, tuple[Tensor, Tensor]]) -> Any:
+    """The arguments with a meta tensor in place of each real one; ``twins`` keeps one and the same for each tensor."""
+    if isinstance(item, Tensor):
+        if item.is_meta:
+            return item
+        known = twins.get(id(item))
+        if known is None or known[1].shape != item.shape:
+            known = twins[id(item)] = (item, item.to("meta"))
+        return known[1]
+    if isinstance(item, (list, tuple)):
+        return type(item)([to_meta(part, twins) for part in item]) if not hasattr(item, "_fields") else item
+    if isinstance(item, dict):
+        return {key: to_meta(part, twins) for key, part in item.items()}
+    if isinstance(item, torch.device):
+        return torch.device("meta")
+    return item
+
+
+def to_cpu(item: Any) -> Any:
+    """The arguments with the meta device replaced by the CPU."""
+    if isinstance(item, torch.device):
+        return _CPU
+    if isinstance(item, (list, tuple)) and any(isinstance(part, torch.device) for part in item):
+        return type(item)(to_cpu(part) for part in item)
+    if isinstance(item, dict):
+        return {key: to_cpu(part) for key, part in item.items()}
+    return item
+
+
+def same_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors share their storage."""
+    try:
+        return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return False
+
+
+def run(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operation on constants. What draws random numbers counts as weights from then on: unknown, never zero."""
+    if entry.kind == "decompose":
+        with t:
+            result = func.decompose(*to_cpu(args), **to_cpu(kwargs))
+        if result is not NotImplemented:
+            return result
+    if not t.real:
+        args, kwargs = to_cpu(args), to_cpu(kwargs)
+    result = func(*args, **kwargs)
+    if entry.writes:
+        t.values.constants.clear()
+    if entry.plain.startswith("empty") and isinstance(result, Tensor):
+        result.zero_()
+    if entry.random and isinstance(result, Tensor):
+        t.values.parameter(result)
+    elif entry.kind in ("view", "same"):
+        _remember_view(t, entry, args, kwargs, result)
+    return result
+
+
+def _remember_view(t: Tracer, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Keep how a constant view was made, in case its memory is written with traced data later."""
+    from foveal.frontends.torch.dispatch.mode import steps_of
+
+    x = args[0]
+    outputs = result if isinstance(result, (list, tuple)) else (result,)
+    if entry.writes or not isinstance(x, Tensor) or not outputs or not same_memory(x, outputs[0]):
+        return
+    paths = entry.function(x, result, *args[1:], **kwargs) if entry.kind == "view" else []
+    for tensor, path in zip(outputs, paths if isinstance(result, (list, tuple)) else (paths,), strict=True):
+        if tensor is not x:
+            t.values.views[id(tensor)] = (tensor, x, steps_of(tuple(x.shape), path))
+
+
+Special = Callable[["Tracer", Any, "Entry", tuple[Any, ...], dict[str, Any]], Any]
+SPECIAL: dict[str, Special] = {}
+
+
+def special(*names: str) -> Callable[[Special], Special]:
+    """Register what must be handled before lowering."""
+
+    def register(function: Special) -> Special:
+        for name in names:
+            SPECIAL[name] = function
+        return function
+
+    return register
+
+
+@special(
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+    "new_empty_strided",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+)
+def factory_like(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A new tensor that takes only shape and type from a traced one is a constant."""
+    model = args[0]
+    stand_in = torch.zeros((), dtype=model.dtype).expand(model.shape)
+    named = {key: part for key, part in to_cpu(kwargs).items() if key != "memory_format"}
+    named.pop("device", None)
+    result = func(stand_in, *args[1:], **named)
+    if "empty" in entry.plain:
+        result.zero_()
+    if entry.random:
+        t.values.parameter(result)
+    return result
+
+
+@special("type_as", "to")
+def cast_constant(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A constant cast to the type of a traced tensor stays a constant."""
+    x = args[0]
+    if id(x) in t.handles or len(args) < 2 or not isinstance(args[1], Tensor):
+        return NotImplemented
+    return x.to(args[1].dtype)
+
+
+@special("item", "_local_scalar_dense", "is_nonzero")
+def read_value(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A value read by the model's control flow."""
+    from foveal.frontends.torch.dispatch.mode import NeedsValues
+
+    x = args[0]
+    handle: Handle = t.handles[id(x)]
+    if t.values.depends.get(t.values.read(handle)):
+        t.builder.note("data-dependent", t.builder.scope, "a value computed from the input is read by the model")
+    if x.is_meta and handle.original is not None:
+        return func(handle.original)
+    if x.is_meta:
+        raise NeedsValues("a computed value is read by the model")
+    return func(x)

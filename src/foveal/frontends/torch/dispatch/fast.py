@@ -1,0 +1,226 @@
+"""Short cuts for the operations that make up most of a run: the shape is worked out here, nothing is executed.
+
+Each one returns NotImplemented where anything is unusual (a constant operand, another rank, a shape that does not
+fit), and the general way, which asks the framework, takes over. A short cut adds the same nodes as the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.dispatch.values import Handle
+from foveal.frontends.torch.lowering.windows import convolution_op
+from foveal.ir import ops
+
+if TYPE_CHECKING:
+    from foveal.frontends.torch.dispatch.mode import Tracer
+
+FAST: dict[Any, Callable[..., Any]] = {}
+aten = torch.ops.aten
+
+
+def fast(*overloads: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a short cut."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        for overload in overloads:
+            FAST[overload] = function
+        return function
+
+    return register
+
+
+def _empty_like(x: Tensor) -> Tensor:
+    if x.is_contiguous():
+        return torch.empty(x.shape, dtype=x.dtype, device="meta")
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+
+
+def _finish(t: Tracer, out: Tensor, op: ops.Operation, inputs: tuple[int, ...], name: str) -> Tensor:
+    value = t.node(op, inputs, out.shape, name)
+    t.handles[id(out)] = Handle(out, value)
+    t.naming.operation(name, value, out)
+    return out
+
+
+def _unary(name: str) -> None:
+    op = ops.Pointwise(name)
+
+    def out_of_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
+        handle = t.handles.get(id(x))
+        if handle is None or not x.dtype.is_floating_point:
+            return NotImplemented
+        return _finish(t, _empty_like(x), op, (t.values.read(handle),), name)
+
+    def in_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
+        handle = t.handles.get(id(x))
+        if handle is None:
+            return NotImplemented
+        values = t.values
+        value = t.node(op, (values.read(handle),), x.shape, name)
+        values.write(handle, value)
+        t.naming.operation(name, value, x)
+        return x
+
+    if hasattr(aten, name):
+        FAST[getattr(aten, name).default] = out_of_place
+    if hasattr(aten, name + "_"):
+        FAST[getattr(aten, name + "_").default] = in_place
+
+
+for _name in (
+    "relu",
+    "relu6",
+    "silu",
+    "hardswish",
+    "hardsigmoid",
+    "sigmoid",
+    "gelu",
+    "elu",
+    "leaky_relu",
+    "tanh",
+    "hardtanh",
+):
+    _unary(_name)
+
+
+_CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
+
+
+@lru_cache(maxsize=4096)
+def _convolved(
+    x: tuple[int, ...], weight: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int
+) -> tuple[tuple[int, ...], ops.Convolution] | None:
+    """Output shape and operation, or None where the shapes do not fit."""
+    if len(x) != len(weight) or x[1] != weight[1] * groups or weight[0] % groups:
+        return None
+    op = convolution_op(weight[2:], stride, padding, dilation, groups)
+    space = tuple(
+        (length + before + after - step * (size - 1) - 1) // jump + 1
+        for length, (before, after), step, size, jump in zip(
+            x[2:], op.padding, op.dilation, op.kernel, op.stride, strict=True
+        )
+    )
+    return None if min(space) < 1 else ((x[0], weight[0], *space), op)
+
+
+@fast(aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
+def convolution(
+    t: Tracer,
+    x: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = (1,),
+    padding: Any = (0,),
+    dilation: Any = (1,),
+    groups: int = 1,
+) -> Any:
+    handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
+    if handle is None or kernel is None:
+        return NotImplemented
+    found = _convolved(tuple(x.shape), tuple(weight.shape), tuple(stride), tuple(padding), tuple(dilation), groups)
+    if found is None:
+        return NotImplemented
+    out = torch.empty(found[0], dtype=x.dtype, device="meta")
+    read = t.values.read
+    return _finish(t, out, found[1], (read(handle), read(kernel)), _CONVOLUTIONS[len(found[0])])
+
+
+_BATCH_NORM = ops.Pointwise("batch_norm")
+
+
+@fast(aten.batch_norm.default)
+def batch_norm(t: Tracer, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, *_: Any) -> Any:
+    handle = t.handles.get(id(x))
+    if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
+        return NotImplemented
+    return _finish(t, _empty_like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
+
+
+def _binary(name: str, op: ops.Pointwise, out_of_place: Any, in_place: Any) -> None:
+    """``name`` as PyTorch says it, which names the layer."""
+
+    def operands(t: Tracer, a: Any, b: Any) -> tuple[Handle, Handle] | None:
+        first, second = t.handles.get(id(a)), t.handles.get(id(b))
+        if first is None or second is None or a.shape != b.shape or a.dtype != b.dtype:
+            return None
+        return first, second
+
+    def make(t: Tracer, a: Any, b: Any, **_: Any) -> Any:
+        pair = operands(t, a, b)
+        if pair is None:
+            return NotImplemented
+        read = t.values.read
+        return _finish(t, _empty_like(a), op, (read(pair[0]), read(pair[1])), name)
+
+    def update(t: Tracer, a: Any, b: Any, **_: Any) -> Any:
+        pair = operands(t, a, b)
+        if pair is None:
+            return NotImplemented
+        values = t.values
+        value = t.node(op, (values.read(pair[0]), values.read(pair[1])), a.shape, name)
+        values.write(pair[0], value)
+        t.naming.operation(name, value, a)
+        return a
+
+    FAST[out_of_place], FAST[in_place] = make, update
+
+
+_binary("add", ops.Pointwise("add"), aten.add.Tensor, aten.add_.Tensor)
+_binary("mul", ops.Pointwise("multiply"), aten.mul.Tensor, aten.mul_.Tensor)
+
+
+@lru_cache(maxsize=512)
+def linear_op(rank: int) -> ops.Contract:
+    """The last axis against the second of the weight."""
+    return ops.Contract((tuple(range(rank)), (rank, rank - 1)), (*range(rank - 1), rank))
+
+
+@fast(aten.linear.default)
+def linear(t: Tracer, x: Tensor, weight: Tensor, bias: Any = None) -> Any:
+    handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
+    if handle is None or kernel is None:
+        return NotImplemented
+    shape, size = x.shape, weight.shape
+    if len(size) != 2 or shape[-1] != size[1]:
+        return NotImplemented
+    out = torch.empty((*shape[:-1], size[0]), dtype=x.dtype, device="meta")
+    read = t.values.read
+    return _finish(t, out, linear_op(len(shape)), (read(handle), read(kernel)), "linear")
+
+
+@lru_cache(maxsize=64)
+def concatenate_op(axis: int) -> ops.Concatenate:
+    """One concatenation per axis."""
+    return ops.Concatenate(axis)
+
+
+@fast(aten.cat.default)
+def concatenate(t: Tracer, tensors: Any, dim: int = 0) -> Any:
+    first = tensors[0]
+    axis = dim + first.dim() if dim < 0 else dim
+    inputs, length, shape = [], 0, list(first.shape)
+    for tensor in tensors:
+        handle = t.handles.get(id(tensor))
+        own = tensor.shape
+        if handle is None or tensor.dtype != first.dtype or len(own) != len(shape):
+            return NotImplemented
+        inputs.append(t.values.read(handle))
+        length += own[axis]
+        if tuple(own[:axis]) != tuple(shape[:axis]) or tuple(own[axis + 1 :]) != tuple(shape[axis + 1 :]):
+            return NotImplemented
+    shape[axis] = length
+    out = torch.empty(shape, dtype=first.dtype, device="meta")
+    return _finish(t, out, concatenate_op(axis), tuple(inputs), "cat")
+
+
+@fast(aten.dropout.default, aten.feature_dropout.default, aten.dropout_.default, aten.alpha_dropout.default)
+def dropout(t: Tracer, x: Tensor, p: float, training: bool) -> Any:
+    if training or id(x) not in t.handles:
+        return NotImplemented
+    return x

@@ -1,0 +1,263 @@
+"""Watches a PyTorch run operation by operation and writes the graph.
+
+The mode sees each ATen operation. One whose tensors are all constants is run for real on the CPU, so that constants
+stay known by value. Any other is run on meta tensors (or on real ones, in a real run), lowered by the table and its
+outputs bound to the new values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from foveal.extend import REGISTRY
+from foveal.frontends.torch.dispatch import constants as constants
+from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.shapes import SHAPES
+from foveal.frontends.torch.dispatch.values import Handle, Step, Values, to_array
+from foveal.frontends.torch.lowering import table as table
+from foveal.frontends.torch.names import Naming
+from foveal.frontends.torch.tables import Entry, entry_of
+from foveal.ir import ops
+
+_NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
+
+_MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
+
+
+class NeedsValues(Exception):
+    """The model reads a value that a meta tensor does not have."""
+
+
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The dispatch mode. ``real`` tells a run on real tensors."""
+
+    def __init__(self, values: Values, naming: Naming, real: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values = values
+        self.naming = naming
+        self.real = real
+        self.handles = values.handles
+        self.node = values.node
+        self.value = values.value
+        self.builder = values.builder
+        self.array = values.array
+        self.twins: dict[int, tuple[Tensor, Tensor]] = {}
+        self.spatial = 0
+        self.plain = ""
+        self.fast = {} if any(name.startswith("aten::") for _, name in REGISTRY.lowerings) else FAST
+        self.func: Any = None
+
+    def data(self, tensor: Tensor) -> np.ndarray:
+        """The numbers of a constant."""
+        return to_array(tensor)
+
+    def depends(self, tensor: Any) -> bool:
+        """Whether a tensor depends on a source."""
+        handle = self.handles.get(id(tensor))
+        return handle is not None and self.values.read(handle) in self.values.depends
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the operation at hand by the names of its schema."""
+        given = {argument.name: item for argument, item in zip(self.func._schema.arguments, args, strict=False)}
+        return {**given, **kwargs}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        if not self.real:
+            fast = self.fast.get(func)
+            if fast is not None:
+                result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
+                if result is not NotImplemented:
+                    return result
+        return self._general(func, entry_of(func), args, kwargs or {})
+
+    def _general(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = constants.tensors_of(args, kwargs)
+        traced = False
+        for tensor in tensors:
+            if id(tensor) in self.handles:
+                traced = True
+            elif tensor.is_meta:
+                self._unknown_meta(tensor)
+                traced = True
+        if not traced:
+            return constants.run(self, func, entry, args, kwargs)
+        special = constants.SPECIAL.get(entry.plain)
+        if special is not None:
+            result = special(self, func, entry, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if entry.kind == "decompose":
+            return self._decompose(func, entry, args, kwargs)
+        return self._lower(func, entry, args, kwargs, tensors)
+
+    def _unknown_meta(self, tensor: Tensor) -> None:
+        raise NeedsValues("a tensor made on the device of the input has values that the meta device does not keep")
+
+    def _decompose(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.naming.quiet += 1
+        try:
+            with self:
+                result = func.decompose(*args, **kwargs)
+        finally:
+            self.naming.quiet -= 1
+        if result is NotImplemented:
+            return self._lower(func, entry, args, kwargs, constants.tensors_of(args, kwargs))
+        self._name_all(entry, result)
+        return result
+
+    def _name_all(self, entry: Entry, result: Any) -> None:
+        """Name what an operation made of others returned, unless it only moves data."""
+        outputs = result if isinstance(result, (tuple, list)) else (result,)
+        for output in outputs:
+            handle = self.handles.get(id(output)) if isinstance(output, Tensor) else None
+            if handle is None or handle.parent is not None:
+                continue
+            value = self.values.read(handle)
+            node = next((node for node in reversed(self.builder.graph.nodes) if node.output == value), None)
+            if node is not None and not isinstance(node.op, _MOVES):
+                self.naming.operation(entry.title, value, output)
+
+    def _lower(
+        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> Any:
+        if entry.writes and entry.kind in ("view", "same"):
+            return self._move_in_place(func, entry, args, kwargs)
+        if entry.plain in table.DATA_DEPENDENT:
+            return self._sample(func, entry, args, kwargs, tensors)
+        out = self._execute(func, entry, args, kwargs)
+        if entry.kind == "same":
+            return self._bind_same(args[0], out)
+        if entry.kind == "view":
+            return self._bind_view(entry, args, kwargs, out)
+        if entry.kind == "rule":
+            self.spatial, self.plain, self.func = entry.spatial, entry.plain, func
+            made = entry.function(self, out, *args, **{k: v for k, v in kwargs.items() if k not in _NO_MATTER})
+            if made is NotImplemented:
+                return self._decompose(func, entry, args, kwargs)
+        else:
+            made = self._opaque(func, entry, tensors, out)
+        return self._bind(entry, args, out, made)
+
+    def _computed_index(self, indices: Any) -> bool:
+        return any(item is not None and id(item) in self.handles for item in indices)
+
+    def _move_in_place(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
+        x = args[0]
+        before = tuple(x.shape)
+        if entry.kind == "same" or (entry.plain == "as_strided" and tuple(args[1]) == before):
+            return func(*args, **kwargs) if entry.kind == "view" else x
+        old = x.view(x.shape)
+        handle = self.handles.get(id(x)) or self.values.promote(x)
+        out = func(*args, **kwargs)
+        steps = steps_of(before, entry.function(old, out, *args[1:], **kwargs))
+        self.values.bind_view(x, handle, steps, entry.plain)
+        return out
+
+    def _sample(
+        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> Any:
+        """An output whose very shape depends on data: only a real run can tell it."""
+        if not self.real:
+            raise NeedsValues(f"the shape of the result of {entry.plain} depends on data")
+        if any(self.depends(tensor) for tensor in tensors):
+            self.builder.note(
+                "data-dependent", self.builder.scope, f"the shape of the result of {entry.plain} depends on data"
+            )
+        out = func(*args, **kwargs)
+        inputs = [self.value(tensor) for tensor in tensors]
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
+        return self._bind(entry, args, out, made if isinstance(out, (list, tuple)) else made[0])
+
+    def _execute(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The framework's own output: shapes only on the meta device."""
+        if self.real:
+            return func(*args, **kwargs)
+        if entry.writes and not entry.out and entry.kind == "rule":
+            return args[0]
+        known = SHAPES.get(entry.plain)
+        if known is not None and not entry.writes and not (entry.plain == "index" and self._computed_index(args[1])):
+            out = known(*args, **kwargs)
+            if out is not None:
+                return out
+        try:
+            return func(*constants.to_meta(args, self.twins), **constants.to_meta(kwargs, self.twins))
+        except RuntimeError:
+            if entry.plain in ("view", "_unsafe_view"):
+                # The meta stand-in of an earlier output may have another memory layout than the real one.
+                return args[0].reshape(args[1])
+            raise
+
+    def _bind_same(self, x: Tensor, out: Any) -> Any:
+        if isinstance(out, Tensor) and out is not x:
+            handle = self.handles.get(id(x))
+            if handle is not None and self._shares(x, out) and tuple(out.shape) == tuple(x.shape):
+                self.handles[id(out)] = Handle(out, self.values.read(handle), handle, ())
+            else:
+                self.values.bind(out, self.value(x))
+        return out
+
+    def _bind_view(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        x = args[0]
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        paths = entry.function(x, out, *args[1:], **kwargs)
+        if not isinstance(out, (list, tuple)):
+            paths = (paths,)
+        handle = self.handles.get(id(x)) or self.values.promote(x)
+        for tensor, path in zip(outputs, paths, strict=True):
+            if tensor is x:
+                continue
+            steps = steps_of(tuple(x.shape), path)
+            if self._shares(x, tensor):
+                value = self.values.bind_view(tensor, handle, steps, entry.plain)
+            else:
+                value = self.values.replay(self.values.read(handle), steps, entry.plain)
+                self.values.bind(tensor, value)
+            if entry.plain == "flatten" and not self.builder.scope:
+                self.naming.operation("flatten", value, tensor)
+        return out
+
+    def _shares(self, x: Tensor, out: Tensor) -> bool:
+        """Whether the result of an operation shares the memory of its operand (or of what stood in for it)."""
+        twin = self.twins.get(id(x))
+        return constants.same_memory(x if twin is None or self.real else twin[1], out)
+
+    def _opaque(self, func: Any, entry: Entry, tensors: list[Tensor], out: Any) -> Any:
+        name = str(func._schema.name)
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        if not any(isinstance(item, Tensor) for item in outputs):
+            return None
+        inputs = [self.value(tensor) for tensor in tensors]
+        self.builder.note("opaque", self.builder.scope, name)
+        made = tuple(
+            self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None
+            for item in outputs
+        )
+        return made if isinstance(out, (list, tuple)) else made[0]
+
+    def _bind(self, entry: Entry, args: tuple[Any, ...], out: Any, made: Any) -> Any:
+        if entry.writes and isinstance(out, Tensor):
+            handle = self.handles.get(id(out)) or self.values.promote(out)
+            self.values.write(handle, made)
+            self.naming.operation(entry.title, made, out)
+            return out
+        outputs = out if isinstance(out, (list, tuple)) else (out,)
+        for tensor, value in zip(outputs, made if isinstance(made, (list, tuple)) else (made,), strict=False):
+            if value is not None and isinstance(tensor, Tensor):
+                self.values.bind(tensor, value)
+                self.naming.operation(entry.title, value, tensor)
+        return out
+
+
+def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, ...]]]) -> list[Step]:
+    """The moves of a view with the shape before and after each."""
+    steps = []
+    for op, after in path:
+        steps.append(Step(op, shape, tuple(after)))
+        shape = tuple(after)
+    return steps

@@ -1,0 +1,132 @@
+"""Stands meta tensors in for a model's parameters while it is traced, and puts everything back.
+
+Within the context the modules' parameters are meta tensors of the same shape, buffers and plain tensor attributes are
+copies, modules are in the asked mode. Afterwards each module's own dictionary is as it was: parameters, buffers,
+flags and whatever the forward pass set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from foveal.core.errors import TraceError
+
+
+class Swapped(NamedTuple):
+    """One parameter: what stands in for it, itself, and its dotted name."""
+
+    stand_in: Tensor
+    original: Tensor
+    name: str
+
+
+@contextmanager
+def stand_ins(model: nn.Module, training: bool, values: bool, real: bool = False) -> Iterator[list[Swapped]]:
+    """Swap tensors within; yields what counts as weights.
+
+    ``values`` keeps real parameters as they are and out of the list, so that they are constants; ``real`` keeps them
+    for a run on real tensors, with seeded random numbers for those on the meta device.
+    """
+    modules = list(model.named_modules())
+    saved = [(module, _snapshot(module)) for _, module in modules]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    swapped: list[Swapped] = []
+    try:
+        if any(module.training != training for _, module in modules):
+            model.train(training)
+        torch.backends.mha.set_fastpath_enabled(False)
+        known: dict[int, Tensor] = {}
+        for path, module in modules:
+            _swap(path, module, known, swapped, values, real)
+        yield swapped
+    finally:
+        for module, snapshot in saved:
+            _restore(module, snapshot)
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+Snapshot = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def _snapshot(module: nn.Module) -> Snapshot:
+    if isinstance(module, torch.jit.ScriptModule):
+        return {"training": module.training}, {}, {}
+    return dict(module.__dict__), dict(module._parameters), dict(module._buffers)
+
+
+def _restore(module: nn.Module, snapshot: Snapshot) -> None:
+    attributes, parameters, buffers = snapshot
+    if isinstance(module, torch.jit.ScriptModule):
+        if module.training != attributes["training"]:
+            module.train(bool(attributes["training"]))
+        return
+    tables: tuple[Any, ...] = (module.__dict__, module._parameters, module._buffers)
+    for table, original in zip(tables, (attributes, parameters, buffers), strict=True):
+        table.clear()
+        table.update(original)
+
+
+def _swap(
+    path: str, module: nn.Module, known: dict[int, Tensor], swapped: list[Swapped], values: bool, real: bool
+) -> None:
+    prefix = f"{path}." if path else ""
+    if isinstance(module, torch.jit.ScriptModule):
+        swapped.extend(Swapped(item, item, prefix + name) for name, item in module.named_parameters(recurse=False))
+        return
+    for name, original in module._parameters.items():
+        if original is None:
+            continue
+        new = known.get(id(original))
+        if new is None:
+            if is_lazy(original):
+                raise TraceError(
+                    f"parameter '{prefix}{name}' is lazy and has no shape yet; run the model once before tracing it"
+                )
+            new = known[id(original)] = _weights(original, values, real, prefix + name)
+            if not values or original.is_meta:
+                swapped.append(Swapped(new, original, prefix + name))
+        module._parameters[name] = new  # type: ignore[assignment]
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            new = known.get(id(buffer))
+            if new is None:
+                new = known[id(buffer)] = _buffer(buffer, real, prefix + name)
+                if buffer.is_meta:
+                    swapped.append(Swapped(new, buffer, prefix + name))
+            module._buffers[name] = new
+    for name, item in list(module.__dict__.items()):
+        if isinstance(item, Tensor) and not item.is_meta:
+            module.__dict__[name] = item.detach().to("cpu", copy=True)
+
+
+def _weights(original: Tensor, values: bool, real: bool, name: str) -> Tensor:
+    if real and original.is_meta:
+        return seeded(original, name)
+    if values or real or original.is_meta:
+        return original
+    return nn.Parameter(torch.empty(original.shape, dtype=original.dtype, device="meta"), requires_grad=False)
+
+
+def _buffer(original: Tensor, real: bool, name: str) -> Tensor:
+    if not original.is_meta:
+        return original.detach().to("cpu", copy=True)
+    return seeded(original, name) if real else original
+
+
+def seeded(original: Tensor, name: str) -> Tensor:
+    """Real numbers for a tensor on the meta device: fan-in scaled normal ones from a seed that its name gives;
+    variances are 1.
+    """
+    if name.endswith(("var", "running_std")) or not original.dtype.is_floating_point:
+        return torch.ones(original.shape, dtype=original.dtype)
+    generator = torch.Generator().manual_seed(sum(ord(letter) * (index + 1) for index, letter in enumerate(name)))
+    fan_in = max(1, original[0].numel()) if original.dim() > 1 else 1
+    numbers = torch.randn(original.shape, dtype=torch.float32, generator=generator)
+    numbers = 1.0 + 0.1 * numbers if original.dim() <= 1 and name.endswith("weight") else numbers / fan_in**0.5
+    return nn.Parameter(numbers.to(original.dtype), requires_grad=False)

@@ -1,0 +1,1 @@
+"""Where PyTorch models come from: names, factories, files."""

@@ -1,0 +1,193 @@
+"""Build PyTorch models by name, without weights and without downloading.
+
+While a model is built, each parameter becomes a meta tensor as soon as a module registers it, and initialisation
+skips it: weights cost nothing (memory that is never touched is never used), while buffers, index tables and whatever
+else the constructor computes keep their values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+from foveal.core.errors import FovealError, SourceError
+from foveal.frontends.torch.dispatch.constants import to_meta
+from foveal.frontends.trace import Loaded
+from foveal.ir.graph import Graph
+
+
+class WithoutInitialization(TorchFunctionMode):
+    """Skips what initialisation would do to parameters on the meta device; keeps everything else off that device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__"):
+            target = args[0] if args else kwargs.get("tensor")
+            if isinstance(target, Tensor) and target.is_meta and name != "requires_grad_":
+                return target
+        if "device" in kwargs and kwargs["device"] is not None and torch.device(kwargs["device"]).type == "meta":
+            # A table made where the weights are: its numbers matter.
+            kwargs = {**kwargs, "device": "cpu"}
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            # A constructor that runs a part of the model on a real tensor, to learn shapes.
+            moved = to_meta(args, {}), to_meta(kwargs, {})
+            if not any(isinstance(item, Tensor) and item.is_meta for item in args):
+                raise
+            return func(*moved[0], **moved[1])
+
+
+@contextmanager
+def weights_on_meta() -> Iterator[None]:
+    """Within: parameters move to the meta device when a module registers them; tied ones stay tied."""
+    moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+
+    def move(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+        if parameter is None or parameter.is_meta or is_lazy(parameter):
+            return None
+        if id(parameter) not in moved:
+            stand_in = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+            moved[id(parameter)] = (parameter, stand_in)
+        return moved[id(parameter)][1]
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(move)
+    try:
+        with WithoutInitialization():
+            yield
+    finally:
+        hook.remove()
+
+
+def build(source: str, pretrained: bool = False) -> Loaded:
+    """The model that ``torchvision:NAME``, ``timm:NAME`` or ``package.module:factory`` names."""
+    package, _, name = source.strip().partition(":")
+    if package == "torchvision":
+        return _torchvision(name, pretrained)
+    if package == "timm":
+        return _timm(name, pretrained)
+    return _factory(package, name, pretrained)
+
+
+def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
+    try:
+        if pretrained:
+            return builder()
+        try:
+            with weights_on_meta():
+                return builder()
+        except Exception:
+            # A constructor that reads its weights: build it really, with the framework's own random numbers.
+            return builder()
+    except FovealError:
+        raise
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{what} could not be built: {line}") from error
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SourceError(f"{name} is not installed: pip install 'foveal[torch]'") from error
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> SourceError:
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.0)
+    return SourceError(f"{kind} has no model '{name}'; closest: {', '.join(close)}")
+
+
+def _torchvision(name: str, pretrained: bool) -> Loaded:
+    models = _package("torchvision").models
+    known = models.list_models()
+    if name not in known:
+        raise _unknown("torchvision", name, known)
+    builder = models.get_model_builder(name)
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        options["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3") and not pretrained:
+        options["init_weights"] = False
+    model = _make(f"torchvision:{name}", lambda: builder(**options), pretrained)
+    inputs, axes = _torchvision_input(name, builder.__module__, model)
+    return Loaded(model, inputs, axes, name)
+
+
+def _torchvision_input(name: str, module: str, model: Any) -> tuple[Any, Any]:
+    """What a torchvision model is called with unless the caller says: the size its weights were made for.
+
+    Detection models take a list of images, here of the size to which their own transform would bring them.
+    """
+    if ".video" in module:
+        return (1, 3, 16, *_crop(name)), None
+    if ".detection" in module:
+        size = model.transform.fixed_size or (model.transform.min_size[-1],) * 2
+        if "mask" in name:
+            size = (320, 320)  # each of a hundred masks is pasted into a map of the image's size: gigabytes at 800
+        return ([(3, *size)],), (1, 2)
+    if ".optical_flow" in module:
+        return ((1, 3, 224, 224), (1, 3, 224, 224)), None
+    own = getattr(model, "image_size", None)
+    return (1, 3, *((own, own) if isinstance(own, int) else _crop(name))), None
+
+
+def _crop(name: str) -> tuple[int, int]:
+    """The crop of the preprocessing that belongs to a model's weights (nothing is downloaded); else 224 by 224."""
+    weights = _package("torchvision").models.get_model_weights(name)
+    crop = getattr(weights.DEFAULT.transforms(), "crop_size", None) if len(weights) else None
+    if not crop:
+        return (224, 224)
+    return (crop[0], crop[-1])
+
+
+def _timm(name: str, pretrained: bool) -> Loaded:
+    timm = _package("timm")
+    if not timm.is_model(name):
+        raise _unknown("timm", name, timm.list_models())
+    model = _make(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained), pretrained)
+    config = getattr(model, "pretrained_cfg", None) or {}
+    size = config.get("input_size") or (3, 224, 224)
+    return Loaded(model, (1, *size), None, name)
+
+
+def _factory(package: str, name: str, pretrained: bool) -> Loaded:
+    """Call ``package.module:factory``; the current folder is on the import path for the while."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        target: Any = importlib.import_module(package)
+        for part in name.split("."):
+            target = getattr(target, part)
+    except AttributeError as error:
+        raise _no_attribute(package, name) from error
+    except Exception as error:
+        raise SourceError(f"{package}:{name} could not be imported: {error}") from error
+    finally:
+        sys.path.remove(here)
+    made = target if isinstance(target, nn.Module) else _make(f"{package}:{name}", target, pretrained=True)
+    inputs: Any = None
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
+        made, inputs = made
+    if not isinstance(made, (nn.Module, Graph)):
+        raise SourceError(f"{package}:{name} gives a {type(made).__name__}, not a torch.nn.Module")
+    return Loaded(made, inputs or (1, 3, 224, 224), None, name)
+
+
+def _no_attribute(package: str, name: str) -> SourceError:
+    module = sys.modules.get(package)
+    names = [item for item in dir(module) if not item.startswith("_")] if module else []
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return SourceError(f"{package} has no '{name}'; closest: {', '.join(close) or 'nothing'}")

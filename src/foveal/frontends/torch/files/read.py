@@ -1,0 +1,49 @@
+"""Read model files and exported programs. Nothing in a file is executed but the network's own operations."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.core.errors import SourceError
+from foveal.frontends.torch.files.archive import load_program
+from foveal.frontends.torch.files.export import ExportedModule
+from foveal.frontends.trace import Loaded
+
+
+def load_file(source: str) -> Loaded:
+    """The model in a ``.pt2`` file (torch.export) or a TorchScript file; raises SourceError in one line."""
+    path = Path(source)
+    if not path.is_file():
+        raise SourceError(f"{source}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix.lower() == ".pt2":
+                model: Any = load_program(str(path))
+            else:
+                model = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    except SourceError:
+        raise
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        kind = "torch.export" if path.suffix.lower() == ".pt2" else "TorchScript"
+        raise SourceError(f"{source}: not a readable {kind} file ({line[:200]})") from error
+    return adopt(model)._replace(name=path.stem)
+
+
+def adopt(model: Any) -> Loaded:
+    """What to trace for an object that a caller hands in; raises SourceError where it is no model."""
+    if isinstance(model, torch.export.ExportedProgram):
+        given = model.example_inputs
+        inputs = None if given is None else (given[1] if given[1] and not given[0] else tuple(given[0]))
+        return Loaded(ExportedModule(model), inputs)
+    if isinstance(model, nn.Module):
+        return Loaded(model, None)
+    raise SourceError(
+        f"cannot trace a {type(model).__name__}: give a torch.nn.Module, an ExportedProgram or a source string"
+    )

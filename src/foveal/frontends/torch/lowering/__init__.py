@@ -1,0 +1,1 @@
+"""ATen operations in neutral operations, one file per family."""

@@ -1,0 +1,305 @@
+"""Lowering of indexing, gathering, scattering, joining and other moves of data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.lowering.table import DATA_DEPENDENT, axes_of, axis_of, rule
+from foveal.frontends.torch.lowering.views import RESHAPE, permute_op, positions
+from foveal.ir import ops
+
+DATA_DEPENDENT.update(
+    {
+        "nonzero",
+        "masked_select",
+        "unique",
+        "_unique",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "nms",
+        "nonzero_numpy",
+        "argwhere",
+        "bincount",
+        "repeat_interleave.Tensor",
+    }
+)
+
+
+@rule("cat", "concat", "concatenate", "_cat")
+def concatenate(t: Any, out: Tensor, tensors: Any, dim: int = 0) -> int:
+    parts = [tensor for tensor in tensors if not (tensor.dim() == 1 and tensor.shape[0] == 0 and out.dim() != 1)]
+    op = ops.Concatenate(axis_of(dim, out.dim()))
+    return int(t.node(op, [t.value(part) for part in parts], out.shape, "cat"))
+
+
+@rule("stack")
+def stack(t: Any, out: Tensor, tensors: Any, dim: int = 0) -> int:
+    axis = axis_of(dim, out.dim())
+    shape = (*out.shape[:axis], 1, *out.shape[axis + 1 :])
+    parts = [t.node(RESHAPE, (t.value(tensor),), shape, "stack") for tensor in tensors]
+    return int(t.node(ops.Concatenate(axis), parts, out.shape, "stack"))
+
+
+@rule("roll")
+def roll(t: Any, out: Tensor, x: Tensor, shifts: Any, dims: Any = ()) -> int:
+    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    value = t.value(x)
+    if not axes:
+        value = t.node(RESHAPE, (value,), (x.numel(),), "roll")
+        value = t.node(ops.Roll((0,), steps), (value,), (x.numel(),), "roll")
+        return int(t.node(RESHAPE, (value,), out.shape, "roll"))
+    op = ops.Roll(tuple(axis_of(axis, x.dim()) for axis in axes), steps)
+    return int(t.node(op, (value,), out.shape, "roll"))
+
+
+@rule("flip")
+def flip(t: Any, out: Tensor, x: Tensor, dims: Any) -> int:
+    axes = axes_of(dims, x.dim()) if len(dims) else ()
+    return int(t.node(ops.Flip(axes), (t.value(x),), out.shape, "flip"))
+
+
+@rule("rot90", "diag_embed", "diag", "take_along_axis", "fliplr", "flipud")
+def moved(t: Any, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
+    """A move without a shorter form: the operation itself, run on positions, tells where each element comes from."""
+    index = t.func(positions(x) + 1, *args, **kwargs) - 1
+    return int(t.node(ops.Gather(index.contiguous().numpy()), (t.value(x),), out.shape, t.plain))
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(t: Any, out: Tensor, x: Tensor, factor: int) -> int:
+    lead, (c, h, w) = tuple(x.shape[:-3]), x.shape[-3:]
+    n = len(lead)
+    value = t.node(RESHAPE, (t.value(x),), (*lead, c // factor**2, factor, factor, h, w), "pixel_shuffle")
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    value = t.node(permute_op(order), (value,), (*lead, c // factor**2, h, factor, w, factor), "pixel_shuffle")
+    return int(t.node(RESHAPE, (value,), out.shape, "pixel_shuffle"))
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(t: Any, out: Tensor, x: Tensor, factor: int) -> int:
+    lead, (c, h, w) = tuple(x.shape[:-3]), x.shape[-3:]
+    n = len(lead)
+    split = (*lead, c, h // factor, factor, w // factor, factor)
+    value = t.node(RESHAPE, (t.value(x),), split, "pixel_unshuffle")
+    order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    value = t.node(permute_op(order), (value,), [split[axis] for axis in order], "pixel_unshuffle")
+    return int(t.node(RESHAPE, (value,), out.shape, "pixel_unshuffle"))
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(t: Any, out: Tensor, x: Tensor, groups: int) -> int:
+    n, c, *space = x.shape
+    value = t.node(RESHAPE, (t.value(x),), (n, groups, c // groups, *space), "channel_shuffle")
+    order = (0, 2, 1, *range(3, len(space) + 3))
+    value = t.node(permute_op(order), (value,), (n, c // groups, groups, *space), "channel_shuffle")
+    return int(t.node(RESHAPE, (value,), out.shape, "channel_shuffle"))
+
+
+@rule("repeat_interleave.self_int", "repeat_interleave.self_Tensor")
+def repeat_interleave(t: Any, out: Tensor, x: Tensor, repeats: Any, dim: Any = None, **_: Any) -> int:
+    value, shape = t.value(x), tuple(x.shape)
+    if isinstance(repeats, Tensor) and id(repeats) in t.handles:
+        return int(t.node(ops.Sample("repeat_interleave"), (value, t.value(repeats)), out.shape, "repeat_interleave"))
+    if dim is None:
+        value, shape, dim = t.node(RESHAPE, (value,), (x.numel(),), "repeat_interleave"), (x.numel(),), 0
+    axis = axis_of(dim, len(shape))
+    counts = t.data(repeats) if isinstance(repeats, Tensor) else repeats
+    index = np.repeat(np.arange(shape[axis]), counts)
+    return int(t.node(ops.Take(axis, index), (value,), out.shape, "repeat_interleave"))
+
+
+@rule("index_select")
+def index_select(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor) -> int:
+    if id(index) in t.handles:
+        return _sampled(t, out, "index_select", x, index)
+    axis = axis_of(dim, x.dim())
+    numbers = _positive(t.data(index).reshape(-1), x.shape[axis])
+    return int(t.node(ops.Take(axis, numbers), (t.value(x),), out.shape, "index_select"))
+
+
+def _positive(index: np.ndarray, length: int) -> np.ndarray:
+    numbers = index.astype(np.int64)
+    return np.where(numbers < 0, numbers + length, numbers)
+
+
+def _sampled(t: Any, out: Tensor, name: str, x: Tensor, *others: Any) -> int:
+    inputs = [t.value(item) for item in (x, *others) if isinstance(item, Tensor)]
+    return int(t.node(ops.Sample(name), inputs, out.shape, name))
+
+
+@rule("index", "_unsafe_index")
+def index(t: Any, out: Tensor, x: Tensor, indices: Any) -> int:
+    """Advanced indexing: constant indices are a move along one merged axis; computed ones sample."""
+    given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
+    if any(id(item) in t.handles for _, item in given):
+        if any(item.dtype is torch.bool and t.depends(item) for _, item in given):
+            t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
+        if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
+            return int(t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index"))
+        return _sampled(t, out, "index", x, *(item for _, item in given))
+    numbers, axes = constant_indices(t, given, tuple(x.shape))
+    shape = tuple(x.shape)
+    value = t.value(x)
+    if axes != list(range(axes[0], axes[0] + len(axes))):
+        order = (*axes, *(axis for axis in range(len(shape)) if axis not in axes))
+        shape = tuple(shape[axis] for axis in order)
+        value, axes = t.node(permute_op(order), (value,), shape, "index"), list(range(len(axes)))
+    first, last = axes[0], axes[-1] + 1
+    flat = np.ravel_multi_index(tuple(numbers), shape[first:last]).astype(np.int64)
+    if last - first > 1:
+        shape = (*shape[:first], int(np.prod(shape[first:last])), *shape[last:])
+        value = t.node(RESHAPE, (value,), shape, "index")
+    taken = (*shape[:first], flat.size, *shape[first + 1 :])
+    value = t.node(ops.Take(first, flat.reshape(-1)), (value,), taken, "index")
+    return int(value if taken == tuple(out.shape) else t.node(RESHAPE, (value,), out.shape, "index"))
+
+
+def constant_indices(
+    t: Any, given: list[tuple[int, Tensor]], shape: tuple[int, ...]
+) -> tuple[list[np.ndarray], list[int]]:
+    """Index arrays, broadcast together, and the axes they index; a Boolean mask gives one array per axis it covers."""
+    numbers: list[np.ndarray] = []
+    axes: list[int] = []
+    shift = 0
+    for axis, item in given:
+        data = t.data(item)
+        parts = np.nonzero(data) if data.dtype in (np.bool_, np.uint8) else (data,)
+        for offset, part in enumerate(parts):
+            axes.append(axis + shift + offset)
+            numbers.append(_positive(part, shape[axis + shift + offset]))
+        shift += len(parts) - 1 if data.dtype in (np.bool_, np.uint8) else 0
+    return list(np.broadcast_arrays(*numbers)), axes
+
+
+@rule("gather")
+def gather(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, **_: Any) -> int:
+    if id(index) not in t.handles:
+        place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
+        return int(t.node(ops.Gather(place.numpy()), (t.value(x),), out.shape, "gather"))
+    if not t.depends(x):
+        return int(t.node(ops.Pointwise("lookup"), (t.value(index),), out.shape, "gather"))
+    return _sampled(t, out, "gather", x, index)
+
+
+@rule("take")
+def take(t: Any, out: Tensor, x: Tensor, index: Tensor) -> int:
+    if id(index) in t.handles:
+        return _sampled(t, out, "take", x, index)
+    return int(t.node(ops.Gather(_positive(t.data(index), x.numel())), (t.value(x),), out.shape, "take"))
+
+
+@rule(
+    "scatter", "scatter.src", "scatter.value", "scatter_add", "scatter_reduce", "scatter.reduce", "scatter.value_reduce"
+)
+def scatter(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str = "", **_: Any) -> int:
+    """A constant index is a move; a computed one reaches along the whole axis."""
+    replaces = t.plain == "scatter" and not reduce and "reduce" not in _
+    if id(index) not in t.handles and replaces:
+        place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
+        value = t.value(source) if isinstance(source, Tensor) else None
+        if value is not None and tuple(source.shape) != tuple(index.shape):
+            for axis in range(x.dim()):
+                shape = tuple(index.shape[: axis + 1]) + tuple(source.shape[axis + 1 :])
+                value = t.node(ops.Slice(axis, 0), (value,), shape, "scatter")
+        return _write(t, x, place.numpy(), value, source)
+    axis = axis_of(dim, x.dim())
+    others = [size for k, size in enumerate(x.shape) if k != axis]
+    parts = [item for item in (index, source) if isinstance(item, Tensor)]
+    if any([size for k, size in enumerate(part.shape) if k != axis] != others for part in parts):
+        return _sampled(t, out, "scatter", x, *parts)
+    kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
+    reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
+    return int(t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter"))
+
+
+def _write(t: Any, x: Tensor, place: np.ndarray, value: int | None, number: Any = 0) -> int:
+    """``x`` with the elements at row-major positions ``place`` replaced by those of ``value`` (same shape), or a
+    number.
+    """
+    shape = tuple(x.shape)
+    back = np.full(x.numel(), -1, dtype=np.int64)
+    back[place.reshape(-1)] = np.arange(place.size)
+    mask = t.array((back >= 0).reshape(shape))
+    if value is None:
+        new = t.array(np.asarray(number))
+    else:
+        new = t.node(ops.Gather(back.reshape(shape)), (value,), shape, "write")
+    return int(t.node(ops.Select(), (mask, new, t.value(x)), shape, "write"))
+
+
+@rule("index_put", "_index_put_impl", "_unsafe_index_put")
+def index_put(t: Any, out: Tensor, x: Tensor, indices: Any, values: Tensor, accumulate: bool = False, *_: Any) -> int:
+    given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
+    if any(id(item) in t.handles for _, item in given):
+        masks = [item for _, item in given]
+        if len(masks) == 1 and masks[0].dtype is torch.bool and values.numel() == 1 and masks[0].shape == x.shape:
+            return int(t.node(ops.Select(), (t.value(masks[0]), t.value(values), t.value(x)), x.shape, "index_put"))
+        return _sampled(t, x, "index_put", x, values, *masks)
+    places = positions(x)[tuple(slice(None) if item is None else torch.as_tensor(t.data(item)) for item in indices)]
+    place = places.numpy()
+    value = t.value(values)
+    if tuple(values.shape) != place.shape:
+        value = t.node(ops.Expand(), (value,), place.shape, "index_put")
+    if not accumulate:
+        return _write(t, x, place, value)
+    if np.unique(place).size != place.size:
+        return int(t.node(ops.Opaque("aten::index_put"), (t.value(x), value), x.shape, "index_put"))
+    back = np.full(x.numel(), -1, dtype=np.int64)
+    back[place.reshape(-1)] = np.arange(place.size)
+    moved_in = t.node(ops.Gather(back.reshape(tuple(x.shape))), (value,), x.shape, "index_put")
+    return int(t.node(ops.Pointwise("add"), (t.value(x), moved_in), x.shape, "index_put"))
+
+
+@rule("index_copy")
+def index_copy(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    if id(index) in t.handles:
+        return _sampled(t, x, "index_copy", x, index, source)
+    place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
+    return _write(t, x, place.numpy(), t.value(source))
+
+
+@rule("index_fill")
+def index_fill(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, value: Any) -> int:
+    if id(index) in t.handles:
+        return _sampled(t, x, "index_fill", x, index)
+    place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
+    return _write(t, x, place.numpy(), None, float(value))
+
+
+@rule("slice_scatter", "select_scatter", "diagonal_scatter")
+def view_scatter(t: Any, out: Tensor, x: Tensor, source: Tensor, *args: Any, **kwargs: Any) -> int:
+    """The place is told by the same view of positions."""
+    plain = t.plain.removesuffix("_scatter")
+    viewed = {"slice": torch.ops.aten.slice.Tensor, "select": torch.ops.aten.select.int}.get(
+        plain, torch.ops.aten.diagonal.default
+    )
+    place = viewed(positions(x), *args, **kwargs)
+    return _write(t, x, place.contiguous().numpy(), t.value(source))
+
+
+@rule("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "fractional_max_pool2d", "fractional_max_pool3d")
+def grid_sample(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    value = _sampled(t, first, t.plain, x, *(item for item in args if isinstance(item, Tensor)))
+    return (value,) * len(out) if isinstance(out, (tuple, list)) else value
+
+
+@rule(
+    "torchvision::deform_conv2d",
+    "torchvision::roi_align",
+    "torchvision::roi_pool",
+    "torchvision::ps_roi_align",
+    "torchvision::ps_roi_pool",
+    "torchvision::nms",
+)
+def sample_regions(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
+    tensors = [item for item in args if isinstance(item, Tensor)]
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    value = _sampled(t, first, t.plain, x, *tensors)
+    return (value,) * len(out) if isinstance(out, (tuple, list)) else value

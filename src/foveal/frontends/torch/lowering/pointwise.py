@@ -1,0 +1,183 @@
+"""Lowering of element by element operations, selection and masks."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.lowering.table import axis_of, rule
+from foveal.ir import ops
+
+_SWITCHED_OFF = -100.0
+"""A constant this low, added before a softmax, gives a weight of zero (Swin's masks use -100)."""
+
+_PLAIN = """
+abs absolute acos acosh angle arccos arcsin arctan arctan2 asin asinh atan atan2 atanh bitwise_and bitwise_left_shift
+bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip complex copysign cos
+cosh deg2rad digamma elu eq equal_to erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod
+frac ge gelu greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 isfinite isinf
+isnan isneginf isposinf isclose ldexp le leaky_relu less less_equal lgamma log log10 log1p log2 log_sigmoid
+log_sigmoid_forward logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum mish
+nan_to_num ne neg negative nextafter not_equal polar pow rad2deg reciprocal relu relu6 remainder round rrelu rsqrt
+selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink special_expit sqrt square tan tanh threshold
+trunc xlogy addcmul addcdiv lerp fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor
+dequantize dequantize_self rsub div divide true_divide special_erf special_gammaln special_log1p
+special_xlogy special_sinc special_exp2 special_expm1 __and__ __or__ __xor__ __rshift__ __lshift__ _prelu_kernel
+conj_physical frexp gcd lcm hardswish_ mvlgamma polygamma special_entr special_ndtr """.split()  # noqa: SIM905
+
+_PUBLIC = {
+    "sub": "subtract",
+    "rsub": "subtract",
+    "div": "divide",
+    "true_divide": "divide",
+    "neg": "negative",
+    "pow": "power",
+}
+
+
+@lru_cache(maxsize=512)
+def pointwise_op(name: str) -> ops.Pointwise:
+    """One operation object per name."""
+    return ops.Pointwise(name)
+
+
+@rule(*_PLAIN)
+def pointwise(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
+    """Reads the same element of each tensor operand; numbers do not matter."""
+    plain = t.plain
+    inputs = [t.value(item) for item in args if isinstance(item, Tensor)]
+    inputs += [t.value(item) for item in kwargs.values() if isinstance(item, Tensor)]
+    if isinstance(out, (tuple, list)):
+        value = t.node(pointwise_op(plain), inputs, out[0].shape, plain)
+        return (value,) * len(out)
+    return t.node(pointwise_op(_PUBLIC.get(plain, plain)), inputs, out.shape, plain)
+
+
+@rule("prelu")
+def prelu(t: Any, out: Tensor, x: Tensor, weight: Tensor) -> int:
+    return int(t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu"))
+
+
+@rule("add", "_add_relu", "__add__")
+def add(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
+    """A constant of -100 or less may switch a softmax off, so such a number is kept."""
+    inputs = [t.value(a)]
+    if isinstance(b, Tensor):
+        scaled = alpha != 1 and id(b) not in t.handles
+        inputs.append(t.array(np.asarray(t.data(b) * alpha)) if scaled else t.value(b))
+    elif not isinstance(b, complex) and b * alpha <= _SWITCHED_OFF:
+        inputs.append(t.array(np.asarray(float(b * alpha))))
+    return int(t.node(pointwise_op("add"), inputs, out.shape, "add"))
+
+
+@rule("sub", "subtract", "__sub__")
+def subtract(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
+    """A constant taken away is its negative added, which may switch a softmax off."""
+    if isinstance(b, Tensor) and id(b) in t.handles:
+        return int(t.node(pointwise_op("subtract"), (t.value(a), t.value(b)), out.shape, "sub"))
+    inputs = [t.value(a)]
+    if isinstance(b, Tensor):
+        inputs.append(t.array(np.asarray(-1.0 * t.data(b) * alpha)))
+    elif not isinstance(b, complex) and -b * alpha <= _SWITCHED_OFF:
+        inputs.append(t.array(np.asarray(float(-b * alpha))))
+    return int(t.node(pointwise_op("add"), inputs, out.shape, "sub"))
+
+
+@rule("mul", "multiply", "__mul__")
+def multiply(t: Any, out: Tensor, a: Any, b: Any) -> int:
+    """A constant zero annuls the other operand, so zeros are kept."""
+    inputs = [t.value(item) for item in (a, b) if isinstance(item, Tensor)]
+    if any(not isinstance(item, Tensor) and item == 0 for item in (a, b)):
+        inputs.append(t.array(np.zeros(())))
+    return int(t.node(pointwise_op("multiply"), inputs, out.shape, "multiply"))
+
+
+def operand(t: Any, item: Any) -> int:
+    """The value of a tensor or a number."""
+    return int(t.value(item)) if isinstance(item, Tensor) else int(t.array(np.asarray(item)))
+
+
+@rule("masked_fill")
+def masked_fill(t: Any, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> int:
+    return int(t.node(ops.Select(), (t.value(mask), operand(t, value), t.value(x)), out.shape, "masked_fill"))
+
+
+@rule("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
+def where(t: Any, out: Tensor, condition: Tensor, a: Any, b: Any) -> int:
+    inputs = (t.value(condition), operand(t, a), operand(t, b))
+    return int(t.node(ops.Select(), inputs, out.shape, "where"))
+
+
+@rule("tril", "triu")
+def triangle(t: Any, out: Tensor, x: Tensor, diagonal: int = 0) -> int:
+    """Multiplies by a constant mask of zeros and ones."""
+    mask = torch.ones(tuple(x.shape[-2:]))
+    mask = torch.tril(mask, diagonal) if t.plain == "tril" else torch.triu(mask, diagonal)
+    return int(t.node(pointwise_op("multiply"), (t.value(x), t.array(mask.numpy())), out.shape, t.plain))
+
+
+@rule("glu")
+def glu(t: Any, out: Tensor, x: Tensor, dim: int = -1) -> int:
+    axis = axis_of(dim, x.dim())
+    half = x.shape[axis] // 2
+    value = t.value(x)
+    parts = [t.node(ops.Slice(axis, start), (value,), out.shape, "glu") for start in (0, half)]
+    return int(t.node(pointwise_op("multiply"), parts, out.shape, "glu"))
+
+
+@rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+def dropout(t: Any, out: Tensor, x: Tensor, p: float, train: bool) -> int:
+    value = int(t.value(x))
+    return int(t.node(pointwise_op("dropout"), (value,), out.shape, "dropout")) if train and p > 0 else value
+
+
+@rule("native_dropout")
+def native_dropout(t: Any, out: Any, x: Tensor, p: float, train: Any) -> tuple[int, int]:
+    value = dropout(t, out[0], x, p, bool(train))
+    return value, value
+
+
+@rule("copy")
+def copy(t: Any, out: Tensor, x: Tensor, source: Tensor, non_blocking: bool = False) -> int:
+    return _filled(t, out, t.value(source), tuple(source.shape))
+
+
+@rule("fill", "zero")
+def fill(t: Any, out: Tensor, x: Tensor, value: Any = 0) -> int:
+    if isinstance(value, Tensor):
+        return _filled(t, out, t.value(value), tuple(value.shape))
+    return _filled(t, out, t.array(np.asarray(value)), ())
+
+
+def _filled(t: Any, out: Tensor, value: int, shape: tuple[int, ...]) -> int:
+    return value if shape == tuple(out.shape) else int(t.node(ops.Expand(), (value,), out.shape, "fill"))
+
+
+@rule(
+    "bernoulli",
+    "normal",
+    "uniform",
+    "exponential",
+    "cauchy",
+    "geometric",
+    "log_normal",
+    "random",
+    "randn_like",
+    "rand_like",
+)
+def draw(t: Any, out: Tensor, *_: Any, **__: Any) -> int:
+    """Random numbers: like weights, unknown and never zero. The odds they were drawn by do not reach them as a rule."""
+    inputs = [t.value(item) for item in _ if isinstance(item, Tensor)]
+    return int(t.node(pointwise_op("random"), inputs, out.shape, "random"))
+
+
+def is_switched_off(value: Any) -> bool:
+    """Whether a number is low enough to switch a softmax off."""
+    return not isinstance(value, complex) and (
+        value <= _SWITCHED_OFF or (isinstance(value, float) and math.isinf(value))
+    )

@@ -1,0 +1,239 @@
+"""Lowering of moves that may share memory with their input: each returns its steps as (operation, shape after)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.lowering.table import SAME, axis_of, rule, view
+from foveal.ir import ops
+
+Path = list[tuple[ops.Operation, tuple[int, ...]]]
+
+RESHAPE = ops.Reshape()
+EXPAND = ops.Expand()
+
+SAME.update(
+    {
+        "clone",
+        "detach",
+        "alias",
+        "contiguous",
+        "to",
+        "_to_copy",
+        "lift",
+        "lift_fresh",
+        "lift_fresh_copy",
+        "detach_copy",
+        "positive",
+        "resolve_conj",
+        "resolve_neg",
+        "type_as",
+        "requires_grad",
+        "alias_copy",
+        "_to_dense",
+        "to_dense",
+        "_autocast_to_full_precision",
+        "_autocast_to_reduced_precision",
+        "_conj_physical",
+        "data",
+        "cpu",
+        "cuda",
+    }
+)
+
+
+@lru_cache(maxsize=1024)
+def slice_op(axis: int, start: int, step: int = 1) -> ops.Slice:
+    """One slice per place."""
+    return ops.Slice(axis, start, step)
+
+
+@lru_cache(maxsize=1024)
+def permute_op(order: tuple[int, ...]) -> ops.Permute:
+    """One permutation per order."""
+    return ops.Permute(order)
+
+
+@view(
+    "view",
+    "reshape",
+    "_unsafe_view",
+    "flatten",
+    "unflatten",
+    "squeeze",
+    "unsqueeze",
+    "_reshape_alias",
+    "ravel",
+    "view_copy",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "view_as",
+    "reshape_as",
+    "_reshape_copy",
+    "squeeze_copy",
+    "unsqueeze_copy",
+)
+def reshape(x: Tensor, out: Any, *_: Any, **__: Any) -> Path:
+    return [(RESHAPE, tuple(out.shape))]
+
+
+@view("view.dtype")
+def bit_cast(x: Tensor, out: Tensor, dtype: Any) -> Path:
+    if out.shape == x.shape:
+        return [(ops.Pointwise("bit_cast"), tuple(out.shape))]
+    return [(ops.Opaque("aten::view.dtype"), tuple(out.shape))]
+
+
+@view("permute", "permute_copy")
+def permute(x: Tensor, out: Tensor, order: Any) -> Path:
+    rank = x.dim()
+    return [(permute_op(tuple(axis_of(axis, rank) for axis in order)), tuple(out.shape))]
+
+
+@view("transpose", "swapaxes", "swapdims", "transpose_copy")
+def transpose(x: Tensor, out: Tensor, first: int, second: int) -> Path:
+    return _swapped(x, out, axis_of(first, x.dim()), axis_of(second, x.dim())) if x.dim() else []
+
+
+def _swapped(x: Tensor, out: Tensor, first: int, second: int) -> Path:
+    order = list(range(x.dim()))
+    order[first], order[second] = order[second], order[first]
+    return [(permute_op(tuple(order)), tuple(out.shape))]
+
+
+@view("t", "t_copy", "numpy_T", "mT", "mH", "adjoint", "matrix_H")
+def swap_last(x: Tensor, out: Tensor) -> Path:
+    return _swapped(x, out, x.dim() - 2, x.dim() - 1) if x.dim() >= 2 else []
+
+
+@view("slice.Tensor", "slice_copy")
+def slice_axis(x: Tensor, out: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Path:
+    return _sliced(x, out, dim, start, step)
+
+
+def _sliced(x: Tensor, out: Tensor, dim: int, start: Any, step: int) -> Path:
+    shape = tuple(out.shape)
+    if shape == tuple(x.shape) and step == 1:
+        return []
+    axis = axis_of(dim, x.dim())
+    return [(slice_op(axis, _start(start, x.shape[axis]), step), shape)]
+
+
+def _start(start: Any, length: int) -> int:
+    first = 0 if start is None else int(start)
+    return min(max(first + length if first < 0 else first, 0), length)
+
+
+@view("narrow", "narrow_copy")
+def narrow(x: Tensor, out: Tensor, dim: int, start: Any, length: int) -> Path:
+    return _sliced(x, out, dim, start, 1)
+
+
+@view("select.int", "select_copy")
+def select(x: Tensor, out: Tensor, dim: int, index: int) -> Path:
+    axis = axis_of(dim, x.dim())
+    return _pick(x, axis, int(index) + (x.shape[axis] if index < 0 else 0))
+
+
+def _pick(x: Tensor, axis: int, index: int) -> Path:
+    shape = tuple(x.shape)
+    after = (*shape[:axis], *shape[axis + 1 :])
+    if shape[axis] == 1:
+        return [(RESHAPE, after)]
+    return [(slice_op(axis, index), (*shape[:axis], 1, *shape[axis + 1 :])), (RESHAPE, after)]
+
+
+@view("unbind.int", "unbind_copy")
+def unbind(x: Tensor, out: Any, dim: int = 0) -> list[Path]:
+    axis = axis_of(dim, x.dim())
+    return [_pick(x, axis, index) for index in range(len(out))]
+
+
+@view(
+    "split.Tensor",
+    "split.sizes",
+    "split_with_sizes",
+    "chunk",
+    "unsafe_chunk",
+    "unsafe_split.Tensor",
+    "unsafe_split_with_sizes",
+    "split_copy.Tensor",
+    "split_with_sizes_copy",
+)
+def split(x: Tensor, out: Any, size: Any, dim: int = 0) -> list[Path]:
+    axis = axis_of(dim, x.dim())
+    paths: list[Path] = []
+    start = 0
+    for part in out:
+        paths.append([(slice_op(axis, start), tuple(part.shape))] if part.shape != x.shape else [])
+        start += part.shape[axis]
+    return paths
+
+
+@view("expand", "expand_copy")
+def expand(x: Tensor, out: Tensor, size: Any, **_: Any) -> Path:
+    return [] if out.shape == x.shape else [(EXPAND, tuple(out.shape))]
+
+
+@view("unfold", "unfold_copy")
+def unfold(x: Tensor, out: Tensor, dimension: int, size: int, step: int) -> Path:
+    if x.dim() == 0:
+        return [(RESHAPE, tuple(out.shape))]
+    return [(ops.Unroll(axis_of(dimension, x.dim()), size, step), tuple(out.shape))]
+
+
+@view("diagonal", "diagonal_copy")
+def diagonal(x: Tensor, out: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Path:
+    index = positions(x).diagonal(offset, dim1, dim2)
+    return [(ops.Gather(index.contiguous().numpy()), tuple(out.shape))]
+
+
+def positions(x: Tensor) -> Tensor:
+    """The row-major position of each element."""
+    return torch.arange(x.numel()).reshape(x.shape)
+
+
+@view("as_strided", "as_strided_copy")
+def as_strided(x: Tensor, out: Tensor, size: Any, stride: Any, offset: Any = None) -> Path:
+    """Only for a contiguous input does the place in memory tell the element."""
+    if tuple(out.shape) == tuple(x.shape) and tuple(stride) == tuple(x.stride()):
+        return []
+    if not x.is_contiguous() or (offset or 0) < x.storage_offset():
+        return [(ops.Opaque("aten::as_strided"), tuple(out.shape))]
+    index = torch.arange(x.numel()).as_strided(size, stride, (offset or 0) - x.storage_offset())
+    return [(ops.Gather(index.contiguous().numpy()), tuple(out.shape))]
+
+
+@view("view_as_real", "view_as_real_copy")
+def view_as_real(x: Tensor, out: Tensor) -> Path:
+    shape = tuple(x.shape)
+    return [(RESHAPE, (*shape, 1)), (EXPAND, (*shape, 2))]
+
+
+@view("view_as_complex", "view_as_complex_copy")
+def view_as_complex(x: Tensor, out: Tensor) -> Path:
+    return [(ops.Reduce((x.dim() - 1,), False, "complex"), tuple(out.shape))]
+
+
+@view("real", "imag", "conj", "_conj", "_neg_view")
+def part(x: Tensor, out: Tensor) -> Path:
+    return [(ops.Pointwise("part"), tuple(out.shape))]
+
+
+@rule("repeat")
+def repeat(t: Any, out: Tensor, x: Tensor, repeats: Any) -> int:
+    lead = len(repeats) - x.dim()
+    shape = (*(1,) * lead, *x.shape)
+    value = t.value(x)
+    if lead:
+        value = t.node(RESHAPE, (value,), shape, "repeat")
+    spread = [size for length in shape for size in (1, length)]
+    target = [size for count, length in zip(repeats, shape, strict=True) for size in (count, length)]
+    value = t.node(RESHAPE, (value,), spread, "repeat")
+    value = t.node(EXPAND, (value,), target, "repeat")
+    return int(t.node(RESHAPE, (value,), out.shape, "repeat"))

@@ -1,0 +1,161 @@
+"""Names of the values of a traced run.
+
+The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
+``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
+position or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out``
+... An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
+time), unless a module returns just this value: then only the module's name is kept. Moves that compute nothing
+(reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
+not depend on an input have none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveal.frontends.torch.dispatch.own import Inside, own_module
+from foveal.frontends.torch.dispatch.values import Values
+from foveal.frontends.torch.files.export import ExportedModule
+
+
+def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in nested containers with their dotted paths."""
+    if isinstance(item, Tensor):
+        yield path, item
+    elif isinstance(item, dict):
+        for key, part in item.items():
+            yield from tensors_in(part, f"{path}.{key}")
+    elif isinstance(item, tuple) and hasattr(item, "_fields"):
+        for key in item._fields:
+            yield from tensors_in(getattr(item, key), f"{path}.{key}")
+    elif isinstance(item, (list, tuple)):
+        for key, part in enumerate(item):
+            yield from tensors_in(part, f"{path}.{key}")
+    elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+        for field in dataclasses.fields(item):
+            yield from tensors_in(getattr(item, field.name), f"{path}.{field.name}")
+    elif hasattr(item, "__dict__") and not isinstance(item, (nn.Module, type)) and not callable(item):
+        for key, part in vars(item).items():
+            yield from tensors_in(part, f"{path}.{key}")
+
+
+Capture = Callable[[str, Tensor], None]
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as 1x3x224x224."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+class Naming:
+    """Keeps the path of the module that runs, and names values as the module's docstring says."""
+
+    def __init__(self, model: nn.Module, values: Values, capture: Capture | None = None) -> None:
+        self.values = values
+        self.builder = values.builder
+        names = getattr(model, "layer_names", None)
+        self.paths = names() if names else {id(module): name for name, module in model.named_modules()}
+        self.describe = getattr(model, "describe", None)
+        self.model = model
+        self.stack: list[tuple[nn.Module, str, Any]] = []
+        self.calls: dict[str, int] = {}
+        self.operations: dict[int, str] = {}
+        self.capture = capture
+        self.quiet = 0
+        self.inside: dict[int, Inside] = {}
+
+    def __enter__(self) -> Naming:
+        module = torch.nn.modules.module
+        self.hooks = [
+            module.register_module_forward_pre_hook(self._enter),
+            module.register_module_forward_hook(self._leave),
+        ]
+        if isinstance(self.model, ExportedModule):
+            self.model.naming = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+        if isinstance(self.model, ExportedModule):
+            self.model.naming = None
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        path = self.paths.get(id(module))
+        if path is None:
+            path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
+        self.stack.append((module, path, args))
+        self.builder.scope = path
+        if own_module(module) is not None:
+            self.inside[id(module)] = Inside(self)
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        path = ""
+        while self.stack:
+            top, path, _ = self.stack.pop()
+            if top is module:
+                break
+        self.builder.scope = self.stack[-1][1] if self.stack else ""
+        own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
+        leaf, taught, seen = not module._modules, own_module(module), self.inside.pop(id(module), None)
+        if taught is not None and seen is not None:
+            seen.replace(self, taught, module, path, args, output)
+            leaf = True
+        if self.describe is not None:
+            own, leaf = self.describe(module, own, leaf)
+        self.module_output(path or "output", type(module).__name__, own, leaf, output)
+
+    def module_output(self, path: str, kind: str, parameters: int, leaf: bool, output: Any) -> None:
+        """Name each tensor that a module returned."""
+        base = self._count(path)
+        for name, tensor in tensors_in(output, base):
+            self._name_output(name, tensor, kind, parameters, leaf)
+
+    def outputs(self, output: Any) -> None:
+        """Name the traced model's outputs where no hook did (a scripted module)."""
+        if "output" not in self.calls:
+            self.module_output("output", type(self.model).__name__, 0, False, output)
+
+    def place(self) -> str:
+        """Where the run stands: the innermost module, its type and the shapes it was called with."""
+        if not self.stack:
+            return "before the first layer"
+        module, path, args = self.stack[-1]
+        shapes = ", ".join(shape_text(tensor.shape) for _, tensor in tensors_in(args, ""))
+        where = f"at layer '{path}'" if path else "in the model's own forward"
+        return f"{where} ({type(module).__name__}), input shape {shapes or 'none'}"
+
+    def _count(self, name: str) -> str:
+        count = self.calls.get(name, 0) + 1
+        self.calls[name] = count
+        return name if count == 1 else f"{name}#{count}"
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        handle = self.values.handles.get(id(tensor))
+        if handle is None:
+            return
+        value = self.values.read(handle)
+        if value not in self.values.depends:
+            return
+        replaced = self.operations.pop(value, None)
+        if replaced is not None:
+            self.builder.graph.layer_table.pop(replaced, None)
+        self.builder.layer(name, value, "module", kind, parameters, leaf)
+        if self.capture is not None:
+            self.capture(name, tensor)
+
+    def operation(self, plain: str, value: int, tensor: Tensor) -> None:
+        """Name what an operation computed."""
+        if self.quiet or value in self.operations or value not in self.values.depends:
+            return
+        scope = self.builder.scope
+        name = self._count(f"{scope}.{plain}" if scope else plain)
+        self.operations[value] = name
+        self.builder.layer(name, value, "operation", plain)
+        if self.capture is not None:
+            self.capture(name, tensor)

@@ -1,0 +1,110 @@
+"""Trace a PyTorch module by running it once.
+
+The run is on meta tensors: nothing is computed and the model is left untouched. Where meta is refused (a value is
+read, an operation has no meta form) the model is run once more on real tensors on the CPU; where that fails too, what
+came before is kept and a note says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.core.errors import FovealError, TraceError
+from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.mode import NeedsValues, Tracer
+from foveal.frontends.torch.dispatch.swap import stand_ins
+from foveal.frontends.torch.dispatch.values import Values
+from foveal.frontends.torch.inputs import Inputs, read_inputs
+from foveal.frontends.torch.names import Capture, Naming
+from foveal.frontends.torch.run import TorchRunner
+from foveal.ir.graph import Graph, GraphBuilder, Note
+
+
+@dataclass
+class Attempt:
+    """One run: the graph so far, and the error that ended it with the place where it arose."""
+
+    graph: Graph
+    error: Exception | None = None
+    layer: str = ""
+    place: str = ""
+
+
+def trace_module(
+    model: nn.Module, inputs: Any, *, name: str = "", axes: Any = None, training: bool = False, weights: str = "generic"
+) -> Graph:
+    """Run ``model`` once and return its graph.
+
+    ``inputs``: a shape, several shapes, a dict name -> shape (keyword arguments where the model knows the names, else
+    in order), or example tensors in any nesting. ``axes`` are the counted axes of each input (default: all but the
+    first two; axis 1 of two), as numbers or as letters (``"NHWC"``). ``weights``: "generic" (never zero) or "values"
+    (as they are). Raises TraceError with the framework's message, the layer where it arose and the shape there.
+    """
+    if weights not in ("generic", "values"):
+        raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
+    model = getattr(model, "_orig_mod", model)
+    given = read_inputs(inputs, axes, model)
+    title = name or type(model).__name__
+    scripted = isinstance(model, torch.jit.ScriptModule)
+    attempt = first = run_once(model, given, title, training, weights, real=scripted)
+    if first.error is not None and not scripted:
+        attempt = run_once(model, given, title, training, weights, real=True)
+        attempt.graph.notes.insert(0, _real_note(first))
+    if attempt.error is not None:
+        attempt = _partial(model, first, attempt, title)
+    graph = attempt.graph
+    graph.parameters = sum(parameter.numel() for parameter in model.parameters())
+    graph.runner = TorchRunner(model, given, training)
+    return graph
+
+
+def run_once(
+    model: nn.Module, given: Inputs, name: str, training: bool, weights: str, real: bool, capture: Capture | None = None
+) -> Attempt:
+    """One traced run on meta or on real tensors."""
+    builder = GraphBuilder(name)
+    values = Values(builder)
+    error: Exception | None = None
+    with torch.inference_mode():
+        args, kwargs = given.make(values, real)
+        with stand_ins(model, training, weights == "values", real) as swapped:
+            for stand_in, original, path in swapped:
+                values.weights(stand_in, original, path)
+            naming = Naming(model, values, capture)
+            try:
+                with naming, RealConstants(), Tracer(values, naming, real):
+                    naming.outputs(model(*args, **kwargs))
+            except FovealError:
+                raise
+            except Exception as raised:
+                error = raised
+    return Attempt(builder.graph, error, builder.scope, naming.place())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _real_note(first: Attempt) -> Note:
+    assert first.error is not None
+    reason = _first_line(first.error).split(". ")[0]
+    return Note("real-tensors", first.layer, f"run on real tensors: {reason}")
+
+
+def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> Attempt:
+    """What to keep of two failed runs; raises TraceError where the model's normal path fails on this input."""
+    assert first.error is not None
+    assert second.error is not None
+    refused = isinstance(first.error, (NeedsValues, NotImplementedError))
+    on_meta = any(item.is_meta for item in (*model.parameters(), *model.buffers()))
+    ordinary = isinstance(second.error, (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError))
+    missing = isinstance(second.error, NotImplementedError) or "allocate memory" in str(second.error)
+    best = max(first, second, key=lambda attempt: len(attempt.graph.layer_table))
+    if not best.graph.layer_table or (ordinary and not missing and not (refused and on_meta)):
+        raise TraceError(f"{name}: {_first_line(second.error)} ({second.place})") from second.error
+    best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {_first_line(second.error)}"))
+    return best

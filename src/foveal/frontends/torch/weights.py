@@ -1,0 +1,66 @@
+"""Weights from a file into a model. Nothing in the file is executed: pickles are read with ``weights_only=True``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveal.core.errors import SourceError
+
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "module")
+"""Names under which checkpoints keep the weights, in the order they are tried."""
+
+
+def load_weights(model: nn.Module, path: str) -> None:
+    """Put the weights of ``path`` (.pt, .pth, .safetensors) in the model's place of them.
+
+    What the model has not is left out; what the model has and the file has not is an error, as is another shape.
+    Raises SourceError in one line.
+    """
+    state = _unwrapped(_read(path), path)
+    own = model.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise SourceError(f"{path}: has no weights for {_some(missing)} of {type(model).__name__}")
+    wrong = [name for name in own if name in state and state[name].shape != own[name].shape]
+    if wrong:
+        shapes = f"{tuple(state[wrong[0]].shape)}, the model takes {tuple(own[wrong[0]].shape)}"
+        raise SourceError(f"{path}: {_some(wrong)} has another shape: {shapes}")
+    kept = {name: state[name].to(own[name].dtype) for name in own if name in state}
+    model.load_state_dict(kept, strict=False, assign=True)
+
+
+def _read(path: str) -> Any:
+    if not Path(path).is_file():
+        raise SourceError(f"{path}: no such file")
+    try:
+        if path.endswith(".safetensors"):
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{path}: not a readable file of weights ({line[:160]})") from error
+
+
+def _unwrapped(state: Any, path: str) -> dict[str, Tensor]:
+    """The table of tensors in a checkpoint, without the prefix of a parallel wrapper."""
+    for name in NESTED:
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            state = state[name]
+            break
+    if not isinstance(state, dict) or not any(isinstance(item, Tensor) for item in state.values()):
+        raise SourceError(f"{path}: holds no table of weights by name")
+    found = {str(name): item for name, item in state.items() if isinstance(item, Tensor)}
+    for prefix in ("module.", "_orig_mod."):
+        if all(name.startswith(prefix) for name in found):
+            found = {name.removeprefix(prefix): item for name, item in found.items()}
+    return found
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

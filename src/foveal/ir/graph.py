@@ -1,0 +1,198 @@
+"""The traced network: values, nodes, layers; a builder, a verifier and a printer.
+
+A value is made once and never changes (an in-place update makes a new value). A node makes one value. Nodes stand in
+execution order. A layer gives a value a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foveal.core.errors import InvalidGraphError, UnknownLayerError
+from foveal.ir.ops import Operation
+
+
+class Value(NamedTuple):
+    """One array of the network.
+
+    kind: "source" (an input whose positions are counted), "parameter" (weights: generic, never zero), "constant"
+    (known by value: ``data``), "computed" (the output of a node).
+    """
+
+    id: int
+    shape: tuple[int, ...]
+    kind: str
+    data: np.ndarray | None = None
+    name: str = ""
+
+
+class Node(NamedTuple):
+    """One operation: ``inputs`` and ``output`` are value ids; ``scope`` is the path of the module it ran in."""
+
+    op: Operation
+    inputs: tuple[int, ...]
+    output: int
+    scope: str
+    origin: str
+
+
+class Source(NamedTuple):
+    """A network input: its name, value id and the axes whose positions are counted."""
+
+    name: str
+    value: int
+    axes: tuple[int, ...]
+
+
+class Layer(NamedTuple):
+    """A named value. kind: "module" or "operation"; type: class name or operation name; parameters: own element count.
+
+    ``leaf`` is true for a module without children and for an operation.
+    """
+
+    name: str
+    value: int
+    kind: str
+    type: str
+    parameters: int = 0
+    leaf: bool = True
+
+
+class Note(NamedTuple):
+    """Something the reader of a report must know about the trace.
+
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors".
+    position: how many nodes had been made when it was noted.
+    """
+
+    code: str
+    layer: str
+    text: str
+    position: int = 0
+
+
+@dataclass
+class Graph:
+    """A traced network. Build it with :class:`GraphBuilder` or a front end; treat it as read-only."""
+
+    name: str
+    values: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    layer_table: dict[str, Layer] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    parameters: int = 0
+    runner: Any = None
+    """What ``verify`` and measured fields need to run the real model again; set by a front end, else None."""
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Results of analyses, by name; never part of equality or output."""
+
+    @property
+    def layers(self) -> list[str]:
+        """Layer names in execution order."""
+        return list(self.layer_table)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; raises UnknownLayerError naming the closest three."""
+        try:
+            return self.layer_table[name]
+        except KeyError:
+            raise UnknownLayerError(name, self.layer_table) from None
+
+    def producers(self) -> dict[int, Node]:
+        """Value id -> the node that made it."""
+        if "producers" not in self.cache:
+            self.cache["producers"] = {node.output: node for node in self.nodes}
+        result: dict[int, Node] = self.cache["producers"]
+        return result
+
+    def verify(self) -> Graph:
+        """Check the graph's own rules; returns the graph, or raises InvalidGraphError with the neighbourhood of the
+        fault.
+        """
+        defined = {value.id for value in self.values if value.kind != "computed"}
+        for position, value in enumerate(self.values):
+            if value.id != position:
+                raise InvalidGraphError(f"{self.name}: value {value.id} stands at position {position}")
+            if value.kind == "constant" and value.data is None:
+                raise InvalidGraphError(f"{self.name}: constant %{value.id} has no data")
+        for index, node in enumerate(self.nodes):
+            for used in node.inputs:
+                if used not in defined:
+                    raise InvalidGraphError(f"{self.name}: %{used} is used before it is made\n{self._around(index)}")
+            if node.output in defined:
+                raise InvalidGraphError(f"{self.name}: %{node.output} is made twice\n{self._around(index)}")
+            defined.add(node.output)
+        for layer in self.layer_table.values():
+            if layer.value not in defined:
+                raise InvalidGraphError(f"{self.name}: layer '{layer.name}' names %{layer.value}, which is never made")
+        return self
+
+    def lines(self) -> Iterator[str]:
+        """The graph as text, one node a line."""
+        for node in self.nodes:
+            yield self._line(node)
+
+    def _line(self, node: Node) -> str:
+        inputs = ", ".join(f"%{i}{list(self.values[i].shape)}" for i in node.inputs)
+        shape = list(self.values[node.output].shape)
+        return f"%{node.output}{shape} = {node.op}({inputs})  # {node.scope or '(top)'} {node.origin}"
+
+    def _around(self, index: int) -> str:
+        first = max(0, index - 2)
+        rows = []
+        for offset, node in enumerate(self.nodes[first : index + 3]):
+            rows.append(("> " if first + offset == index else "  ") + self._line(node))
+        return "\n".join(rows)
+
+
+class GraphBuilder:
+    """Makes a graph value by value. Front ends use it; so does anyone who writes a graph by hand."""
+
+    def __init__(self, name: str) -> None:
+        self.graph = Graph(name)
+        self.scope = ""
+
+    def source(self, shape: Sequence[int], axes: Sequence[int] | None = None, name: str = "input") -> int:
+        """Add a network input. ``axes`` are the counted axes; by default all but the first two."""
+        value = self._value(shape, "source", name=name)
+        counted = tuple(range(2, len(shape))) if axes is None else tuple(axes)
+        self.graph.sources.append(Source(name, value, counted))
+        return value
+
+    def parameter(self, shape: Sequence[int], name: str = "") -> int:
+        """Add weights."""
+        return self._value(shape, "parameter", name=name)
+
+    def constant(self, data: np.ndarray, name: str = "") -> int:
+        """Add an array known by value."""
+        return self._value(data.shape, "constant", data, name)
+
+    def node(self, op: Operation, inputs: Sequence[int], shape: Sequence[int], origin: str = "") -> int:
+        """Add an operation; returns the id of its output value."""
+        value = self._value(shape, "computed")
+        self.graph.nodes.append(Node(op, tuple(inputs), value, self.scope, origin or type(op).__name__))
+        return value
+
+    def layer(
+        self, name: str, value: int, kind: str = "operation", type: str = "", parameters: int = 0, leaf: bool = True
+    ) -> None:
+        """Name a value; a name already taken gets a call count (``conv``, ``conv#2``)."""
+        unique, count = name, 1
+        while unique in self.graph.layer_table:
+            count += 1
+            unique = f"{name}#{count}"
+        self.graph.layer_table[unique] = Layer(unique, value, kind, type, parameters, leaf)
+
+    def note(self, code: str, layer: str, text: str) -> None:
+        """Add something the reader of a report must know."""
+        self.graph.notes.append(Note(code, layer, text, len(self.graph.nodes)))
+
+    def _value(self, shape: Sequence[int], kind: str, data: np.ndarray | None = None, name: str = "") -> int:
+        values = self.graph.values
+        values.append(Value(len(values), tuple(shape), kind, data, name))
+        return len(values) - 1

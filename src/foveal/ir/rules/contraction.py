@@ -1,0 +1,58 @@
+"""Sums of products over labelled axes: matmul, linear layers, attention's two products."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from foveal.ir import ops
+from foveal.ir.relation import All, KeepAll, Read, Relabel, Step
+from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
+
+
+@rule(ops.Contract, factual=True)
+def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """An operand is read along the labels that are summed; where a partner is a known zero it is not read at all."""
+    zeros = [(op.labels[i], f.zero) for i, f in enumerate(facts) if f.zero is not None and f.zero.any()]
+    lengths = {
+        label: n
+        for labels, shape in zip(op.labels, shapes, strict=True)
+        for label, n in zip(labels, shape, strict=True)
+    }
+    fan = prod(n for label, n in lengths.items() if label not in op.out)
+    found = []
+    for i, labels in enumerate(op.labels):
+        if zeros:
+            padding = any(f.padding for f in facts)
+            found.append(Read(i, _masked(labels, op.out, zeros, padding), fan=fan, edges=True))
+        else:
+            found.append(Read(i, _plain(labels, op.out), fan=fan, edges=True))
+    return tuple(found)
+
+
+def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
+    summed = tuple(axis for axis, label in enumerate(labels) if label not in out)
+    order = tuple(labels.index(label) if label in labels else None for label in out)
+    steps: list[Step] = [All(summed)] if summed else []
+    if order != tuple(range(len(labels))):
+        steps.append(Relabel(order))
+    return tuple(steps)
+
+
+def _masked(
+    labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], padding: bool
+) -> tuple[Step, ...]:
+    every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
+    every = list(dict.fromkeys(every))
+    keep = np.ones((1,) * len(every), dtype=bool)
+    for other, zero in zeros:
+        full = zero.reshape((1,) * (len(other) - zero.ndim) + zero.shape)
+        present = [label for label in every if label in other]
+        moved = full.transpose([other.index(label) for label in present])
+        shape = [moved.shape[present.index(label)] if label in other else 1 for label in every]
+        keep = keep & ~moved.reshape(shape)
+    wide = Relabel(tuple(labels.index(label) if label in labels else None for label in every))
+    summed = tuple(axis for axis, label in enumerate(every) if label not in out)
+    narrow = Relabel(tuple(range(len(out))))
+    return (wide, KeepAll(keep, summed, padding), narrow)

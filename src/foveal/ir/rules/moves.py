@@ -1,0 +1,156 @@
+"""Moves: each output element is one input element, or nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import accumulate
+
+import numpy as np
+
+from foveal.ir import ops
+from foveal.ir.relation import (
+    ABSENT,
+    SAME,
+    Embed,
+    Outside,
+    Overlap,
+    Read,
+    Relabel,
+    Relation,
+    Reshape,
+    Reverse,
+    Rotate,
+    Scatter,
+    Slide,
+    Step,
+    Table,
+    Unroll,
+)
+from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, rule
+
+
+@rule(ops.Reshape)
+def reshape(op: ops.Reshape, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Row-major order is kept."""
+    return (Read(0, SAME if shapes[0] == out else (Reshape(shapes[0], out),)),)
+
+
+@rule(ops.Permute)
+def permute(op: ops.Permute, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Axes change places."""
+    return (Read(0, (Relabel(op.order),)),)
+
+
+@rule(ops.Expand)
+def expand(op: ops.Expand, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Broadcasting."""
+    return (Read(0, broadcast(shapes[0], out)),)
+
+
+@rule(ops.Slice)
+def slice_(op: ops.Slice, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """A window of one tap."""
+    return (Read(0, _line(op.axis, shapes[0][op.axis], out[op.axis], op.step, -op.start)),)
+
+
+@rule(ops.Flip)
+def flip(op: ops.Flip, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Reversed along the axes."""
+    return (Read(0, (Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
+
+
+@rule(ops.Roll)
+def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Circular shift."""
+    return (Read(0, tuple(Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
+
+
+@rule(ops.Pad)
+def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Constant padding reads nothing; the other modes read what they copy."""
+    steps: list[Step] = []
+    for axis, (before, after) in enumerate(op.widths):
+        if before or after:
+            n_in, n_out = shapes[0][axis], out[axis]
+            copies = op.mode != "constant" and (before > 0 or after > 0)
+            steps += [_copied(axis, n_in, n_out, before, op.mode)] if copies else _line(axis, n_in, n_out, 1, before)
+    return (Read(0, tuple(steps)),)
+
+
+@rule(ops.Concatenate)
+def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Each operand fills its own stretch of the axis."""
+    ends = accumulate(shape[op.axis] for shape in shapes)
+    return tuple(
+        Read(i, (Embed(op.axis, end - shape[op.axis], shape[op.axis], out[op.axis]),))
+        for i, (shape, end) in enumerate(zip(shapes, ends, strict=True))
+    )
+
+
+@rule(ops.Take)
+def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Constant index along one axis; an arithmetic progression is a slice."""
+    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64).reshape(-1)
+    steps = np.diff(index)
+    if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():
+        return (Read(0, _line(op.axis, n_in, index.size, int(steps[0]), -int(index[0]))),)
+    column = np.where(index >= 0, index, ABSENT)[:, None]
+    return (Read(0, (Table(op.axis, n_in, index.size, column, column),)),)
+
+
+@rule(ops.Gather)
+def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Any constant move."""
+    return (Read(0, (Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
+
+
+@rule(ops.Place)
+def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """The root outside the block, the part inside."""
+    block = [
+        _spread(axis, shapes[1][axis], n, op.starts[axis], op.steps[axis])
+        for axis, n in enumerate(out)
+        if shapes[1][axis] != n
+    ]
+    return Read(0, (Outside(op.starts, op.steps, shapes[1], out),)), Read(1, tuple(block))
+
+
+@cache
+def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> Table:
+    offset = np.arange(n_out) - start
+    index = np.where((offset % step == 0) & (offset >= 0) & (offset // step < n_in), offset // step, ABSENT)[:, None]
+    return Table(axis, n_in, n_out, index, index, (1, step))
+
+
+@rule(ops.Unroll)
+def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Sliding windows as an axis."""
+    return (Read(0, (Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)
+
+
+@rule(ops.Overlap)
+def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Windows summed back where they came from."""
+    count, size = shapes[0][op.axis], shapes[0][-1]
+    return (Read(0, (Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
+
+
+@cache
+def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> Relation:
+    if step == 1 and before == 0 and n_in == n_out:
+        return ()
+    return (Slide(axis, n_in, n_out, 1, step, before, 1),)
+
+
+@cache
+def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> Table:
+    raw = np.arange(n_out) - before
+    if mode == "circular":
+        read = raw % n_in
+    elif mode == "replicate":
+        read = np.clip(raw, 0, n_in - 1)
+    else:
+        period = max(1, 2 * (n_in - 1))
+        read = np.abs(raw) % period
+        read = np.minimum(read, period - read) if n_in > 1 else read * 0
+    return Table(axis, n_in, n_out, read[:, None], raw[:, None], (1, 1))

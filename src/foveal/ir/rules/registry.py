@@ -1,0 +1,81 @@
+"""The table of rules, and the one look-up that the rest of the program uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from foveal.ir import ops
+from foveal.ir.relation import SAME, Everything, Expand, Read, Relation
+
+Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+
+
+class Facts(NamedTuple):
+    """What is known about one operand before any input is seen; None where nothing is.
+
+    zero: Boolean, broadcastable to the operand's shape, true where it is zero whatever the input.
+    closed: the same, true where it is so negative (-100 or less, a constant was added) that a softmax makes it zero.
+    value: the operand itself, where it is a constant.
+    padding: the zeros are (also) zero padding, and there only because the source ends.
+    """
+
+    zero: np.ndarray | None = None
+    closed: np.ndarray | None = None
+    value: np.ndarray | None = None
+    padding: bool = False
+
+
+UNKNOWN = Facts()
+Rule = Callable[[ops.Operation, Shapes, Shape, tuple[Facts, ...]], tuple[Read, ...]]
+RULES: dict[type[ops.Operation], Rule] = {}
+FACTUAL: set[type[ops.Operation]] = set()
+"""Operations whose rule looks at facts; for all others facts are not even gathered."""
+
+F = TypeVar("F", bound=Callable[..., tuple[Read, ...]])
+
+
+def rule(kind: type[ops.Operation], *, factual: bool = False) -> Callable[[F], F]:
+    """Register the rule of one operation."""
+
+    def register(function: F) -> F:
+        RULES[kind] = function
+        if factual:
+            FACTUAL.add(kind)
+        _cached_reads.cache_clear()
+        return function
+
+    return register
+
+
+def reads(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...] | None = None) -> tuple[Read, ...]:
+    """How the output (of shape ``out``) reads the operands (of ``shapes``). An operation without a rule reads
+    everything.
+    """
+    if facts is None:
+        return _cached_reads(op, shapes, out)
+    return RULES.get(type(op), everything)(op, shapes, out, facts)
+
+
+def has_rule(op: ops.Operation) -> bool:
+    """Whether the operation is understood; if not, what follows it is a bound."""
+    return type(op) in RULES
+
+
+@cache
+def _cached_reads(op: ops.Operation, shapes: Shapes, out: Shape) -> tuple[Read, ...]:
+    return RULES.get(type(op), everything)(op, shapes, out, (UNKNOWN,) * len(shapes))
+
+
+def everything(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """The answer that cannot be too small."""
+    return tuple(Read(i, (Everything(shape, out),)) for i, shape in enumerate(shapes))
+
+
+def broadcast(shape: Shape, out: Shape) -> Relation:
+    """The same position after NumPy broadcasting."""
+    return SAME if shape == out else (Expand(shape, out),)

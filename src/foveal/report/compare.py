@@ -1,0 +1,182 @@
+"""Two networks side by side: what each layer adds to the RF, and the first layer at which they part.
+
+A layer *adds* the difference between its size and the largest size among the layers it reads directly; at a join the
+largest branch counts, so that the additions along the largest path sum up to the last size.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from foveal.core.errors import FovealError
+from foveal.core.serial import to_plain
+from foveal.fields.receptive_field import receptive_field
+from foveal.ir import ops
+from foveal.ir.graph import Graph, Layer, Node
+from foveal.report.alignment import aligned
+from foveal.report.analyze import exact_numbers, size_measure, unclipped_sizes, visible_layers
+from foveal.report.findings import reachable
+from foveal.report.results import Measure, PerAxis
+
+WINDOWS = (ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Interpolate)
+"""Operations that every framework has under some name and that enlarge or move a receptive field."""
+_SAME_KIND = {"AdaptivePool average": "Reduce mean"}
+"""Two ways to write global pooling."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One layer: the RF size before and after it, what it added, stride and start; per source axis."""
+
+    name: str
+    type: str
+    before: tuple[int, ...]
+    size: Measure
+    added: tuple[int | None, ...]
+    stride: PerAxis
+    start: PerAxis
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer of each network that go together; None where one has no partner. ``differs`` names what differs."""
+
+    first: Growth | None
+    second: Growth | None
+    differs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is
+    none.
+    """
+
+    first: str
+    second: str
+    steps: tuple[Step, ...]
+    parting: int | None
+
+    def to_json(self) -> str:
+        """The comparison as JSON."""
+        return json.dumps(to_plain(self), indent=1, allow_nan=False)
+
+    def __str__(self) -> str:
+        from foveal.views.text.comparison import plain_comparison
+
+        return plain_comparison(self)
+
+
+def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
+    """The layers of ``graph_a`` and ``graph_b`` side by side, with regard to the first source of each.
+
+    Raises FovealError where the sources have different numbers of counted axes.
+    """
+    axes = [len(graph.sources[0].axes) if graph.sources else 0 for graph in (graph_a, graph_b)]
+    if axes[0] != axes[1]:
+        raise FovealError(
+            f"cannot compare {graph_a.name} ({axes[0]} source axes) with {graph_b.name} ({axes[1]}): they must match"
+        )
+    layers_a, layers_b = _compared(graph_a), _compared(graph_b)
+    growth_a, growth_b = _growth(graph_a, layers_a), _growth(graph_b, layers_b)
+    names = [layer.name for layer in layers_a], [layer.name for layer in layers_b]
+    steps = []
+    for left, right in aligned(names, (_kinds(graph_a, layers_a), _kinds(graph_b, layers_b))):
+        pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
+        steps.append(Step(*pair, _differences(*pair)))
+    parting = next((index for index, step in enumerate(steps) if step.differs), None)
+    return Comparison(graph_a.name, graph_b.name, tuple(steps), parting)
+
+
+def _compared(graph: Graph) -> list[Layer]:
+    """Leaf layers that depend on the first source; a module that is one window stands for the operations inside it."""
+    reach = reachable(graph)
+    first = graph.sources[0].name if graph.sources else ""
+    found = [layer for layer in visible_layers(graph) if layer.leaf and first in reach.get(layer.value, ())]
+    standing = {name for name, inner in _inside(graph, found).items() if _window(graph, inner) is not None}
+    return [layer for layer in found if layer.kind == "module" or layer.name.rpartition(".")[0] not in standing]
+
+
+def _inside(graph: Graph, layers: list[Layer]) -> dict[str, list[Layer]]:
+    """The operations that are named after a leaf module, by module: some front ends list both."""
+    inside: dict[str, list[Layer]] = {layer.name: [] for layer in layers if layer.kind == "module"}
+    for layer in layers:
+        path = layer.name.rpartition(".")[0]
+        if layer.kind == "operation" and path in inside:
+            inside[path].append(layer)
+    return inside
+
+
+def _window(graph: Graph, inner: list[Layer]) -> Node | None:
+    """The window among these operations; None where there is none or more than one."""
+    producers = graph.producers()
+    nodes = [producers.get(layer.value) for layer in inner]
+    found = [node for node in nodes if node is not None and isinstance(node.op, WINDOWS)]
+    return found[0] if len(found) == 1 else None
+
+
+def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
+    """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
+    producers = graph.producers()
+    inside = _inside(graph, [layer for layer in graph.layer_table.values() if layer.leaf])
+    nodes = [_window(graph, inside.get(layer.name, [])) or producers.get(layer.value) for layer in layers]
+    words = ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
+    return [_SAME_KIND.get(word, word) for word in words]
+
+
+def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:
+    sizes: dict[int, tuple[int, ...]] = {}
+    producers = graph.producers()
+    result = []
+    for layer in layers:
+        rf = receptive_field(graph, layer.name, source=graph.sources[0].name)
+        before = _before(graph, producers, layer.value, sizes)
+        after = tuple(None if pair is None else pair[1] for pair in unclipped_sizes(rf))
+        added = tuple(None if size is None else size - start for size, start in zip(after, before))
+        result.append(
+            Growth(
+                layer.name,
+                layer.type,
+                before,
+                size_measure(rf),
+                added,
+                exact_numbers(rf.stride),
+                exact_numbers(rf.start),
+            )
+        )
+        sizes[layer.value] = tuple(start if size is None else size for size, start in zip(after, before))
+    return result
+
+
+def _before(graph: Graph, producers: dict[int, Any], value: int, sizes: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+    """The largest size, per axis, among the nearest named values that ``value`` is made from; 1 at the source."""
+    best = (1,) * len(graph.sources[0].axes)
+    pending, seen = [value], {value}
+    while pending:
+        node = producers.get(pending.pop())
+        for used in node.inputs if node else ():
+            if used in sizes:
+                best = tuple(max(pair) for pair in zip(best, sizes[used]))
+            elif used not in seen:
+                seen.add(used)
+                pending.append(used)
+    return best
+
+
+def _differences(first: Growth | None, second: Growth | None) -> tuple[str, ...]:
+    """Which of size, stride and start differ. A layer without a partner differs only if it changes something itself."""
+    if first is None or second is None:
+        only = first or second
+        changes = only is not None and (any(only.added) or None in only.added)
+        return ("only in one",) if changes else ()
+    return tuple(
+        word
+        for word, left, right in (
+            ("size", first.size.value, second.size.value),
+            ("stride", first.stride, second.stride),
+            ("start", first.start, second.start),
+        )
+        if left != right
+    )

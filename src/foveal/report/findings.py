@@ -1,0 +1,84 @@
+"""What the reader of a report must know about the trace: operations without a rule, data that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from foveal.ir.graph import Graph
+from foveal.ir.ops import Opaque, Operation, Sample
+from foveal.report.results import Finding
+
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
+_CODES = {"opaque": "operation-without-rule"}
+_NOTE_OF = {"operation-without-rule": "opaque", "data-dependent": ""}
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """An operation, the first layer in which it stands, and how often it stands in the graph."""
+
+    operation: str
+    layer: str
+    count: int
+
+
+def findings(graph: Graph) -> tuple[Finding, ...]:
+    """All findings, each once, the gravest first."""
+    found = [
+        Finding(
+            "operation-without-rule", "warning", item.layer,
+            f"{item.operation} has no rule ({_times(item.count)}); it and what follows are bounds",
+        )
+        for item in operations_without_rule(graph)
+    ]  # fmt: skip
+    found += [
+        Finding(
+            "data-dependent", "warning", item.layer,
+            f"{item.operation} reads where data says ({_times(item.count)}); what follows may use all it can reach",
+        )
+        for item in _occurrences(graph, lambda op: op.name if isinstance(op, Sample) else None)
+    ]  # fmt: skip
+    told = {_NOTE_OF[finding.code] for finding in found}
+    for note in graph.notes:
+        # Nodes speak for themselves; a note adds only what no node shows.
+        if note.code not in told:
+            severity = _SEVERITY.get(note.code, "info")
+            found.append(Finding(_CODES.get(note.code, note.code), severity, note.layer, note.text))
+    grave = ("error", "warning", "info")
+    return tuple(sorted(dict.fromkeys(found), key=lambda finding: grave.index(finding.severity)))
+
+
+def operations_without_rule(graph: Graph) -> list[Occurrence]:
+    """Opaque operations on the way from a source, in order of first appearance."""
+    return _occurrences(graph, lambda op: op.name if isinstance(op, Opaque) else None)
+
+
+def reachable(graph: Graph) -> dict[int, frozenset[str]]:
+    """Value id -> names of the sources it depends on; a value that depends on none is left out."""
+    if "sources-of-values" not in graph.cache:
+        reach = {source.value: frozenset((source.name,)) for source in graph.sources}
+        for node in graph.nodes:
+            joined = frozenset[str]().union(*(reach.get(used, frozenset()) for used in node.inputs))
+            if joined:
+                reach[node.output] = joined
+        graph.cache["sources-of-values"] = reach
+    result: dict[int, frozenset[str]] = graph.cache["sources-of-values"]
+    return result
+
+
+def _occurrences(graph: Graph, name_of: Callable[[Operation], str | None]) -> list[Occurrence]:
+    reach = reachable(graph)
+    first: dict[str, str] = {}
+    calls: dict[str, set[tuple[int, ...]]] = {}
+    for node in graph.nodes:
+        name = name_of(node.op)
+        if name is not None and node.output in reach:
+            first.setdefault(name, node.scope or "(top)")
+            # One call with several outputs makes several nodes with the same inputs.
+            calls.setdefault(name, set()).add(node.inputs)
+    return [Occurrence(name, layer, len(calls[name])) for name, layer in first.items()]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

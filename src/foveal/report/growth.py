@@ -1,0 +1,49 @@
+"""How the receptive field and its effective part grow from layer to layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foveal.core.errors import FovealError
+from foveal.fields.kinds import field as field_of
+from foveal.fields.metrics import moments, region_above
+from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.receptive_field import receptive_field
+from foveal.ir.graph import Graph
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in pixels.
+
+    trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed
+    4.55 % of the maximum; sigma: standard deviation of the weights as a distribution of positions.
+    """
+
+    network: str
+    kind: str
+    layers: tuple[str, ...]
+    trf: tuple[int, ...]
+    erf: tuple[float, ...]
+    sigma: tuple[float, ...]
+
+
+def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: str | None = None) -> Growth:
+    """The growth over the given layers, in their order.
+
+    Raises UnknownLayerError, and FovealError for a layer whose RF size is withheld or which reads nothing.
+    """
+    trf, erf, sigma = [], [], []
+    for layer in layers:
+        size = receptive_field(graph, layer, source=source).size[-1]
+        if size is None:
+            raise FovealError(f"{layer}: its unclipped size is withheld, so its growth cannot be drawn")
+        values = field_of(graph, layer, kind=kind, source=source).normalized()
+        spread = moments(values, (0,) * values.ndim)
+        if spread is None:
+            raise FovealError(f"{layer}: its middle unit reads nothing")
+        trf.append(size)
+        erf.append(region_above(values, LUO_LEVEL * float(values.max())).side)
+        sigma.append(spread.sigmas[-1])
+    return Growth(graph.name, kind, tuple(layers), tuple(trf), tuple(erf), tuple(sigma))

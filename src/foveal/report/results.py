@@ -1,0 +1,200 @@
+"""Results: frozen records that say for each number how sure it is, and that travel as JSON both ways.
+
+Lengths and positions are in pixels (positions) of the source; a tuple has one entry per source axis. Sizes, starts and
+centers are unclipped unless the field says otherwise; ``covered`` is clipped to the real source.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from foveal.core.errors import UnknownLayerError
+from foveal.core.serial import FormatError, from_plain, to_plain
+
+SCHEMA = 1
+"""Version of the JSON form; raised whenever a field changes its name, type or meaning."""
+
+STATUSES = ("exact", "bound", "data-dependent", "unavailable")
+SEVERITIES = ("info", "warning", "error")
+
+Number = int | Fraction
+PerAxis = tuple[Number | None, ...]
+
+_AXIS_NAMES = {1: ("T",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number, how sure it is, and the method behind it.
+
+    status: "exact"; "bound" (never too small); "data-dependent" (holds for what the data can reach); "unavailable",
+    which is the one status without a value. Raises ValueError where these do not fit together.
+    """
+
+    status: str
+    value: int | tuple[int | None, ...] | None
+    method: str
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status '{self.status}' is none of {', '.join(STATUSES)}")
+        if (self.status == "unavailable") != (self.value is None):
+            raise ValueError(f"status '{self.status}' does not go with the value {self.value}")
+        if not self.method.strip():
+            raise ValueError("a measure needs a method")
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A network input: its shape and the axes whose positions are counted."""
+
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """T for one counted axis, H W for two, D H W for three, else the axis numbers."""
+        return _AXIS_NAMES.get(len(self.axes)) or tuple(f"axis{axis}" for axis in self.axes)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Positions along each counted axis."""
+        return tuple(self.shape[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer with regard to one source.
+
+    size: the largest RF over the layer's units; sizes: (smallest, largest) per axis; clipped: the largest size inside
+    the real source; stride: pixels per unit; start: first position of unit 0; period: phases after upsampling; center:
+    middle of the RF of unit 0; offset: the center without global context minus the center of the unit's own cell of
+    ``stride`` pixels, where units advance evenly; local: the size without global context where it differs; covered:
+    share of the source inside the middle unit's RF box; parameters: the layer's own, or for a container those beneath
+    it; causes: "operation at layer" for what is not exact.
+    """
+
+    name: str
+    source: str
+    kind: str
+    type: str
+    leaf: bool
+    shape: tuple[int, ...]
+    size: Measure
+    sizes: tuple[tuple[int, int] | None, ...]
+    clipped: tuple[int | None, ...]
+    stride: PerAxis
+    start: PerAxis
+    period: PerAxis
+    center: PerAxis
+    offset: PerAxis
+    local: tuple[int | None, ...] | None
+    covered: float | None
+    parameters: int
+    multiply_adds: Measure
+    causes: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """How sure the size and all that follows from it are."""
+        return self.size.status
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something the reader must know. Severity: "info", "warning", "error"; layer: "" for the whole network."""
+
+    code: str
+    severity: str
+    layer: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity '{self.severity}' is none of {', '.join(SEVERITIES)}")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of the whole network, whichever layers the report shows."""
+
+    layers: int
+    operations: int
+    parameters: int
+    multiply_adds: Measure
+
+
+@dataclass(frozen=True)
+class PackageVersion:
+    """A package that took part."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All layers of a network. ``str(report)`` is the table; JSON goes both ways without loss."""
+
+    name: str
+    sources: tuple[SourceInfo, ...]
+    layers: tuple[LayerResult, ...]
+    findings: tuple[Finding, ...]
+    totals: Totals
+    schema: int
+    versions: tuple[PackageVersion, ...]
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
+
+    def layer(self, name: str, source: str | None = None) -> LayerResult:
+        """The row of that layer and source (default: its first); raises UnknownLayerError."""
+        for row in self.layers:
+            if row.name == name and source in (None, row.source):
+                return row
+        raise UnknownLayerError(name, [row.name for row in self.layers])
+
+    def to_json(self) -> str:
+        """The report as JSON; :meth:`from_json` gives back an equal report."""
+        return json.dumps(to_plain(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report that ``text`` describes; raises FormatError (one line) for anything else."""
+        data = _parse(text)
+        if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
+            raise FormatError(f"report: unknown schema version {data['schema']}; this version of foveal reads {SCHEMA}")
+        result: Report = from_plain(cls, data)
+        return result
+
+    def to_csv(self) -> str:
+        """One line per layer, with a column per quantity and source axis."""
+        from foveal.views.text.csv import csv_text
+
+        return csv_text(self)
+
+    def __str__(self) -> str:
+        from foveal.views.text.report import plain_text
+
+        return plain_text(self)
+
+    def _repr_html_(self) -> str:
+        from foveal.views.text.html import html_text
+
+        return html_text(self)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"report: not JSON: {error}") from None
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not a JSON number")

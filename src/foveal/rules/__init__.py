@@ -1,8 +1,0 @@
-"""One small pure function per operation family: operation, shapes and known facts -> how the output reads its
-operands.
-"""
-
-from foveal.rules import contraction, mixing, moves, resampling, windows  # noqa: F401  (each registers its rules)
-from foveal.rules.registry import Facts, has_rule, reads
-
-__all__ = ["Facts", "has_rule", "reads"]

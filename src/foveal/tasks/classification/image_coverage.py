@@ -1,0 +1,164 @@
+"""How much of the image a classifier's units see: by reach (TRF) and by weight (ERF), at the last map and the output.
+
+The last map is the last layer with units that have a field of their own; what follows (global pooling, dense layers)
+adds them up. The effective region holds the positions whose weight exceeds 4.55 % of the largest (Luo et al. 2016). A
+layer inside the network is judged by its middle unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.engine.roles import grid_axes
+from foveal.fields.field import Field
+from foveal.fields.kinds import field as field_of
+from foveal.fields.metrics import moments, region_above
+from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.receptive_field import receptive_field
+from foveal.ir import ops
+from foveal.ir.graph import Graph, Layer, Source
+from foveal.report.results import Number
+from foveal.tasks.path_sets import path_sets
+
+COVERS = 0.75
+"""An effective region of at least this share of the image counts as covering it."""
+
+
+@dataclass(frozen=True)
+class ImageCoverage:
+    """A layer's middle unit on the image; lengths in positions per source axis, slowest first.
+
+    size: unclipped, without global context, None where withheld; covered: share of the image inside its box, without
+    global context; whole: whether some path sees all of it, whatever its size; region: share of the image in the
+    effective region; side: that region's side; sigmas: standard deviation of the weights; cells: the same share of
+    square cells by their mean weight, which a pattern of single strong pixels does not upset; why: what kept the
+    effective numbers from being known, "" where they are.
+    """
+
+    layer: str
+    size: tuple[int | None, ...]
+    covered: float
+    whole: bool
+    region: float | None
+    side: float | None
+    sigmas: tuple[float, ...] | None
+    cells: float | None
+    why: str = ""
+
+    def ratio(self, lengths: Sequence[int]) -> float | None:
+        """Smallest size over image length; None where no size is known."""
+        known = [size / n for size, n in zip(self.size, lengths) if size is not None]
+        return min(known, default=None)
+
+
+def image_coverage(
+    graph: Graph, layer: str, source: Source, found: Field | None = None, cell: int = 1, **options: Any
+) -> ImageCoverage:
+    """The coverage by one layer's middle unit, by the field ``found`` or that of :func:`foveal.fields.field` with
+    ``options`` (default: energy). cell: side of the cells, in positions.
+    """
+    rf = receptive_field(graph, layer, source=source.name)
+    region: float | None = None
+    cells: float | None = None
+    side: float | None = None
+    sigmas: tuple[float, ...] | None = None
+    why = ""
+    try:
+        chosen = found or field_of(graph, layer, source=source.name, **({"kind": "energy"} | options))
+        region, side, sigmas = _effective(chosen)
+        cells = _cells(chosen, cell)
+    except FovealError as error:
+        why = str(error)
+    state = path_sets(graph, source)[0].get(graph.layer(layer).value)
+    whole = state is not None and all(paths.whole for paths in state.paths)
+    local = rf.local or rf
+    return ImageCoverage(layer, local.size, local.covered, whole, region, side, sigmas, cells, why)
+
+
+def last_map(graph: Graph, source: Source) -> Layer:
+    """The last layer on the way to the output with units that have a local path, by its shortest module name.
+
+    Raises FovealError where the network has none.
+    """
+    states, _ = path_sets(graph, source)
+    behind = _behind(graph)
+    order = {node.output: place for place, node in enumerate(graph.nodes)}
+    local = [
+        layer
+        for layer in graph.layer_table.values()
+        if layer.value in behind and layer.value in order and layer.value in states
+        if all(paths.smallest is not None for paths in states[layer.value].paths) and grid_axes(graph, layer.value)
+        if not _pooled_whole(graph, layer.value)
+    ]
+    # The output counts only where nothing before it has a name, as in a function of one operation.
+    local = [layer for layer in local if layer.name != "output"] or local
+    if not local:
+        raise FovealError(f"{graph.name}: no layer has units with a field of their own; name one with layer=")
+    value = max((layer.value for layer in local), key=lambda v: order[v])
+    return min(
+        (layer for layer in local if layer.value == value),
+        key=lambda layer: (layer.kind != "module", layer.name.count("."), layer.name.count("#"), layer.name),
+    )
+
+
+def first_to_cover(graph: Graph, layers: Sequence[str], source: Source) -> str | None:
+    """The first of the layers whose middle unit's box is the whole image; None where there is none."""
+    for layer in layers:
+        rf = receptive_field(graph, layer, source=source.name)
+        if (rf.local or rf).covered == 1:
+            return layer
+    return None
+
+
+def numbers(values: Sequence[Number | None]) -> str:
+    """One entry per axis, written once where they are equal: "427", "7x1"; "?" for None."""
+    cells = ["?" if value is None else f"{float(value):g}" for value in values]
+    return cells[0] if len(set(cells)) == 1 else "x".join(cells)
+
+
+def _effective(found: Field) -> tuple[float | None, float | None, tuple[float, ...] | None]:
+    values = np.abs(found.values).astype(np.float64)
+    largest = float(values.max(initial=0.0))
+    if largest == 0:
+        return None, None, None
+    region = region_above(values / largest, LUO_LEVEL)
+    spread = moments(values / largest, found.origin)
+    return region.count / prod(found.source_shape), region.side, None if spread is None else spread.sigmas
+
+
+def _cells(found: Field, cell: int) -> float | None:
+    """Share of cells whose mean weight exceeds 4.55 % of the largest; what is left at the end joins no cell."""
+    mean = np.abs(found.full()).astype(np.float64)
+    for axis in range(mean.ndim):
+        side = min(max(1, cell), mean.shape[axis])
+        count = mean.shape[axis] // side
+        mean = mean.take(range(count * side), axis=axis)
+        mean = mean.reshape(*mean.shape[:axis], count, side, *mean.shape[axis + 1 :]).mean(axis=axis + 1)
+    largest = float(mean.max(initial=0.0))
+    return None if largest == 0 else float((mean > LUO_LEVEL * largest).mean())
+
+
+def _pooled_whole(graph: Graph, value: int) -> bool:
+    """Whether a value is what global pooling gives: one unit, even where its map had only one."""
+    lengths = [graph.values[value].shape[axis] for axis in grid_axes(graph, value)]
+    return isinstance(graph.producers()[value].op, ops.AdaptivePool | ops.Reduce) and max(lengths, default=1) == 1
+
+
+def _behind(graph: Graph) -> set[int]:
+    """Values on the way to the network's outputs."""
+    producers = graph.producers()
+    stack = [layer.value for layer in graph.layer_table.values() if layer.name.split(".")[0] == "output"]
+    stack = stack or [graph.nodes[-1].output]
+    behind = set(stack)
+    while stack:
+        node = producers.get(stack.pop())
+        fresh = [] if node is None else [operand for operand in node.inputs if operand not in behind]
+        behind.update(fresh)
+        stack += fresh
+    return behind

@@ -1,0 +1,108 @@
+"""The regions of a few neighbouring outputs on the image, how they overlap, and the label each would get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foveal.fields.receptive_field import receptive_field
+from foveal.ir.graph import Graph
+from foveal.tasks.detection.assignment import assign
+from foveal.tasks.detection.objects import Object
+from foveal.tasks.detection.pyramid import Level
+
+BACKGROUND, IGNORED = "background", "ignored"
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """What one output sees. box: (top, left, bottom, right) of the theoretical field inside the image, ends exclusive;
+    effective: the same of the box whose Gaussian the effective field is, None where unknown; label: of the object that
+    the output would learn, "background", "ignored", or "" without objects.
+    """
+
+    unit: tuple[int, int]
+    box: tuple[int, int, int, int]
+    effective: Box | None
+    label: str
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Neighbouring outputs of one level. overlap: pixels that two neighbours share per axis, before clipping (negative:
+    a gap); source_shape: (height, width) of the image.
+    """
+
+    layer: str
+    source_shape: tuple[int, int]
+    regions: tuple[Region, ...]
+    overlap: tuple[float, float] | None
+
+
+def regions(
+    graph: Graph, level: Level, objects: Sequence[Object] = (), across: int = 3, at: tuple[int, int] | None = None
+) -> Regions:
+    """``across`` x ``across`` outputs of a level (fewer where the grid is smaller) about unit ``at``, by default the
+    middle.
+    """
+    strict = receptive_field(graph, level.name)
+    rf = strict.local or strict
+    height, width = rf.source_shape
+    labels = _labels(level, objects)
+    found = []
+    rows, columns = (_about(n, across, None if at is None else at[axis]) for axis, n in enumerate(level.grid))
+    for row in rows:
+        for column in columns:
+            (top, bottom), (left, right) = rf.box((row, column), clip=True)
+            label = "" if labels is None else labels[row * level.grid[1] + column]
+            found.append(Region((row, column), (top, left, bottom, right), _effective(level, row, column), label))
+    overlap = None
+    if level.trf is not None:
+        overlap = (level.trf[0][1] - level.stride[0], level.trf[1][1] - level.stride[1])
+    return Regions(level.name, (height, width), tuple(found), overlap)
+
+
+def unit_priors(level: Level) -> np.ndarray | None:
+    """Boxes (x, y, w, h) of all units of a level, row by row: RF centers with the sides of the effective field; None
+    where either is unknown.
+    """
+    base = level.mean or level.center
+    if base is None or level.box_side is None:
+        return None
+    rows = base[0] + level.stride[0] * np.arange(level.grid[0])
+    columns = base[1] + level.stride[1] * np.arange(level.grid[1])
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    sides = np.broadcast_to((level.box_side[1], level.box_side[0]), (x.size, 2))
+    return np.concatenate([x.reshape(-1, 1), y.reshape(-1, 1), sides], axis=1)
+
+
+def _labels(level: Level, objects: Sequence[Object]) -> list[str] | None:
+    """The label that each unit learns by hierarchical assignment; None without objects that have a place."""
+    placed = [(item, item.center) for item in objects if item.center is not None]
+    priors = unit_priors(level)
+    if not placed or priors is None:
+        return None
+    boxes = np.array([(center[1], center[0], item.width, item.height) for item, center in placed])
+    found = assign(priors, boxes)
+    names = [item.label or f"object {index}" for index, (item, _) in enumerate(placed)]
+    words = {0: BACKGROUND, -1: IGNORED}
+    return [names[owner] if owner >= 0 else words[int(label)] for label, owner in zip(found.label, found.object)]
+
+
+def _effective(level: Level, row: int, column: int) -> Box | None:
+    base = level.mean or level.center
+    if base is None or level.box_side is None:
+        return None
+    y, x = base[0] + level.stride[0] * row, base[1] + level.stride[1] * column
+    half = (level.box_side[0] / 2, level.box_side[1] / 2)
+    return (y - half[0], x - half[1], y + half[0], x + half[1])
+
+
+def _about(n: int, count: int, at: int | None) -> range:
+    """``count`` neighbours about ``at`` that lie on the grid."""
+    count = min(n, count)
+    first = (n - count) // 2 if at is None else min(max(at - count // 2, 0), n - count)
+    return range(first, first + count)

@@ -1,0 +1,1 @@
+"""Registration: whether units look where people place them."""

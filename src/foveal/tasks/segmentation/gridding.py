@@ -1,0 +1,189 @@
+"""Dilated convolutions of a network: what each adds, which of its taps are alive at this size, and the lattice it
+leaves.
+
+The lattice is what one unit of the audited layer reads of the map on which dilation starts (support, without global
+context), and of the source: holes there are exact, whatever the strides, joins and kernels between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from foveal.engine.backward.algebra import SUPPORT
+from foveal.engine.backward.pull import Flows, pull, seed
+from foveal.engine.roles import grid_axes
+from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.ir.graph import Graph, Node
+from foveal.ir.ops import Convolution
+from foveal.ir.relation import Read
+from foveal.tasks.segmentation.coupling import is_global
+from foveal.tasks.segmentation.holes import Lattice, lattice
+
+
+@dataclass(frozen=True)
+class Dilated:
+    """A dilated convolution. Tuples are per axis.
+
+    jump: source pixels per position of the map it reads; adds: by how much it widens the field, in source pixels; map:
+    lengths of the map it reads; span: positions from its first to its last tap; alive: mean share of its taps that
+    meet the map and no padding; lone: share of its units for which only one tap does.
+    """
+
+    layer: str
+    kernel: tuple[int, ...]
+    dilation: tuple[int, ...]
+    jump: tuple[float, ...]
+    adds: tuple[float, ...]
+    map: tuple[int, ...]
+    span: tuple[int, ...]
+    alive: float
+    lone: float
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether its taps reach further than the map is long: it falls back towards 1x1."""
+        return any(s > n for s, n in zip(self.span, self.map))
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Lattices of one unit. source: of the source; entry: of the first map of the size on which dilation starts, None
+    without dilation; entry_layer: the layer whose input that is; chained: how many dilated convolutions stand in series
+    at most.
+    """
+
+    unit: tuple[int, ...]
+    source: Lattice
+    entry: Lattice | None
+    entry_layer: str
+    chained: int
+
+
+def dilated_convolutions(graph: Graph, layer: str) -> tuple[Dilated, ...]:
+    """The dilated convolutions on the way to ``layer``, in order of execution."""
+    names = {item.value: item.name for item in graph.layer_table.values() if item.kind == "module"}
+    return tuple(_described(graph, node, names) for node in _dilated_nodes(graph, graph.layer(layer).value))
+
+
+def grids(graph: Graph, layer: str) -> Grids:
+    """The lattices that the middle unit of ``layer`` reads."""
+    rf = receptive_field(graph, layer)
+    unit = tuple(n // 2 for n in rf.grid)
+    value = graph.layer(layer).value
+    source = next(item for item in graph.sources if item.name == rf.source)
+    axes = len(source.axes)
+
+    def local(node: Node, way: Read) -> float:
+        return 0.0 if way.kind != "value" or is_global(graph, node, way, axes) else 1.0
+
+    flows = pull(graph, {value: seed(graph, value, unit, SUPPORT)}, SUPPORT, local)
+    read = _spatial(graph, source.value, flows)
+    nodes = [node for node in _dilated_nodes(graph, value) if node.inputs[0] in flows]
+    if not nodes:
+        return Grids(unit, lattice(read), None, "", 0)
+    first = _first_of_its_size(graph, nodes[0], flows)
+    entry = lattice(_spatial(graph, first.inputs[0], flows))
+    return Grids(unit, lattice(read), entry, first.scope, _longest_chain(graph, nodes))
+
+
+def _first_of_its_size(graph: Graph, node: Node, flows: Flows) -> Node:
+    """The first convolution with a window on a map of that size: undilated layers before it may fill the holes."""
+    for other in graph.nodes:
+        windowed = isinstance(other.op, Convolution) and max(other.op.kernel) > 1 and other.inputs[0] in flows
+        if windowed and _lengths(graph, other) == _lengths(graph, node):
+            return other
+    return node
+
+
+def _lengths(graph: Graph, node: Node) -> tuple[int, ...]:
+    op = node.op
+    return graph.values[node.inputs[0]].shape[-len(op.kernel) :] if isinstance(op, Convolution) else ()
+
+
+def _dilated_nodes(graph: Graph, value: int) -> list[Node]:
+    behind, stack, producers = {value}, [value], graph.producers()
+    while stack:
+        node = producers.get(stack.pop())
+        fresh = [] if node is None else [i for i in node.inputs if i not in behind]
+        behind.update(fresh)
+        stack += fresh
+    return [
+        node
+        for node in graph.nodes
+        if node.output in behind
+        and isinstance(node.op, Convolution)
+        and any(d > 1 and k > 1 for d, k in zip(node.op.dilation, node.op.kernel))
+    ]
+
+
+def _longest_chain(graph: Graph, nodes: list[Node]) -> int:
+    """How many dilated convolutions stand one behind the other at most."""
+    dilated = {node.output for node in nodes}
+    depth: dict[int, int] = {}
+    for node in graph.nodes:
+        most = max((depth.get(i, 0) for i in node.inputs), default=0)
+        if most or node.output in dilated:
+            depth[node.output] = most + (node.output in dilated)
+    return max(depth.values(), default=0)
+
+
+def _described(graph: Graph, node: Node, names: dict[int, str]) -> Dilated:
+    op = node.op
+    assert isinstance(op, Convolution)
+    axes = len(op.kernel)
+    operand, output = node.inputs[0], node.output
+    lengths, outputs = graph.values[operand].shape[-axes:], graph.values[output].shape[-axes:]
+    alive = [_alive(op, axis, lengths[axis], outputs[axis]) for axis in range(axes)]
+    taps = np.array(1.0)
+    for row in alive:
+        taps = np.multiply.outer(taps, row)
+    jump = _jump(graph, names.get(output, node.scope), op)
+    return Dilated(
+        names.get(output, node.scope) or "(top)",
+        op.kernel, op.dilation, jump,
+        tuple((k - 1) * d * j for k, d, j in zip(op.kernel, op.dilation, jump)),
+        lengths,
+        tuple((k - 1) * d + 1 for k, d in zip(op.kernel, op.dilation)),
+        float(taps.mean() / prod(op.kernel)),
+        float((taps == 1).mean()) if prod(op.kernel) > 1 else 0.0,
+    )  # fmt: skip
+
+
+def _alive(op: Convolution, axis: int, length: int, outputs: int) -> np.ndarray:
+    """Per output position along ``axis`` how many taps meet the map."""
+    first = np.arange(outputs) * op.stride[axis] - op.padding[axis][0]
+    places = first[:, None] + np.arange(op.kernel[axis]) * op.dilation[axis]
+    return np.asarray(((places >= 0) & (places < length)).sum(axis=1))
+
+
+def _jump(graph: Graph, layer: str, op: Convolution) -> tuple[float, ...]:
+    """Source pixels per position of the map that the convolution reads: its output's stride over its own."""
+    if layer not in graph.layer_table:
+        return (1.0,) * len(op.kernel)
+    rf: ReceptiveField = receptive_field(graph, layer)
+    strides = [float(s) if s is not None else 1.0 for s in (rf.local or rf).stride]
+    if len(strides) != len(op.kernel):
+        return (1.0,) * len(op.kernel)
+    return tuple(s / own for s, own in zip(strides, op.stride))
+
+
+def _spatial(graph: Graph, value: int, flows: Flows) -> np.ndarray:
+    """Which positions of a value are read, over its spatial axes."""
+    flow = flows.get(value)
+    axes = grid_axes(graph, value) if value not in {s.value for s in graph.sources} else _source_axes(graph, value)
+    shape = graph.values[value].shape
+    lengths = tuple(shape[axis] for axis in axes)
+    if flow is None:
+        return np.zeros(lengths, bool)
+    data = np.asarray(flow.data, bool)
+    for axis, ends in flow.runs.items():
+        data = np.repeat(data, np.diff((0, *ends)), axis=axis)
+    others = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    return np.array(np.broadcast_to(data.any(axis=others), lengths))
+
+
+def _source_axes(graph: Graph, value: int) -> tuple[int, ...]:
+    return next(source.axes for source in graph.sources if source.value == value)

@@ -1,0 +1,1 @@
+"""Streaming: past, future, latency and memory of a network that runs on a stream."""

@@ -1,0 +1,335 @@
+"""Streaming: how much past and future a layer needs, how late its output is, what must be kept, what leaks the future.
+
+A unit's own position is its index times its stride. Lookback and lookahead are how far the units reach before and
+behind it, the largest over all units and phases, border or not. A strided layer also waits: the newest position of a
+unit's cell of ``stride`` positions first shows in the next unit. So latency = lookahead + stride - 1 (METHODS 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from foveal.core.errors import FovealError
+from foveal.engine.certainty import certainty
+from foveal.ir.graph import Graph, Layer, Node
+from foveal.ir.ops import Mix, Opaque, Reduce, Sample, Scan
+from foveal.report.findings import reachable
+from foveal.report.results import SourceInfo
+from foveal.tasks.equivariance import shifts
+from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
+from foveal.tasks.streaming.buffers import Buffer, buffers
+from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
+from foveal.tasks.task import Option, Task
+from foveal.views.text.tiling import size_text
+
+NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
+LONG = 30
+"""Layers up to which a printed report lists each."""
+METHOD = (
+    "index ranges of every unit and phase; latency = lookahead + stride - 1; buffers hold 4-byte numbers of one item "
+    "of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits for a slower branch"
+)
+
+
+class Stream(NamedTuple):
+    """The question: graph, layer, its value, source and axis by index, rate and hop."""
+
+    graph: Graph
+    layer: str
+    value: int
+    source: int
+    axis: int
+    rate: float | None
+    hop: int
+
+
+def stream(graph: Graph, /, **options: Any) -> Audit:
+    """The audit of one layer (default: the output) along one source axis."""
+    asked = _asked(graph, options)
+    reach = reach_of(graph, asked.value, asked.source, asked.axis)
+    assert reach is not None
+    found = graph.sources[asked.source]
+    info = SourceInfo(found.name, graph.values[found.value].shape, found.axes)
+    rows = _layer_rows(asked)
+    kept = buffers(graph, asked.value, asked.source, asked.axis)
+    findings = _findings(asked, reach, rows, options["lookahead"], options["latency"])
+    tables = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
+    summary = _summary(asked, reach, info.axis_names[asked.axis], kept)
+    excerpts = _excerpts(rows, kept)
+    return Audit(
+        "streaming", graph.name, found.name, info.lengths, summary, tables, findings, METHOD, excerpts=excerpts
+    )
+
+
+def latency_of(reach: Reach) -> Fraction | None:
+    """Positions until the last one of a unit's cell shows in an output; None where the whole future is needed."""
+    if reach.ahead is None or reach.stride is None:
+        return None
+    return reach.ahead + max(Fraction(0), reach.stride - 1)
+
+
+def _asked(graph: Graph, options: dict[str, Any]) -> Stream:
+    if not graph.layers:
+        raise FovealError(f"{graph.name}: the network has no layer")
+    for name in ("rate", "hop", "latency"):
+        if options[name] is not None and options[name] <= 0:
+            raise FovealError(f"audit streaming: --{name} must be above 0, got {options[name]}")
+    layer = options["layer"] or graph.layers[-1]
+    value = graph.layer(layer).value
+    names = [source.name for source in graph.sources]
+    behind_it = reachable(graph).get(value, frozenset())
+    if not behind_it:
+        raise FovealError(f"layer '{layer}' depends on no source: it is a constant")
+    source = min(names.index(name) for name in behind_it)
+    return Stream(graph, layer, value, source, _axis(graph, source, options["axis"]), options["rate"], options["hop"])
+
+
+def _axis(graph: Graph, source: int, given: str | None) -> int:
+    """The source axis that is time: by name or number; by default the last."""
+    found = graph.sources[source]
+    names = SourceInfo(found.name, graph.values[found.value].shape, found.axes).axis_names
+    if given is None:
+        return len(names) - 1
+    if given.upper() in names:
+        return names.index(given.upper())
+    if given.isdecimal() and int(given) < len(names):
+        return int(given)
+    raise FovealError(f"audit streaming: --axis '{given}': expected one of {', '.join(names)}, or its number from 0")
+
+
+class LayerRow(NamedTuple):
+    """A named layer on the path: its reach, how much of the future it adds to what it reads, and whether its reach
+    or stride is unlike that of all it reads.
+    """
+
+    name: str
+    type: str
+    reach: Reach
+    adds: Fraction | None
+    changes: bool
+
+
+def _layer_rows(asked: Stream) -> list[LayerRow]:
+    graph = asked.graph
+    path = _path(graph, asked.value)
+    named: dict[int, Layer] = {}
+    for layer in graph.layer_table.values():
+        if layer.value in path:
+            named.setdefault(layer.value, layer)  # of modules that return one value, the innermost
+    producers = graph.producers()
+    rows = []
+    for value in sorted(named):
+        reach = reach_of(graph, value, asked.source, asked.axis)
+        if reach is None:
+            continue
+        before = [reach_of(graph, i, asked.source, asked.axis) for i in _named_before(producers, value, named)]
+        known = [r.ahead for r in before if r is not None]
+        adds = (
+            None if reach.ahead is None or None in known else reach.ahead - max([Fraction(0), *(a or 0 for a in known)])
+        )
+        changes = all(r is None or r[:3] != reach[:3] for r in before)  # whatever axis it lies along
+        rows.append(LayerRow(named[value].name, named[value].type, reach, adds, changes))
+    return rows
+
+
+def _path(graph: Graph, value: int) -> set[int]:
+    producers = graph.producers()
+    seen, stack = {value}, [value]
+    while stack:
+        node = producers.get(stack.pop())
+        for used in node.inputs if node is not None else ():
+            if used not in seen:
+                seen.add(used)
+                stack.append(used)
+    return seen
+
+
+def _named_before(producers: dict[int, Node], value: int, named: dict[int, Any]) -> list[int]:
+    """The nearest named values (or sources) that a value is made of."""
+    found, stack, seen = [], [value], {value}
+    while stack:
+        node = producers.get(stack.pop())
+        for used in node.inputs if node is not None else ():
+            if used in seen:
+                continue
+            seen.add(used)
+            if used in named or used not in producers:
+                found.append(used)
+            else:
+                stack.append(used)
+    return found
+
+
+def _findings(
+    asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, budget: float | None
+) -> tuple[AuditFinding, ...]:
+    found = []
+    sure = certainty(asked.graph, asked.value)
+    culprit = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=True)
+    if reach.ahead is None:
+        found.append(_all_future(asked, culprit))
+    elif reach.ahead > allowed:
+        found.append(_leak(reach, rows, allowed))
+    elif sure.status != "exact":
+        found.append(
+            AuditFinding(
+                "STR03", "warning", asked.layer, f"what it reads is a {sure.status} because of {sure.causes[0]}"
+            )
+        )
+    if reach.back is None and reach.ahead is not None:
+        node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
+        if node is not None and not isinstance(node.op, Scan):
+            text = f"{node.origin} reads the whole past: what must be kept grows with the stream"
+            found.append(
+                AuditFinding("STR05", "info", node.scope or "(top)", text, "limit the window", "memory stays bounded")
+            )
+    late, spent = latency_of(reach), _milliseconds(asked, latency_of(reach))
+    if budget is not None and late is not None:
+        if spent is None:
+            raise FovealError("audit streaming: --latency is in milliseconds: give --rate (samples per second) too")
+        if spent > budget:
+            found.append(
+                AuditFinding(
+                    "STR04",
+                    "warning",
+                    asked.layer,
+                    f"the output is {spent:.4g} ms late, more than {budget:g} ms",
+                    "shorten the lookahead (table below) or the stride",
+                    "each position saved is one sooner",
+                )
+            )
+    return gravest_first(found)
+
+
+def _all_future(asked: Stream, node: Node | None) -> AuditFinding:
+    where, name = (node.scope or "(top)", node.origin) if node is not None else (asked.layer, "an operation")
+    op = node.op if node is not None else None
+    if isinstance(op, (Opaque, Sample)):
+        why = f"{name} may read everything (no rule, or data decides), the whole future included"
+        change = "replace it by operations that are known"
+    elif isinstance(op, Mix) and op.name == "normalize":
+        why = f"{name} takes its statistics over the whole stream: nothing can come out before its end"
+        change = "batch normalisation in evaluation mode, or statistics over features or a running window"
+    elif isinstance(op, Scan):
+        why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
+        change = "one direction only"
+    elif isinstance(op, Reduce):
+        why = f"{name} takes the {op.name} over the whole stream: nothing can come out before its end"
+        change = "a running or windowed mean over the past"
+    else:
+        why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
+        change = "a causal mask, or a window"
+    return AuditFinding("STR01", "error", where, why, change, "a bounded lookahead")
+
+
+def _leak(reach: Reach, rows: Sequence[LayerRow], allowed: int) -> AuditFinding:
+    adding = [row for row in rows if row.adds is not None and row.adds > 0]
+    first = adding[0].name if adding else ""
+    parts = [f"{row.name} {_plain(row.adds)}" for row in adding]
+    listed = ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
+    text = (
+        f"the output needs {_plain(reach.ahead)} position(s) of the future"
+        f"{f' ({allowed} allowed)' if allowed else ''}; added by: {listed}"
+    )
+    change = "pad on the side of the past only: (kernel - 1) x dilation before, nothing behind"
+    return AuditFinding("STR02", "warning", first, text, change, "lookahead 0: each output comes with its own position")
+
+
+def _needs_table(asked: Stream, reach: Reach) -> AuditTable:
+    multiple = shifts(asked.graph, asked.value, asked.source).multiples[asked.axis]
+    past, ahead = reach.back, reach.ahead
+    both = None if past is None or ahead is None else past + ahead + 1
+    quantities: list[tuple[str, Fraction | None]] = [
+        ("lookback", past), ("lookahead", ahead), ("latency", latency_of(reach)), ("receptive field", both),
+        ("stride", reach.stride), ("smallest step", Fraction(multiple)),
+    ]  # fmt: skip
+    rows = [
+        (
+            name, "all" if number is None else _plain(number), None if number is None else _plain(number * asked.hop),
+            None if number is None or not reach.stride else _plain_float(number / reach.stride),
+            _milliseconds(asked, number),
+        )
+        for name, number in quantities
+    ]  # fmt: skip
+    note = (
+        "positions of the source axis; receptive field: lookback + lookahead + 1, over all phases; output frames: "
+        "positions / stride; the stream advances by the smallest step"
+    )
+    return AuditTable(NEEDS, ("quantity", "positions", "samples", "output frames", "ms"), tuple(rows), note)
+
+
+def _layers_table(rows: Sequence[LayerRow]) -> AuditTable:
+    cells: list[tuple[Cell, ...]] = [
+        (
+            row.name, row.type, None if row.reach.stride is None else _plain(row.reach.stride),
+            "all" if row.reach.back is None else _plain(row.reach.back),
+            "all" if row.reach.ahead is None else _plain(row.reach.ahead),
+            None if row.adds is None else _plain(row.adds),
+        )
+        for row in rows
+    ]  # fmt: skip
+    headings = ("layer", "type", "stride", "lookback", "lookahead", "adds")
+    return AuditTable(LAYERS, headings, tuple(cells), "adds: lookahead beyond that of the layers it reads")
+
+
+def _excerpts(rows: Sequence[LayerRow], kept: Sequence[Buffer]) -> dict[str, Excerpt]:
+    """Of a long list of layers, those that say something new."""
+    holding = {buffer.layer for buffer in kept}
+    shown = tuple(place for place, row in enumerate(rows) if row.changes or row.name in holding)
+    if len(rows) <= LONG or len(shown) == len(rows):
+        return {}
+    return {LAYERS: Excerpt(shown, "layers that neither change the reach nor hold a buffer")}
+
+
+def _buffers_table(kept: Sequence[Buffer]) -> AuditTable:
+    cells = tuple((b.layer, b.purpose, b.positions, b.elements, 4 * b.elements) for b in kept)
+    return AuditTable(BUFFERS, ("layer", "for", "positions", "elements", "bytes"), cells)
+
+
+def _summary(asked: Stream, reach: Reach, axis: str, kept: Sequence[Buffer]) -> tuple[str, ...]:
+    late = latency_of(reach)
+    if reach.ahead is None or late is None:
+        return (f"{asked.layer} cannot be streamed along {axis}: it needs the whole future.",)
+    past = "the whole past" if reach.back is None else f"{_plain(reach.back)} positions of the past"
+    spent = _milliseconds(asked, late)
+    time = "" if spent is None else f" = {spent:.4g} ms"
+    total = sum(b.elements for b in kept)
+    causal = "is causal" if reach.ahead == 0 else f"needs {_plain(reach.ahead)} positions of the future"
+    return (
+        f"{asked.layer} {causal} along {axis}, and sees {past}; latency {_plain(late)} positions{time}.",
+        f"State to keep between steps: {total} elements, {size_text(4 * total)}, in {len(kept)} buffers.",
+    )
+
+
+def _milliseconds(asked: Stream, positions: Fraction | None) -> float | None:
+    if asked.rate is None or positions is None:
+        return None
+    return float(positions) * asked.hop / asked.rate * 1000.0
+
+
+def _plain(number: Fraction | None) -> int | str | None:
+    if number is None:
+        return None
+    return int(number) if number.denominator == 1 else str(number)
+
+
+def _plain_float(number: Fraction) -> int | float:
+    return int(number) if number.denominator == 1 else round(float(number), 4)
+
+
+TASK = Task(
+    "streaming",
+    "Can it run on a stream: past and future needed, latency, buffers, the layer that leaks the future.",
+    stream,
+    (
+        Option("layer", str, "the layer that is streamed; default: the output", metavar="NAME"),
+        Option("axis", str, "the source axis that is time (T, or H, W of a spectrogram); default: the last",
+               metavar="NAME"),
+        Option("rate", float, "samples per second, for milliseconds", metavar="HZ"),
+        Option("hop", int, "samples per position of the source axis (of a spectrogram's frames)", 1, "N"),
+        Option("lookahead", int, "positions of the future that are allowed", 0, "N"),
+        Option("latency", float, "milliseconds of latency that are allowed", metavar="MS"),
+    ),
+)  # fmt: skip

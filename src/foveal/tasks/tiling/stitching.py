@@ -1,0 +1,200 @@
+"""Run a tile plan: feed the tiles, put the kept units together, compare with the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+
+if TYPE_CHECKING:
+    from foveal.tasks.tiling.plan import Tile, TilePlan
+
+Forward = Callable[[np.ndarray], np.ndarray]
+BAR = 1.0
+"""Seconds of work before the progress bar appears, on a terminal only."""
+
+
+@dataclass(frozen=True)
+class TileCheck:
+    """The stitched layer against the whole. largest: of the differences; scale: largest value of the whole;
+    rms: root mean square difference as a share of that of the whole; where: index of the largest difference in the
+    layer; tiles: how many there were.
+    """
+
+    largest: float
+    scale: float
+    rms: float
+    where: tuple[int, ...]
+    tiles: int
+
+    @property
+    def identical(self) -> bool:
+        """Whether not one number differs."""
+        return self.largest == 0.0
+
+    def __str__(self) -> str:
+        if self.identical:
+            return f"{self.tiles} tiles: identical to the whole"
+        place = ", ".join(map(str, self.where))
+        return (
+            f"{self.tiles} tiles: largest difference {self.largest:.3g} at ({place}), the layer's largest value being "
+            f"{self.scale:.3g}; {self.rms:.3g} of its root mean square"
+        )
+
+
+def run(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = None) -> Any:
+    """The layer over the whole image, tile by tile, as an array (a tensor where ``image`` is one) on the CPU.
+
+    model: a PyTorch module (on any device), an ONNX Runtime session, or a function from an array to an array, tensor
+    or several of them; output: which of several, by name or number. image: the source's whole array, batch and
+    channels included. Raises FovealError where the image or what the model gives does not fit the plan.
+    """
+    array, tensor = _array(image)
+    _fits(plan, array)
+    stitched = _stitch(plan, forward_of(model, plan.layer, output), array)
+    return import_module("foveal.frontends.torch.tiles").to_tensor(stitched) if tensor else stitched
+
+
+def check(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = None) -> TileCheck:
+    """Run in tiles and on the whole, and compare. Raises as :func:`run` does."""
+    array, _ = _array(image)
+    _fits(plan, array)
+    forward = forward_of(model, plan.layer, output)
+    whole, stitched = forward(array), _stitch(plan, forward, array)
+    return compared(whole, stitched, plan.count)
+
+
+def compared(whole: np.ndarray, stitched: np.ndarray, tiles: int) -> TileCheck:
+    """The differences of two arrays of one shape; a not-a-number in one of them counts as infinite."""
+    if whole.shape != stitched.shape:
+        raise FovealError(f"the whole gives {whole.shape}, the tiles {stitched.shape}: they do not follow the plan")
+    same = (whole == stitched) | (np.isnan(whole) & np.isnan(stitched))
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.where(same, 0.0, np.abs(whole.astype(np.float64) - stitched))
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    where = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape)) if apart.size else ()
+    finite = np.abs(whole[np.isfinite(whole)].astype(np.float64))
+    size = float(np.sqrt((finite**2).mean())) if finite.size else 0.0
+    rms = float(np.sqrt((apart**2).mean())) if apart.size else 0.0
+    largest, scale = float(apart.max(initial=0.0)), float(finite.max(initial=0.0))
+    return TileCheck(largest, scale, rms / size if size else rms, where, tiles)
+
+
+def forward_of(model: Any, layer: str, output: str | int | None) -> Forward:
+    """The model as a function from an array of the source's layout to the layer's array."""
+    if hasattr(model, "get_inputs") and hasattr(model, "run"):
+        return _session(model, layer, output)
+    if hasattr(model, "named_modules"):
+        if output is not None:
+            raise FovealError("output: a module's outputs have names; give the plan the layer, such as 'output.mask'")
+        found: Forward = import_module("foveal.frontends.torch.tiles").TorchLayer(model, layer)
+        return found
+    if not callable(model):
+        got = type(model).__name__
+        raise FovealError(f"model: expected a module, an ONNX Runtime session or a function, got {got}")
+    return lambda part: _array(_chosen(model(part), layer, output))[0]
+
+
+def _session(session: Any, layer: str, output: str | int | None) -> Forward:
+    names = [item.name for item in session.get_outputs()]
+    wanted = output if output is not None else layer if layer in names else 0
+    if isinstance(wanted, int):
+        wanted = names[wanted] if -len(names) <= wanted < len(names) else str(wanted)
+    if wanted not in names:
+        raise FovealError(f"output '{wanted}': the session has {', '.join(names)}")
+    feed = session.get_inputs()[0].name
+
+    def forward(part: np.ndarray) -> np.ndarray:
+        found: np.ndarray = session.run([wanted], {feed: np.ascontiguousarray(part)})[0]
+        return found
+
+    return forward
+
+
+def _chosen(found: Any, layer: str, output: str | int | None) -> Any:
+    """One array of what a function gives."""
+    key = layer.removeprefix("output.") if output is None else output
+    if isinstance(found, dict):
+        if key not in found:
+            raise FovealError(f"output '{key}': the model gives {', '.join(map(str, found))}")
+        return found[key]
+    if isinstance(found, list | tuple):
+        index = 0 if isinstance(key, str) else key
+        if not -len(found) <= index < len(found):
+            raise FovealError(f"output {index}: the model gives {len(found)}")
+        return found[index]
+    return found
+
+
+def _array(item: Any) -> tuple[np.ndarray, bool]:
+    """An array, and whether it was a tensor."""
+    if hasattr(item, "detach"):
+        return import_module("foveal.frontends.torch.tiles").to_array(item), True
+    return np.asarray(item), False
+
+
+def _fits(plan: TilePlan, array: np.ndarray) -> None:
+    axes = plan.source.axes
+    if array.ndim != len(plan.source.shape) or any(
+        array.shape[axis] != item.length for axis, item in zip(axes, plan.axes)
+    ):
+        wanted = "x".join("any" if k not in axes else str(n) for k, n in enumerate(plan.source.shape))
+        got = "x".join(map(str, array.shape))
+        raise FovealError(f"image of {got}: the plan is for {wanted}; make one with source_size as the image has it")
+
+
+def _stitch(plan: TilePlan, forward: Forward, array: np.ndarray) -> np.ndarray:
+    whole: np.ndarray | None = None
+    for tile in _tracked(plan.tiles(), plan.count, plan.layer):
+        cut: list[slice] = [slice(None)] * array.ndim
+        for axis, (first, last) in zip(plan.source.axes, tile.box):
+            cut[axis] = slice(first, last)
+        part = forward(array[tuple(cut)])
+        if whole is None:
+            whole = np.zeros(_whole_shape(plan, part), part.dtype)
+        take, put = _places(plan, tile, part.shape, whole.shape)
+        whole[put] = part[take]
+    assert whole is not None
+    return whole
+
+
+def _whole_shape(plan: TilePlan, part: np.ndarray) -> tuple[int, ...]:
+    """The layer's shape on the whole, from that of one tile: all tiles have one size."""
+    shape = list(part.shape)
+    for item, axis in zip(plan.axes, plan.value_axes):
+        if axis >= part.ndim:
+            raise FovealError(f"the model gives {part.shape}: layer '{plan.layer}' has an axis {axis}; which output?")
+        shape[axis] += int((item.length - item.tile) / item.stride)
+    return tuple(shape)
+
+
+def _places(
+    plan: TilePlan, tile: Tile, part: tuple[int, ...], whole: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    take, put = [slice(None)] * len(part), [slice(None)] * len(whole)
+    for axis, (first, begin, end) in zip(plan.value_axes, tile.kept):
+        stop = whole[axis] if end is None else end
+        if stop - first > part[axis]:
+            raise FovealError(
+                f"a tile gives {part[axis]} units along axis {axis}, fewer than the {stop - first} of the plan"
+            )
+        take[axis], put[axis] = slice(begin - first, stop - first), slice(begin, stop)
+    return tuple(take), tuple(put)
+
+
+def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
+    """The tiles with a progress bar on standard error, on a terminal, once there is something to wait for."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from tiles
+        return
+    with Progress(console=console, transient=True) as bar:
+        yield from bar.track(tiles, total=count, description=f"tiling {layer}")

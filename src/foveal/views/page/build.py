@@ -1,0 +1,184 @@
+"""Everything the report page shows, collected as plain values, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Any
+
+from foveal.core.errors import FovealError, UnknownLayerError
+from foveal.fields.measured.provenance import file_digest, versions
+from foveal.fields.receptive_field import receptive_field
+from foveal.ir.graph import Graph
+from foveal.report.analyze import analyze, visible_layers
+from foveal.report.findings import reachable
+from foveal.report.results import Finding, LayerResult, Report
+from foveal.views.page.fields import KINDS, chosen_layers, default_kinds, layer_fields
+from foveal.views.page.links import leaf_links, parents
+from foveal.views.page.pictures import backdrop
+from foveal.views.page.tables import TablePool
+from foveal.views.text.table import Row, table
+
+SCHEMA = 1
+"""Version of the page's data; raised whenever an entry changes its name or meaning."""
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page holds beside the tables.
+
+    layers: shell patterns of the layers with fields (none: a dozen, spread over the growth); kinds: of fields (none:
+    all that are quick to compute); image: a photo to draw on; images: for measured fields; language: "en", "zh-CN", or
+    "" for the reader's own; command: how the page was asked for, as it is shown under provenance.
+    """
+
+    layers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    image: str | None = None
+    images: str | None = None
+    language: str = ""
+    command: str = ""
+    findings: tuple[Finding, ...] = ()
+    """Findings of audits, shown beside those of the trace."""
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in (*KINDS, "gradient"):
+                raise FovealError(f"unknown kind of field '{kind}'; known: {', '.join((*KINDS, 'gradient'))}")
+        if self.language not in ("", "en", "zh-CN"):
+            raise FovealError(f"unknown language '{self.language}'; known: en, zh-CN")
+
+
+def report_page(graph: Graph, options: PageOptions = PageOptions()) -> str:
+    """The page of a network as one string of HTML that needs nothing else."""
+    from foveal.views.page.render import render
+
+    return render(page_data(graph, options))
+
+
+def page_data(
+    graph: Graph,
+    options: PageOptions = PageOptions(),
+    tick: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The page's data. ``tick`` is told what is being computed.
+
+    Raises UnknownLayerError where a pattern of ``options.layers`` matches nothing, and SourceError for a photo that
+    cannot be read.
+    """
+    report = analyze(graph)
+    shown = visible_layers(graph)
+    numbers = {layer.name: number for number, layer in enumerate(shown)}
+    pool = TablePool()
+    cells = table(report)
+    up = parents(shown)
+    rows = [
+        _row(graph, pool, row, cell, numbers[row.name], up[numbers[row.name]])
+        for row, cell in zip(report.layers, cells.rows)
+    ]
+    fields, missing = _fields(graph, report, options, tick)
+    return {
+        "schema": SCHEMA,
+        "name": graph.name,
+        "language": options.language,
+        "sources": [
+            {"name": s.name, "shape": list(s.shape), "lengths": list(s.lengths), "axes": list(s.axis_names)}
+            for s in report.sources
+        ],
+        "totals": {
+            "layers": report.totals.layers,
+            "operations": report.totals.operations,
+            "parameters": report.totals.parameters,
+            "multiply_adds": report.totals.multiply_adds.value,
+            "adds_status": report.totals.multiply_adds.status,
+        },
+        "columns": [column.heading for column in cells.columns],
+        "layers": rows,
+        "links": [list(link) for link in leaf_links(graph, shown)],
+        "tables": pool.encoded(),
+        "kinds": list(options.kinds or default_kinds(graph)),
+        "fields": fields,
+        "missing": missing,
+        "backdrops": [_backdrop(s.lengths, options.image if k == 0 else None) for k, s in enumerate(report.sources)],
+        "findings": [_finding(found) for found in (*report.findings, *options.findings)],
+        "provenance": _provenance(graph, options),
+    }
+
+
+def _row(graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int, parent: int) -> dict[str, Any]:
+    """One layer and source: numbers for sorting, cells as text, tables for the explorer (None where not kept)."""
+    constant = row.source not in reachable(graph).get(graph.layer(row.name).value, frozenset())
+    rf = None if constant else receptive_field(graph, row.name, source=row.source)
+    return {
+        "id": number,
+        "parent": parent,
+        "name": row.name,
+        "source": row.source,
+        "type": row.type,
+        "leaf": row.leaf,
+        "status": row.status,
+        "causes": list(row.causes),
+        "cells": list(cell.cells),
+        "shape": list(row.shape),
+        "size": list(row.size.value) if isinstance(row.size.value, tuple) else None,
+        "clipped": list(row.clipped),
+        "local": None if row.local is None else list(row.local),
+        "stride": _numbers(row.stride),
+        "covered": row.covered,
+        "parameters": row.parameters,
+        "adds": row.multiply_adds.value,
+        "grid": [] if rf is None else list(rf.grid),
+        "tables": None if rf is None else pool.layer(rf),
+    }
+
+
+def _fields(
+    graph: Graph, report: Report, options: PageOptions, tick: Callable[[str], None]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, str]]]:
+    """("source layer" keys as "layer@source") -> fields by kind, and -> why some are missing."""
+    kinds = options.kinds or default_kinds(graph)
+    fields: dict[str, dict[str, Any]] = {}
+    missing: dict[str, dict[str, str]] = {}
+    for source in report.sources:
+        known = [row.name for row in report.layers if row.source == source.name]
+        names = _matching(known, options.layers) if options.layers else chosen_layers(report, source.name)
+        for name in names:
+            tick(name)
+            found, why = layer_fields(graph, name, source.name, kinds, options.images)
+            fields[f"{name}@{source.name}"], missing[f"{name}@{source.name}"] = found, why
+    if options.layers and not fields:
+        raise UnknownLayerError(options.layers[0], [row.name for row in report.layers])
+    return fields, missing
+
+
+def _finding(found: Finding) -> dict[str, str]:
+    """change and effect: what can be done about it, where an audit says so."""
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "layer": found.layer,
+        "text": found.text,
+        "change": getattr(found, "change", ""),
+        "effect": getattr(found, "effect", ""),
+    }
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatchcase(name, p) or name == p for p in patterns)]
+
+
+def _backdrop(lengths: tuple[int, ...], image: str | None) -> dict[str, Any]:
+    return backdrop(lengths, image) if lengths and all(lengths) else {"kind": "none", "name": ""}
+
+
+def _provenance(graph: Graph, options: PageOptions) -> dict[str, Any]:
+    found: dict[str, Any] = {"network": graph.name, "command": options.command, "versions": versions()}
+    if options.image is not None:
+        found["image_sha256"] = file_digest(options.image)
+    return found
+
+
+def _numbers(values: Sequence[int | Fraction | None]) -> list[float | None]:
+    return [None if value is None else float(value) for value in values]

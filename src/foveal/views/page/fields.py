@@ -1,0 +1,126 @@
+"""The fields that a page carries: chosen layers, small arrays of bytes, with what was lost said beside them."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foveal.core.errors import FovealError
+from foveal.fields.field import Field
+from foveal.fields.kinds import field as field_of
+from foveal.fields.metrics import moments, region_above
+from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.ir import ops
+from foveal.ir.graph import Graph
+from foveal.report.findings import reachable
+from foveal.report.results import LayerResult, Report
+
+SAMPLES = {1: 2048, 2: 96, 3: 32}
+"""Most samples along one axis of a field, by the number of source axes; larger fields are averaged over blocks."""
+KINDS = ("energy", "paths", "edges", "support")
+CHOSEN = 12
+"""Layers with fields where the reader names none."""
+
+
+def chosen_layers(report: Report, source: str, count: int = CHOSEN) -> list[str]:
+    """Layers spread evenly over the growth of the receptive field: the last of each size, containers first.
+
+    At most ``count``, and the last layer with a stride.
+    """
+    rows = [row for row in report.layers if row.source == source and _drawable(row)]
+    last: dict[tuple[int, ...], LayerResult] = {}
+    for row in rows:
+        kept = last.get(_key(row))
+        if kept is None or not row.leaf or kept.leaf:
+            last[_key(row)] = row
+    names = [row.name for row in rows if last.get(_key(row)) is row]
+    if len(names) <= count:
+        return names
+    picks = set(np.linspace(0, len(names) - 1, count).round().astype(int).tolist())
+    # The last layer whose units still move over the source is the one that people ask about first.
+    moving = {row.name for row in rows if all(row.stride)}
+    picks.add(max((i for i, name in enumerate(names) if name in moving), default=0))
+    return [names[i] for i in sorted(picks)]
+
+
+def default_kinds(graph: Graph) -> tuple[str, ...]:
+    """All kinds; without edges where activations are multiplied (attention), whose cones are too large to count."""
+    known = reachable(graph)
+    attention = any(
+        isinstance(node.op, ops.Contract) and sum(used in known for used in node.inputs) > 1 for node in graph.nodes
+    )
+    return tuple(kind for kind in KINDS if not (attention and kind == "edges"))
+
+
+def layer_fields(
+    graph: Graph, layer: str, source: str, kinds: Sequence[str], images: Any = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(kind -> packed field of the middle unit, kind -> why there is none)."""
+    found: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for kind in kinds:
+        try:
+            found[kind] = packed(field_of(graph, layer, kind=kind, source=source, **_images(kind, images)))
+        except FovealError as error:
+            missing[kind] = str(error)
+    return found, missing
+
+
+def packed(field: Field) -> dict[str, Any]:
+    """A field as bytes: value q stands for (q / 255)**2 of the largest; positions with any weight have q >= 1.
+
+    origin: first position; step: positions per sample and axis; shape: samples; erf: side of the region above 4.55 %
+    of the maximum, sigma: standard deviations (both of the full field, before anything was averaged); weight: share of
+    the source positions of the hull that have weight.
+    """
+    values = np.asarray(field.values, dtype=np.float64)
+    limit = SAMPLES.get(values.ndim, 16)
+    step = [max(1, -(-n // limit)) for n in values.shape]
+    small = _block_means(values, step)
+    largest = float(small.max(initial=0.0))
+    shares = np.sqrt(small / largest) if largest > 0 else small
+    bytes_ = np.where(small > 0, np.maximum(1, np.rint(255 * shares)), 0).astype(np.uint8)
+    spread = moments(field.normalized(), (0,) * values.ndim) if largest > 0 else None
+    return {
+        "unit": list(field.unit),
+        "origin": list(field.origin),
+        "step": step,
+        "shape": list(small.shape),
+        "hull": [list(side) for side in field.hull],
+        "max": float(values.max(initial=0.0)),
+        "status": field.status,
+        "method": field.method,
+        "scaled": field.log_total is not None,
+        "erf": region_above(values, LUO_LEVEL * float(values.max())).side if largest > 0 else None,
+        "sigma": None if spread is None else [float(s) for s in spread.sigmas],
+        "weight": float((values > 0).mean()) if values.size else 0.0,
+        "data": base64.b64encode(zlib.compress(bytes_.tobytes(), 9)).decode("ascii"),
+    }
+
+
+def _block_means(values: np.ndarray, step: Sequence[int]) -> np.ndarray:
+    """Means over blocks of ``step`` positions; the last block of an axis may be smaller."""
+    for axis, size in enumerate(step):
+        if size > 1:
+            edges = np.arange(0, values.shape[axis], size)
+            counts = np.diff(np.append(edges, values.shape[axis]))
+            sums = np.add.reduceat(values, edges, axis=axis)
+            values = sums / counts.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return values
+
+
+def _images(kind: str, images: Any) -> dict[str, Any]:
+    return {"images": images} if kind == "gradient" else {}
+
+
+def _key(row: LayerResult) -> tuple[int, ...]:
+    value = row.size.value if isinstance(row.size.value, tuple) else ()
+    return (*(n or 0 for n in row.clipped), *(n or 0 for n in value))
+
+
+def _drawable(row: LayerResult) -> bool:
+    return bool(row.clipped) and all(row.clipped) and row.status != "unavailable"

@@ -1,0 +1,127 @@
+"""How all pictures look: one colour map, one set of lines, one kind of figure that knows where it came from.
+
+Cividis grows evenly in lightness, so it reads the same in grey and for colour-blind eyes; lines differ in colour (Okabe
+and Ito's set) and in dashes. Figures are made without pyplot: no global state, no window, nothing is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from foveal.core.errors import FovealError
+from foveal.core.version import __version__
+
+if TYPE_CHECKING:
+    from foveal.fields.field import Field
+
+COLOUR_MAP = "cividis"
+DPI = 100
+
+INK, PALE = "#222222", "#8a8a8a"
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":"), (INK, "-"))
+"""Colour and dashes of the first, second, ... curve of a picture."""
+
+BOX = {"edgecolor": "#ffffff", "linewidth": 2.6, "fill": False}
+BOX_TOP = {"edgecolor": ORANGE, "linewidth": 1.3, "fill": False, "linestyle": "--"}
+"""A box is drawn twice, white under colour, so that it shows on dark and on bright ground."""
+
+_SETTINGS: dict[Any, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "axes.edgecolor": PALE,
+    "axes.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "svg.hashsalt": "foveal",
+}
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+class Picture(Figure):
+    """A figure that carries where its numbers came from and writes that into the file."""
+
+    provenance: Mapping[str, Any]
+
+    def save(self, path: str | Path, dpi: float = DPI) -> None:
+        """Write a PNG, SVG or PDF; the same picture gives the same bytes. Raises FovealError where that fails.
+
+        The file's metadata hold the version of foveal and, as JSON, layer, unit, kind and status of every field drawn.
+        """
+        kind = Path(path).suffix.lower()
+        if kind not in FORMATS:
+            raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
+        try:
+            with mpl.rc_context(_SETTINGS):
+                self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
+        except OSError as error:
+            raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def _metadata(self, kind: str) -> dict[str, Any]:
+        text = json.dumps(dict(self.provenance), sort_keys=True)
+        if kind == ".png":
+            return {"Software": f"foveal {__version__}", "Description": text}
+        if kind == ".svg":
+            return {"Creator": f"foveal {__version__}", "Description": text, "Date": None}
+        return {"Creator": f"foveal {__version__}", "Subject": text, "CreationDate": None}
+
+
+def picture(width: float, height: float, provenance: Mapping[str, Any]) -> Picture:
+    """An empty figure of that size in inches (100 dots each)."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
+    figure.provenance = {"foveal": __version__, **provenance}
+    return figure
+
+
+def styled() -> Any:
+    """The settings of all pictures, as a context; text takes its size when it is made."""
+    return mpl.rc_context(_SETTINGS)
+
+
+def origin_of(fields: Sequence[Field]) -> dict[str, Any]:
+    """What a picture of these fields must say about itself."""
+    return {"fields": [_record(field) for field in fields]}
+
+
+def _record(field: Field) -> dict[str, Any]:
+    return {
+        "layer": field.layer,
+        "source": field.source,
+        "source_shape": list(field.source_shape),
+        "unit": list(field.unit),
+        "kind": field.kind,
+        "status": field.status,
+        "method": field.method,
+        "total": float(abs(field.values).sum()),
+    }
+
+
+def title_of(field: Field) -> str:
+    """``layer4, unit (3, 3): paths``, with the status where it is not exact."""
+    unit = ", ".join(map(str, field.unit))
+    where = f"{field.layer}, unit ({unit})" if field.unit else field.layer
+    return f"{where}: {field.kind}" + ("" if field.status == "exact" else f" ({field.status})")
+
+
+def label_plane(axes: Axes) -> None:
+    """Axis labels of a picture over a plane source."""
+    axes.set_xlabel("column (pixels)")
+    axes.set_ylabel("row (pixels)")

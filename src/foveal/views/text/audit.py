@@ -1,0 +1,151 @@
+"""An audit as text for a terminal and as HTML for a notebook: summary, tables, findings, method."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from foveal.views.text.table import quantity_text, shape_text
+
+if TYPE_CHECKING:
+    from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell
+
+WIDTH = 120
+"""Columns of text where no terminal says otherwise; tables may be wider, sentences are wrapped."""
+_UNLIMITED = 10_000
+_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def audit_text(audit: Audit) -> str:
+    """The whole audit without colours; tables as wide as they need to be, sentences wrapped."""
+    parts = [_plain(Text(_title(audit)), WIDTH)]
+    parts += [_plain(Text(line), WIDTH) for line in audit.summary]
+    for table in _printed(audit):
+        parts += ["", _plain(_grid(table), _UNLIMITED)]
+    parts += ["", *(_plain(_finding(finding), WIDTH) for finding in audit.findings)]
+    if not audit.findings:
+        parts.append("no findings")
+    if audit.method:
+        parts += ["", _plain(Text(audit.method), WIDTH)]
+    return "\n".join(parts)
+
+
+def audit_renderable(audit: Audit) -> RenderableType:
+    """What a rich console draws."""
+    parts: list[RenderableType] = [Text(_title(audit), style="bold"), *(Text(line) for line in audit.summary)]
+    for table in _printed(audit):
+        parts += [Text(), _grid(table)]
+    parts += [Text(), *(_finding(finding) for finding in audit.findings)]
+    if not audit.findings:
+        parts.append(Text("no findings", style="green"))
+    if audit.method:
+        parts += [Text(), Text(audit.method, style="dim")]
+    return Group(*parts)
+
+
+def audit_html(audit: Audit) -> str:
+    """Small HTML tables, without style sheet and script."""
+    parts = [f"<p><b>{escape(_title(audit))}</b></p>"]
+    parts += [f"<p>{escape(line)}</p>" for line in audit.summary]
+    parts += [_html_table(table) for table in _printed(audit)]
+    parts += [_html_finding(finding) for finding in audit.findings] or ["<p>no findings</p>"]
+    if audit.method:
+        parts.append(f"<p><small>{escape(audit.method)}</small></p>")
+    return "\n".join(parts)
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell as text: "" for None, a float with four significant digits, a million and more as "25.6 M"."""
+    if cell is None:
+        return ""
+    if isinstance(cell, int) and abs(cell) >= 10**6:
+        return quantity_text(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e6 else str(cell)
+
+
+def _title(audit: Audit) -> str:
+    return f"{audit.task}: {audit.network}, {audit.source} {shape_text(audit.source_shape)}"
+
+
+def _printed(audit: Audit) -> list[AuditTable]:
+    """The tables, long ones as their excerpts with the number of rows left out in the note."""
+    tables = []
+    for table in audit.tables:
+        excerpt = audit.excerpts.get(table.title)
+        if excerpt is not None:
+            count = len(table.rows)
+            left_out = f"{count - len(excerpt.rows)} of {count} rows left out: {excerpt.why}; --json has all"
+            note = f"{table.note}\n{left_out}" if table.note else left_out
+            table = replace(table, rows=tuple(table.rows[place] for place in excerpt.rows), note=note)
+        tables.append(table)
+    return tables
+
+
+def _grid(table: AuditTable) -> RenderableType:
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for place, (heading, right) in enumerate(zip(table.columns, _numeric(table))):
+        # In a narrow terminal headings and long names go on in the next line; numbers stay whole.
+        least = max((len(cell_text(row[place])) for row in table.rows), default=0) if right else None
+        grid.add_column(heading, justify="right" if right else "left", min_width=least, overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(Text(cell_text(cell)) for cell in row))
+    note = [Text(table.note, style="dim")] if table.note else []
+    return Group(Text(table.title, style="bold"), grid, *note)
+
+
+def _numeric(table: AuditTable) -> list[bool]:
+    """Columns that hold numbers and nothing else."""
+    return [
+        any(cell is not None for cell in cells) and all(cell is None or isinstance(cell, int | float) for cell in cells)
+        for cells in (tuple(row[index] for row in table.rows) for index in range(len(table.columns)))
+    ]
+
+
+def _finding(finding: AuditFinding) -> RenderableType:
+    head = Text.assemble((finding.severity, _SEVERITY[finding.severity]), f" {finding.code}  {_sentence(finding)}")
+    return Group(head, *(Padding(Text(line), (0, 0, 0, 4), expand=False) for line in _advice(finding)))
+
+
+def _sentence(finding: AuditFinding) -> str:
+    return f"{finding.layer}: {finding.text}" if finding.layer else finding.text
+
+
+def _advice(finding: AuditFinding) -> list[str]:
+    lines = [("change", finding.change), ("effect", finding.effect)]
+    return [f"{name}: {text}" for name, text in lines if text]
+
+
+def _html_table(table: AuditTable) -> str:
+    right = _numeric(table)
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in table.columns)
+    rows = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{"right" if number else "left"}">{escape(cell_text(cell))}</td>'
+            for number, cell in zip(right, row)
+        )
+        + "</tr>"
+        for row in table.rows
+    )
+    note = f"<p><small>{escape(table.note)}</small></p>" if table.note else ""
+    return f"<p><b>{escape(table.title)}</b></p>\n<table>\n<tr>{head}</tr>\n{rows}\n</table>\n{note}"
+
+
+def _html_finding(finding: AuditFinding) -> str:
+    advice = "".join(f"<br><small>{escape(line)}</small>" for line in _advice(finding))
+    return f"<p><b>{finding.severity} {escape(finding.code)}</b> {escape(_sentence(finding))}{advice}</p>"
+
+
+def _plain(part: RenderableType, width: int) -> str:
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None, legacy_windows=False)
+    console.print(part)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())

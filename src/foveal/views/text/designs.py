@@ -1,0 +1,113 @@
+"""The answer of a search for networks as text: the front as a table, known networks, repairs, conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from foveal.views.text.report import fitted_text
+from foveal.views.text.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from foveal.designs import Design, Designs, Network
+
+COLUMNS = (
+    Column("design", False, 0),
+    Column("misfit", True, 0),
+    Column("RF px", True, 1),
+    Column("effective", True, 0),
+    Column("covers", True, 2),
+    Column("even", True, 5),
+    Column("idle", True, 3),
+    Column("halo", True, 6),
+    Column("mult-adds", True, 0),
+    Column("params", True, 1),
+    Column("memory", True, 4),
+    Column("network", False, 2),
+)
+LEGEND = (
+    "misfit: how far the effective field is from what the task wants, 0 is best",
+    "effective: side of the region above 4.55 % of the peak, at most the RF; covers: share of the input inside it",
+    "even: least over most that a position is read; idle: layers that add no context at this resolution",
+)
+
+
+def designs_text(designs: Designs, width: int | None = None) -> str:
+    """All that an answer says, as plain text."""
+    target = designs.target
+    size = "x".join(map(str, target.space))
+    lines = []
+    if designs.conflict is not None:
+        lines += [str(designs.conflict), ""]
+    rows = [_row(f"{number}", one) for number, one in enumerate(designs.designs, 1)]
+    rows += [_row(one.network.name, one) for one in designs.known]
+    looked = "every one of" if designs.complete else f"{designs.scored:,} of"
+    table = Table(
+        title=f"{target.task} on {size}: {_counted(len(designs.designs))}",
+        columns=COLUMNS,
+        rows=tuple(rows),
+        totals=f"{looked} {designs.size:,} candidates scored, seed {designs.seed}",
+        findings=(),
+        legend=LEGEND,
+    )
+    lines.append(fitted_text(table, width))
+    for number, one in enumerate(designs.designs, 1):
+        if one.role == "alternative":
+            lines.append(
+                f"  {number}: the best with {one.network.stages[-1].block} blocks, which the front does not have"
+            )
+        if one.changed:
+            lines.append(f"  {number}: {'; '.join(one.changed)}")
+    for name, change in designs.repairs:
+        lines.append(f"smallest change for '{name}': {change}")
+    return "\n".join(lines)
+
+
+def _row(name: str, one: Design) -> Row:
+    found = one.evaluation
+    cells = (
+        name, f"{one.misfit:.3f}", "/".join(str(level.size) for level in found.levels),
+        "/".join(f"{level.effective:.0f}" for level in found.levels), f"{100 * found.effective:.0f} %",
+        f"{found.evenness:.2f}", str(len(found.unproductive)), str(found.halo),
+        short(found.multiply_adds), short(found.parameters), f"{found.memory / 2**20:.1f} MiB",
+        in_words(one.network),
+    )  # fmt: skip
+    return Row(cells, one.role == "known", "exact")
+
+
+def _counted(count: int) -> str:
+    return "1 design" if count == 1 else f"{count} designs"
+
+
+def short(number: float) -> str:
+    """Thousands, millions, billions with three digits."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def in_words(network: Network) -> str:
+    """A network in one line: stem, stages, neck."""
+    stem = network.stem
+    parts = []
+    if stem.width:
+        parts.append(f"{stem.kernel}x{stem.width}{_stride(stem.stride)}{'+pool' if stem.pool else ''}")
+    for stage in network.stages:
+        if stage.count == 0:
+            parts.append(f"pool{stage.stride}")
+            continue
+        dilated = f" d{_listed(stage.dilation)}" if max(stage.dilation) > 1 else ""
+        said = f"{stage.count} {stage.block} {stage.kernel}x{stage.width}"
+        parts.append(f"{said}{_stride(stage.stride)}{dilated}")
+    if network.neck.kind != "none":
+        parts.append(network.neck.kind + (f" {_listed(network.neck.rates)}" if network.neck.rates else ""))
+    return ", ".join(parts)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _stride(stride: int) -> str:
+    return f"/{stride}" if stride > 1 else ""

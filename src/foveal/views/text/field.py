@@ -1,0 +1,94 @@
+"""The metrics of a field as rows of a small table: name, value with its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from foveal.fields.field import Field
+    from foveal.fields.metrics import FieldMetrics
+
+Rows = list[tuple[str, str]]
+
+
+def field_rows(field: Field) -> Rows:
+    """What the field is, where it lies, how large its parts are and how it falls off. Lengths in source positions."""
+    measured = field.metrics()
+    return [*_place(field), *_extent(field, measured), *_spread(measured), *_shape(measured), ("method", field.method)]
+
+
+def _place(field: Field) -> Rows:
+    unit = ", ".join(map(str, field.unit))
+    rows = [
+        ("field", f"{field.kind} ({field.status})"),
+        ("layer", f"{field.layer}, unit ({unit})" if field.unit else field.layer),
+        ("source", f"{field.source} {_by(field.source_shape)}"),
+    ]
+    if field.box is not None:
+        rows.append(("RF size, unclipped", _by(b - a for a, b in field.box)))
+    if field.center is not None:
+        rows.append(("RF center", _list(field.center)))
+    return rows
+
+
+def _extent(field: Field, measured: FieldMetrics) -> Rows:
+    support = measured.support
+    hull = " x ".join(f"{a}..{b - 1}" for a, b in support.hull) if support.count else "none"
+    rows = [
+        ("hull in the source", hull),
+        (
+            "positions read",
+            f"{support.count} ({support.coverage:.1%} of the hull, largest gap {max(support.largest_gap)})",
+        ),
+    ]
+    if field.kind in ("paths", "edges"):
+        text = f"{measured.total:.6g}, at most {measured.largest:.6g} at one position"
+        rows.append(("sum over positions", text if field.log_total is None else f"exp({field.log_total:.6g})"))
+    return rows
+
+
+def _spread(measured: FieldMetrics) -> Rows:
+    rows = []
+    if measured.offset is not None:
+        rows.append(("center of mass, off the RF center by", _list(measured.offset)))
+    if measured.sigmas is not None:
+        rows.append(("sigma per axis", _list(measured.sigmas)))
+    for name, region in (("center", measured.luo_center), ("maximum", measured.luo_maximum)):
+        if region is not None:
+            rows.append((f"above 4.55 % of the {name}", f"{region.count} positions, side {region.side:.4g}"))
+    for square in measured.squares:
+        if square.side is not None and square.ratio is not None:
+            text = f"side {square.side} ({square.ratio:.1%} of the source)"
+            rows.append((f"more than {square.share:.0%} of the mass", text))
+    if measured.half_width is not None:
+        rows.append(("half width at half maximum", f"{measured.half_width:.4g}"))
+    return rows
+
+
+def _shape(measured: FieldMetrics) -> Rows:
+    rows = []
+    for name, value in (
+        ("isotropy", measured.isotropy if len(measured.support.hull) > 1 else None),
+        ("angular spread", measured.angular_spread),
+        ("decay rate", measured.decay_rate),
+        ("checkerboard index", measured.checkerboard_index),
+    ):
+        if value is not None:
+            # Rounded first, so that the rest of a sum that should be 0 reads 0.
+            rows.append((name, f"{round(value, 9) + 0.0:.4g}"))
+    fit = measured.gaussian
+    if fit.sigmas is not None and fit.r_squared is not None:
+        rows.append(("fitted Gaussian", f"sigmas {_list(fit.sigmas)}, R squared {fit.r_squared:.4f}"))
+    else:
+        rows.append(("fitted Gaussian", f"none: {fit.reason}"))
+    return rows
+
+
+def _by(lengths: Iterable[int]) -> str:
+    return "x".join(map(str, lengths))
+
+
+def _list(values: Iterable[float]) -> str:
+    # Rounded before it is printed, so that a rest of 1e-17 reads 0 and never -0.
+    return ", ".join(f"{round(float(value), 4) + 0.0:.5g}" for value in values)

@@ -1,0 +1,88 @@
+"""Tables for a terminal: a report or a comparison, drawn with rich.
+
+Where a line would be too long, whole columns go, the least important first, and the line below the table names them;
+nothing is wrapped. Colours appear on a terminal only. ``plain_text`` has neither limit nor colour and never changes
+with the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from foveal.report.results import Report
+from foveal.views.text.table import Column, Row, Table, table
+
+_GAP = 2  # one of padding, one of the column divider
+_STYLES = {"bound": "yellow", "data-dependent": "magenta", "unavailable": "red"}
+_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_UNLIMITED = 10_000
+
+
+def plain_text(report: Report) -> str:
+    """The whole table without colours, as wide as it needs to be."""
+    return fitted_text(table(report), None)
+
+
+def fitted_text(view: Table, width: int | None) -> str:
+    """The table without colours, at most ``width`` characters wide where one is given."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width or _UNLIMITED, color_system=None, legacy_windows=False)
+    console.print(rich_table(view, width), soft_wrap=width is None)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def rich_table(view: Table, width: int | None = None) -> RenderableType:
+    """What a rich console draws: title, table, totals, findings, legend."""
+    names = _shortened([row.cells[0] for row in view.rows], width)
+    rows = [Row((name, *row.cells[1:]), row.dim, row.status) for name, row in zip(names, view.rows)]
+    kept = _fitting(view.columns, rows, width)
+    gone = [column.heading for index, column in enumerate(view.columns) if index not in kept]
+    parts: list[RenderableType] = [Text(view.title, style="bold"), _grid(view.columns, rows, kept), Text(view.totals)]
+    if gone:
+        parts.append(Text(f"not shown at this width: {', '.join(gone)}", style="italic"))
+    parts += [Text.assemble((severity, _SEVERITY[severity]), "  ", text) for severity, text in view.findings]
+    headings = {view.columns[index].heading for index in kept}
+    parts += [Text(line, style="dim") for line in view.legend if line.split(":")[0] not in set(gone) - headings]
+    return Group(*parts)
+
+
+def _grid(columns: Sequence[Column], rows: Iterable[Row], kept: Sequence[int]) -> RichTable:
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for index in kept:
+        column = columns[index]
+        grid.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+    for row in rows:
+        style = "dim" if row.dim else ""
+        cells = [Text(row.cells[index], style=style) for index in kept]
+        for cell, index in zip(cells, kept):
+            if columns[index].heading in ("RF", "status") and row.status in _STYLES:
+                cell.stylize(_STYLES[row.status])
+        grid.add_row(*cells)
+    return grid
+
+
+def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[int]:
+    """Indices of the columns that fit into ``width``: the highest rank goes first, the last column of equal rank
+    first.
+    """
+    kept = list(range(len(columns)))
+    widths = [
+        max([len(column.heading), *(len(row.cells[index]) for row in rows)]) for index, column in enumerate(columns)
+    ]
+    while width is not None and len(kept) > 2 and sum(widths[index] + _GAP for index in kept) > width:
+        kept.remove(max(kept, key=lambda index: (columns[index].rank, index)))
+    return kept
+
+
+def _shortened(names: list[str], width: int | None) -> list[str]:
+    """Names of at most two fifths of the width; the end of a module path says more than its beginning."""
+    if width is None:
+        return names
+    limit = max(16, 2 * width // 5)
+    return [name if len(name) <= limit else f"\u2026{name[-limit + 1 :]}" for name in names]

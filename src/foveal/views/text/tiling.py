@@ -1,0 +1,70 @@
+"""A tile plan as text and as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from foveal.tasks.tiling.plan import TilePlan
+
+Rows = list[tuple[str, str]]
+
+
+def plan_rows(plan: TilePlan) -> Rows:
+    """What a plan says, line by line."""
+    unsure = " or more" if plan.cut else ""
+    rows = [("tiling", "exact" if plan.exact else f"approximate: expected relative error {plan.error:g}{unsure}")]
+    if unsure:
+        rows.append(
+            ("", "the traced source is smaller than the field, so that not all was weighed: give a larger input")
+        )
+    for number, text in enumerate(plan.obstacles[:3]):
+        rows.append(("not possible exactly because of" if number == 0 else "", text))
+    if len(plan.obstacles) > 3:
+        rows.append(("", f"and {len(plan.obstacles) - 3} more"))
+    names = [axis.name for axis in plan.axes]
+    rows += [
+        ("source", _per_axis(names, [str(axis.length) for axis in plan.axes])),
+        ("tile, halo included", _per_axis(names, [str(axis.tile) for axis in plan.axes])),
+        ("halo (before + after)", _per_axis(names, [f"{a} + {b}" for a, b in plan.halo])),
+        ("of which needed", _per_axis(names, [f"{axis.need[0]} + {axis.need[1]}" for axis in plan.axes])),
+        ("starts are multiples of", _per_axis(names, [str(axis.multiple) for axis in plan.axes])),
+        ("smallest tile", _per_axis(names, [str(axis.smallest) for axis in plan.axes])),
+        ("tiles", " x ".join(str(len(axis.starts)) for axis in plan.axes) + f" = {plan.count}"),
+        ("computed twice or more", f"{plan.overhead:.1%} of the source"),
+        ("activations at once", f"{size_text(plan.memory[1])} a tile, {size_text(plan.memory[0])} the whole"),
+        ("method", plan.method),
+    ]
+    return rows
+
+
+def plan_text(plan: TilePlan) -> str:
+    """The plan as lines of text."""
+    rows = plan_rows(plan)
+    width = max(len(label) for label, _ in rows)
+    lines = [f"{plan.network}: {plan.layer} in tiles"]
+    return "\n".join([*lines, *(f"{label:<{width}}  {text}".rstrip() for label, text in rows)])
+
+
+def plan_html(plan: TilePlan) -> str:
+    """The plan as a small table, for notebooks."""
+    body = "\n".join(f"<tr><td>{escape(label)}</td><td>{escape(text)}</td></tr>" for label, text in plan_rows(plan))
+    return f"<p><b>{escape(plan.network)}: {escape(plan.layer)} in tiles</b></p>\n<table>\n{body}\n</table>"
+
+
+def size_text(count: int) -> str:
+    """Bytes as people write them."""
+    number, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024 or unit == "TiB":
+            break
+        number /= 1024
+    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
+
+
+def _per_axis(names: list[str], texts: list[str]) -> str:
+    """``512`` for equal axes, else ``H 512, W 384``."""
+    if len(set(texts)) == 1:
+        return texts[0]
+    return ", ".join(f"{name} {text}" for name, text in zip(names, texts))

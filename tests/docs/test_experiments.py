@@ -1,0 +1,70 @@
+"""The experiments' data are what they say, and the kept results fit the networks of today."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import experiments_common as common
+import numpy as np
+import pytest
+
+from foveal.designs.closed.evaluate import evaluate
+from foveal.designs.network import from_yaml
+from support.paths import ROOT
+
+KEPT = sorted((ROOT / "docs" / "experiments").glob("*.json"))
+
+
+def kept_rows() -> list[dict]:
+    """All rows of all kept results."""
+    return [row for path in KEPT for part in json.loads(path.read_text(encoding="utf-8")).values()
+            if isinstance(part, list) for row in part]  # fmt: skip
+
+
+def test_results_are_kept() -> None:
+    assert [path.stem for path in KEPT] == ["article", "context", "resnet32"]
+    assert len(kept_rows()) >= 20
+
+
+def test_numbers_known_before_training_are_those_of_today() -> None:
+    for row in kept_rows():
+        found = evaluate(from_yaml(row["network"]))
+        said = (row["multiply_adds"], row["parameters"], row["rf"], row["unproductive"])
+        assert said == (found.multiply_adds, found.parameters, found.widest.size, len(found.unproductive)), row["name"]
+        assert row["effective"] == pytest.approx(found.widest.effective, abs=0.01)
+
+
+def test_means_and_intervals_follow_from_the_scores() -> None:
+    # Student's t for 95 % with 4 and 2 degrees of freedom, from tables.
+    factors = {5: 2.776, 3: 4.303}
+    for row in kept_rows():
+        scores = np.array(row["scores"])
+        assert row["accuracy"] == pytest.approx(scores.mean())
+        spread = scores.std(ddof=1) / np.sqrt(len(scores))
+        assert row["half"] == pytest.approx(factors[len(scores)] * spread, rel=1e-3, abs=1e-9)
+
+
+def test_the_page_holds_the_kept_numbers() -> None:
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    for row in kept_rows():
+        assert f"{100 * row['accuracy']:.1f} ± {100 * row['half']:.1f}" in page, row["name"]
+    for target in re.findall(r"\]\(([^)#:]+)\)", page):
+        assert (ROOT / "docs" / target).exists(), target
+
+
+def test_pairs_lie_as_far_apart_as_they_say() -> None:
+    images, labels, *_ = common.pairs(side=24, distance=12, count=1100)
+    assert images.shape[0] == 1100 - 1024
+    for image, label in zip(images.numpy()[:40, 0], labels.numpy()):
+        bright = np.argwhere(image > 1.2)
+        rows, columns = bright[:, 0], bright[:, 1]
+        assert rows.max() - rows.min() <= 2
+        assert columns.max() - columns.min() + 1 <= 15
+        left, right = (bright[columns < columns.min() + 3], bright[columns >= columns.max() - 2])
+        kinds = [len(set(part[:, 1])) == 1 for part in (left, right)]
+        assert (kinds[0] == kinds[1]) == bool(label)
+
+
+def test_intervals_of_one_seed_have_no_width() -> None:
+    assert common.interval([0.5]) == (0.5, 0.0)
