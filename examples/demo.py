@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from importlib.resources import files
 
-from foveal.app.cli.main import main
+from foveal.app.main import main
 
 MODEL = files("onnx") / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 LAYER = "n171"  # the last map, in front of the pooling

@@ -1,6 +1,6 @@
 """``python -m foveal``: the command line."""
 
-from foveal.app.cli.main import main
+from foveal.app.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import SourceError, TraceError, UnknownLayerError, UnknownOperationError
 
 SHAPE = (1, 3, 16, 16)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.designs import Designs, Settings, design
 from foveal.designs.around import around, changes

@@ -15,7 +15,7 @@ from torch import nn
 import foveal
 from foveal import extend
 from foveal.core.errors import FovealError
-from foveal.ir import ops
+from foveal.ir import extension, ops
 from foveal.ir.rules.registry import RULES
 from support.paths import DOCS
 
@@ -24,12 +24,12 @@ TUTORIAL = DOCS / "extending.md"
 
 @pytest.fixture(autouse=True)
 def _nothing_stays() -> Iterator[None]:
-    lowerings, modules, rules = dict(extend.REGISTRY.lowerings), dict(extend.REGISTRY.modules), dict(RULES)
+    lowerings, modules, rules = dict(extension.REGISTRY.lowerings), dict(extension.REGISTRY.modules), dict(RULES)
     yield
-    extend.REGISTRY.lowerings, extend.REGISTRY.modules = lowerings, modules
+    extension.REGISTRY.lowerings, extension.REGISTRY.modules = lowerings, modules
     RULES.clear()
     RULES.update(rules)
-    extend.REGISTRY.version += 1
+    extension.REGISTRY.version += 1
 
 
 def test_at_most_eight_names() -> None:
@@ -118,7 +118,7 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("always")
         assert extend.load() == ("good",)
     assert [str(item.message) for item in seen] == ["rules 'bad' (package.bad) could not be loaded: no such kernel"]
-    assert extend.REGISTRY.find("torch", "shipped::op") is not None
+    assert extension.REGISTRY.find("torch", "shipped::op") is not None
 
 
 def test_a_jax_primitive() -> None:

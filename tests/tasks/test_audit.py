@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.core.serial import FormatError
 from foveal.tasks.audit import TASKS, audit, find_task

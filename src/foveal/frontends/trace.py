@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foveal.core.errors import SourceError
-from foveal.extend import REGISTRY, load as load_rules
+from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph
 
 _LATER = {".h5": "Keras"}

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import foveal
-from foveal.app.cli.main import app, input_shapes
+from foveal.app.cli.options import input_shapes
+from foveal.app.main import app
 from foveal.check.verify import Check, Mismatch
 
 Golden = Callable[[str], None]
@@ -139,7 +140,7 @@ def test_analyze_can_verify_what_it_shows(tiny: str) -> None:
 def test_a_disagreement_is_exit_code_1(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Mismatch("1", (0, 0, 4, 4), 0, (2, 6), (1, 6))
     found = Check("tiny", ("1",), 1, 0, 1, (wrong,))
-    monkeypatch.setattr(sys.modules["foveal.verify"], "verify", lambda graph, layers: found)
+    monkeypatch.setattr("foveal.check.verify.verify", lambda graph, layers: found)
     result = run("verify", tiny, "--input", "1,1,9,9")
     assert result.exit_code == 1
     assert "DISAGREES" in result.output

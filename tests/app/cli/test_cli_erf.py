@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from support.networks.small_factories import first, second
 from support.paths import NETWORKS
 

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.fields.field import Field
 
 Golden = Callable[[str], None]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveal.app.cli.main import app
+from foveal.app.main import app
 
 LINE = "conv3x4 conv3x4 pool2 conv3x8 gap fc3"
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner, Result
 
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.tasks.tiling.plan import TilePlan
 
 NET = ("conv3x4 pool2 conv3x4 up2 conv3x4", "--input", "1,3,64,64")

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.app.serve.lanes import BusyError, Lane, WorkerError
 from foveal.core.errors import FovealError
 from support.serve_process import Running, running

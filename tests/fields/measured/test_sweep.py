@@ -71,8 +71,8 @@ def test_finished_pieces_are_not_computed_again(tmp_path: Path, monkeypatch: pyt
 SCRIPT = """
 import json, sys
 sys.path.insert(0, sys.argv[3])
-from foveal.erf import from_plain_request
-from foveal.sweep import run_sweep
+from foveal.fields.measured.request import from_plain_request
+from foveal.fields.measured.sweep import run_sweep
 run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 """
 

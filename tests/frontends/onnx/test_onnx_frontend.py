@@ -14,7 +14,7 @@ from onnx import helper
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import SourceError, TraceError
 from foveal.fields.kinds import field
 from foveal.fields.receptive_field import unit_bounds

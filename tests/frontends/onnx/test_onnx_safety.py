@@ -14,7 +14,7 @@ from onnx import ModelProto, helper
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import SourceError, TraceError
 from fuzz.fuzz_onnx import attempt
 from support.onnx_cases import onnx_models as models

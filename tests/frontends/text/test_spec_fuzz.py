@@ -180,7 +180,7 @@ HOSTILE = {
 }
 CHILD = """
 import resource, sys
-import foveal, foveal.frontends.spec
+import foveal, foveal.frontends.text.trace
 resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 text = sys.stdin.buffer.read().decode("utf-8", "surrogatepass")

@@ -15,21 +15,7 @@ from torch import nn
 from foveal import receptive_field, trace
 from foveal.core.errors import SourceError
 from foveal.frontends.trace import load
-
-
-class Small(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU())
-        self.head = nn.Conv2d(4, 4, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.stem(x)
-        return self.head(y) + y
-
-
-def make() -> nn.Module:
-    return Small()
+from support.networks.plain_factory import Small
 
 
 @pytest.fixture
@@ -147,8 +133,8 @@ def test_an_archive_that_would_run_code_is_refused(exported: torch.export.Export
     [
         ("torchvision:resnet5", "torchvision has no model 'resnet5'; closest: resnet50"),
         ("timm:resnet5", "timm has no model 'resnet5'; closest: resnet50"),
-        ("test_torch_sources:mak", "test_torch_sources has no 'mak'; closest: make"),
-        ("test_torch_sources:io", "could not be built|gives a"),
+        ("support.networks.plain_factory:mak", "test_torch_sources has no 'mak'; closest: make"),
+        ("support.networks.plain_factory:io", "could not be built|gives a"),
         ("no_such_package.models:make", "could not be imported: No module named 'no_such_package'"),
         ("net.onnx", "net.onnx: No such file or directory"),
     ],
@@ -160,7 +146,7 @@ def test_sources_that_cannot_be_read(source: str, text: str) -> None:
 
 
 def test_a_factory() -> None:
-    graph = trace("test_torch_sources:make", (1, 3, 16, 16))
+    graph = trace("support.networks.plain_factory:make", (1, 3, 16, 16))
     assert (graph.name, receptive_field(graph, "output").size) == ("make", (7, 7))
 
 

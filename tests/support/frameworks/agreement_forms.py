@@ -17,7 +17,7 @@ import keras
 import torch
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.testing import check_frontends_agree
 from support.frameworks.one_network import SIDE, Small, eager, in_jax, onnx_graph
 

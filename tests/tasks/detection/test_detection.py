@@ -14,7 +14,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit

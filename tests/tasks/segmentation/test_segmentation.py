@@ -13,7 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import foveal
-from foveal.app.cli.main import app
+from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.field import PICTURES, unit
-from foveal.app.cli.options import InputOption, input_shapes
+from foveal.app.cli.options import PICTURES, InputOption, input_shapes, unit
 from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 

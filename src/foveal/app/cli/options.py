@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +13,9 @@ from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
     from foveal.ir.graph import Graph
 
 SourceArgument = Annotated[
@@ -28,6 +34,50 @@ InputOption = Annotated[
 ]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
+]
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+class Kind(StrEnum):
+    """What is counted or expected at each source position."""
+
+    energy = "energy"
+    edges = "edges"
+    paths = "paths"
+    support = "support"
+
+
+class Weights(StrEnum):
+    """What the energy takes the weights for."""
+
+    unit = "unit"
+    model = "model"
+    squares = "squares"
+
+
+LayerNameOption = Annotated[str, typer.Option("--layer", metavar="NAME", help="the layer whose unit is asked about")]
+KindOption = Annotated[
+    Kind,
+    typer.Option(
+        "--kind",
+        help="energy: expected squared gradient of random weights; edges: distinct edges; paths: number of paths; "
+        "support: what can change the unit",
+    ),
+]
+WeightsOption = Annotated[
+    Weights,
+    typer.Option(
+        "--weights",
+        help="for energy: unit (all layers pass the same), model (the model's mean square per tap), squares (each of "
+        "its weights by its square); with --pretrained, of the trained model",
+    ),
+]
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="Y,X", help="index of the unit; the middle unit if not given")
+]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", metavar="FILE", help="a photo, scaled to cover the source and cut to it")
 ]
 
 
@@ -56,3 +106,38 @@ def _shape(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise FovealError(f"--input '{text}': expected positive lengths such as 1,3,224,224")
     return tuple(int(part) for part in parts)
+
+
+def console() -> Console | None:
+    """The terminal (or COLUMNS) to fit tables to; None for a file or a pipe, where nothing is left out."""
+    from rich.console import Console
+
+    found = Console()
+    return found if found.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
+
+
+def unit(text: str | None) -> tuple[int, ...] | None:
+    """What ``--at`` said: indices such as 3,3, or None. Raises FovealError for anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise FovealError(f"--at '{text}': expected the index of a unit such as 3,3") from None
+
+
+def check_suffix(path: str, allowed: tuple[str, ...]) -> None:
+    """Raises FovealError where ``--out`` names another kind of file."""
+    if Path(path).suffix.lower() not in allowed:
+        raise FovealError(f"--out {path}: the name must end in one of {', '.join(allowed)}")
+
+
+def photo(path: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """What ``--image`` names, cut to the source; raises FovealError where the source is no plane."""
+    if path is None:
+        return None
+    if len(shape) != 2:
+        raise FovealError(f"--image: the source has {len(shape)} axes; only a source with two can lie on an image")
+    from foveal.views.pictures import read_image
+
+    return read_image(path, (shape[0], shape[1]))

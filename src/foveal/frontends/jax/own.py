@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from foveal.extend import REGISTRY, Call, results
+from foveal.ir.extension import REGISTRY, Call, results
 
 
 def own_rule(name: str) -> Callable[..., tuple[int, ...]] | None:

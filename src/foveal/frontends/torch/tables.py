@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from foveal.extend import REGISTRY
 from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.lowering import (
     contract as torch_lowering_contract,
@@ -21,6 +20,7 @@ from foveal.frontends.torch.lowering import (
     views as torch_lowering_views,
     windows as torch_lowering_windows,
 )
+from foveal.ir.extension import REGISTRY
 
 FAMILIES = (
     torch_lowering_contract,

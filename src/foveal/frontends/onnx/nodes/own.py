@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from foveal.extend import REGISTRY, Call, results
 from foveal.ir import ops
+from foveal.ir.extension import REGISTRY, Call, results
 
 
 def own_lowering(domain: str, operator: str) -> Callable[..., Any] | None:

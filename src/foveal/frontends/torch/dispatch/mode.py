@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from foveal.extend import REGISTRY
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
 from foveal.frontends.torch.dispatch.shapes import SHAPES
@@ -22,6 +21,7 @@ from foveal.frontends.torch.lowering import table as table
 from foveal.frontends.torch.names import Naming
 from foveal.frontends.torch.tables import Entry, entry_of
 from foveal.ir import ops
+from foveal.ir.extension import REGISTRY
 
 _NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
 

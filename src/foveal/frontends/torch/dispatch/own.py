@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from foveal.extend import REGISTRY, Call, Lowering, results
+from foveal.ir.extension import REGISTRY, Call, Lowering, results
 
 
 def own_rule(names: tuple[str, ...]) -> Any:

@@ -1,0 +1,85 @@
+"""``foveal analyze SOURCE``: every layer in one table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, console, trace_source
+from foveal.app.cli.verify import run_verify
+from foveal.core.errors import FovealError
+from foveal.core.progress import progress
+
+if TYPE_CHECKING:
+    from foveal.report.results import Report
+
+
+class Level(StrEnum):
+    """Severity at which findings make the exit code 1."""
+
+    warning = "warning"
+    error = "error"
+
+
+LayerOption = Annotated[str | None, typer.Option("--layer", metavar="GLOB", help="only layers that match this pattern")]
+DepthOption = Annotated[
+    int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
+]
+TrainingOption = Annotated[bool, typer.Option("--training", help="trace in training mode")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the application."""
+    app.command()(analyze)
+
+
+def analyze(
+    source: SourceArgument,
+    shapes: InputOption = None,
+    layer: LayerOption = None,
+    depth: DepthOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print the report as CSV")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="an operation without a rule is an error")] = False,
+    check: Annotated[bool, typer.Option("--verify", help="compare with the real model, perturbed")] = False,
+    fail_on: Annotated[
+        Level | None, typer.Option("--fail-on", help="exit code 1 for findings of this severity")
+    ] = None,
+    pretrained: PretrainedOption = False,
+    training: TrainingOption = False,
+) -> None:
+    """The receptive field of every layer, with stride, position, cost and status."""
+    if as_json and as_csv:
+        raise FovealError("--json and --csv exclude each other")
+    from foveal.report.analyze import analyze as analyze_graph
+
+    graph = trace_source(source, shapes, pretrained, training)
+    with progress(f"analyzing {graph.name}"):
+        report = analyze_graph(graph, layer, depth, strict)
+    if as_json or as_csv:
+        print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
+    else:
+        _print_report(report)
+    code = 1 if fail_on is not None and _reaches(report, fail_on) else 0
+    if check:
+        shown = list(dict.fromkeys(row.name for row in report.layers)) if layer is not None else None
+        code = max(code, run_verify(graph, shown, to_stderr=as_json or as_csv))
+    raise typer.Exit(code)
+
+
+def _reaches(report: Report, level: Level) -> bool:
+    grave = {"error"} if level is Level.error else {"error", "warning"}
+    return any(finding.severity in grave for finding in report.findings)
+
+
+def _print_report(report: Report) -> None:
+    from foveal.views.text.report import rich_table
+    from foveal.views.text.table import table
+
+    terminal = console()
+    if terminal is None:
+        print(report)
+    else:
+        terminal.print(rich_table(table(report), terminal.width))

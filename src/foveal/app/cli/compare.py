@@ -1,0 +1,39 @@
+"""``foveal compare FIRST SECOND``: two networks side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foveal.app.cli.options import InputOption, SourceArgument, console, trace_source
+from foveal.core.progress import progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the application."""
+    app.command()(compare)
+
+
+def compare(
+    first: SourceArgument,
+    second: SourceArgument,
+    shapes: InputOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
+) -> None:
+    """Two networks side by side: what each layer adds, and the first layer at which they part."""
+    from foveal.report.compare import compare as compare_graphs
+
+    graphs = [trace_source(source, shapes, False, False) for source in (first, second)]
+    with progress(f"comparing {graphs[0].name} and {graphs[1].name}"):
+        comparison = compare_graphs(*graphs)
+    if as_json:
+        print(comparison.to_json())
+        return
+    from foveal.views.text.comparison import print_comparison
+
+    terminal = console()
+    if terminal is None:
+        print(comparison)
+    else:
+        print_comparison(comparison, terminal)

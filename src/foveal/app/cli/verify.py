@@ -1,0 +1,41 @@
+"""``foveal verify SOURCE``: the real model, perturbed, against what was computed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.core.progress import progress
+
+if TYPE_CHECKING:
+    from foveal.ir.graph import Graph
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the application."""
+    app.command()(verify)
+
+
+def verify(
+    source: SourceArgument,
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", metavar="NAME", help="a layer to check; may be repeated")
+    ] = None,
+    shapes: InputOption = None,
+    pretrained: PretrainedOption = False,
+) -> None:
+    """Perturb the real model and compare with the computed receptive field; exit code 1 where they disagree."""
+    raise typer.Exit(run_verify(trace_source(source, shapes, pretrained, False), layer or None))
+
+
+def run_verify(graph: Graph, layers: list[str] | None, to_stderr: bool = False) -> int:
+    """Check the layers (default: the verifier's choice), print the result and return the exit code."""
+    from foveal.check.verify import verify as verify_graph
+
+    with progress(f"verifying {graph.name}"):
+        result = verify_graph(graph, layers)
+    print(result, file=sys.stderr if to_stderr else sys.stdout)
+    return 0 if result.agrees else 1

@@ -1,0 +1,87 @@
+"""The command line. Results on standard output, progress and errors on standard error.
+
+Exit code 0; 1 where ``--verify`` disagrees or a finding reaches ``--fail-on``; 2 for bad input, with one line ``error:
+...``. A framework is imported only once a command needs one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, report, serve, tile, verify
+from foveal.core.errors import FovealError
+from foveal.core.version import __version__
+
+
+class CommandGroup(TyperGroup):
+    """The commands, with every error of the user's making as one line and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run and exit; the arguments are those of the command class."""
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except FovealError as error:
+            code = _fail(str(error))
+        except Exception as error:
+            # Wrong options: the exceptions of the option parser format themselves; anything else is a fault of foveal.
+            if not hasattr(error, "format_message"):
+                raise
+            code = _fail(error.format_message())
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a reader that goes away (``| head``) is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Let the interpreter's last flush go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return result
+
+
+def _fail(text: str) -> int:
+    """Print the one line of an error."""
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    return 2
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    help="Exact receptive fields of any network, layer by layer.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
+) -> None:
+    if version or context.invoked_subcommand is None:
+        print(f"foveal {__version__}" if version else context.get_help())
+        raise typer.Exit
+
+
+for command in (analyze, compare, verify, field, explain, erf, audit, design, tile, report, serve):
+    command.register(app)
+
+
+def main() -> None:
+    """Entry point of the ``foveal`` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The plan of the house: which room may know which, what import-linter cannot see, and how large anything may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import foveal
+
+PACKAGE = Path(foveal.__file__).parent
+FRAMEWORKS = ("torch", "torchvision", "timm", "jax", "flax", "keras", "tensorflow", "onnx", "onnxruntime")
+ORDER = ("core", "ir", "frontends engine", "fields", "report", "check", "tasks", "designs", "views", "app")
+"""From the ground up. A room imports only rooms below it; the two that share a floor do not know each other."""
+FLOOR = {room: number for number, rooms in enumerate(ORDER) for room in rooms.split()}
+ENTRIES, DEPTH, LINES = 12, 3, 400
+
+
+def loaded(code: str) -> set[str]:
+    """All modules that a fresh process has loaded after running ``code``."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import foveal",
+        "import foveal.app.main",
+        "import foveal; foveal.analyze, foveal.compare, foveal.receptive_field, foveal.trace, foveal.verify",
+        "import foveal.testing, foveal.extend",
+    ],
+)
+def test_no_framework_is_loaded(code: str) -> None:
+    assert loaded(code) & set(FRAMEWORKS) == set()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
+def test_the_test_above_can_fail() -> None:
+    assert "torch" in loaded("import foveal.frontends.torch.trace")
+
+
+def test_importing_foveal_loads_next_to_nothing() -> None:
+    """What makes an import slow is what it loads: nothing but the standard library."""
+    assert {name.partition(".")[0] for name in loaded("import foveal")} <= set(sys.stdlib_module_names) | {"foveal"}
+
+
+def test_public_names() -> None:
+    assert len(foveal.__all__) <= 12
+    for name in foveal.__all__:
+        assert getattr(foveal, name) is not None
+    with pytest.raises(AttributeError, match="module 'foveal' has no attribute 'nothing'"):
+        foveal.nothing  # noqa: B018
+
+
+def test_no_public_name_is_a_module() -> None:
+    """The import system would bind ``foveal.analyze`` to the module as soon as anything imported it."""
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    assert modules & set(foveal.__all__) == set()
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(FLOOR)
+
+
+def test_strings_that_name_modules_keep_the_order() -> None:
+    """import-linter sees import statements; modules that are loaded by name are held here."""
+    wrong = []
+    for module, names in string_imports().items():
+        mine = FLOOR.get(module.split(".")[1], len(ORDER))
+        for name in names:
+            other = name.split(".")[1]
+            if FLOOR[other] > mine or (FLOOR[other] == mine and other != module.split(".")[1]):
+                wrong.append(f"{module} names {name}")
+    assert wrong == []
+
+
+def test_no_circle_of_imports() -> None:
+    """Counting imports inside functions and modules loaded by name."""
+    assert circles(run_time_imports()) == []
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_only_front_ends_and_the_oracle_import_a_framework() -> None:
+    wrong = []
+    for module, path in modules().items():
+        if module.startswith("foveal.frontends.") or module == "foveal.check.oracle":
+            continue
+        names = {name.partition(".")[0] for name in imported(path)} & set(FRAMEWORKS)
+        wrong += [f"{module} imports {name}" for name in sorted(names)]
+    assert wrong == []
+
+
+def test_rooms_stay_small() -> None:
+    crowded = []
+    for folder in [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name not in DATA)]:
+        entries = [path.name for path in folder.iterdir() if not path.name.startswith("__") and path.suffix != ".pyc"]
+        if folder != PACKAGE and folder.name != "__pycache__" and len(entries) > ENTRIES:
+            crowded.append(f"{folder.relative_to(PACKAGE)}: {len(entries)} entries")
+    assert crowded == []
+    assert max(len(path.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*.py")) <= DEPTH + 1
+    assert [str(path) for path in PACKAGE.rglob("*.py") if len(path.read_text("utf-8").splitlines()) > LINES] == []
+
+
+DATA = ("gallery",)
+"""Folders of data: as many files as there are networks."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Dotted name -> file."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of all imported modules, but for those that only a type checker sees."""
+    for node in run_time(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those below ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from run_time(child)
+
+
+@cache
+def string_imports() -> dict[str, set[str]]:
+    """Module -> the modules of foveal that it names in a string."""
+    found: dict[str, set[str]] = {}
+    for module, path in modules().items():
+        if module == "foveal":
+            continue  # it stands above all rooms
+        for node in run_time(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                name = node.value.partition(":")[0]
+                if name in modules() and name not in ("foveal", module):
+                    found.setdefault(module, set()).add(name)
+    return found
+
+
+def run_time_imports() -> dict[str, set[str]]:
+    """Module -> the modules of foveal that it imports, anywhere and in any way."""
+    graph: dict[str, set[str]] = {}
+    for module, path in modules().items():
+        names = {name if name in modules() else name.rpartition(".")[0] for name in imported(path)}
+        graph[module] = ({name for name in names if name in modules()} | string_imports().get(module, set())) - {module}
+    return {module: names - {"foveal"} for module, names in graph.items() if module != "foveal"}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach one another."""
+
+    def reach(start: str) -> set[str]:
+        seen, todo = set(), [start]
+        while todo:
+            for name in graph.get(todo.pop(), set()) - seen:
+                seen.add(name)
+                todo.append(name)
+        return seen
+
+    reached = {module: reach(module) for module in graph}
+    groups = {tuple(sorted(b for b in seen if a in reached.get(b, ()))) for a, seen in reached.items() if a in seen}
+    return [list(group) for group in sorted(groups)]
