@@ -7,13 +7,6 @@ const ROWS = DATA.layers;
 const ARRAYS = [];
 const decoded = new Map();
 
-/** base64 of zlib -> bytes. */
-async function inflate(text) {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 /** Fill ARRAYS; wait for it before boxes() is asked. */
 async function startData() {
   const flat = new DataView((await inflate(DATA.tables.data)).buffer);

@@ -1,6 +1,8 @@
 // The field of the chosen layer: a picture on the input, its 4.55 % contour, and a cut through its peak.
 
 const KIND_ORDER = ["energy", "paths", "edges", "support"];
+/** Where a byte of the field reaches 4.55 % of the peak. */
+const LEVEL = 255 * Math.sqrt(0.0455);
 const GUTTER = { left: 40, bottom: 22, top: 6, right: 16 };
 
 function drawKinds(net, choose) {
@@ -35,7 +37,7 @@ function drawField(net, row, found) {
   }
   canvas.parentElement.classList.remove("none");
   const { field } = found;
-  const p = plane(field, found.bytes, net.axes);
+  const p = fieldPlane(field, found.bytes);
   const frame = frameOf(net, p);
   const line = net.lengths.length === 1;
   const room = Math.min(canvas.parentElement.clientWidth || 480, 560);
@@ -54,7 +56,7 @@ function drawField(net, row, found) {
   pen.beginPath();
   pen.rect(0, 0, x(p.hull[1][1]) - x(p.hull[1][0]), y(p.hull[0][1]) - y(p.hull[0][0]));
   pen.clip();
-  pen.drawImage(heatPicture(p), 0, 0, p.shape[1] * sampleWide, p.shape[0] * sampleTall);
+  pen.drawImage(heatPicture(p, () => 255), 0, 0, p.shape[1] * sampleWide, p.shape[0] * sampleTall);
   if (state.kind !== "support") {
     pen.scale(sampleWide, sampleTall);
     const path = contour(p);
@@ -74,7 +76,7 @@ function drawField(net, row, found) {
   canvas.setAttribute("aria-label", t("field_label", { kind: t(`kind_${state.kind}`), layer: row.name, size: sides, erf }));
   const bar = el("span.bar-legend", {}, t("low"), ramp(), t("high"));
   byId("field-legend").replaceChildren(bar, el("span.key.box", {}, whole && whole !== sides ? t("box_inside", { whole, sides }) : `${t("box")} ${sides}`),
-    ...(state.kind === "support" ? [] : [el("span.key.contour", {}, `${t("contour")}: ${erf}`)]), ...(p.note ? [el("span", {}, p.note)] : []));
+    ...(state.kind === "support" ? [] : [el("span.key.contour", {}, `${t("contour")}: ${erf}`)]), ...(field.shape.length === 3 ? [el("span", {}, t("slice", { axis: net.axes[0] }))] : []));
 }
 
 function strokeEven(pen, path, wide, tall) {
@@ -105,7 +107,7 @@ function drawAxes(pen, frame, x, y, line) {
 }
 
 function ticks(first, end, count) {
-  const size = Math.max(1, steps(end - first, count)[1] || 1);
+  const size = Math.max(1, roundSteps(end - first, count)[1] || 1);
   const found = [];
   for (let v = Math.ceil(first / size) * size; v < end; v += size) found.push(v);
   return found;
@@ -142,4 +144,21 @@ function drawCut(canvas, p, frame, scale, width) {
   pen.font = "11px ui-sans-serif, system-ui, sans-serif";
   pen.textAlign = "center";
   pen.fillText(t("profile"), GUTTER.left + width / 2, high + 14);
+}
+
+/** Edges between samples above and below the level, as a path in sample coordinates. */
+function contour(p) {
+  const path = new Path2D();
+  const [height, width] = p.shape;
+  const above = (r, c) => r >= 0 && c >= 0 && r < height && c < width && p.values[r * width + c] > LEVEL;
+  for (let r = 0; r < height; r++) {
+    for (let c = 0; c < width; c++) {
+      if (!above(r, c)) continue;
+      if (!above(r - 1, c)) { path.moveTo(c, r); path.lineTo(c + 1, r); }
+      if (!above(r + 1, c)) { path.moveTo(c, r + 1); path.lineTo(c + 1, r + 1); }
+      if (!above(r, c - 1)) { path.moveTo(c, r); path.lineTo(c, r + 1); }
+      if (!above(r, c + 1)) { path.moveTo(c + 1, r); path.lineTo(c + 1, r + 1); }
+    }
+  }
+  return path;
 }

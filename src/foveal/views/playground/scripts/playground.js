@@ -46,16 +46,32 @@ async function fetchGrowth() {
   if (!said) return;
   grown = said.grown;
   drawNumbers(net, chosenRow(), grown);
-  drawChart(net, leaves(), chosenRow().name, grown, choose);
+  drawChart();
 }
 
 async function fetchField() {
   const row = chosenRow();
   const said = await asked("field", { layer: row.name, kind: state.kind });
   if (!said) return;
-  found = said.field ? { field: said.field, bytes: await unpack(said.field.data) } : said;
+  found = said.field ? { field: said.field, bytes: await inflate(said.field.data) } : said;
   drawField(net, row, found);
   byId("heat").dataset.layer = row.name;
+}
+
+function drawChart() {
+  const rows = leaves(), box = byId("chart"), row = chosenRow();
+  const about = {
+    side: largest(net.lengths),
+    row,
+    at: rows.indexOf(row),
+    effective: rows.flatMap(({ name }, i) => (grown?.[name] ? [[i, grown[name].erf]] : [])),
+    mine: grown?.[row.name]?.erf,
+    legend: byId("growth-legend"),
+    least: 280,
+    // Beside the field there is room for a taller chart.
+    high: matchMedia("(min-width: 1241px)").matches && box.clientWidth < 800 ? 540 : 270,
+  };
+  sizeChart(box, rows, about, ({ name }) => choose(name));
 }
 
 function draw() {
@@ -63,7 +79,7 @@ function draw() {
   byId("results").classList.remove("stale");
   drawNumbers(net, row, grown);
   drawFindings(net);
-  drawChart(net, leaves(), row.name, grown, choose);
+  drawChart();
   drawKinds(net, chooseView);
   drawField(net, row, found);
   drawLayers(net, row.name, choose);
@@ -123,5 +139,5 @@ startOpen();
 onAddress(showState);
 onLanguage.push(() => { if (net) draw(); });
 onTheme.push(() => { if (net) draw(); });
-new ResizeObserver(() => { if (net) { drawChart(net, leaves(), chosenRow().name, grown, choose); drawField(net, chosenRow(), found); } }).observe(byId("results"));
+new ResizeObserver(() => { if (net) { drawChart(); drawField(net, chosenRow(), found); } }).observe(byId("results"));
 showState();

@@ -172,14 +172,7 @@ function explorerDraw() {
   grid.node.classList.toggle("x-held", explorer.held);
   slider.value = String(stage.slice);
   explorerRead(view);
-  const plane =
-    stage.axes && explorer.field
-      ? fieldPlane(
-          explorer.field,
-          stage.axes,
-          explorer.field.origin[0] + Math.floor(((explorer.field.shape[0] - 1) / 2) * explorer.field.step[0]),
-        )
-      : null;
+  const plane = stage.axes && explorer.field ? fieldPlane(explorer.field, explorer.field.values) : null;
   explorer.parts.surfaceBox.hidden = !plane;
   if (
     plane &&

@@ -232,15 +232,12 @@ function stageHeat(stage, view) {
     stage.drawnField = null;
     return;
   }
-  const plane = fieldPlane(
-    field,
-    stage.axes,
-    stage.slice - (stage.axes.depth === null ? 0 : view.shift[stage.axes.depth]),
-  );
+  const deep = stage.axes.depth !== null;
+  const plane = fieldPlane(field, field.values, deep ? stage.slice - view.shift[stage.axes.depth] : null);
   stage.heat.classList.toggle("x-none", !plane);
   if (!plane) return;
-  const key = stage.axes.depth === null ? field : plane.values;
-  if (stage.drawnField !== key || (stage.axes.depth !== null && stage.drawnSlice !== plane.slice)) {
+  const key = deep ? plane.values : field;
+  if (stage.drawnField !== key || (deep && stage.drawnSlice !== plane.slice)) {
     stage.heat.setAttribute("href", heatUri(plane));
     [stage.drawnField, stage.drawnSlice] = [key, plane.slice];
   }
@@ -251,50 +248,10 @@ function stageHeat(stage, view) {
   stage.heat.setAttribute("height", flat ? WAVE : plane.shape[0] * plane.step[0]);
 }
 
-/** The plane of a field that is drawn: {values, shape, origin, step, slice}; null where the slice lies outside it. */
-function fieldPlane(field, axes, slice) {
-  if (axes.y === null)
-    return {
-      values: field.values,
-      shape: [1, field.shape[0]],
-      origin: [0, field.origin[0]],
-      step: [1, field.step[0]],
-      slice: 0,
-    };
-  if (axes.depth === null)
-    return { values: field.values, shape: field.shape, origin: field.origin, step: field.step, slice: 0 };
-  const at = Math.floor((slice - field.origin[0]) / field.step[0]),
-    size = field.shape[1] * field.shape[2];
-  if (at < 0 || at >= field.shape[0]) return null;
-  return {
-    values: field.values.subarray(at * size, (at + 1) * size),
-    shape: field.shape.slice(1),
-    origin: field.origin.slice(1),
-    step: field.step.slice(1),
-    slice: at,
-  };
-}
-
-/** A plane of a field as a picture: cividis, more opaque where the weight is larger. */
+/** More opaque where the weight is larger; a support is even. */
 function heatUri(plane) {
   const flat = plane.values.every((q) => q === 0 || q === 255);
-  return paintedUri(plane.shape, (pixels, i) => {
-    const q = plane.values[i];
-    pixels.set(
-      [CIVIDIS_BYTES[3 * q], CIVIDIS_BYTES[3 * q + 1], CIVIDIS_BYTES[3 * q + 2], !q ? 0 : flat ? 120 : 70 + 0.63 * q],
-      4 * i,
-    );
-  });
-}
-
-/** A small picture from a function that sets each pixel, as a data address. */
-function paintedUri([tall, wide], paint) {
-  const canvas = el("canvas", { width: wide, height: tall });
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(wide, tall);
-  for (let i = 0; i < wide * tall; i++) paint(image.data, i);
-  pen.putImageData(image, 0, 0);
-  return canvas.toDataURL();
+  return heatPicture(plane, (q) => (flat ? 120 : 70 + 0.63 * q)).toDataURL();
 }
 
 /** The backdrop of the source: photo, waveform or slice; nothing but the edge where the report carries none. */
@@ -341,7 +298,8 @@ function stageSlice(stage) {
   if (drop?.kind !== "volume" || !drop.bytes) return;
   const [depth, tall, wide] = drop.shape;
   const at = Math.min(depth - 1, Math.floor((stage.slice * depth) / stage.lengths[0])) * tall * wide;
-  const uri = paintedUri([tall, wide], (pixels, i) => pixels.set([...Array(3).fill(drop.bytes[at + i]), 255], 4 * i));
+  const paint = (pixels, i) => pixels.set([...Array(3).fill(drop.bytes[at + i]), 255], 4 * i);
+  const uri = painted([tall, wide], paint).toDataURL();
   stage.ground.replaceChildren(
     svg("image", {
       href: uri,
