@@ -258,6 +258,8 @@ function explorerRead(view) {
   ])
     if (node.textContent !== text) node.textContent = text;
   clearTimeout(explorer.speaking);
+  // What was said is of another unit or in another language by now.
+  parts.live.textContent = "";
   const speech = t("x_speech", {
     unit,
     layer: row.name,
