@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from foveal.agreement import difference
 from foveal.errors import FovealError
 from foveal.graph import Graph
 from foveal.testing import check_frontends_agree
+from needs import installed, needs
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SIDE = 28
@@ -77,9 +77,9 @@ def eager(side: int = SIDE) -> Graph:
 
 
 def onnx_graph(model: nn.Module, shape: tuple[int, ...], dynamo: bool) -> Graph:
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     if dynamo:
-        pytest.importorskip("onnxscript")
+        needs("onnxscript")
         program = torch.onnx.export(model.eval(), (torch.zeros(shape),), dynamo=True, verbose=False)
         return foveal.trace(program.model_proto)
     buffer = io.BytesIO()
@@ -88,7 +88,7 @@ def onnx_graph(model: nn.Module, shape: tuple[int, ...], dynamo: bool) -> Graph:
 
 
 def test_pytorch_onnx_and_jax_agree() -> None:
-    pytest.importorskip("jax")
+    needs("jax")
     graphs = {
         "torch": eager(),
         "onnx": onnx_graph(Small(), (1, 3, SIDE, SIDE), dynamo=False),
@@ -105,8 +105,8 @@ def test_pytorch_onnx_and_jax_agree() -> None:
 @cache
 def four_forms() -> dict[str, Any]:
     """What agreement_forms.py prints; Keras picks its backend when it is loaded, hence a process of its own."""
-    if not all(find_spec(name) for name in ("onnx", "keras", "jax")):
-        pytest.skip("needs onnx, keras and jax")
+    for name in ("onnx", "keras", "jax"):
+        installed(name)
     environment = {**os.environ, "KERAS_BACKEND": "torch", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
     script = Path(__file__).with_name("agreement_forms.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment)
@@ -180,7 +180,7 @@ def test_a_wrong_stride_is_found() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1"])
 def test_torchvision_models_exported_to_onnx(name: str) -> None:
-    torchvision = pytest.importorskip("torchvision")
+    torchvision = needs("torchvision")
     model = torchvision.models.get_model(name, weights=None).eval()
     shape = (1, 3, 64, 64)
     found = check_frontends_agree(

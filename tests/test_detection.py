@@ -25,6 +25,7 @@ from foveal.tasks.dense import dense_check
 from foveal.tasks.pyramid import Level, head_layers, levels
 from foveal.tasks.regions import regions
 from foveal.views.plots_detection import _clear
+from needs import missing
 
 ANCHORS = ["16", "32", "64", "128", "256", "512"]
 
@@ -282,7 +283,7 @@ def test_dense_form_is_refused_where_it_has_no_meaning() -> None:
 def test_trained_p_net_dense_and_sliding() -> None:
     model = p_net()
     if model is None:
-        pytest.skip("facenet-pytorch is not installed")
+        missing("facenet-pytorch is not installed")
     graph = foveal.trace(model, (1, 3, 60, 48))
     (level,) = levels(graph)
     assert (level.trf, level.stride, level.center) == (((12, 12), (12, 12)), (2, 2), (5.5, 5.5))

@@ -23,6 +23,7 @@ from foveal.frontends.spec import trace_spec
 from foveal.oracle import begin_round, prepare, run
 from foveal.perturbation import PATTERNS, column_change, moved
 from foveal.receptive_field import receptive_field
+from needs import needs
 from random_networks import build, random_recipe
 
 COUNT = 100
@@ -112,7 +113,7 @@ def test_planted_mistakes_are_caught(step: type[rel.Step], wrong: Any, monkeypat
 @pytest.mark.parametrize("start", range(0, 60, 20))
 def test_support_of_real_models_equals_perturbation(start: int) -> None:
     """The position-by-position support of modules with every kind of index arithmetic, at three units each."""
-    torch = pytest.importorskip("torch")
+    torch = needs("torch")
     from foveal.frontends import trace
 
     torch.set_num_threads(1)

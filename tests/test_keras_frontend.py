@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-if not all(find_spec(name) for name in ("keras", "torch", "jax")):  # importing Keras would choose its backend
-    pytest.skip("needs keras, torch and jax", allow_module_level=True)
+from needs import installed
+
+for name in ("keras", "torch", "jax"):
+    installed(name)  # importing Keras would choose its backend
 
 SCRIPT = Path(__file__).parent / "keras_answers.py"
 BACKENDS = ("torch", "jax")

@@ -20,6 +20,7 @@ from foveal.graph import Graph
 from foveal.page import PageOptions, report_page
 from foveal.receptive_field import ReceptiveField
 from foveal.views.foveate import foveate
+from needs import needs
 from test_page import hostile_page
 
 NETWORKS = {
@@ -35,7 +36,6 @@ FIELDS = {
     "torchvision:ssdlite320_mobilenet_v3_large": ("backbone.features.0",),
 }
 """Layers with fields, where the usual dozen would take long."""
-AXE = Path(__file__).parent.parent / "build" / "axe" / "axe.min.js"
 MATRIX = """(node) => {
   const matrix = node.getScreenCTM(), box = node.getBoundingClientRect();
   return [matrix.a, matrix.e - box.x, matrix.d, matrix.f - box.y];
@@ -91,7 +91,7 @@ def resnet(browser: Any, written: Callable[[str], Path]) -> Iterator[Any]:
 
 def until(page: Any, holds: str, given: Any = None) -> None:
     """Wait until an expression holds (asked from outside: the page's own policy forbids evaluating text)."""
-    for _ in range(100):
+    for _ in range(400):
         if page.evaluate(holds, given):
             return
         page.wait_for_timeout(50)
@@ -265,8 +265,7 @@ def test_the_surface_turns(resnet: Any) -> None:
     picture = "(n) => n.firstElementChild.toDataURL()"
     before = surface.evaluate(picture)
     surface.press("ArrowRight")
-    resnet.wait_for_timeout(100)
-    assert surface.evaluate(picture) != before
+    until(resnet, "(was) => document.getElementById('x-surface').firstElementChild.toDataURL() !== was", before)
 
 
 def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) -> None:
@@ -296,11 +295,10 @@ def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("source", ["torchvision:resnet50", "gallery:tcn"])
 def test_axe_finds_no_serious_fault(browser: Any, written: Callable[[str], Path], source: str, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is absent: fetch it with 'npm pack axe-core' and put axe.min.js into build/axe")
+    script = needs("axe").read_text(encoding="utf-8")
     with watched(browser, color_scheme=scheme) as found:
         page = opened(found, written(source))
-        page.evaluate(AXE.read_text(encoding="utf-8"))
+        page.evaluate(script)
         result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         faults = [
             (v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in result["violations"] if v["impact"] in SERIOUS

@@ -10,8 +10,9 @@ import pytest
 from foveal import receptive_field
 from foveal.frontends.spec import trace_spec
 from foveal.graph import Graph
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 nn = torch.nn
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from foveal.erf import Request, Result, run
 from foveal.errors import FovealError
 from foveal.measured import Settings
 from foveal.serial import to_plain
+from needs import needs
 
 HERE = Path(__file__).parent
 SOURCES = ("small_factories:first", "small_factories:second")
@@ -99,7 +99,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
 
 
 def test_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("joblib")
+    needs("joblib")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     asked = request(tmp_path)
     found, failed = sweep.run_sweep(asked, tmp_path / "pieces", workers=2)
@@ -107,12 +107,10 @@ def test_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     same(found, run(asked))
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_a_ray_cluster_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = needs("ray")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    import ray
-
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         asked = request(tmp_path)

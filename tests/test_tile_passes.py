@@ -11,10 +11,11 @@ import pytest
 import foveal
 from foveal.errors import FovealError
 from foveal.tasks.tile_passes import run_in_passes
+from needs import needs
 
-onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
-trace_model = pytest.importorskip("foveal.frontends.onnx_trace").trace_model
+onnx = needs("onnx")
+runtime = needs("onnxruntime")
+trace_model = needs("foveal.frontends.onnx_trace").trace_model
 make = onnx.helper
 SIZE = (96, 80)
 

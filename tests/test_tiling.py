@@ -22,6 +22,7 @@ from foveal.tasks.stitching import compared
 from foveal.tasks.tile_grid import AxisPlan, plan_axis
 from foveal.tasks.tile_sizes import fewest_positions
 from foveal.tasks.tiling import TilePlan, smallest_tile, tile
+from needs import needs
 from random_tilings import random_network
 from rounding import close
 
@@ -423,7 +424,7 @@ def test_differences_are_told() -> None:
     [("float64", 1e-14, 2e-14), ("float32", 7e-6, 1e-5), ("float16", 0, 1e-3), ("int64", 0, 1)],
 )
 def test_identical_is_up_to_rounding_of_the_precision(dtype: str, excused: float, told: float) -> None:
-    """64 units in the last place: 1.4e-14 in double, 7.6e-6 in single precision; none in half, none of whole numbers."""
+    """64 units in the last place: 1.4e-14 in double, 7.6e-6 in single precision; none in half or of whole numbers."""
     whole = np.ones((1, 8), dtype)
     found = compared(whole, whole + np.asarray(excused, dtype), 2)
     assert found.identical
@@ -433,7 +434,7 @@ def test_identical_is_up_to_rounding_of_the_precision(dtype: str, excused: float
 
 def test_a_real_onnx_session(tmp_path: Path) -> None:
     """Two 3-wide convolutions about a pool, through ONNX Runtime in single precision."""
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx, runtime = needs("onnx"), needs("onnxruntime")
     make, array = onnx.helper, onnx.numpy_helper.from_array
     drawn = np.random.default_rng(0)
     weights = [array(drawn.standard_normal((2, 2, 3, 3)).astype(np.float32), name) for name in ("w", "v")]
