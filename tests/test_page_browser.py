@@ -98,6 +98,15 @@ def until(page: Any, holds: str, given: Any = None) -> None:
     raise AssertionError(f"never became true: {holds}")
 
 
+def still(page: Any, expression: str) -> Any:
+    """The value of an expression once it no longer changes: what is drawn late is drawn."""
+    before, now = None, page.evaluate(expression)
+    while before != now:
+        page.wait_for_timeout(600)
+        before, now = now, page.evaluate(expression)
+    return now
+
+
 def chosen_layers(page: Any, wanted: tuple[str, ...]) -> dict[str, str]:
     """Name -> number of the layers to look at; "*first" and the like: of those with more than one unit."""
     rows = page.evaluate("JSON.parse(document.getElementById('data').textContent).layers.filter((r) => r.tables)")
@@ -279,8 +288,7 @@ def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) 
         page = opened(found, path)
         page.wait_for_selector("#x-eye[data-unit='[48,48]']")
         until(page, "document.querySelector('.x-note').textContent.includes('very unit')")
-        page.wait_for_timeout(600)
-        photo, eye = page.evaluate(PICTURES)
+        photo, eye = still(page, PICTURES)
         found.check("")
     image, shown = (
         np.asarray(Image.open(BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB")) / 255
