@@ -25,14 +25,14 @@ browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; \
-	else echo 'no Chromium found: the browser tests will be skipped (install it for example with: apt-get install chromium)'; fi
+	else echo 'no Chromium found: the browser tests will be skipped, or fail where CI is set (install it for example with: apt-get install chromium)'; fi
 
-# The accessibility checks of the pages; a development download, skipped where there is no npm.
+# The accessibility checks of the pages; a development download, skipped where there is no npm (in CI they fail).
 build/axe/axe.min.js:
 	@mkdir -p build/axe
 	@if command -v npm >/dev/null; then cd build/axe && npm pack --silent axe-core >/dev/null && \
 	tar -xzf axe-core-*.tgz && mv package/axe.min.js . && rm -rf package axe-core-*.tgz; \
-	else echo 'no npm found: the accessibility tests will be skipped'; fi
+	else echo 'no npm found: the accessibility tests will be skipped, or fail where CI is set'; fi
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

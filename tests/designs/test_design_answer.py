@@ -18,6 +18,7 @@ from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
 from foveal.designs.recognise import recognise
 from foveal.designs.space import space_from_yaml
+from support.needs import needs
 
 QUICK = Settings(population=20, generations=4)
 SPACE = """
@@ -108,7 +109,7 @@ def test_the_plot_shows_every_design(small: Designs) -> None:
 
 def test_onnx_has_the_stated_field(small: Designs, tmp_path: Path) -> None:
     small.designs[0].to_onnx(tmp_path / "net.onnx")
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     model = onnx.load(tmp_path / "net.onnx")
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     network = small.designs[0].network

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from functools import reduce
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -433,17 +432,6 @@ def test_scaled_values_have_no_replknet_variant() -> None:
     )  # fmt: skip
     assert values.metrics().replknet is not None
     assert scaled.metrics().replknet is None
-
-
-def test_a_megapixel_takes_well_under_a_second() -> None:
-    values = gaussian(100)
-    start = perf_counter()
-    squares(values, (0, 0), SHAPE, MIDDLE)
-    mass_within(values, (0, 0), MIDDLE)
-    moments(values, (0, 0))
-    support(values, (0, 0))
-    checkerboard_index(values)
-    assert perf_counter() - start < 2.0
 
 
 # --- invariances

@@ -70,7 +70,7 @@ def opened(client: httpx.Client, **body: Any) -> dict[str, Any]:
     response = client.post("/api/networks", json=body)
     assert response.status_code == 202, response.text
     job = response.json()
-    for _ in range(600):
+    for _ in range(2400):
         job = client.get(f"/api/jobs/{job['id']}").json()
         if job["state"] in ("done", "failed"):
             break

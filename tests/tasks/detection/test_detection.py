@@ -25,6 +25,7 @@ from foveal.tasks.detection.pyramid import Level, head_layers, levels
 from foveal.tasks.detection.regions import regions
 from foveal.tasks.record import Audit
 from foveal.views.plots.detection import _clear
+from support.needs import missing
 from support.networks.detection_networks import S3FD, Bottleneck, TwoLevels, bottom_up, p_net
 
 ANCHORS = ["16", "32", "64", "128", "256", "512"]
@@ -283,7 +284,7 @@ def test_dense_form_is_refused_where_it_has_no_meaning() -> None:
 def test_trained_p_net_dense_and_sliding() -> None:
     model = p_net()
     if model is None:
-        pytest.skip("facenet-pytorch is not installed")
+        missing("facenet-pytorch is not installed")
     graph = foveal.trace(model, (1, 3, 60, 48))
     (level,) = levels(graph)
     assert (level.trf, level.stride, level.center) == (((12, 12), (12, 12)), (2, 2), (5.5, 5.5))
