@@ -53,6 +53,7 @@ def test_no_framework_is_loaded(code: str) -> None:
     assert loaded_frameworks(code) == set()
 
 
+@pytest.mark.needs("torch")
 def test_the_test_above_can_fail() -> None:
     assert "torch" in loaded_frameworks("import foveal.frontends.torch_trace")
 

@@ -22,6 +22,7 @@ from foveal.measured import Settings
 from foveal.serial import to_plain
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.needs("torch")  # small_factories builds its networks with it
 SOURCES = ("small_factories:first", "small_factories:second")
 
 
