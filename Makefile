@@ -19,7 +19,7 @@ demo-torch: $(VENV)/.installed-torch  ## a ResNet-50 of torchvision; PyTorch int
 	$(RUN)/foveal analyze torchvision:resnet50
 
 test: lint browser build/axe/axe.min.js  ## lint, then all tests; everything into .venv
-	$(RUN)/pytest -n 2
+	$(RUN)/pytest -n 2 --dist loadgroup
 
 quick: $(QUICK)/.installed  ## the fast tests of the core, with no framework installed; under a minute
 	$(QUICK)/bin/pytest -n 2 -q --only-with core -m 'not slow'

@@ -113,21 +113,32 @@ def names(path: Path) -> dict[str, ast.stmt]:
     return found
 
 
-def used(path: Path, name: str, seen: set[tuple[Path, str]]) -> set[str]:
-    """What running a function of a file loads beyond the core: its own imports, and those of helpers and fixtures."""
-    if (path, name) in seen or name not in names(path):
-        return set()
-    seen.add((path, name))
-    node = names(path)[name]
+@cache
+def own(path: Path, name: str) -> tuple[set[str], set[tuple[Path, str]]]:
+    """What a function of a file imports beyond the core, and the helpers and fixtures that it may use."""
+    node = names(path).get(name)
+    if node is None:
+        return set(), set()
     if isinstance(node, ast.ImportFrom):
         origin = local(node.module or "")
-        return used(origin, name, seen) if origin and TESTS in origin.parents else set()
-    words = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-    words |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
-    return closed(*sorted_out(imports([node], inside=True))).union(*(used(path, word, seen) for word in sorted(words)))
+        return set(), {(origin, name)} if origin and TESTS in origin.parents else set()
+    words = {inner.id if isinstance(inner, ast.Name) else getattr(inner, "arg", None) for inner in ast.walk(node)}
+    return closed(*sorted_out(imports([node], inside=True))), {(path, word) for word in words & names(path).keys()}
+
+
+@cache
+def used(path: Path, name: str) -> set[str]:
+    """What running a function of a file loads beyond the core, through all helpers and fixtures that it may use."""
+    todo, seen, beyond = {(path, name)}, set[tuple[Path, str]](), set[str]()
+    while todo:
+        seen.add(place := todo.pop())
+        more, others = own(*place)
+        beyond = beyond | more
+        todo |= others - seen
+    return beyond
 
 
 def of(item: pytest.Item) -> set[str]:
     """What a test loads beyond the core, with what it says itself."""
     said = {name for mark in item.iter_markers("needs") for name in mark.args}
-    return said | (used(item.path, item.originalname, set()) if isinstance(item, pytest.Function) else set())
+    return said | (used(item.path, item.originalname) if isinstance(item, pytest.Function) else set())

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "examples"))
 import article  # noqa: E402
 import article_numbers  # noqa: E402
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("article")]  # all share one computation
 IMAGES = sorted(re.findall(r"\]\((images/article/\w+\.png)\)", article.PAGE.read_text(encoding="utf-8")))
 
 

@@ -16,6 +16,7 @@ import pytest
 if not all(find_spec(name) for name in ("keras", "torch", "jax")):  # importing Keras would choose its backend
     pytest.skip("needs keras, torch and jax", allow_module_level=True)
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keras")]  # all share one run on each backend
 SCRIPT = Path(__file__).parent / "keras_answers.py"
 BACKENDS = ("torch", "jax")
 

@@ -77,6 +77,7 @@ run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path: Path) -> None:
     """Killed at a random piece; benchmarks/measured.py does it ten times with real networks."""
     asked = request(tmp_path, 8)
@@ -99,6 +100,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     same(found, run(asked))
 
 
+@pytest.mark.slow
 def test_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("joblib")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
