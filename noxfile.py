@@ -16,11 +16,11 @@ EXTRAS = PROJECT["optional-dependencies"]
 PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
 
 
-def run_tests(session: nox.Session, extras: list[str], *options: str) -> None:
+def run_tests(session: nox.Session, extras: list[str], chosen: str, *options: str) -> None:
     """Install the package alone, and run the tests that need no other modules than those of its extras."""
     session.install("--no-deps", "-e", ".")
     modules = [re.split("[<>=]", wish)[0] for extra in extras for wish in EXTRAS[extra]]
-    session.run("pytest", "-n", "2", "-q", "-m", "not slow", "--only-with", ",".join(["core", *modules]), *options)
+    session.run("pytest", "-n", "2", "-q", "-m", chosen, "--only-with", ",".join(["core", *modules]), *options)
 
 
 @nox.session(python=PYTHONS[0])
@@ -29,7 +29,7 @@ def lowest(session: nox.Session) -> None:
     extras = ["onnx", *session.posargs]
     wishes = [*PROJECT["dependencies"], *EXTRAS["quick"], *(wish for extra in extras for wish in EXTRAS[extra])]
     session.install(*(wish.replace(">=", "==") for wish in wishes))
-    run_tests(session, extras, "-W", "default::DeprecationWarning")
+    run_tests(session, extras, "not slow and not newest", "-W", "default::DeprecationWarning")
 
 
 @nox.session(python=PYTHONS)
@@ -37,4 +37,4 @@ def python(session: nox.Session) -> None:
     """Each Python with the newest libraries."""
     extras = ["onnx", *session.posargs]
     session.install(*PROJECT["dependencies"], *EXTRAS["quick"], *(wish for extra in extras for wish in EXTRAS[extra]))
-    run_tests(session, extras)
+    run_tests(session, extras, "not slow")

@@ -154,7 +154,7 @@ def test_a_disagreement_is_exit_code_1(tiny: str, monkeypatch: pytest.MonkeyPatc
     ("arguments", "message"),
     [
         (["analyze"], "Missing argument 'SOURCE'."),
-        (["analyze", LINE, "--bogus"], "No such option: --bogus"),
+        (["analyze", LINE, "--bogus"], "No such option: --bogus"),  # newer releases of click: '--bogus'.
         (["analyze", LINE, "--json", "--csv"], "--json and --csv exclude each other"),
         (["analyze", LINE, "--input", "1,3,x"], "--input '1,3,x': expected positive lengths such as 1,3,224,224"),
         (
@@ -171,7 +171,8 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], message: st
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
-    assert message is None or result.stderr == f"error: {message}\n"
+    said = result.stderr.replace("option '--bogus'.", "option: --bogus")
+    assert message is None or said == f"error: {message}\n"
 
 
 def test_input_shapes() -> None:
