@@ -54,6 +54,7 @@ def four_forms() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_all_four_forms_agree() -> None:
     """At all seven windows: sizes, strides, starts, every unit's box, and support, paths and edges."""
     assert four_forms()["backend"] == "torch"

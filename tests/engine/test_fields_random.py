@@ -110,6 +110,7 @@ def test_planted_mistakes_are_caught(step: type[rel.Step], wrong: Any, monkeypat
         assert any(difference(number) for number in range(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 60, 20))
 def test_support_of_real_models_equals_perturbation(start: int) -> None:
     """The position-by-position support of modules with every kind of index arithmetic, at three units each."""

@@ -56,6 +56,7 @@ def test_residual_networks(name: str, sigma: float) -> None:
     assert energy_moments(graph, "layer4").sigmas == pytest.approx((sigma, sigma), abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "sigma"), [("vgg16 conv5_3", 26.5), ("vgg16 pool5", 27.6), ("vgg13 pool5", 23.2)])
 def test_vgg(layer: str, sigma: float) -> None:
     """docs/methods.md 2.3."""

@@ -472,6 +472,7 @@ def test_scale_changes_no_shape(values: np.ndarray, factor: float) -> None:
     assert_close(shape_numbers(one), shape_numbers(other))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(fields, st.data())
 def test_a_shift_moves_the_places_only(values: np.ndarray, data: st.DataObject) -> None:
@@ -504,6 +505,7 @@ def test_squares_and_profiles_about_a_given_center_move_along(values: np.ndarray
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(fields, st.data())
 def test_a_mirrored_field_has_mirrored_numbers(values: np.ndarray, data: st.DataObject) -> None:

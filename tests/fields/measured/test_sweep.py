@@ -24,6 +24,7 @@ from support.paths import NETWORKS
 from support.rounding import close
 
 HERE = NETWORKS
+pytestmark = pytest.mark.needs("torch")  # small_factories builds its networks with it
 SOURCES = ("small_factories:first", "small_factories:second")
 
 
@@ -82,6 +83,7 @@ run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path: Path) -> None:
     """Killed at a random piece; benchmarks/measured.py does it ten times with real networks."""
     asked = request(tmp_path, 8)
@@ -104,6 +106,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     same(found, run(asked))
 
 
+@pytest.mark.slow
 def test_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("joblib")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))

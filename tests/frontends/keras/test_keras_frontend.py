@@ -18,6 +18,7 @@ from support.paths import TESTS
 for name in ("keras", "torch", "jax"):
     installed(name)  # importing Keras would choose its backend
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keras")]  # all share one run on each backend
 SCRIPT = TESTS / "support" / "frameworks" / "keras_answers.py"
 BACKENDS = ("torch", "jax")
 

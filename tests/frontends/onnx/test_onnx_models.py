@@ -107,6 +107,7 @@ def with_drawn_weights(path: Path) -> ModelProto:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet", "resnet50", "shufflenet"])
 def test_shipped_architectures_agree_with_onnxruntime(name: str) -> None:
     needs("onnxruntime")
