@@ -15,6 +15,7 @@ from support.designs.design_code import faults
 from support.drawn.random_designs import random_network
 
 
+@pytest.mark.slow
 def test_emitted_code_does_what_was_stated() -> None:
     random = np.random.default_rng(11)
     for _ in range(40):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from support.paths import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("article")]  # all share one computation
 IMAGES = sorted(re.findall(r"\]\((images/article/\w+\.png)\)", article.PAGE.read_text(encoding="utf-8")))
 
 

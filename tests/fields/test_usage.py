@@ -166,6 +166,7 @@ def layer(axes: int, step: tuple[str, int, int, int, int]) -> nn.Module:
     return make_conv(1, 1, kernel, stride, padding, dilation, bias=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1, 2), st.lists(steps, min_size=1, max_size=4))
 def test_counts_equal_those_of_gradients(axes: int, drawn: list[tuple[str, int, int, int, int]]) -> None:

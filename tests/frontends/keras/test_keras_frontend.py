@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from support.needs import installed
 from support.paths import TESTS
 
-if not all(find_spec(name) for name in ("keras", "torch", "jax")):  # importing Keras would choose its backend
-    pytest.skip("needs keras, torch and jax", allow_module_level=True)
+for name in ("keras", "torch", "jax"):
+    installed(name)  # importing Keras would choose its backend
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keras")]  # all share one run on each backend
 SCRIPT = TESTS / "support" / "frameworks" / "keras_answers.py"
 BACKENDS = ("torch", "jax")
 

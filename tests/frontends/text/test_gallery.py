@@ -13,6 +13,7 @@ from foveal.engine.cost import multiply_adds
 from foveal.frontends.text import gallery
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
+from support.needs import needs
 
 FROM_TORCHVISION = [
     "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
@@ -157,8 +158,8 @@ def of_type(graph: Graph, *types: str) -> list[str]:
 @pytest.mark.parametrize("name", FROM_TORCHVISION)
 def test_same_as_torchvision(name: str) -> None:
     """Every convolution, pool and linear layer of the traced model has the same numbers; so have weights and cost."""
-    torch = pytest.importorskip("torch")
-    models = pytest.importorskip("torchvision.models")
+    torch = needs("torch")
+    models = needs("torchvision.models")
     from foveal.frontends.torch.trace import trace_module
 
     options = {"aux_logits": False, "init_weights": False} if name == "inception_v3" else {}

@@ -37,6 +37,7 @@ def test_a_pt2_file(exported: torch.export.ExportedProgram, tmp_path: Path) -> N
     assert (graph.name, receptive_field(graph, "head").size) == ("small", (7, 7))
 
 
+@pytest.mark.slow
 def test_exported_resnet_equals_the_module() -> None:
     model = torchvision.models.resnet18(weights=None).eval()
     graph = trace(torch.export.export(model, (torch.randn(1, 3, 64, 64),)))
@@ -167,6 +168,7 @@ def test_detection_and_video_have_default_inputs() -> None:
     assert load("torchvision:ssd300_vgg16").inputs == ([(3, 300, 300)],)
 
 
+@pytest.mark.slow
 def test_images_have_the_size_of_the_weights_by_default() -> None:
     sizes = {name: load(f"torchvision:{name}").inputs for name in ("resnet50", "swin_v2_t", "inception_v3", "vit_h_14")}
     assert sizes == {

@@ -21,7 +21,9 @@ from foveal.tasks.tiling.plan import TilePlan, smallest_tile, tile
 from foveal.tasks.tiling.sizes import fewest_positions
 from foveal.tasks.tiling.stitching import compared
 from support.drawn.random_tilings import random_network
+from support.needs import needs
 from support.networks.case_networks import UNet, normalised, squeeze_excited
+from support.rounding import close
 
 NEEDED = {1: 8, 2: 22, 3: 46, 4: 94, 5: 190}
 HALOS = {1: 8, 2: 24, 3: 48, 4: 96, 5: 192}
@@ -71,10 +73,10 @@ def test_a_halo_below_the_need_and_a_start_off_the_multiple_differ() -> None:
     assert not narrower(plan, 0, 0).check(model, picture).identical
     assert not narrower(plan, 1, 1).check(model, picture).identical
     shifted = model(picture)[..., 32:, :]
-    assert torch.equal(shifted[..., 24:, :], model(picture[..., 32:, :])[..., 24:, :])
+    assert close(shifted[..., 24:, :], model(picture[..., 32:, :])[..., 24:, :])
     for off in (1, 2, 3):
         part = model(picture[..., 32 + off : 92 + off, :])[..., 24 : 60 - 24, :]
-        assert not torch.equal(part, model(picture)[..., 56 + off : 68 + off, :])
+        assert not close(part, model(picture)[..., 56 + off : 68 + off, :])
 
 
 def planned(seed: int, length: int, more: int) -> tuple[nn.Module, Tensor, TilePlan] | None:
@@ -271,13 +273,13 @@ def test_functions_sessions_and_several_outputs() -> None:
     whole = model(picture).detach()
     found = plan.run(model, picture)
     assert isinstance(found, Tensor)
-    assert torch.equal(found, whole)
+    assert close(found, whole)
 
     def function(part: np.ndarray) -> dict[str, np.ndarray]:
         return {"a": np.zeros(1), "b": model(torch.from_numpy(part)).detach().numpy()}
 
-    assert np.array_equal(plan.run(function, picture.numpy(), output="b"), whole.numpy())
-    assert np.array_equal(plan.run(lambda p: tuple(function(p).values()), picture.numpy(), output=1), whole.numpy())
+    assert close(plan.run(function, picture.numpy(), output="b"), whole)
+    assert close(plan.run(lambda p: tuple(function(p).values()), picture.numpy(), output=1), whole)
 
     class Session:
         def get_inputs(self) -> list[object]:
@@ -289,7 +291,7 @@ def test_functions_sessions_and_several_outputs() -> None:
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [function(feed["x"])[name] for name in names]
 
-    assert np.array_equal(plan.run(Session(), picture.numpy(), output="b"), whole.numpy())
+    assert close(plan.run(Session(), picture.numpy(), output="b"), whole)
     with pytest.raises(FovealError, match="output 'c': the session has a, b"):
         plan.run(Session(), picture.numpy(), output="c")
 
@@ -301,7 +303,7 @@ def test_an_inner_layer_of_a_module() -> None:
     plan = tile(graph, "0", tile=16)
     picture = image(1, 2, 32, 32)
     assert plan.axes[0].need == (1, 1)
-    assert torch.equal(plan.run(model, picture), model[0](picture).detach())
+    assert close(plan.run(model, picture), model[0](picture))
 
 
 def test_memory_and_overhead_by_hand() -> None:
@@ -416,9 +418,22 @@ def test_differences_are_told() -> None:
     assert str(compared(whole, whole, 2)) == "2 tiles: identical to the whole"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "excused", "told"),
+    [("float64", 1e-14, 2e-14), ("float32", 7e-6, 1e-5), ("float16", 0, 1e-3), ("int64", 0, 1)],
+)
+def test_identical_is_up_to_rounding_of_the_precision(dtype: str, excused: float, told: float) -> None:
+    """64 units in the last place: 1.4e-14 in double, 7.6e-6 in single precision; none in half or of whole numbers."""
+    whole = np.ones((1, 8), dtype)
+    found = compared(whole, whole + np.asarray(excused, dtype), 2)
+    assert found.identical
+    assert ("up to rounding" in str(found)) == (excused > 0)
+    assert not compared(whole, whole + np.asarray(told, dtype), 2).identical
+
+
 def test_a_real_onnx_session(tmp_path: Path) -> None:
     """Two 3-wide convolutions about a pool, through ONNX Runtime in single precision."""
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx, runtime = needs("onnx"), needs("onnxruntime")
     make, array = onnx.helper, onnx.numpy_helper.from_array
     drawn = np.random.default_rng(0)
     weights = [array(drawn.standard_normal((2, 2, 3, 3)).astype(np.float32), name) for name in ("w", "v")]
