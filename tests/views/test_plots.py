@@ -20,7 +20,8 @@ import foveal
 from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field
-from foveal.report.growth import Growth, growth
+from foveal.report.growth import growth
+from foveal.report.results import Growth
 from foveal.views import plots
 from foveal.views.explain import explain
 from foveal.views.foveate import foveate, human_view

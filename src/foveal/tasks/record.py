@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foveal.core.errors import FovealError
+from foveal.core.finding import Finding
 from foveal.core.serial import FormatError, from_plain, to_plain
 from foveal.core.version import __version__
-from foveal.report.results import Finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

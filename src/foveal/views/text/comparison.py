@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from foveal.report.compare import Comparison, Growth, Step
+from foveal.report.results import Comparison, Grown, Step
 from foveal.views.text.table import axes_text
 
 _UNLIMITED = 10_000
@@ -98,11 +98,11 @@ def _name(step: Step) -> str:
     return names[0] if len(set(names)) == 1 else " / ".join(names)
 
 
-def _sizes(growth: Growth) -> tuple[int | None, ...]:
+def _sizes(growth: Grown) -> tuple[int | None, ...]:
     return growth.size.value if isinstance(growth.size.value, tuple) else (None,)
 
 
-def _cells(growth: Growth | None, fields: Sequence[str]) -> list[str]:
+def _cells(growth: Grown | None, fields: Sequence[str]) -> list[str]:
     if growth is None:
         return [""] * len(fields)
     cells = {
