@@ -254,7 +254,7 @@ def test_the_same_picture_gives_the_same_bytes(suffix: str, tmp_path: Path) -> N
 def test_pictures_need_no_pyplot_and_no_display() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from foveal.field import Field\n"
+        "from foveal.fields.field import Field\n"
         "from foveal.views import plots\n"
         "plots.heat_map(Field.of(np.eye(5))); plots.profiles(Field.of(np.ones(9)))\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

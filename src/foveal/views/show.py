@@ -13,4 +13,17 @@ WAYS: dict[str, dict[str, str]] = {
     },
     "foveal.report.results:Comparison": {"text": "foveal.views.text.comparison:plain_comparison"},
     "foveal.report.results:Growth": {"figure": "foveal.views.plots.growth:growth_curves"},
+    "foveal.tasks.record:Audit": {
+        "text": "foveal.views.text.audit:audit_text",
+        "html": "foveal.views.text.audit:audit_html",
+    },
+    "foveal.tasks.classification.record:DepthCurves": {"figure": "foveal.views.plots.classification:depth_curves"},
+    "foveal.tasks.classification.record:LayerSizes": {"figure": "foveal.views.plots.classification:layer_sizes"},
+    "foveal.tasks.classification.record:PathShares": {"figure": "foveal.views.plots.classification:path_lengths"},
+    "foveal.tasks.classification.record:GradientCurves": {"figure": "foveal.views.plots.classification:gradient_reach"},
+    "foveal.tasks.detection.record:RegionPicture": {"figure": "foveal.views.plots.detection:region_picture"},
+    "foveal.tasks.detection.record:LevelPicture": {"figure": "foveal.views.plots.detection:level_picture"},
+    "foveal.tasks.registration.record:UnitPlaces": {"figure": "foveal.views.plots.registration:unit_places"},
+    "foveal.tasks.registration.record:OffsetCurves": {"figure": "foveal.views.plots.registration:offset_curves"},
+    "foveal.tasks.segmentation.record:Spectra": {"figure": "foveal.views.plots.segmentation:spectrum_picture"},
 }
