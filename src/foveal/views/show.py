@@ -17,6 +17,10 @@ WAYS: dict[str, dict[str, str]] = {
         "text": "foveal.views.text.audit:audit_text",
         "html": "foveal.views.text.audit:audit_html",
     },
+    "foveal.tasks.tiling.record:TilePlan": {
+        "text": "foveal.views.text.tiling:plan_text",
+        "html": "foveal.views.text.tiling:plan_html",
+    },
     "foveal.tasks.classification.record:DepthCurves": {"figure": "foveal.views.plots.classification:depth_curves"},
     "foveal.tasks.classification.record:LayerSizes": {"figure": "foveal.views.plots.classification:layer_sizes"},
     "foveal.tasks.classification.record:PathShares": {"figure": "foveal.views.plots.classification:path_lengths"},
