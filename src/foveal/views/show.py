@@ -30,4 +30,9 @@ WAYS: dict[str, dict[str, str]] = {
     "foveal.tasks.registration.record:UnitPlaces": {"figure": "foveal.views.plots.registration:unit_places"},
     "foveal.tasks.registration.record:OffsetCurves": {"figure": "foveal.views.plots.registration:offset_curves"},
     "foveal.tasks.segmentation.record:Spectra": {"figure": "foveal.views.plots.segmentation:spectrum_picture"},
+    "foveal.designs.record:Designs": {
+        "text": "foveal.views.text.designs:designs_text",
+        "figure": "foveal.views.plots.pareto:pareto",
+    },
+    "foveal.designs.conflict:Conflict": {"text": "foveal.views.text.designs:conflict_text"},
 }

@@ -8,7 +8,7 @@ from foveal.core.errors import FovealError
 from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, picture, styled
 
 if TYPE_CHECKING:
-    from foveal.designs import Designs
+    from foveal.designs.record import Designs
 
 WORDS = {"multiply-adds": "multiply-adds", "parameters": "parameters", "memory": "activation memory (bytes)",
          "latency": "measured latency (ms)"}  # fmt: skip
