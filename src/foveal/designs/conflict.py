@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
-from foveal.core import show
+from foveal.designs.record import Conflict, Relaxed
 from foveal.designs.search import Found, Score
-from foveal.designs.spaces.space import Genome
 from foveal.designs.targets import Target, limit_names
-
-
-class Relaxed(NamedTuple):
-    """A limit and the value that it would need, all others met."""
-
-    name: str
-    asked: float
-    needed: float
-
-
-@dataclass(frozen=True)
-class Conflict(show.Shown):
-    """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
-    the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
-    are all candidates of the space.
-    """
-
-    limits: tuple[str, ...]
-    relaxed: tuple[Relaxed, ...]
-    nearest: Genome | None
-    broken: tuple[Relaxed, ...]
-    scored: int
-    complete: bool
 
 
 def conflict(found: Found, target: Target) -> Conflict:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.core.serial import to_plain
 from foveal.designs.closed.evaluate import Evaluation
 from foveal.designs.code import code
-from foveal.designs.conflict import Conflict
 from foveal.designs.inverse import Change
 from foveal.designs.network import Network
+from foveal.designs.spaces.space import Genome
 from foveal.designs.targets import Target
 from foveal.designs.text import specification
 
@@ -59,6 +59,29 @@ class Design:
         except ModuleNotFoundError:
             raise FovealError("ONNX export needs PyTorch: pip install 'foveal[torch,onnx]'") from None
         export_onnx(self.code(), self.network.input, path)
+
+
+class Relaxed(NamedTuple):
+    """A limit and the value that it would need, all others met."""
+
+    name: str
+    asked: float
+    needed: float
+
+
+@dataclass(frozen=True)
+class Conflict(show.Shown):
+    """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
+    the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
+    are all candidates of the space.
+    """
+
+    limits: tuple[str, ...]
+    relaxed: tuple[Relaxed, ...]
+    nearest: Genome | None
+    broken: tuple[Relaxed, ...]
+    scored: int
+    complete: bool
 
 
 @dataclass(frozen=True, eq=False)

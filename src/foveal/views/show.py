@@ -13,6 +13,8 @@ WAYS: dict[str, dict[str, str]] = {
     },
     "foveal.report.results:Comparison": {"text": "foveal.views.text.comparison:plain_comparison"},
     "foveal.report.results:Growth": {"figure": "foveal.views.plots.growth:growth_curves"},
+    "foveal.check.verify:Check": {"text": "foveal.views.text.check:check_text"},
+    "foveal.check.agreement:Agreement": {"text": "foveal.views.text.check:agreement_text"},
     "foveal.tasks.record:Audit": {
         "text": "foveal.views.text.audit:audit_text",
         "html": "foveal.views.text.audit:audit_html",
@@ -34,5 +36,5 @@ WAYS: dict[str, dict[str, str]] = {
         "text": "foveal.views.text.designs:designs_text",
         "figure": "foveal.views.plots.pareto:pareto",
     },
-    "foveal.designs.conflict:Conflict": {"text": "foveal.views.text.designs:conflict_text"},
+    "foveal.designs.record:Conflict": {"text": "foveal.views.text.designs:conflict_text"},
 }

@@ -9,9 +9,8 @@ from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
 if TYPE_CHECKING:
-    from foveal.designs.conflict import Conflict
     from foveal.designs.network import Network
-    from foveal.designs.record import Design, Designs
+    from foveal.designs.record import Conflict, Design, Designs
 
 COLUMNS = (
     Column("design", False, 0),
