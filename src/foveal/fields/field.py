@@ -16,7 +16,7 @@ import numpy as np
 
 from foveal.core import show
 from foveal.core.errors import FovealError
-from foveal.core.serial import FormatError, from_plain
+from foveal.core.serial import FormatError, from_plain, read_json
 
 if TYPE_CHECKING:
     from foveal.fields.metrics import FieldMetrics
@@ -158,10 +158,7 @@ class Field(show.Shown):
     @classmethod
     def from_json(cls, text: str) -> Field:
         """The field that ``text`` describes; raises FormatError (one line) for anything else."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FormatError(f"field: not JSON: {error}") from None
+        data = read_json(text, "field")
         if not isinstance(data, dict):
             raise FormatError("field: expected an object")
         if data.get("schema") != SCHEMA:

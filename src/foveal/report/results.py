@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from foveal.core import show
 from foveal.core.errors import UnknownLayerError
 from foveal.core.finding import Finding
-from foveal.core.serial import FormatError, from_plain, to_plain
+from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 
 SCHEMA = 1
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
@@ -153,7 +152,7 @@ class Report(show.Shown):
     @classmethod
     def from_json(cls, text: str) -> Report:
         """The report that ``text`` describes; raises FormatError (one line) for anything else."""
-        data = _parse(text)
+        data = read_json(text, "report")
         if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
             raise FormatError(f"report: unknown schema version {data['schema']}; this version of foveal reads {SCHEMA}")
         result: Report = from_plain(cls, data)
@@ -216,14 +215,3 @@ class Growth:
     trf: tuple[int, ...]
     erf: tuple[float, ...]
     sigma: tuple[float, ...]
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"report: not JSON: {error}") from None
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not a JSON number")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.core.finding import Finding
-from foveal.core.serial import FormatError, from_plain, to_plain
+from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 from foveal.core.version import __version__
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Audit(show.Shown, AuditRecord):
     @classmethod
     def from_json(cls, text: str) -> Audit:
         """The audit that ``text`` describes, without figures; raises FormatError (one line) for anything else."""
-        data = _parse(text)
+        data = read_json(text, "audit")
         if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
             raise FormatError(f"audit: unknown schema version {data['schema']}; this version of foveal reads {SCHEMA}")
         record = from_plain(AuditRecord, data, "audit")
@@ -153,14 +153,3 @@ class Audit(show.Shown, AuditRecord):
 def gravest_first(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
     """Each finding once: errors, then warnings, then the rest; by code within each."""
     return tuple(sorted(dict.fromkeys(findings), key=lambda f: (GRAVE_FIRST.index(f.severity), f.code)))
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"audit: not JSON: {error}") from None
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not a JSON number")

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from foveal.core import show
-from foveal.core.serial import FormatError, from_plain, to_plain
+from foveal.core.serial import from_plain, read_json, to_plain
 from foveal.report.results import SourceInfo
 
 SCHEMA = 1
@@ -166,11 +166,7 @@ class TilePlan(show.Shown):
     @classmethod
     def from_json(cls, text: str) -> TilePlan:
         """The plan that ``text`` describes; raises FormatError (one line) for anything else."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FormatError(f"tile plan: not JSON: {error}") from None
-        result: TilePlan = from_plain(cls, data, "tile plan")
+        result: TilePlan = from_plain(cls, read_json(text, "tile plan"), "tile plan")
         return result
 
 
