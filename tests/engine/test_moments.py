@@ -46,7 +46,7 @@ def test_the_closed_form_is_that_of_the_map(text: str) -> None:
 
 @pytest.mark.parametrize(("name", "sigma"), [("resnet18", 38.5), ("resnet50", 36.2)])
 def test_residual_networks(name: str, sigma: float) -> None:
-    """METHODS 2.3, a = 1; on a source so large that no receptive field is clipped."""
+    """docs/methods.md 2.3, a = 1; on a source so large that no receptive field is clipped."""
     torchvision = pytest.importorskip("torchvision")
     from foveal.frontends.trace import trace
 
@@ -57,7 +57,7 @@ def test_residual_networks(name: str, sigma: float) -> None:
 
 @pytest.mark.parametrize(("layer", "sigma"), [("vgg16 conv5_3", 26.5), ("vgg16 pool5", 27.6), ("vgg13 pool5", 23.2)])
 def test_vgg(layer: str, sigma: float) -> None:
-    """METHODS 2.3."""
+    """docs/methods.md 2.3."""
     name, _, where = layer.partition(" ")
     torchvision = pytest.importorskip("torchvision")
     from foveal.frontends.trace import trace

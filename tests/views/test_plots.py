@@ -31,7 +31,7 @@ from foveal.views.plots.explain import explanation_page
 from foveal.views.plots.style import Picture
 
 EDGES = [5, 13, 24, 31, 36, 37, 36, 31, 24, 13, 5]
-"""METHODS 1.8."""
+"""docs/methods.md 1.8."""
 
 STACK = "conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid"
 

@@ -1,4 +1,4 @@
-"""Convolution taps that only ever meet padding at the size the network was traced for (CASES C22)."""
+"""Convolution taps that only ever meet padding at the size the network was traced for (docs/cases.md C22)."""
 
 from __future__ import annotations
 

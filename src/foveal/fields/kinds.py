@@ -52,7 +52,7 @@ def field(
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
-    kind: "support", "paths", "edges", "energy" or "gradient" (DESIGN section 2). at: the unit, default the middle one
+    kind: "support", "paths", "edges", "energy" or "gradient" (docs/fields.md). at: the unit, default the middle one
     (n // 2 per grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit"
     (all layers pass the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its
     square, channel by channel). Values cover the clipped hull. For "gradient", ``images`` (a folder, files, a tensor,

@@ -2,7 +2,7 @@
 
 A network run on a part of the source repeats what it does on the whole where three things hold: the part starts at a
 multiple of every stride on the path (with its phases), no operation on the path knows where it stands or how large the
-map is, and nothing that the part's own edge touches reaches the units that are kept (METHODS 6.4).
+map is, and nothing that the part's own edge touches reaches the units that are kept (docs/methods.md 6.4).
 """
 
 from __future__ import annotations

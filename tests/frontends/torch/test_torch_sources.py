@@ -133,8 +133,8 @@ def test_an_archive_that_would_run_code_is_refused(exported: torch.export.Export
     [
         ("torchvision:resnet5", "torchvision has no model 'resnet5'; closest: resnet50"),
         ("timm:resnet5", "timm has no model 'resnet5'; closest: resnet50"),
-        ("support.networks.plain_factory:mak", "test_torch_sources has no 'mak'; closest: make"),
-        ("support.networks.plain_factory:io", "could not be built|gives a"),
+        ("plain_factory:mak", "plain_factory has no 'mak'; closest: make"),
+        ("plain_factory:io", "could not be built|gives a"),
         ("no_such_package.models:make", "could not be imported: No module named 'no_such_package'"),
         ("net.onnx", "net.onnx: No such file or directory"),
     ],
@@ -146,7 +146,7 @@ def test_sources_that_cannot_be_read(source: str, text: str) -> None:
 
 
 def test_a_factory() -> None:
-    graph = trace("support.networks.plain_factory:make", (1, 3, 16, 16))
+    graph = trace("plain_factory:make", (1, 3, 16, 16))
     assert (graph.name, receptive_field(graph, "output").size) == ("make", (7, 7))
 
 

@@ -26,7 +26,7 @@ from support.networks.case_networks import UNet, normalised, squeeze_excited
 
 NEEDED = {1: 8, 2: 22, 3: 46, 4: 94, 5: 190}
 HALOS = {1: 8, 2: 24, 3: 48, 4: 96, 5: 192}
-"""CASES C23: reach from an aligned tile edge, and rounded up to 2^depth."""
+"""docs/cases.md C23: reach from an aligned tile edge, and rounded up to 2^depth."""
 
 
 def image(*shape: int, seed: int = 0) -> Tensor:
@@ -61,7 +61,7 @@ def test_u_nets_of_case_c23(depth: int) -> None:
 
 
 def test_a_halo_below_the_need_and_a_start_off_the_multiple_differ() -> None:
-    """METHODS 6.4: halo 20 differs, 24 does not; starts off the multiple differ."""
+    """docs/methods.md 6.4: halo 20 differs, 24 does not; starts off the multiple differ."""
     torch.manual_seed(0)
     model = double(UNet(2, 2, 2))
     plan = tile(foveal.trace(model, (1, 2, 96, 96)), tile=72)
@@ -138,7 +138,7 @@ def test_random_networks_in_two_dimensions(seed: int) -> None:
 
 
 def test_batch_norm_is_exact_and_instance_norm_is_not() -> None:
-    """CASES C24: no finite halo is exact with InstanceNorm; the layer is named."""
+    """docs/cases.md C24: no finite halo is exact with InstanceNorm; the layer is named."""
     torch.manual_seed(0)
     plain = foveal.trace(normalised(nn.BatchNorm2d(4)).eval(), (1, 2, 64, 64))
     assert tile(plain, tile=32).exact
@@ -233,7 +233,7 @@ def test_trinomial_halo() -> None:
 
 
 def test_another_source_size_and_padding_that_depends_on_it() -> None:
-    """TensorFlow's SAME pads by the size (CASES C16): tiles of an odd source have odd lengths and even starts."""
+    """TensorFlow's SAME pads by size (docs/cases.md C16): tiles of an odd source have odd lengths and even starts."""
     from support.drawn.random_tilings import SamePad
 
     torch.manual_seed(1)

@@ -47,7 +47,7 @@ def summary(text: str, shape: str) -> Answer:
 
 
 def growth(text: str, shape: str) -> Answer:
-    """For layers spread over the network: the side of the effective field (4.55 % region, METHODS 2.1) and sigma."""
+    """Of layers spread over the network: side of the effective field (4.55 % region, docs/methods.md 2.1) and sigma."""
     return _told(text, lambda: _growth(*_network(text, shape)))
 
 

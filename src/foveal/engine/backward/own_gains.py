@@ -2,7 +2,7 @@
 
 Each weight is thought to have a random sign, so that squared gradients add up. Two levels of detail: "model" replaces
 each kernel by its mean square per tap, norms and activations by one factor for all channels; "squares" keeps each
-weight's own square, channel by channel (METHODS 2.3; Luo et al. 2016 for the unit case).
+weight's own square, channel by channel (docs/methods.md 2.3; Luo et al. 2016 for the unit case).
 
 Norms in evaluation: gamma^2 / (variance + epsilon). Activations: mean squared slope for the normal input that the norm
 before them promises (its beta, gamma), else for a unit normal. Multiplication by a parameter or constant: its square.

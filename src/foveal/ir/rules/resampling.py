@@ -1,5 +1,4 @@
-"""Interpolation: which inputs carry weight at each output. Formulas: METHODS 1.2, and PyTorch's definition of the
-modes.
+"""Interpolation: which inputs carry weight at each output. Formulas: docs/methods.md 1.2, and PyTorch's modes.
 
 Positions are exact fractions, so that a tap whose weight is zero by arithmetic (a source position that falls on a
 pixel) is not read. Nearest neighbour alone is computed in single precision, because frameworks do, and it shows.

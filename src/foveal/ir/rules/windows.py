@@ -1,4 +1,4 @@
-"""Windows: convolution, transposed convolution, pooling. Formulas: METHODS 1.1 and 1.2."""
+"""Windows: convolution, transposed convolution, pooling. Formulas: docs/methods.md 1.1 and 1.2."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Classification: does the field cover the image, which layers can still add context, what do shortcuts do.
 
-Questions and definitions: METHODS 1.6, 2.3 and 4. The effective field (ERF) is that of ``erf``: "energy" (expected
-squared gradient for random weights of unit gain; no images), "weights" (the same with the model's own weights), or
-"measured" (input gradients of the real model on images).
+Questions and definitions: docs/methods.md 1.6, 2.3 and 4. The effective field (ERF) is that of ``erf``: "energy"
+(expected squared gradient for random weights of unit gain; no images), "weights" (the same with the model's own
+weights), or "measured" (input gradients of the real model on images).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which layers can still add context at this resolution, and which resolutions a network is made for (METHODS 4).
+"""Layers that can still add context at this resolution, and resolutions that a network is made for (docs/methods.md 4).
 
 Richter et al. 2021: a layer is *critical* where its smallest path already sees more than the image, and a *border*
 (unproductive) layer where that held before it; a layer whose map is no longer than its kernel acts as a dense one and

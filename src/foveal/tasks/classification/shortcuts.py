@@ -3,8 +3,8 @@
 A residual network is a collection of paths of many lengths (Veit et al. 2016): each block doubles them. Length counts
 the weighted layers (convolutions, contractions with parameters) on a path; positions and channels do not multiply paths
 here. A shortcut is the operand of an addition whose longest path is shorter than that of the other. The expected
-squared gradient is that of METHODS 2.3, added up over a layer's positions: the shortcuts' share is what is lost when
-the reads through them are left out.
+squared gradient is that of docs/methods.md 2.3, added up over a layer's positions: the shortcuts' share is what is lost
+when the reads through them are left out.
 """
 
 from __future__ import annotations

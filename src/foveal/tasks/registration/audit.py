@@ -77,7 +77,7 @@ def placed_layers(graph: Graph, source: Source, pattern: str | None = None) -> l
 
 
 def misplaced_joins(graph: Graph, source: Source) -> list[Join]:
-    """Additions, products and concatenations of maps whose units look at different places (METHODS 1.3)."""
+    """Additions, products and concatenations of maps whose units look at different places (docs/methods.md 1.3)."""
     names: dict[int, Layer] = {}
     for layer in graph.layer_table.values():
         names.setdefault(layer.value, layer)

@@ -1,7 +1,7 @@
 """Where the units of a map stand on the image: by their receptive fields, and by the conventions people use instead.
 
-All positions are pixel indices: pixel i is [i - 1/2, i + 1/2] (METHODS 1.1, 1.7). For unit i of n along an axis of
-length L, with stride S:
+All positions are pixel indices: pixel i is [i - 1/2, i + 1/2] (docs/methods.md 1.1, 1.7). For unit i of n along an axis
+of length L, with stride S:
 
 * receptive field: c0 + i S, the center of what the unit reads;
 * cell: (i + 1/2) L / n - 1/2, where resizing the map to the image puts it (``align_corners=False``);

@@ -2,7 +2,7 @@
 
 A unit's own position is its index times its stride. Lookback and lookahead are how far the units reach before and
 behind it, the largest over all units and phases, border or not. A strided layer also waits: the newest position of a
-unit's cell of ``stride`` positions first shows in the next unit. So latency = lookahead + stride - 1 (METHODS 8).
+unit's cell of ``stride`` positions first shows in the next. So latency = lookahead + stride - 1 (docs/methods.md 8).
 """
 
 from __future__ import annotations

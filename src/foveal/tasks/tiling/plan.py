@@ -1,9 +1,9 @@
 """Tiling: computing a layer over a large source piece by piece, with the same result as on the whole.
 
-Exact tiling needs four things (METHODS 6.4): tiles start at multiples of every stride on the path; each carries a halo
-of all that its units see beyond it, over all phases; nothing on the path mixes the whole map or knows where it stands;
-zero padding meets the true borders only. Where the third does not hold the plan names the layer, and gives the halo
-that keeps a wanted error by the effective receptive field.
+Exact tiling needs four things (docs/methods.md 6.4): tiles start at multiples of every stride on the path; each carries
+a halo of all that its units see beyond it, over all phases; nothing on the path mixes the whole map or knows where it
+stands; zero padding meets the true borders only. Where the third does not hold the plan names the layer, and gives the
+halo that keeps a wanted error by the effective receptive field.
 
 Every tile has the source's remainder by the multiple, so that padding which depends on the size (TensorFlow's SAME)
 and windows cut off at the end fall as they do on the whole.

@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation: ``python docs/make_images.py``."""
+"""Draw the table at the top of README.md as a terminal shows it: ``python examples/terminal_picture.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import foveal
 from foveal.views.text.report import rich_table
 from foveal.views.text.table import table
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
 WIDTH = 108
 
 
