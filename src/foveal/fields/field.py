@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
@@ -175,20 +175,7 @@ class Field(show.Shown):
             raise FormatError(str(error)) from None
 
 
-_PLAIN: dict[str, Any] = {
-    "origin": tuple[int, ...],
-    "source_shape": tuple[int, ...],
-    "layer": str,
-    "unit": tuple[int, ...],
-    "kind": str,
-    "source": str,
-    "status": str,
-    "method": str,
-    "box": tuple[tuple[int, int], ...] | None,
-    "center": tuple[float, ...] | None,
-    "log_total": float | None,
-    "channel": int | None,
-}
+_PLAIN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Field).items() if name != "values"}
 """Everything but the array, with its type."""
 
 
