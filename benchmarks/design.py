@@ -18,8 +18,8 @@ import numpy as np
 
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError, lay_out
-from foveal.designs.defaults import default_space
 from foveal.designs.network import Network, fault
+from foveal.designs.spaces.defaults import default_space
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

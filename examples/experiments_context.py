@@ -14,7 +14,7 @@ from experiments_common import IMAGES, digits, kept, pairs, trial, whiskers, wri
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.network import Head, Network, Stage, Stem, fault
-from foveal.designs.space import Space, space_of
+from foveal.designs.spaces.space import Space, space_of
 from foveal.views.plots.style import BLUE, ORANGE, PALE, picture, styled
 
 NEEDED = 15

@@ -84,6 +84,20 @@ def test_strings_that_name_modules_keep_the_order() -> None:
     assert wrong == []
 
 
+def test_views_know_tasks_and_designs_by_their_records() -> None:
+    """And those by name only: imports for the type checker are counted too."""
+    wrong = []
+    for module, path in modules().items():
+        if module.startswith("foveal.views."):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            names = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+            work = {name for name in names if name.rpartition(".")[2] not in ("record", "network")}
+            wrong += [
+                f"{module} imports {name}" for name in work if name.startswith(("foveal.tasks", "foveal.designs"))
+            ]
+    assert wrong == []
+
+
 def test_no_circle_of_imports() -> None:
     """Counting imports inside functions and modules loaded by name."""
     assert circles(run_time_imports()) == []

@@ -13,12 +13,13 @@ import foveal
 from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.designs import Designs, Settings, design
-from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
 from foveal.designs.recognise import recognise
 from foveal.designs.space import space_from_yaml
 from support.needs import needs
+from foveal.designs.spaces.around import around, changes
+from foveal.designs.spaces.space import space_from_yaml
 
 QUICK = Settings(population=20, generations=4)
 SPACE = """

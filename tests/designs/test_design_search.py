@@ -17,7 +17,7 @@ from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.conflict import conflict
 from foveal.designs.network import Network, Stage, Stem, fault, from_yaml
 from foveal.designs.search import Found, Score, Settings, front, search
-from foveal.designs.space import Space, space_from_yaml
+from foveal.designs.spaces.space import Space, space_from_yaml
 from foveal.designs.targets import Target, limit_names, limits, match, misfit
 
 TEXT = """

@@ -12,6 +12,7 @@ from torch import nn
 
 import foveal.fields.usage
 from foveal.core.errors import FovealError, UnknownLayerError
+from foveal.core.finding import Finding
 from foveal.fields.idle_taps import idle_taps
 from foveal.fields.receptive_field import receptive_field
 from foveal.fields.usage import Usage, box_counts, usage
@@ -19,7 +20,6 @@ from foveal.frontends.text.trace import trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import GraphBuilder
 from foveal.ir.ops import Convolution
-from foveal.report.results import Finding
 
 
 def of(spec: str, shape: tuple[int, ...], layer: str | None = None) -> Usage:

@@ -20,7 +20,8 @@ import foveal
 from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field
-from foveal.report.growth import Growth, growth
+from foveal.report.growth import growth
+from foveal.report.results import Growth
 from foveal.views import plots
 from foveal.views.explain import explain
 from foveal.views.foveate import foveate, human_view
@@ -253,7 +254,7 @@ def test_the_same_picture_gives_the_same_bytes(suffix: str, tmp_path: Path) -> N
 def test_pictures_need_no_pyplot_and_no_display() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from foveal.field import Field\n"
+        "from foveal.fields.field import Field\n"
         "from foveal.views import plots\n"
         "plots.heat_map(Field.of(np.eye(5))); plots.profiles(Field.of(np.ones(9)))\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.fields.kinds import field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
@@ -23,11 +24,10 @@ from foveal.report.compare import WINDOWS
 from foveal.report.findings import reachable
 
 KINDS = ("support", "paths", "edges")
-SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(show.Shown):
     """What a comparison of front ends found. ``layers``: how many corresponding layers were compared; ``fields``: how
     many fields.
     """
@@ -41,15 +41,6 @@ class Agreement:
     def agrees(self) -> bool:
         """Whether all is equal."""
         return not self.differences
-
-    def __str__(self) -> str:
-        scope = f"{', '.join(self.names)}: {self.layers} corresponding layers, {self.fields} fields"
-        if self.agrees:
-            return f"{scope}: equal"
-        more = [f"  and {len(self.differences) - SHOWN} more"] if len(self.differences) > SHOWN else []
-        return "\n".join(
-            [f"{scope}: {len(self.differences)} differ", *(f"  {d}" for d in self.differences[:SHOWN]), *more]
-        )
 
 
 def check_frontends_agree(

@@ -8,11 +8,11 @@ from itertools import combinations, product
 from math import ceil
 
 from foveal.core.errors import FovealError
-from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.network import Network, fault
-from foveal.designs.space import Space
+from foveal.designs.spaces.around import around, changes
+from foveal.designs.spaces.space import Space
 
 MOST_CHANGES = 3
 MOST_TRIED = 60_000

@@ -22,7 +22,7 @@ from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.code import code
 from foveal.designs.network import Network, fault
-from foveal.designs.space import Genome, Space
+from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import Target, limit_names, limits, objectives
 
 EXHAUSTIVE = 20_000

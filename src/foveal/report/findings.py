@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from foveal.core.finding import Finding
 from foveal.ir.graph import Graph
 from foveal.ir.ops import Opaque, Operation, Sample
-from foveal.report.results import Finding
 
 _SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
 _CODES = {"opaque": "operation-without-rule"}

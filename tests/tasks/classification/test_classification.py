@@ -19,7 +19,8 @@ import foveal
 from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit
 from foveal.tasks.classification.image_coverage import COVERS, image_coverage, last_map
-from foveal.tasks.classification.productivity import LayerPaths, Resolutions, layer_paths, resolutions
+from foveal.tasks.classification.productivity import layer_paths, resolutions
+from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.classification.shortcuts import gradient_reach, path_lengths, shortcut_reads
 from foveal.tasks.record import Audit
 

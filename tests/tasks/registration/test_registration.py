@@ -16,7 +16,8 @@ from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit
 from foveal.tasks.record import Audit
 from foveal.tasks.registration.audit import misplaced_joins, placed_layers, ports
-from foveal.tasks.registration.placement import AxisPlaces, place_map, places, resized_map
+from foveal.tasks.registration.placement import place_map, places, resized_map
+from foveal.tasks.registration.record import AxisPlaces
 
 SOUND = "input=3x64x64 conv3x8 pool2 conv3x8 pool2 conv3x8 gap fc10"
 SHIFTED = "input=3x64x64 conv3x8,s2 conv3x8,s2 conv3x8,s2 gap fc10"

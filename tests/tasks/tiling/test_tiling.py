@@ -16,8 +16,9 @@ import foveal
 from foveal.core.errors import FovealError
 from foveal.core.serial import FormatError
 from foveal.engine.forward.hull import Progress, find_period
-from foveal.tasks.tiling.grid import AxisPlan, plan_axis
-from foveal.tasks.tiling.plan import TilePlan, smallest_tile, tile
+from foveal.tasks.tiling.grid import plan_axis
+from foveal.tasks.tiling.plan import smallest_tile, tile
+from foveal.tasks.tiling.record import AxisPlan, TilePlan
 from foveal.tasks.tiling.sizes import fewest_positions
 from foveal.tasks.tiling.stitching import compared
 from support.drawn.random_tilings import random_network

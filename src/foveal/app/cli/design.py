@@ -225,7 +225,7 @@ def _asked(flag: str, value: int | None, question: Inverse) -> int:
 
 def _space(path: str | None) -> Space | None:
     """The space of a file; None where none was named."""
-    from foveal.designs.space import space_from_yaml
+    from foveal.designs.spaces.space import space_from_yaml
 
     if path is None:
         return None

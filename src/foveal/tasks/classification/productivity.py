@@ -9,12 +9,13 @@ with all padding. Norms, activations and other layers that move nothing are left
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from foveal.engine.cost import multiply_adds
 from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Node, Source
+from foveal.report.results import PerAxis
+from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.path_sets import Number, Passage, PathState, path_sets, plain
 
 KINDS: dict[type[ops.Operation], str] = {
@@ -28,59 +29,6 @@ KINDS: dict[type[ops.Operation], str] = {
     ops.Pointwise: "join",
 }
 WEIGHTED = ("convolution", "contraction")
-PerAxis = tuple[Number | None, ...]
-
-
-@dataclass(frozen=True)
-class LayerPaths:
-    """One layer that computes or joins, with regard to one source; per source axis, in source positions.
-
-    smallest and largest: sizes over single paths, None where all are global; before: the smallest size of its inputs;
-    span: length of its window on the incoming map, dilation included; maps: length of that map; stride: of its units;
-    critical: Richter's word for smallest > image along every axis; reason: why it is a border layer, "context" (nothing
-    new to see), "dense" (its window covers the map), or "" where it is productive; partly: smallest > image along some
-    axes only.
-    """
-
-    layer: str
-    value: int
-    kind: str
-    span: tuple[int, ...]
-    maps: tuple[int | None, ...]
-    stride: PerAxis
-    smallest: PerAxis
-    largest: PerAxis
-    before: PerAxis
-    critical: bool
-    partly: bool
-    reason: str
-    parameters: int
-    multiply_adds: int
-
-    @property
-    def border(self) -> bool:
-        """Whether the layer can add no context at this resolution."""
-        return bool(self.reason)
-
-    @property
-    def dense(self) -> bool:
-        """Whether every path to it is global, so that it has no local size."""
-        return None in self.smallest
-
-
-@dataclass(frozen=True)
-class Resolutions:
-    """The feasible input lengths per axis, None where no layer says.
-
-    smallest: the largest field that some layer gets as its smallest input, below which that layer is unproductive;
-    spatial: the same without layers whose kernel has length 1; windows: below this some layer's window covers its map;
-    largest: the largest path of any layer, beyond which no unit sees the whole image by a local path.
-    """
-
-    smallest: PerAxis
-    spatial: PerAxis
-    windows: PerAxis
-    largest: PerAxis
 
 
 def layer_paths(graph: Graph, source: Source) -> tuple[LayerPaths, ...]:

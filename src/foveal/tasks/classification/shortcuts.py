@@ -10,8 +10,7 @@ when the reads through them are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import log10, prod, sqrt
+from math import log10, prod
 
 import numpy as np
 
@@ -24,51 +23,10 @@ from foveal.engine.roles import roles
 from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
+from foveal.tasks.classification.record import GradientReach, PathLengths
 
 Lengths = dict[int, int]
 LN10 = 2.302585092994046
-
-
-@dataclass(frozen=True)
-class PathLengths:
-    """lengths and counts: how many paths hold so many weighted layers; both in order of length."""
-
-    lengths: tuple[int, ...]
-    counts: tuple[int, ...]
-
-    @property
-    def total(self) -> int:
-        """Number of paths."""
-        return sum(self.counts)
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """Each count over the total."""
-        return tuple(count / self.total for count in self.counts)
-
-    @property
-    def mean(self) -> float:
-        """Mean length of a path."""
-        return sum(length * share for length, share in zip(self.lengths, self.shares))
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of the length."""
-        mean = self.mean
-        return sqrt(sum((n - mean) ** 2 * share for n, share in zip(self.lengths, self.shares)))
-
-
-@dataclass(frozen=True)
-class GradientReach:
-    """Expected squared gradient of one output at a layer, as log10 of the sum over its positions per feature.
-
-    with_shortcuts and without; None where nothing arrives.
-    """
-
-    layer: str
-    depth: int
-    with_shortcuts: float | None
-    without: float | None
 
 
 def path_lengths(graph: Graph, value: int) -> PathLengths:

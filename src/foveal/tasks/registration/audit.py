@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
@@ -19,13 +18,11 @@ from foveal.report.alignment import aligned
 from foveal.report.analyze import selected_layers, visible_layers
 from foveal.tasks.classification.image_coverage import last_map, numbers
 from foveal.tasks.path_sets import Number, path_sets, plain
-from foveal.tasks.record import Audit, AuditTable, Cell, FigureMaker, gravest_first
+from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
 from foveal.tasks.registration.findings import Join, PortStep, registration_findings
-from foveal.tasks.registration.placement import Places, places
+from foveal.tasks.registration.placement import places
+from foveal.tasks.registration.record import OffsetCurves, Places, UnitPlaces
 from foveal.tasks.task import Option, Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 METHOD = (
     "RF center: middle of the unclipped field without global context, in pixel indices (pixel i is [i - 1/2, i + 1/2]);"
@@ -242,18 +239,9 @@ def _length(where: Places, convention: str) -> str:
     return numbers(lengths)
 
 
-def _figures(name: str, last: Places) -> dict[str, FigureMaker]:
-    made: dict[str, FigureMaker] = {"offsets": partial(_draw, "offset_curves", name, last)}
-    if len(last.axes) == 2:
-        made = {"places": partial(_draw, "unit_places", name, last), **made}
-    return made
-
-
-def _draw(function: str, *arguments: Any) -> Figure:
-    from foveal.views.plots import registration as plots_registration
-
-    drawn: Figure = getattr(plots_registration, function)(*arguments)
-    return drawn
+def _figures(name: str, last: Places) -> dict[str, object]:
+    places = {"places": UnitPlaces(name, last)} if len(last.axes) == 2 else {}
+    return {**places, "offsets": OffsetCurves(name, last)}
 
 
 TASK = Task(

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from foveal.core.errors import FovealError
+from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer, Node
 from foveal.ir.ops import Mix, Opaque, Reduce, Sample, Scan
@@ -22,7 +23,6 @@ from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, 
 from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
 from foveal.tasks.task import Option, Task
-from foveal.views.text.tiling import size_text
 
 NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
 LONG = 30
@@ -299,7 +299,7 @@ def _summary(asked: Stream, reach: Reach, axis: str, kept: Sequence[Buffer]) -> 
     causal = "is causal" if reach.ahead == 0 else f"needs {_plain(reach.ahead)} positions of the future"
     return (
         f"{asked.layer} {causal} along {axis}, and sees {past}; latency {_plain(late)} positions{time}.",
-        f"State to keep between steps: {total} elements, {size_text(4 * total)}, in {len(kept)} buffers.",
+        f"State to keep between steps: {total} elements, {bytes_text(4 * total)}, in {len(kept)} buffers.",
     )
 
 

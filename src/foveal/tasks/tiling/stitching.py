@@ -12,7 +12,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 
 if TYPE_CHECKING:
-    from foveal.tasks.tiling.plan import Tile, TilePlan
+    from foveal.tasks.tiling.record import Tile, TilePlan
 
 Forward = Callable[[np.ndarray], np.ndarray]
 BAR = 1.0

@@ -7,9 +7,16 @@ from math import prod
 from foveal.fields.measured.cropping import behind
 from foveal.ir import ops
 from foveal.ir.graph import Graph
+from foveal.tasks.tiling.record import AxisPlan
 
 VIEWS = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
 """Operations whose result frameworks keep in the operand's own memory."""
+
+
+def memory(graph: Graph, value: int, traced: tuple[int, ...], axes: tuple[AxisPlan, ...]) -> tuple[int, int]:
+    """Bytes of activations at once for the whole and for a tile, in proportion to the positions."""
+    each = 4 * peak_elements(graph, value) / prod(traced)
+    return int(each * prod(axis.length for axis in axes)), int(each * prod(axis.tile for axis in axes))
 
 
 def peak_elements(graph: Graph, value: int) -> int:

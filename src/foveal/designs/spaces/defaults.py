@@ -12,7 +12,7 @@ from foveal.core.errors import FovealError
 from foveal.designs.closed.steps import MisfitError, lay_out
 from foveal.designs.network import Head, Neck, Network, fault
 from foveal.designs.recognise import recognise
-from foveal.designs.space import Space, space_of
+from foveal.designs.spaces.space import Space, space_of
 
 KNOWN = ("resnet18", "resnet50", "mobilenet_v1", "vgg13")
 WIDTHS = (16, 24, 32, 48, 64, 96, 128)

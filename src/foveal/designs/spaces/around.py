@@ -10,7 +10,7 @@ from typing import Any
 
 from foveal.core.serial import to_plain
 from foveal.designs.network import Network
-from foveal.designs.space import Genome, Space, space_of
+from foveal.designs.spaces.space import Genome, Space, space_of
 
 LOOSE_STAGES = 2
 """Dilations are offered in so many of the last stages: earlier ones see too little for it to matter."""
