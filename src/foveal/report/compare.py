@@ -10,15 +10,14 @@ from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Node
+from foveal.ir.ops import Operation
+from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
 from foveal.report.analyze import exact_numbers, size_measure, unclipped_sizes, visible_layers
 from foveal.report.findings import reachable
 from foveal.report.results import Comparison, Grown, Step
 
-WINDOWS = (ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Interpolate)
-"""Operations that every framework has under some name and that enlarge or move a receptive field."""
 _SAME_KIND = {"AdaptivePool average": "Reduce mean"}
 """Two ways to write global pooling."""
 
@@ -63,11 +62,16 @@ def _inside(graph: Graph, layers: list[Layer]) -> dict[str, list[Layer]]:
     return inside
 
 
+def is_window(op: Operation) -> bool:
+    """Whether every framework has the operation under some name, and it enlarges or moves a receptive field."""
+    return traits(op).window(op) is not None or bool(traits(op).resamples(op))
+
+
 def _window(graph: Graph, inner: list[Layer]) -> Node | None:
     """The window among these operations; None where there is none or more than one."""
     producers = graph.producers()
     nodes = [producers.get(layer.value) for layer in inner]
-    found = [node for node in nodes if node is not None and isinstance(node.op, WINDOWS)]
+    found = [node for node in nodes if node is not None and is_window(node.op)]
     return found[0] if len(found) == 1 else None
 
 

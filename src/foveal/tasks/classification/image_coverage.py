@@ -20,8 +20,8 @@ from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.fields.receptive_field import receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.rules import traits
 from foveal.report.results import Number
 from foveal.tasks.classification.record import ImageCoverage
 from foveal.tasks.path_sets import path_sets
@@ -120,7 +120,8 @@ def _cells(found: Field, cell: int) -> float | None:
 def _pooled_whole(graph: Graph, value: int) -> bool:
     """Whether a value is what global pooling gives: one unit, even where its map had only one."""
     lengths = [graph.values[value].shape[axis] for axis in grid_axes(graph, value)]
-    return isinstance(graph.producers()[value].op, ops.AdaptivePool | ops.Reduce) and max(lengths, default=1) == 1
+    op = graph.producers()[value].op
+    return traits(op).pools(op) and traits(op).window(op) is None and max(lengths, default=1) == 1
 
 
 def _behind(graph: Graph) -> set[int]:

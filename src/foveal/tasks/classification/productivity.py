@@ -12,22 +12,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from foveal.engine.cost import multiply_adds
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Node, Source
+from foveal.ir.rules import traits
 from foveal.report.results import PerAxis
 from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.path_sets import Number, Passage, PathState, path_sets, plain
 
-KINDS: dict[type[ops.Operation], str] = {
-    ops.Convolution: "convolution",
-    ops.TransposedConvolution: "convolution",
-    ops.Pool: "pooling",
-    ops.AdaptivePool: "pooling",
-    ops.Reduce: "pooling",
-    ops.Contract: "contraction",
-    ops.Concatenate: "join",
-    ops.Pointwise: "join",
-}
 WEIGHTED = ("convolution", "contraction")
 
 
@@ -71,22 +61,24 @@ def _quotient(size: Number | None, before: Number | None, span: int) -> Number |
 
 
 def _kind(graph: Graph, node: Node, states: dict[int, PathState]) -> str:
-    kind = KINDS.get(type(node.op), "")
+    known, signals = traits(node.op), [operand for operand in dict.fromkeys(node.inputs) if operand in states]
     if node.output not in states:
         return ""
-    signals = [operand for operand in dict.fromkeys(node.inputs) if operand in states]
-    if kind == "join" and (len(signals) < 2 or _is_gate(graph, node, signals)):
-        return ""
-    if isinstance(node.op, ops.Contract) and len(signals) > 1:
-        return ""
-    return kind
+    if known.kernel(node.op):
+        return "convolution"
+    if known.pools(node.op):
+        return "pooling"
+    if known.product(node.op):
+        return "contraction" if len(signals) == 1 else ""
+    return "join" if _joins(graph, node, signals) else ""
 
 
-def _is_gate(graph: Graph, node: Node, signals: Sequence[int]) -> bool:
-    """A product, or an operand that is broadcast (a squeeze-and-excitation gate): it joins no branches."""
-    if not isinstance(node.op, ops.Pointwise):
+def _joins(graph: Graph, node: Node, signals: Sequence[int]) -> bool:
+    """Whether branches meet; a product, or an operand that is broadcast (a squeeze-and-excitation gate), joins none."""
+    how = traits(node.op).joins(node.op)
+    if how in ("", "product") or len(signals) < 2:
         return False
-    return node.op.name == "multiply" or len({graph.values[operand].shape for operand in signals}) > 1
+    return how == "concatenation" or len({graph.values[operand].shape for operand in signals}) == 1
 
 
 def _row(

@@ -20,9 +20,9 @@ from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import pull, seed
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.roles import roles
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
+from foveal.ir.rules import traits
 from foveal.tasks.classification.record import GradientReach, PathLengths
 
 Lengths = dict[int, int]
@@ -47,7 +47,7 @@ def shortcut_reads(graph: Graph) -> frozenset[tuple[int, int]]:
     found = set()
     for node in graph.nodes:
         signals = [operand for operand in dict.fromkeys(node.inputs) if operand in lengths]
-        if not isinstance(node.op, ops.Pointwise) or node.op.name != "add" or len(signals) != 2:
+        if traits(node.op).joins(node.op) != "sum" or len(signals) != 2:
             continue
         longest = {operand: max(lengths[operand]) for operand in signals}
         if len(set(longest.values())) == 2 and graph.values[signals[0]].shape == graph.values[signals[1]].shape:
@@ -70,7 +70,7 @@ def gradient_reach(
 
 def weighted_reads(graph: Graph, node: Node) -> bool:
     """Whether a node is a weighted layer: a convolution or contraction with parameters."""
-    if not isinstance(node.op, ops.Convolution | ops.TransposedConvolution | ops.Contract):
+    if not traits(node.op).weighs(node.op):
         return False
     signals = bounds(graph).states
     return any(operand not in signals for operand in node.inputs) or len(node.inputs) == 1

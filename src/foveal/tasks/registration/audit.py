@@ -14,6 +14,7 @@ from typing import Any
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
 from foveal.report.analyze import selected_layers, visible_layers
 from foveal.tasks.classification.image_coverage import last_map, numbers
@@ -85,7 +86,7 @@ def misplaced_joins(graph: Graph, source: Source) -> list[Join]:
     found = []
     for node in graph.nodes:
         operands = [value for value in dict.fromkeys(node.inputs) if value in states and value in names]
-        if type(node.op).__name__ not in ("Pointwise", "Concatenate") or len(operands) < 2:
+        if not traits(node.op).joins(node.op) or len(operands) < 2:
             continue
         known = [(names[value].name, _places(graph, names[value], source)) for value in operands]
         placed = [(name, where) for name, where in known if where is not None]

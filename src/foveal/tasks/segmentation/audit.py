@@ -13,7 +13,7 @@ from foveal.engine.roles import grid_axes
 from foveal.fields.kinds import field as field_of
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
-from foveal.ir.ops import Concatenate
+from foveal.ir.rules import traits
 from foveal.tasks.record import Audit, AuditTable, Cell, Later, gravest_first
 from foveal.tasks.segmentation.border import Border, border
 from foveal.tasks.segmentation.coupling import Spectrum, spectrum
@@ -83,7 +83,7 @@ def couplings(graph: Graph, layer: str) -> list[tuple[str, str, tuple[str, ...]]
         names.setdefault(item.value, item.name)
     behind, found = _behind(graph, graph.layer(layer).value), []
     for node in graph.nodes:
-        if node.output not in behind or not isinstance(node.op, Concatenate):
+        if node.output not in behind or traits(node.op).joins(node.op) != "concatenation":
             continue
         branches = [names[i] for i in node.inputs if i in names]
         if len(branches) < 2 or len(branches) != len(node.inputs):

@@ -15,7 +15,7 @@ from foveal.core.errors import FovealError
 from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer, Node
-from foveal.ir.ops import Mix, Opaque, Reduce, Sample, Scan
+from foveal.ir.rules import traits
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
 from foveal.tasks.equivariance import shifts
@@ -180,7 +180,7 @@ def _findings(
         )
     if reach.back is None and reach.ahead is not None:
         node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
-        if node is not None and not isinstance(node.op, Scan):
+        if node is not None and traits(node.op).runs(node.op) is None:
             text = f"{node.origin} reads the whole past: what must be kept grows with the stream"
             found.append(
                 AuditFinding("STR05", "info", node.scope or "(top)", text, "limit the window", "memory stays bounded")
@@ -205,22 +205,19 @@ def _findings(
 
 def _all_future(asked: Stream, node: Node | None) -> AuditFinding:
     where, name = (node.scope or "(top)", node.origin) if node is not None else (asked.layer, "an operation")
-    op = node.op if node is not None else None
-    if isinstance(op, (Opaque, Sample)):
-        why = f"{name} may read everything (no rule, or data decides), the whole future included"
-        change = "replace it by operations that are known"
-    elif isinstance(op, Mix) and op.name == "normalize":
-        why = f"{name} takes its statistics over the whole stream: nothing can come out before its end"
-        change = "batch normalisation in evaluation mode, or statistics over features or a running window"
-    elif isinstance(op, Scan):
-        why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
-        change = "one direction only"
-    elif isinstance(op, Reduce):
-        why = f"{name} takes the {op.name} over the whole stream: nothing can come out before its end"
-        change = "a running or windowed mean over the past"
-    else:
-        why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
-        change = "a causal mask, or a window"
+    why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
+    change = "a causal mask, or a window"
+    if node is not None:
+        known = traits(node.op)
+        does, instead = known.whole(node.op)
+        if known.status(node.op) != "exact":
+            why = f"{name} may read everything (no rule, or data decides), the whole future included"
+            change = "replace it by operations that are known"
+        elif known.runs(node.op) is not None:
+            why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
+            change = "one direction only"
+        elif does:
+            why, change = f"{name} {does} the whole stream: nothing can come out before its end", instead
     return AuditFinding("STR01", "error", where, why, change, "a bounded lookahead")
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from foveal.fields.measured.cropping import behind
-from foveal.ir import ops
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
 from foveal.tasks.tiling.record import AxisPlan
-
-VIEWS = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
-"""Operations whose result frameworks keep in the operand's own memory."""
 
 
 def memory(graph: Graph, value: int, traced: tuple[int, ...], axes: tuple[AxisPlan, ...]) -> tuple[int, int]:
@@ -28,7 +25,8 @@ def peak_elements(graph: Graph, value: int) -> int:
     path = sorted(behind(graph, [value]), key=lambda node: node.output)
     root: dict[int, int] = {}
     for node in path:
-        root[node.output] = root.get(node.inputs[0], node.inputs[0]) if isinstance(node.op, VIEWS) else node.output
+        in_place = traits(node.op).views(node.op)
+        root[node.output] = root.get(node.inputs[0], node.inputs[0]) if in_place else node.output
     last: dict[int, int] = {}
     for place, node in enumerate(path):
         for used in node.inputs:
