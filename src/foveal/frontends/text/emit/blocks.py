@@ -5,6 +5,7 @@ Lines are wrapped as ``ruff format`` wraps them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,7 +65,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """A module of its own: ``parts`` by attribute, the names of what ``forward`` takes, its lines."""
+    """A module of its own: ``parts`` by attribute, the names of what ``forward`` takes, its lines.
+
+    general: it may stand elsewhere with other widths, so that they are always parameters.
+    """
 
     title: str
     about: str
@@ -72,6 +76,7 @@ class Block:
     takes: tuple[str, ...]
     lines: tuple[Line, ...]
     gives: str = "Tensor"
+    general: bool = False
 
     @cached_property
     def key(self) -> Hashable:
@@ -104,6 +109,8 @@ def classes(net: Block, taken: Iterable[str]) -> list[str]:
     known: dict[Hashable, _Class] = {}
     names = set(taken) | {net.title}
     for key, blocks in alike.items():
+        often = Counter(block.title for block in blocks)
+        blocks.sort(key=lambda block: (block.general, often[block.title]), reverse=True)
         title = net.title if blocks[0] is net else _unused(blocks[0].title, names)
         names.add(title)
         known[key] = _Class(title, blocks, known)
@@ -136,8 +143,9 @@ class _Class:
         numbers = self.block.numbers
         groups: dict[tuple[str, tuple[int | Shape, ...]], list[int]] = {}
         for place, (number, column) in enumerate(zip(numbers, columns)):
-            if len(set(column)) > 1:
-                shared = number.role in WIDTHS or (number.role == "groups" and ("width", column) in groups)
+            depthwise = number.role == "groups" and set(column) != {1} and ("width", column) in groups
+            shared = number.role in WIDTHS or depthwise
+            if len(set(column)) > 1 or (shared and self.block.general):
                 groups.setdefault(("width" if shared else number.role, column), []).append(place)
         widths = [places for (role, _), places in groups.items() if role == "width"]
         last = max((places[-1] for places in widths), default=0)

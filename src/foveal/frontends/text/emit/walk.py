@@ -20,11 +20,12 @@ from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph, Layer
 
 _JOINS = {"add": " + ", "mul": " * "}
+_BRACKETS = {"add": "[]", "cat": "{}", "mul": "<>"}
 _GROUPS = {
-    "add": ("Residual", "Paths from one map, added."),
-    "cat": ("Parallel", "Paths from one map, side by side."),
-    "mul": ("Gated", "Paths from one map, multiplied."),
-    "": ("Block", "Layers in a row."),
+    "add": ("Residual", "Paths, added"),
+    "cat": ("Parallel", "Paths, side by side"),
+    "mul": ("Gated", "Paths, multiplied"),
+    "": ("Block", "In a row"),
 }
 _TAKEN = frozenset(
     re.findall(
@@ -47,8 +48,8 @@ _SHOWN_ALL = "for y in Net().eval()(torch.zeros({shape})):\n        print(y.shap
 def pytorch_code(spec: Specification, lengths: tuple[int, ...], about: str = "") -> str:
     """The source of a module with a class ``Net`` for inputs (N, *lengths); ``about`` is its docstring.
 
-    Values that nothing reads are outputs, and ``Net`` gives a list where there are several. Raises SourceError with
-    the place of a layer that does not fit or that PyTorch has no operation for.
+    A value that is saved, never read and left by ``from=`` is an output too: ``Net`` then gives a list. Raises
+    SourceError with the place of a layer that does not fit or that PyTorch has no operation for.
     """
     graph = trace_spec(spec, (1, *lengths))
     body = _Body(graph, iter(graph.layer_table.values()), _Names(spec.items).reads)
@@ -107,6 +108,20 @@ def _branch(items: tuple[Item, ...]) -> tuple[Item, ...]:
     return items[:count]
 
 
+def _words(items: tuple[Item, ...]) -> str:
+    """What items are made of, without numbers: ``[conv bn relu | id] relu``."""
+    made = []
+    for item in items:
+        if isinstance(item, LayerSpec):
+            made.append(item.kind)
+        elif isinstance(item, BranchSpec):
+            opened, closed = _BRACKETS[item.join]
+            made.append(f"{opened}{' | '.join(_words(path) for path in item.paths)}{closed}")
+        else:
+            made.append(_words(item.items))
+    return " ".join(made)
+
+
 class _Body:
     """One block being written: a line of ``forward`` for each layer with its norm and activation."""
 
@@ -119,6 +134,7 @@ class _Body:
         self.counts: Counter[str] | None = None
         self.prefix = ""
         self.locals = set(_LOCAL)
+        self.unread: dict[str, str] = {}
         self.outputs: list[str] = []
 
     def block(self, items: tuple[Item, ...], shape: Shape, title: str, about: str) -> tuple[Block, Shape]:
@@ -126,11 +142,12 @@ class _Body:
         end = self._group(items, _Held("x", shape), "x")
         last = f"return {end.text}"
         if self.outputs:
-            last = wrapped("return [", [*self.outputs, self._line(end, self._local("y")).text], "]")
+            last = wrapped("return [", [*self.outputs, self._output(end)], "]")
         shown = "" if self.outputs or end.text.isidentifier() else shape_text(end.shape[1:])
         lines = (*self.lines, Line(last, shown))
         gives = "list[Tensor]" if self.outputs else "Tensor"
-        return Block(title, about, tuple(self.parts.items()), ("x", *self.given), lines, gives), end.shape
+        general = self.counts is not None
+        return Block(title, about, tuple(self.parts.items()), ("x", *self.given), lines, gives, general), end.shape
 
     def _group(self, items: tuple[Item, ...], value: _Held, variable: str) -> _Held:
         """The items of a block, of which a branch is no block of its own where there is nothing else."""
@@ -156,14 +173,17 @@ class _Body:
     def _layer(self, spec: LayerSpec, value: _Held, variable: str) -> _Held:
         if spec.kind == "id":
             return value
+        if spec.kind == "save" and not self.reads[spec.reference]:
+            self.unread[value.text] = spec.reference
+            return value
         if spec.kind == "save":
             name = self._local(spec.reference)
             self.lines.append(Line(f"{name} = {value.text}", shape_text(value.shape[1:])))
             self.saved[spec.reference] = kept = _Held(name, value.shape)
             return kept
         if spec.kind == "from":
-            if self.outer is None and variable == "x" and not value.text.isidentifier():
-                self.outputs.append(self._line(value, self._local("y")).text)
+            if self.outer is None and variable == "x" and value.text in self.unread:
+                self.outputs.append(self._output(value))
             return self._kept(spec.reference)
         if spec.reference:
             kept = self._cropped(spec, self._kept(spec.reference), value.shape)
@@ -193,6 +213,8 @@ class _Body:
         head = items[0]
         alone = isinstance(head, BranchSpec) and len(_branch(items)) == len(items)
         title, about = _GROUPS[head.join if isinstance(head, BranchSpec) and alone else ""]
+        words = _words(items)
+        about += f": {words}." if len(words) < _LONGEST else "."
         made, shape = [], value.shape
         for _ in range(times):
             part, given, shape = self._part(items, shape, title, about, counted=True)
@@ -270,11 +292,14 @@ class _Body:
         self.lines.append(Line(f"{variable} = {value.text}", shape_text(value.shape[1:])))
         return _Held(variable, value.shape)
 
+    def _output(self, value: _Held) -> str:
+        return self._line(value, self._local(self.unread.get(value.text, "y"))).text
+
     def _kept(self, reference: str) -> _Held:
         """A saved value; one of the blocks around is handed in."""
         if reference not in self.saved:
             assert self.outer is not None, reference
-            found, name = self.outer._kept(reference), self._local(reference)
+            found, name = self.outer._kept(reference), self._local("kept")
             self.given[name], self.saved[reference] = found.text, _Held(name, found.shape)
         return self.saved[reference]
 
