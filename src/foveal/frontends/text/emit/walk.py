@@ -199,7 +199,7 @@ class _Body:
     def _word(self, spec: LayerSpec, name: str) -> str:
         """A layer's name: as in the tables of the analysis, but counted anew in a block that may stand twice."""
         if spec.name or self.counts is None:
-            return spec.name or f"{self.prefix}{spec.kind}{name[len(name.rstrip('0123456789')):]}"
+            return spec.name or f"{self.prefix}{spec.kind}{name[len(name.rstrip('0123456789')) :]}"
         self.counts[spec.kind] += 1
         return f"{spec.kind}{self.counts[spec.kind]}"
 
@@ -254,9 +254,7 @@ class _Body:
         plain = names and lines == in_a_row and not any(isinstance(part, Make) for part in body.parts.values())
         return _chain(list(body.parts.values())) if plain else block, list(body.given.values()), shape
 
-    def _called(
-        self, word: str, part: Part, given: list[str], value: _Held, shape: Shape, variable: str
-    ) -> _Held:
+    def _called(self, word: str, part: Part, given: list[str], value: _Held, shape: Shape, variable: str) -> _Held:
         value = self._line(value, variable)
         return _Held(f"self.{self._attribute(word, part)}({', '.join([value.text, *given])})", shape)
 
