@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from foveal.core.errors import SourceError
 from foveal.frontends.text.emit.blocks import Make, Number, Shape
 from foveal.frontends.text.model import LayerSpec, Spans
-from foveal.frontends.text.site import same_padding
+from foveal.ir.ops import Operation
 
 HELPERS = {
     "CausalConv1d": '''class CausalConv1d(nn.Conv1d):
@@ -61,7 +61,8 @@ class Written(NamedTuple):
     begins: bool = True
 
 
-Writer = Callable[[LayerSpec, Shape, Shape], Written]
+Writer = Callable[[LayerSpec, Any, Shape, Shape], Written]
+"""From a layer, its operation in the graph, and the shapes before and after it."""
 
 ACTIVATIONS = {
     "relu": "torch.relu({x})", "relu6": "F.relu6({x})", "leaky": "F.leaky_relu({x})", "elu": "F.elu({x})",
@@ -74,17 +75,15 @@ CALL = "{layer}({x})"
 WEIGHTED = frozenset(("conv", "causal", "tconv", "fc", "bn", "gn", "in", "ln", "se", "attention"))
 
 
-def written(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def written(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     """The PyTorch form of a layer between values of these shapes; raises SourceError where there is none."""
     if spec.kind in ACTIVATIONS:
         return Written(ACTIVATIONS[spec.kind], begins=False)
-    return _WRITERS[spec.kind](spec, before, after)
+    return _WRITERS[spec.kind](spec, op, before, after)
 
 
-def _axes(spans: Spans | None, rank: int, default: Shape) -> Shape:
-    if not spans:
-        return default
-    return tuple(before for before, _ in (spans * rank if len(spans) == 1 else spans))
+def _make(name: str, *options: Number, **placed: int | Shape) -> Make:
+    return Make(name, (*(Number(role, value) for role, value in placed.items()), *options))
 
 
 def _number(values: Shape) -> int | Shape:
@@ -92,25 +91,9 @@ def _number(values: Shape) -> int | Shape:
     return values[0] if len(set(values)) == 1 else values
 
 
-def _make(name: str, *options: Number, **placed: int | Shape) -> Make:
-    return Make(name, (*(Number(role, value) for role, value in placed.items()), *options))
-
-
-def _option(role: str, values: Shape, default: int) -> Number:
-    return Number(role, _number(values), default)
-
-
-def _bias(spec: LayerSpec) -> Number:
-    return Number("bias", "nobias" not in spec.flags, True)
-
-
-def _padding(spec: LayerSpec, space: Shape, window: list[tuple[int, int, int]], default: Spans) -> Spans:
-    if "same" in spec.flags:
-        return tuple(same_padding(n, *axis) for n, axis in zip(space, window, strict=True))
-    if "valid" in spec.flags:
-        return ((0, 0),) * len(space)
-    given = spec.number("p") or default
-    return given * len(space) if len(given) == 1 else given
+def _axes(spans: Spans | None, rank: int, default: int) -> Shape:
+    given = spans or ((default, default),)
+    return tuple(before for before, _ in (given * rank if len(given) == 1 else given))
 
 
 def _even(padding: Spans) -> bool:
@@ -124,126 +107,107 @@ def _inside(padding: Spans) -> Shape:
 
 def _padded(padding: Spans, mode: str = "", around: str = "{x}") -> str:
     """``F.pad``; PyTorch lists the last axis first."""
-    widths = ", ".join(f"{before}, {after}" for before, after in reversed(padding))
-    return f"F.pad({around}, ({widths}){mode})"
+    return f"F.pad({around}, ({', '.join(f'{before}, {after}' for before, after in reversed(padding))}){mode})"
 
 
-def _groups(spec: LayerSpec, inputs: int) -> int:
-    return inputs if "dw" in spec.flags else _axes(spec.number("g"), 1, (1,))[0]
-
-
-def _convolution(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    rank = len(before) - 2
-    kernel = _axes(spec.size, rank, (1,) * rank)
-    stride, dilation = (_axes(spec.number(o), rank, (1,) * rank) for o in ("s", "d"))
-    window = list(zip(kernel, stride, dilation, strict=True))
-    centred = tuple((d * (k - 1) // 2,) * 2 for k, _, d in window)
-    causal = spec.kind == "causal"
-    padding = ((0, 0),) if causal else _padding(spec, before[2:], window, centred)
+def _convolution(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    rank, name = len(op.kernel), {"conv": "nn.Conv", "tconv": "nn.ConvTranspose"}.get(spec.kind, "CausalConv")
+    if spec.kind == "tconv":
+        given = spec.number("p") or tuple((n, n) for n in op.before)
+        padding = given * rank if len(given) == 1 else given
+    else:
+        padding = op.padding if spec.kind == "conv" else ((0, 0),)
+    options = {"stride": (op.stride, 1), "padding": (_inside(padding), 0), "dilation": (op.dilation, 1)}
+    if spec.kind == "tconv":
+        options["output_padding"] = _axes(spec.number("op"), rank, 0), 0
     module = _make(
-        "CausalConv1d" if causal else f"nn.Conv{rank}d",
-        _option("stride", stride, 1), _option("padding", _inside(padding), 0), _option("dilation", dilation, 1),
-        Number("groups", _groups(spec, before[1]), 1), _bias(spec),
-        inputs=before[1], outputs=after[1], kernel=_number(kernel),
+        f"{name}{rank}d",
+        *(Number(role, _number(values), default) for role, (values, default) in options.items()),
+        Number("groups", op.groups, 1),
+        _bias(spec),
+        inputs=before[1], outputs=after[1], kernel=_number(op.kernel),
     )  # fmt: skip
-    return Written(CALL if _even(padding) else f"{{layer}}({_padded(padding)})", module)
+    if _even(padding):
+        return Written(CALL, module)
+    if spec.kind == "conv":
+        return Written(f"{{layer}}({_padded(padding)})", module)
+    return Written(_padded(tuple((-a, -b) for a, b in padding), around=CALL), module)
 
 
-def _transposed(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    rank = len(before) - 2
-    kernel = _axes(spec.size, rank, (1,) * rank)
-    stride, dilation = (_axes(spec.number(o), rank, (1,) * rank) for o in ("s", "d"))
-    given = spec.number("p") or tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, dilation, strict=True))
-    padding = given * rank if len(given) == 1 else given
-    module = _make(
-        f"nn.ConvTranspose{rank}d",
-        _option("stride", stride, 1), _option("padding", _inside(padding), 0),
-        _option("output_padding", _axes(spec.number("op"), rank, (0,) * rank), 0),
-        Number("groups", _groups(spec, before[1]), 1), _bias(spec), _option("dilation", dilation, 1),
-        inputs=before[1], outputs=after[1], kernel=_number(kernel),
-    )  # fmt: skip
-    return Written(CALL if _even(padding) else _padded(tuple((-a, -b) for a, b in padding), around=CALL), module)
+def _bias(spec: LayerSpec) -> Number:
+    return Number("bias", "nobias" not in spec.flags, True)
 
 
-def _pool(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    rank = len(before) - 2
-    kernel = _axes(spec.size, rank, (1,) * rank)
-    stride, dilation = _axes(spec.number("s"), rank, kernel), _axes(spec.number("d"), rank, (1,) * rank)
-    padding = _padding(spec, before[2:], list(zip(kernel, stride, dilation, strict=True)), ((0, 0),))
-    average = spec.kind == "avgpool"
-    said = [("stride", stride, kernel), ("padding", _inside(padding), (0,) * rank), ("dilation", dilation, (1,) * rank)]
-    rest = "".join(f", {name}={_number(value)}" for name, value, default in said if value != default)
+def _pool(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    rank, average, padding = len(op.kernel), op.name == "average", op.padding
+    said = [("stride", op.stride, op.kernel), ("padding", _inside(padding), (0,) * rank)]
+    said.append(("dilation", op.dilation, (1,) * rank))
+    rest = "".join(f", {name}={_number(values)}" for name, values, default in said if values != default)
     rest += ", ceil_mode=True" if "ceil" in spec.flags else ""
     around = "{x}" if _even(padding) else _padded(padding, "" if average else ', value=float("-inf")')
-    return Written(f"F.{'avg' if average else 'max'}_pool{rank}d({around}, {_number(kernel)}{rest})")
+    return Written(f"F.{'avg' if average else 'max'}_pool{rank}d({around}, {_number(op.kernel)}{rest})")
 
 
-def _adaptive(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def _adaptive(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     sort = "max" if "max" in spec.flags else "avg"
     return Written(f"F.adaptive_{sort}_pool{len(before) - 2}d({{x}}, {_number(after[2:])})")
 
 
-def _global(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def _global(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     return Written(f"{{x}}.mean({list(range(2, len(before)))}, keepdim=True)")
 
 
-def _up(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    rank = len(before) - 2
-    words = {"linear": "linear", "bilinear": "linear", "cubic": "cubic", "bicubic": "cubic"}
-    sort = next((words[flag] for flag in spec.flags if flag in words), "nearest")
-    mode = {"linear": {1: "linear", 2: "bilinear", 3: "trilinear"}, "cubic": {2: "bicubic"}}.get(sort, {})
-    if sort != "nearest" and rank not in mode:
+def _up(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    rank = len(op.axes)
+    modes = {"linear": {1: "linear", 2: "bilinear", 3: "trilinear"}, "cubic": {2: "bicubic"}}.get(op.mode)
+    if modes is not None and rank not in modes:
         raise SourceError(f"{spec.where}: PyTorch has cubic interpolation for two axes only, the input has {rank}")
-    said = f', mode="{mode[rank]}"' if mode else ""
-    said += ", align_corners=True" if "align" in spec.flags else ""
-    return Written(f"F.interpolate({{x}}, scale_factor={_number(_axes(spec.size, rank, (2,) * rank))}{said})")
+    said = f', mode="{modes[rank]}"' if modes else ""
+    said += ", align_corners=True" if op.align_corners else ""
+    return Written(f"F.interpolate({{x}}, scale_factor={_number(tuple(map(int, op.scales)))}{said})")
 
 
-def _pad(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def _pad(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    return Written(_padded(op.widths[2:], "" if op.mode == "constant" else f', mode="{op.mode}"'))
+
+
+def _shuffle(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     rank = len(before) - 2
-    sign = -1 if spec.kind == "crop" else 1
-    spans = spec.size * rank if len(spec.size) == 1 else spec.size
-    mode = next(iter(spec.flags), "")
-    return Written(_padded(tuple((sign * a, sign * b) for a, b in spans), f', mode="{mode}"' if mode else ""))
-
-
-def _shuffle(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    rank = len(before) - 2
-    factors = _axes(spec.size, rank, (2,) * rank)
+    factors = _axes(spec.size, rank, 2)
     if rank != 2 or len(set(factors)) > 1:
         raise SourceError(f"{spec.where}: PyTorch shuffles two axes by one factor; the input has {rank} axes")
     return Written(f"F.pixel_{spec.kind}({{x}}, {factors[0]})")
 
 
-def _linear(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def _linear(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     module = _make("nn.Linear", _bias(spec), inputs=math.prod(before[1:]), outputs=after[1])
     return Written(CALL if len(before) == 2 else "{layer}({x}.flatten(1))", module)
 
 
-def _norm(spec: LayerSpec, before: Shape, after: Shape) -> Written:
+def _norm(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     rank, channels = max(1, len(before) - 2), before[1]
-    if spec.kind == "bn":
-        kept = Number("track_running_stats", "train" not in spec.flags, True)
-        return Written(CALL, _make(f"nn.BatchNorm{rank}d", kept, channels=channels), False)
-    if spec.kind == "gn":
-        return Written(CALL, _make("nn.GroupNorm", count=spec.size[0][0], channels=channels), False)
-    if spec.kind == "in":
-        affine = Number("affine", "affine" in spec.flags, False)
-        return Written(CALL, _make(f"nn.InstanceNorm{rank}d", affine, channels=channels), False)
-    return Written(CALL, _make("ChannelNorm", channels=channels), False)
+    made = {
+        "bn": _make(
+            f"nn.BatchNorm{rank}d", Number("track_running_stats", "train" not in spec.flags, True), channels=channels
+        ),
+        "in": _make(f"nn.InstanceNorm{rank}d", Number("affine", "affine" in spec.flags, False), channels=channels),
+        "gn": _make("nn.GroupNorm", count=_axes(spec.size, 1, 1)[0], channels=channels),
+        "ln": _make("ChannelNorm", channels=channels),
+    }
+    return Written(CALL, made[spec.kind], False)
 
 
-def _squeeze(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    hidden = max(1, before[1] // _axes(spec.size, 1, (16,))[0])
+def _squeeze(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    hidden = max(1, before[1] // _axes(spec.size, 1, 16)[0])
     return Written(CALL, _make("SqueezeExcite", channels=before[1], hidden=hidden))
 
 
-def _attention(spec: LayerSpec, before: Shape, after: Shape) -> Written:
-    return Written(CALL, _make("PositionAttention", channels=before[1], heads=_axes(spec.size, 1, (1,))[0]))
+def _attention(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+    return Written(CALL, _make("PositionAttention", channels=before[1], heads=_axes(spec.size, 1, 1)[0]))
 
 
 _WRITERS: dict[str, Writer] = {
-    "conv": _convolution, "causal": _convolution, "tconv": _transposed, "pool": _pool, "maxpool": _pool,
+    "conv": _convolution, "causal": _convolution, "tconv": _convolution, "pool": _pool, "maxpool": _pool,
     "avgpool": _pool, "adaptive": _adaptive, "gap": _global, "up": _up, "pad": _pad, "crop": _pad,
     "shuffle": _shuffle, "unshuffle": _shuffle, "fc": _linear, "bn": _norm, "gn": _norm, "in": _norm, "ln": _norm,
     "se": _squeeze, "attention": _attention,

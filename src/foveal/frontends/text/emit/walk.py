@@ -9,10 +9,10 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from foveal.frontends.text.emit.blocks import Block, Chain, Line, Make, Part, Shape, classes, wrapped
+from foveal.frontends.text.emit.blocks import Block, Make, Part, Shape, classes, fresh, wrapped
 from foveal.frontends.text.emit.layers import ACTIVATIONS, HELPERS, WEIGHTED, written
 from foveal.frontends.text.model import BranchSpec, Item, LayerSpec, RepeatSpec, ScopeSpec, Specification
 from foveal.frontends.text.site import shape_text
@@ -20,7 +20,7 @@ from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph, Layer
 
 _JOINS = {"add": " + ", "mul": " * "}
-_BRACKETS = {"add": "[]", "cat": "{}", "mul": "<>"}
+_BRACKETS = {"add": ("[", "]"), "cat": ("{", "}"), "mul": ("<", ">")}
 _GROUPS = {
     "add": ("Residual", "Paths, added"),
     "cat": ("Parallel", "Paths, side by side"),
@@ -45,18 +45,20 @@ _SHOWN = "print(Net().eval()(torch.zeros({shape})).shape)"
 _SHOWN_ALL = "for y in Net().eval()(torch.zeros({shape})):\n        print(y.shape)"
 
 
-def pytorch_code(spec: Specification, lengths: tuple[int, ...], about: str = "") -> str:
-    """The source of a module with a class ``Net`` for inputs (N, *lengths); ``about`` is its docstring.
+def pytorch_code(spec: Specification, lengths: Shape | None = None, about: str = "") -> str:
+    """The source of a module with a class ``Net`` for inputs (N, *lengths), if not given those that the text says;
+    ``about`` is the module's docstring.
 
     A value that is saved, never read and left by ``from=`` is an output too: ``Net`` then gives a list. Raises
     SourceError with the place of a layer that does not fit or that PyTorch has no operation for.
     """
-    graph = trace_spec(spec, (1, *lengths))
+    graph = trace_spec(spec, None if lengths is None else (1, *lengths))
+    shape = graph.values[graph.sources[0].value].shape
     body = _Body(graph, iter(graph.layer_table.values()), _Names(spec.items).reads)
-    net, _ = body.block(spec.items, (1, *lengths), "Net", _title(spec.name))
+    net, _ = body.block(spec.items, shape, "Net", _title(spec.name))
     made = "\n\n".join(classes(net, {"Tensor", *HELPERS}))
     made = "\n\n".join([*(text for name, text in HELPERS.items() if f"{name}(" in made), made])
-    shown = (_SHOWN_ALL if body.outputs else _SHOWN).format(shape=", ".join(map(str, (1, *lengths))))
+    shown = (_SHOWN_ALL if body.outputs else _SHOWN).format(shape=", ".join(map(str, shape)))
     functional = "import torch.nn.functional as F\n" if "F." in made else ""
     imports = f"import torch\n{functional}from torch import Tensor, nn\n"
     stated = f'"""{about}"""\n\n' if about else ""
@@ -115,8 +117,7 @@ def _words(items: tuple[Item, ...]) -> str:
         if isinstance(item, LayerSpec):
             made.append(item.kind)
         elif isinstance(item, BranchSpec):
-            opened, closed = _BRACKETS[item.join]
-            made.append(f"{opened}{' | '.join(_words(path) for path in item.paths)}{closed}")
+            made.append(" | ".join(_words(path) for path in item.paths).join(_BRACKETS[item.join]))
         else:
             made.append(_words(item.items))
     return " ".join(made)
@@ -128,7 +129,7 @@ class _Body:
     def __init__(self, graph: Graph, layers: Iterator[Layer], reads: Counter[str], outer: _Body | None = None) -> None:
         self.graph, self.layers, self.reads, self.outer = graph, layers, reads, outer
         self.parts: dict[str, Part] = {}
-        self.lines: list[Line] = []
+        self.lines: list[tuple[str, str]] = []
         self.saved: dict[str, _Held] = {}
         self.given: dict[str, str] = {}
         self.counts: Counter[str] | None = None
@@ -144,7 +145,7 @@ class _Body:
         if self.outputs:
             last = wrapped("return [", [*self.outputs, self._output(end)], "]")
         shown = "" if self.outputs or end.text.isidentifier() else shape_text(end.shape[1:])
-        lines = (*self.lines, Line(last, shown))
+        lines = (*self.lines, (last, shown))
         gives = "list[Tensor]" if self.outputs else "Tensor"
         general = self.counts is not None
         return Block(title, about, tuple(self.parts.items()), ("x", *self.given), lines, gives, general), end.shape
@@ -178,7 +179,7 @@ class _Body:
             return value
         if spec.kind == "save":
             name = self._local(spec.reference)
-            self.lines.append(Line(f"{name} = {value.text}", shape_text(value.shape[1:])))
+            self.lines.append((f"{name} = {value.text}", shape_text(value.shape[1:])))
             self.saved[spec.reference] = kept = _Held(name, value.shape)
             return kept
         if spec.kind == "from":
@@ -190,7 +191,7 @@ class _Body:
             return self._join(spec.kind, [self._line(value, variable), kept])
         layer = next(self.layers)
         shape = self.graph.values[layer.value].shape
-        made = written(spec, value.shape, shape)
+        made = written(spec, self.graph.producers()[layer.value].op, value.shape, shape)
         if made.begins or len(value.text) > _LONGEST:
             value = self._line(value, variable)
         name = self._attribute(self._word(spec, layer.name), made.module) if made.module else ""
@@ -222,7 +223,7 @@ class _Body:
                 value = self._called(title.lower() + "1", part, given, value, shape, variable)
             else:
                 made.append(part)
-        return self._called(title.lower() + "1", _chain(made), [], value, shape, variable) if made else value
+        return self._called(title.lower() + "1", _row(made), [], value, shape, variable) if made else value
 
     def _scope(self, item: ScopeSpec, value: _Held, variable: str) -> _Held:
         items = item.items
@@ -249,10 +250,10 @@ class _Body:
         body = _Body(self.graph, self.layers, self.reads, self)
         body.counts = Counter() if counted else None
         block, shape = body.block(items, shape, title, about)
-        names, lines = list(body.parts), [line.text for line in block.lines]
+        names, lines = list(body.parts), [text for text, _ in block.lines]
         in_a_row = [*(f"x = self.{name}(x)" for name in names[:-1]), *(f"return self.{name}(x)" for name in names[-1:])]
         plain = names and lines == in_a_row and not any(isinstance(part, Make) for part in body.parts.values())
-        return _chain(list(body.parts.values())) if plain else block, list(body.given.values()), shape
+        return _row(list(body.parts.values())) if plain else block, list(body.given.values()), shape
 
     def _called(self, word: str, part: Part, given: list[str], value: _Held, shape: Shape, variable: str) -> _Held:
         value = self._line(value, variable)
@@ -287,7 +288,7 @@ class _Body:
         """The value as a variable."""
         if value.text.isidentifier():
             return value
-        self.lines.append(Line(f"{variable} = {value.text}", shape_text(value.shape[1:])))
+        self.lines.append((f"{variable} = {value.text}", shape_text(value.shape[1:])))
         return _Held(variable, value.shape)
 
     def _output(self, value: _Held) -> str:
@@ -302,26 +303,23 @@ class _Body:
         return self.saved[reference]
 
     def _local(self, word: str) -> str:
-        name = _fresh(word, self.locals)
+        name = _name(word, self.locals)
         self.locals.add(name)
         return name
 
     def _attribute(self, word: str, part: Part) -> str:
-        name = _fresh(word, _TAKEN | set(self.parts))
+        name = _name(word, _TAKEN | self.parts.keys())
         self.parts[name] = part
         return name
 
 
-def _fresh(word: str, taken: set[str] | frozenset[str]) -> str:
-    """A Python name for a word of the text, which is none of those taken; of a word with a count the next count."""
+def _name(word: str, taken: Iterable[str]) -> str:
+    """A Python name for a word of the text, which is none of those taken."""
     plain = re.sub(r"\W", "_", word, flags=re.ASCII)
-    if keyword.iskeyword(plain) or plain.startswith("__") or not plain.isidentifier():
-        plain = f"of_{plain}"
-    stem = plain.rstrip("0123456789")
-    start = int(plain[len(stem) :] or 1)
-    return next(n for n in (plain, *(f"{stem}{start + i}" for i in range(1, len(taken) + 2))) if n not in taken)
+    odd = keyword.iskeyword(plain) or plain.startswith("__") or not plain.isidentifier()
+    return fresh(f"of_{plain}" if odd else plain, taken)
 
 
-def _chain(parts: list[Part]) -> Part:
-    flat = [one for part in parts for one in (part.parts if isinstance(part, Chain) else (part,))]
-    return flat[0] if len(flat) == 1 else Chain(tuple(flat))
+def _row(parts: list[Part]) -> Part:
+    flat = [one for part in parts for one in (part if isinstance(part, list) else [part])]
+    return flat[0] if len(flat) == 1 else flat
