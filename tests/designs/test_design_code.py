@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal.designs.code import code
 from foveal.designs.network import Head, Network, Stage, Stem
+from foveal.designs.text import code
 from support.designs.design_code import faults
 from support.drawn.random_designs import random_network
 

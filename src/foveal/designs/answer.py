@@ -16,7 +16,6 @@ from foveal.core.serial import to_plain
 from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
-from foveal.designs.code import code
 from foveal.designs.conflict import Conflict, conflict
 from foveal.designs.defaults import default_space, known_networks
 from foveal.designs.inverse import Change, smallest_change
@@ -25,7 +24,7 @@ from foveal.designs.recognise import recognise
 from foveal.designs.search import Done, Found, Settings, measured_latency, search
 from foveal.designs.space import Genome, Space
 from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
-from foveal.designs.text import specification
+from foveal.designs.text import code, specification
 
 if TYPE_CHECKING:
     from foveal.report.results import Report

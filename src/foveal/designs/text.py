@@ -1,4 +1,6 @@
-"""A network in the words of the text specification (docs/specification.md), for people and for the whole engine."""
+"""A network in the words of the text specification (docs/specification.md), for people and for the whole engine, and
+from there as PyTorch code.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import PREDICTED, Step, Steps, lay_out, pooling_cells
 from foveal.designs.network import Network, Stage
+from foveal.frontends.text.emit import pytorch_code
+from foveal.frontends.text.trace import parse_spec
 
 
 def specification(network: Network) -> str:
@@ -19,6 +24,21 @@ def specification(network: Network) -> str:
         "layers": _Words(network, lay_out(network)).layers(),
     }
     return yaml.safe_dump(document, sort_keys=False, width=1000)
+
+
+def code(network: Network) -> str:
+    """The source of a module with a class ``Net``: its text specification in PyTorch, with the numbers known of it.
+
+    Raises MisfitError where the network cannot be laid out.
+    """
+    found, shape = evaluate(network), "x".join(map(str, network.input))
+    levels = [
+        f"{level.layer}: receptive field {level.size}, effective {level.effective:.0f}, stride {level.stride}"
+        for level in found.levels
+    ]
+    facts = f"{found.multiply_adds:,} multiply-adds, {found.parameters:,} parameters"
+    about = "\n".join([f"{network.head.task.capitalize()} of {shape} inputs; {facts}.", "", *levels, ""])
+    return pytorch_code(parse_spec(specification(network)), network.input, about)
 
 
 class End(NamedTuple):
