@@ -76,12 +76,8 @@ def test_paths_keep_their_values() -> None:
 
 @pytest.mark.parametrize("words", ["conv3x4,name=x conv3,name=y", "torch:(conv3x4,bn) nn:(conv3,bn) none:(conv1,bn)"])
 def test_names_of_the_text_do_not_collide_with_those_of_the_code(words: str) -> None:
-    assert run(emitted(f"{words} save=x conv1 save=y save=torch add=x add=y add=torch", (3, 8, 8))).shape == (
-        1,
-        4,
-        8,
-        8,
-    )
+    source = emitted(f"{words} save=x conv1 save=y save=torch add=x add=y add=torch", (3, 8, 8))
+    assert run(source).shape == (1, 4, 8, 8)
 
 
 def test_code_of_the_gallery_passes_ruff(tmp_path: Path) -> None:
