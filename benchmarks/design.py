@@ -82,7 +82,7 @@ def check(count: int, seed: int) -> int:
 
 def emitted(count: int, seed: int) -> int:
     """Random networks whose emitted code does not do what was stated, or is not clean."""
-    from foveal.designs.code import code
+    from foveal.designs.text import code
     from support.designs.design_code import faults
     from support.drawn.random_designs import random_network
 

@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from foveal.designs.closed.evaluate import evaluate
-from foveal.designs.code import code
 from foveal.designs.network import Network
+from foveal.designs.text import code
 from foveal.frontends.torch.emitted import build
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -11,12 +11,11 @@ from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.core.serial import to_plain
 from foveal.designs.closed.evaluate import Evaluation
-from foveal.designs.code import code
 from foveal.designs.inverse import Change
 from foveal.designs.network import Network
 from foveal.designs.spaces.space import Genome
 from foveal.designs.targets import Target
-from foveal.designs.text import specification
+from foveal.designs.text import code, specification
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,9 +19,9 @@ from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.frontends.text import gallery
+from foveal.frontends.text.emit import pytorch_code
 from foveal.frontends.text.grammar import input_lengths
 from foveal.frontends.text.model import BranchSpec, Item, RepeatSpec, ScopeSpec, Specification
-from foveal.frontends.text.pytorch import pytorch_code
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze
