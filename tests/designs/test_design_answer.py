@@ -16,10 +16,9 @@ from foveal.designs import Designs, Settings, design
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
 from foveal.designs.recognise import recognise
-from foveal.designs.space import space_from_yaml
-from support.needs import needs
 from foveal.designs.spaces.around import around, changes
 from foveal.designs.spaces.space import space_from_yaml
+from support.needs import needs
 
 QUICK = Settings(population=20, generations=4)
 SPACE = """
