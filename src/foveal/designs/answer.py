@@ -26,6 +26,7 @@ from foveal.designs.search import Done, Found, Settings, measured_latency, searc
 from foveal.designs.space import Genome, Space
 from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
 from foveal.designs.text import specification
+from foveal.frontends.backends import emitted
 
 if TYPE_CHECKING:
     from foveal.report.results import Report
@@ -66,11 +67,7 @@ class Design:
 
     def to_onnx(self, path: str | Path) -> None:
         """Write it as ONNX with random weights; raises FovealError without PyTorch."""
-        try:
-            from foveal.frontends.torch.emitted import export_onnx
-        except ModuleNotFoundError:
-            raise FovealError("ONNX export needs PyTorch: pip install 'foveal[torch,onnx]'") from None
-        export_onnx(self.code(), self.network.input, path)
+        emitted("ONNX export").export_onnx(self.code(), self.network.input, path)
 
 
 @dataclass(frozen=True, eq=False)
