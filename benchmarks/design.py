@@ -18,8 +18,8 @@ import numpy as np
 
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError, lay_out
-from foveal.designs.defaults import default_space
 from foveal.designs.network import Network, fault
+from foveal.designs.spaces.defaults import default_space
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -82,7 +82,7 @@ def check(count: int, seed: int) -> int:
 
 def emitted(count: int, seed: int) -> int:
     """Random networks whose emitted code does not do what was stated, or is not clean."""
-    from foveal.designs.code import code
+    from foveal.designs.text import code
     from support.designs.design_code import faults
     from support.drawn.random_designs import random_network
 

@@ -1,4 +1,5 @@
-"""How long fields take: each kind next to a plain forward pass, and ``edges`` against the number of units in the cone.
+"""How long fields take: each kind next to a plain forward pass, ``edges`` against the number of units in the cone,
+and the metrics of a field of a megapixel.
 
     python benchmarks/fields.py                     tables on the terminal
     python benchmarks/fields.py --markdown FILE     the tables as Markdown as well
@@ -25,6 +26,8 @@ from foveal.engine.backward.moments import energy_moments
 from foveal.engine.backward.pull import pull, seed
 from foveal.engine.roles import roles
 from foveal.fields.kinds import field
+from foveal.fields.metrics import checkerboard_index, mass_within, moments, squares
+from foveal.fields.metrics.support import support
 from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph
 
@@ -90,6 +93,21 @@ def growth(rounds: int) -> Rows:
     return rows
 
 
+def metrics(rounds: int) -> Rows:
+    """Single metrics of a Gaussian in 1024 x 1024."""
+    squared = (np.arange(1024) - 512.0) ** 2
+    values = np.exp(-(squared[:, None] + squared) / (2 * 100**2))
+    middle, first = (512, 512), (0, 0)
+    contestants: dict[str, Callable[[], object]] = {
+        "squares": lambda: squares(values, first, values.shape, middle),
+        "mass_within": lambda: mass_within(values, first, middle),
+        "moments": lambda: moments(values, first),
+        "support": lambda: support(values, first),
+        "checkerboard_index": lambda: checkerboard_index(values),
+    }
+    return [[name, f"{1000 * seconds:.1f}"] for name, seconds in best(contestants, rounds).items()]
+
+
 def markdown(title: str, header: list[str], rows: Rows) -> str:
     """One table."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
@@ -111,6 +129,7 @@ def main() -> None:
         ["network", "units in the cone", "milliseconds", "nanoseconds per unit"],
         growth(options.rounds),
     )
+    text += "\n" + markdown("Metrics of a megapixel:", ["metric", "milliseconds"], metrics(options.rounds))
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

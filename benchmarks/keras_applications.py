@@ -24,7 +24,7 @@ PUBLISHED = {
     "MobileNet": (315, 32), "MobileNetV2": (491, 32), "DenseNet121": (2071, 32), "DenseNet169": (3351, 32),
     "DenseNet201": (3863, 32), "InceptionV3": (1311, 32), "InceptionResNetV2": (3039, 32), "EfficientNetB0": (851, 32),
 }  # fmt: skip
-"""Size and stride of the last feature map, METHODS 1.5 and 1.6 (squeeze and excitation left out)."""
+"""Size and stride of the last feature map, docs/methods.md 1.5 and 1.6 (squeeze and excitation left out)."""
 
 
 def answers(done: set[str], results: Path) -> None:

@@ -2,7 +2,7 @@
 
 Every classifier with ImageNet weights of the first recipe (IMAGENET1K_V1) is traced at its own image size; nothing is
 downloaded: accuracies stand in the weights' metadata. Writes docs/tasks-classification.md and its pictures; the numbers
-go to docs/images/classification/classifiers.json. With ``--text`` the numbers of the last run are used.
+go to docs/data/classifiers.json. With ``--text`` the numbers of the last run are used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Pictu
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "tasks-classification.md"
 IMAGES = HERE.parent / "docs" / "images" / "classification"
-NUMBERS = IMAGES / "classifiers.json"
+NUMBERS = HERE.parent / "docs" / "data" / "classifiers.json"
 GLOBAL = ("vit", "swin", "maxvit")
 """Attention sees the whole image whatever the depth: these networks have no field size to compare."""
 FAMILIES = {

@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ import foveal
 from foveal.tasks.audit import audit
 from foveal.tasks.detection.dense import dense_check
 from foveal.tasks.detection.pyramid import levels
+from foveal.tasks.detection.record import RegionPicture
 from foveal.tasks.detection.regions import regions
 from foveal.views.plots.detection import region_picture
 
@@ -79,9 +81,10 @@ def dense_detector() -> None:
     best = tuple(int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
     (level,) = levels(graph)
     cells = regions(graph, level, at=(best[0], best[1]))
-    drawn = [(item.unit, item.box, item.effective, f"{scores[item.unit]:.2f}") for item in cells.regions]
+    drawn = tuple(replace(item, label=f"{scores[item.unit]:.2f}") for item in cells.regions)
     print(f"best output {best}: score {scores[best]:.3f}, pixels {cells.regions[4].box}")
-    region_picture("P-Net, score of a face", cells.source_shape, drawn, [], image).save(IMAGES / "p-net.png")
+    shown = RegionPicture(replace(cells, layer="P-Net, score of a face", regions=drawn), image=image)
+    region_picture(shown).save(IMAGES / "p-net.png")
 
 
 def annotations(folder: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from experiments_common import FOLDER, kept, scattered_digits, trial, whiskers, write
+from experiments_common import IMAGES, kept, scattered_digits, trial, whiskers, write
 
 from foveal.designs.network import Head, Network, Stage, Stem
 from foveal.views.plots.style import BLUE, ORANGE, PALE, picture, styled
@@ -70,7 +70,7 @@ def draw(rows: list[dict]) -> None:
         axes[2].set_xticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
         axes[1].set_yscale("log", base=2)
         axes[1].set_yticks([8, 16, 32, 64, 128], ["8", "16", "32", "64", "128"])
-    figure.save(FOLDER / "article.png")
+    figure.save(IMAGES / "article.png")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from foveal.designs.closed.evaluate import evaluate
-from foveal.designs.code import code
 from foveal.designs.network import Network
+from foveal.designs.text import code
 from foveal.frontends.torch.emitted import build
 
-FOLDER = Path(__file__).parent.parent / "docs" / "experiments"
+DOCS = Path(__file__).parent.parent / "docs"
+DATA = DOCS / "data" / "experiments"
+IMAGES = DOCS / "images" / "experiments"
 SEEDS = (0, 1, 2, 3, 4)
 Data = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -121,7 +123,7 @@ def interval(scores: list[float]) -> tuple[float, float]:
 
 def kept(name: str) -> dict[str, Any]:
     """The numbers of an experiment that ran before: ``--draw`` draws them again."""
-    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -139,6 +141,6 @@ def whiskers(axes: Any, rows: list[dict], x: list[float], joined: bool = True, *
 
 def write(name: str, result: dict[str, Any]) -> None:
     """The numbers as JSON beside the pictures."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    DATA.mkdir(parents=True, exist_ok=True)
     result = result | {"torch": torch.__version__, "threads": 1}
-    (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (DATA / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

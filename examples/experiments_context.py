@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from experiments_common import FOLDER, digits, kept, pairs, trial, whiskers, write
+from experiments_common import IMAGES, digits, kept, pairs, trial, whiskers, write
 
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.network import Head, Network, Stage, Stem, fault
-from foveal.designs.space import Space, space_of
+from foveal.designs.spaces.space import Space, space_of
 from foveal.views.plots.style import BLUE, ORANGE, PALE, picture, styled
 
 NEEDED = 15
@@ -115,7 +115,7 @@ def draw(rows: list[dict], digit_rows: list[dict]) -> None:
             axis.legend(loc="lower right", frameon=False)
         axes[0].axvline(NEEDED, color=PALE, linestyle=":")
         axes[0].text(NEEDED + 0.4, 74, "context needed", color=PALE)
-    figure.save(FOLDER / "context.png")
+    figure.save(IMAGES / "context.png")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from experiments_common import FOLDER, kept, scattered_digits, trial, whiskers, write
+from experiments_common import IMAGES, kept, scattered_digits, trial, whiskers, write
 
 from foveal.designs.inverse import smallest_change
 from foveal.designs.network import Head, Network
@@ -70,7 +70,7 @@ def draw(rows: list[dict]) -> None:
         axes.set_title("ResNet-18 (quarter width) on 32 x 32 images")
         axes.grid(color=PALE, alpha=0.3, linewidth=0.6)
         axes.legend(loc="lower right", frameon=False)
-    figure.save(FOLDER / "resnet32.png")
+    figure.save(IMAGES / "resnet32.png")
 
 
 def label(row: dict) -> str:

@@ -34,7 +34,7 @@ def table(rows: list[dict]) -> str:
 
 def main() -> None:
     """Rewrite the page."""
-    kept = DOCS / "experiments"
+    kept = DOCS / "data" / "experiments"
     told = {name: json.loads((kept / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
     tables = {
         "bars": table(told["context"]["bars"]), "digits": table(told["context"]["digits"]),

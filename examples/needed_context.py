@@ -1,6 +1,6 @@
 """How far can a network see? Networks of equal cost learn whether the mark at distance d equals the mark here.
 
-    python examples/needed_context.py            # about 6 minutes on one free CPU core; writes docs/needed-context.*
+    python examples/needed_context.py            # about 6 minutes on one free CPU core; writes into docs/
 
 A line of random marks (+1 or -1) goes in; at each position the network says whether the mark d positions further on is
 the same. Nothing but that mark helps, so the task needs a context of exactly d. All networks have sixteen 3-wide
@@ -172,12 +172,13 @@ def short(dilations: list[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for the JSON file and the picture")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of data/ and images/")
     parser.add_argument("--fast", action="store_true", help="few distances and one seed, to see that it runs")
     chosen = parser.parse_args()
     results = run_all(chosen.fast)
-    (chosen.out / "images").mkdir(parents=True, exist_ok=True)
-    (chosen.out / "needed-context.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for folder in ("data", "images"):
+        (chosen.out / folder).mkdir(parents=True, exist_ok=True)
+    (chosen.out / "data" / "needed-context.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, chosen.out / "images" / "needed-context.png")
     for entry in results["networks"]:
         print(

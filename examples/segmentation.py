@@ -17,6 +17,7 @@ from foveal.tasks.record import Audit
 from foveal.tasks.segmentation.audit import output_layer
 from foveal.tasks.segmentation.coupling import spectrum
 from foveal.tasks.segmentation.holes import dilation_plan
+from foveal.tasks.segmentation.record import Spectra
 from foveal.views.plots.segmentation import spectrum_picture
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images" / "tasks"
@@ -61,7 +62,8 @@ if __name__ == "__main__":
             print(f"\n{found}\n")
         sizes = spectrum(graph, output_layer(graph))
         spectra.append((name, sizes.sizes, sizes.whole))
-    spectrum_picture(spectra, "field sizes that one output couples, ResNet-50 encoders").save(IMAGES / "spectra.png")
+    shown = Spectra(tuple(spectra), "field sizes that one output couples, ResNet-50 encoders")
+    spectrum_picture(shown).save(IMAGES / "spectra.png")
     for plan in PLANS:
         found_plan = dilation_plan(plan)
         print(f"{plan}: {found_plan}; HDC passes: {found_plan.hdc_passes}")

@@ -1,4 +1,8 @@
-"""Golden files: texts that tests produced before, kept in tests/golden/ and rewritten by ``pytest --overwrite``."""
+"""What all tests share.
+
+Golden files: texts that tests produced before, kept in tests/golden/ and rewritten by ``pytest --overwrite``.
+``pytest --only-with core`` runs what needs nothing but the core, as ``make quick`` does (see support/only_with.py).
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,48 @@ from pathlib import Path
 
 import pytest
 
+from support import only_with
+
 GOLDEN = Path(__file__).parent / "golden"
 
 # Processes that a test starts find the package and the tests' helpers as the test does.
-PATHS = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
+TESTS = Path(__file__).parent
+PATHS = (TESTS.parent / "src", TESTS, TESTS / "support" / "networks", os.environ.get("PYTHONPATH", ""))
+os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in PATHS if path)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--overwrite", action="store_true", help="rewrite the golden files with what the tests produce now"
     )
+    parser.addoption("--only-with", metavar="core,...", help="only tests that need no other modules, such as core,onnx")
+
+
+def allowed(config: pytest.Config) -> set[str] | None:
+    """The modules that tests may need beyond the core, if a choice was made."""
+    given = config.getoption("--only-with")
+    return None if given is None else set(given.split(","))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if (present := allowed(config)) is None:
+        return None
+    needed = [only_with.loaded(path) - present for path in only_with.TESTS.rglob("test_*.py")]
+    others = ", ".join(sorted(set().union(*needed))) or "nothing"
+    return f"only with {', '.join(sorted(present))}: {needed.count(set())} of {len(needed)} files; others need {others}"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if (present := allowed(config)) is None or collection_path.suffix != ".py":
+        return None
+    return True if only_with.loaded(collection_path) - present else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (present := allowed(config)) is not None:
+        out = {item for item in items if only_with.of(item) - present}
+        items[:] = [item for item in items if item not in out]
+        config.hook.pytest_deselected(items=list(out))
 
 
 @pytest.fixture

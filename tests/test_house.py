@@ -24,9 +24,8 @@ ENTRIES, DEPTH, LINES = 12, 3, 400
 
 def loaded(code: str) -> set[str]:
     """All modules that a fresh process has loaded after running ``code``."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True
-    )
+    script = f"import sys\nbefore = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -85,6 +84,20 @@ def test_strings_that_name_modules_keep_the_order() -> None:
     assert wrong == []
 
 
+def test_views_know_tasks_and_designs_by_their_records() -> None:
+    """And those by name only: imports for the type checker are counted too."""
+    wrong = []
+    for module, path in modules().items():
+        if module.startswith("foveal.views."):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            names = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+            work = {name for name in names if name.rpartition(".")[2] not in ("record", "network")}
+            wrong += [
+                f"{module} imports {name}" for name in work if name.startswith(("foveal.tasks", "foveal.designs"))
+            ]
+    assert wrong == []
+
+
 def test_no_circle_of_imports() -> None:
     """Counting imports inside functions and modules loaded by name."""
     assert circles(run_time_imports()) == []
@@ -113,6 +126,64 @@ def test_rooms_stay_small() -> None:
     assert crowded == []
     assert max(len(path.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*.py")) <= DEPTH + 1
     assert [str(path) for path in PACKAGE.rglob("*.py") if len(path.read_text("utf-8").splitlines()) > LINES] == []
+
+
+def test_analyses_ask_traits_and_not_classes() -> None:
+    """What an analysis asks of an operation stands beside its rule: no list of classes that a new one would miss."""
+    asked = {
+        module: found
+        for module, path in modules().items()
+        if not module.startswith(("foveal.ir.", "foveal.frontends.")) and (found := questions(path.read_text("utf-8")))
+    }
+    assert [module for module in asked if module.startswith("foveal.engine.")] == []
+    assert sum(map(len, asked.values())) <= QUESTIONS, asked
+
+
+def test_questions_about_classes_are_found() -> None:
+    imports = "from foveal.ir import ops\nfrom foveal.ir.ops import Pool as P, Scan\n"
+    for line in (
+        "isinstance(op, ops.Pool)",
+        "isinstance(op, P | Scan)",
+        "W = (ops.Pool, P)\nisinstance(op, W)",
+        "W = {P: 'pool'}\nW.get(type(node.op))",
+        "type(op) in W",
+        "type(node.op).__name__ == 'Pool'",
+        "node.op.name == 'max'",
+        "op.name in NAMES",
+        "match op:\n    case P(): pass",
+    ):
+        assert len(questions(imports + line)) == 1, line
+    assert (
+        questions(imports + "isinstance(step, Slide)\nW = (ops.Pool, P)\ntype(task).__name__\nlayer.name == ''") == []
+    )
+
+
+QUESTIONS = 25
+"""Questions about the class or the name of operations outside rules and front ends."""
+
+
+def questions(code: str) -> list[str]:
+    """Where code asks which class (or which name) an operation has, instead of what it wants to know."""
+    tree, kinds, found = ast.parse(code), {"ops"}, []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "foveal.ir.ops":
+            kinds |= {alias.asname or alias.name for alias in node.names}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _names(node.value) & kinds:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            kinds |= {target.id for target in targets if isinstance(target, ast.Name)}
+    for node in ast.walk(tree):
+        called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        by_class = called == "isinstance" and _names(node.args[1]) & kinds
+        by_type = called == "type" and ast.unparse(node.args[0]).rpartition(".")[2] == "op"
+        by_name = isinstance(node, ast.Compare) and ast.unparse(node.left).rpartition("op.name")[1:] == ("op.name", "")
+        if by_class or by_type or by_name or (isinstance(node, ast.MatchClass) and _names(node.cls) & kinds):
+            found.append(ast.unparse(node))
+    return found
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
 DATA = ("gallery",)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from foveal.core import show as _show
 from foveal.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ _HOMES = {
     "trace": "frontends.trace",
     "verify": "check.verify",
 }
+
+
+_show.views = "foveal.views.show"  # above all rooms, so that no record names views
 
 
 def __getattr__(name: str) -> Any:

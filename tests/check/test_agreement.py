@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,14 @@ from foveal.check.agreement import difference
 from foveal.core.errors import FovealError
 from foveal.testing import check_frontends_agree
 from support.frameworks.one_network import SIDE, Small, eager, in_jax, onnx_graph
+from support.needs import installed, needs
 from support.paths import TESTS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_pytorch_onnx_and_jax_agree() -> None:
-    pytest.importorskip("jax")
+    needs("jax")
     graphs = {
         "torch": eager(),
         "onnx": onnx_graph(Small(), (1, 3, SIDE, SIDE), dynamo=False),
@@ -44,8 +44,8 @@ def test_pytorch_onnx_and_jax_agree() -> None:
 @cache
 def four_forms() -> dict[str, Any]:
     """What agreement_forms.py prints; Keras picks its backend when it is loaded, hence a process of its own."""
-    if not all(find_spec(name) for name in ("onnx", "keras", "jax")):
-        pytest.skip("needs onnx, keras and jax")
+    for name in ("onnx", "keras", "jax"):
+        installed(name)
     environment = {**os.environ, "KERAS_BACKEND": "torch", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
     script = TESTS / "support" / "frameworks" / "agreement_forms.py"
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment)
@@ -54,6 +54,7 @@ def four_forms() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_all_four_forms_agree() -> None:
     """At all seven windows: sizes, strides, starts, every unit's box, and support, paths and edges."""
     assert four_forms()["backend"] == "torch"
@@ -119,7 +120,7 @@ def test_a_wrong_stride_is_found() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1"])
 def test_torchvision_models_exported_to_onnx(name: str) -> None:
-    torchvision = pytest.importorskip("torchvision")
+    torchvision = needs("torchvision")
     model = torchvision.models.get_model(name, weights=None).eval()
     shape = (1, 3, 64, 64)
     found = check_frontends_agree(

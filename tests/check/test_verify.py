@@ -148,6 +148,7 @@ def test_a_relu_that_ordinary_inputs_leave_shut_is_no_contradiction() -> None:
         assert check.agrees, str(check)
 
 
+@pytest.mark.slow
 def test_a_box_too_large_is_still_caught_behind_a_relu_that_is_often_shut(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = foveal.trace(Shut(-3.0), (1, 1, 9, 9))
     wrong(monkeypatch, ops.Convolution, kernel=(3, 5), padding=((1, 1), (2, 2)))

@@ -13,11 +13,12 @@ import foveal
 from foveal.app.main import app
 from foveal.core.errors import FovealError
 from foveal.designs import Designs, Settings, design
-from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
 from foveal.designs.recognise import recognise
-from foveal.designs.space import space_from_yaml
+from foveal.designs.spaces.around import around, changes
+from foveal.designs.spaces.space import space_from_yaml
+from support.needs import needs
 
 QUICK = Settings(population=20, generations=4)
 SPACE = """
@@ -48,6 +49,7 @@ def test_networks_are_recognised_to_the_parameter(name: str) -> None:
     assert evaluate(recognise(graph)).parameters == graph.parameters
 
 
+@pytest.mark.needs("torchvision")
 def test_torchvision_networks_are_recognised_like_the_gallery() -> None:
     own = recognise(foveal.trace("torchvision:resnet18"))
     assert own.stages == recognise(foveal.trace("gallery:resnet18")).stages
@@ -108,7 +110,7 @@ def test_the_plot_shows_every_design(small: Designs) -> None:
 
 def test_onnx_has_the_stated_field(small: Designs, tmp_path: Path) -> None:
     small.designs[0].to_onnx(tmp_path / "net.onnx")
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     model = onnx.load(tmp_path / "net.onnx")
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     network = small.designs[0].network
@@ -117,6 +119,7 @@ def test_onnx_has_the_stated_field(small: Designs, tmp_path: Path) -> None:
     assert len(convolutions) == 1 + shortcuts + sum(per_block[s.block] * s.count for s in network.stages)
 
 
+@pytest.mark.needs("torchvision")
 def test_resnet18_at_32_pixels_loses_its_unproductive_layers() -> None:
     found = design(like="gallery:resnet18", input=32, settings=QUICK)
     assert len(found.known[0].evaluation.unproductive) == 7
@@ -135,6 +138,7 @@ def test_an_impossible_wish_names_the_nearest_design() -> None:
     assert "nearest design: multiply-adds is" in str(found)
 
 
+@pytest.mark.needs("torch")
 def test_latency_is_measured(tmp_path: Path) -> None:
     space = space_from_yaml(SPACE.replace("choose: [3, 5]", "choose: [3]").replace("choose: [0, 1, 2]", "choose: [1]"))
     journal = str(tmp_path / "journal")
@@ -172,6 +176,7 @@ def test_the_command_answers_single_questions() -> None:
     assert "unproductive layers 7 to 0" in text
 
 
+@pytest.mark.needs("pymoo")
 def test_the_command_reads_boxes(tmp_path: Path) -> None:
     boxes = {
         "images": [{"id": 1, "width": 64, "height": 64, "file_name": "a.png"}],
@@ -228,6 +233,7 @@ def test_faults_on_the_command_line(arguments: tuple[str, ...], message: str) ->
     assert error.count("\n") == 1
 
 
+@pytest.mark.needs("torchvision")
 def test_another_head_changes_the_network() -> None:
     own = recognise(foveal.trace("gallery:resnet18"))
     found = design("segmentation", (3, 64, 64), like=replace(own, input=(3, 64, 64)), settings=QUICK, productive=False)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal.designs.code import code
 from foveal.designs.network import Head, Network, Stage, Stem
+from foveal.designs.text import code
 from support.designs.design_code import faults
 from support.drawn.random_designs import random_network
 
 
+@pytest.mark.slow
 def test_emitted_code_does_what_was_stated() -> None:
     random = np.random.default_rng(11)
     for _ in range(40):
@@ -43,6 +44,6 @@ def test_a_wrong_statement_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from support.designs import design_code
 
     network = Network((3, 16, 16), Stem(3, 1, 8), (Stage("plain", 8, 1),), head=Head("classification", 4))
-    wrong = code(network).replace("Plain(8, 8, 3)", "Plain(8, 8, 5)")
+    wrong = code(network).replace("outputs, 3, padding=1", "outputs, 5, padding=2")
     monkeypatch.setattr(design_code, "code", lambda _: wrong)
     assert len(faults(network)) >= 3

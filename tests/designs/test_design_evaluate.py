@@ -60,7 +60,7 @@ def test_a_wrong_closed_form_is_noticed() -> None:
     [("resnet18", 435, 32, 38.5), ("resnet50", 427, 32, 36.2), ("resnet101", 971, 32, 52.5), ("vgg13", 156, 32, 23.2)],
 )
 def test_published_networks(name: str, size: int, stride: int, sigma: float) -> None:
-    # METHODS 1.6 and 2.3.
+    # docs/methods.md 1.6 and 2.3.
     level = evaluate(recognise(foveal.trace(f"gallery:{name}"))).levels[0]
     assert (level.size, level.stride) == (size, stride)
     assert level.sigma == pytest.approx(sigma, abs=0.06)
@@ -73,7 +73,7 @@ def test_resnet50_costs_what_is_published() -> None:
 
 
 def test_vgg16_at_32_pixels_has_ten_border_layers() -> None:
-    # METHODS 4: conv3_3 ... pool5.
+    # docs/methods.md 4: conv3_3 ... pool5.
     network = replace(recognise(foveal.trace("gallery:vgg16")), input=(3, 32, 32))
     idle = evaluate(network).unproductive
     assert len(idle) == 10
@@ -84,7 +84,7 @@ def test_vgg16_at_32_pixels_has_ten_border_layers() -> None:
     ("kernel", "stride", "even"), [(3, 2, 1 / 2), (1, 2, 0), (7, 2, 3 / 4), (4, 2, 1), (11, 4, 2 / 3)]
 )
 def test_evenness_of_one_strided_layer(kernel: int, stride: int, even: float) -> None:
-    # METHODS 2.3: taps per input phase.
+    # docs/methods.md 2.3: taps per input phase.
     network = Network((1, 64), Stem(kernel, stride, 4), (Stage("plain", 4, 1, 1),), head=LEVEL)
     assert evaluate(network).evenness == pytest.approx(even)
 
@@ -94,7 +94,7 @@ def test_evenness_of_one_strided_layer(kernel: int, stride: int, even: float) ->
     [((2, 4, 8), 29, 15), ((1, 2, 5), 17, 17), ((1, 2, 9), 25, 21), ((3, 4, 5), 25, 21), ((2, 2, 2), 13, 7)],
 )
 def test_holes_of_dilation_plans(dilations: tuple[int, ...], size: int, count: int) -> None:
-    # CASES C2b, METHODS 6.1.
+    # docs/cases.md C2b, docs/methods.md 6.1.
     network = Network((1, 64), Stem(width=0), (Stage("plain", 4, 3, 3, 1, dilations),), head=LEVEL)
     level = evaluate(network).levels[0]
     assert level.size == size
@@ -115,7 +115,7 @@ def test_parallel_dilations_fill_less_of_a_plane_than_of_a_line() -> None:
 
 @pytest.mark.parametrize(("depth", "halo"), [(1, 8), (2, 24), (3, 48), (4, 96)])
 def test_halo_of_padded_encoder_decoders(depth: int, halo: int) -> None:
-    # CASES C23: two 3-wide convolutions per level, pooling by 2, nearest upsampling.
+    # docs/cases.md C23: two 3-wide convolutions per level, pooling by 2, nearest upsampling.
     rest = tuple(Stage("plain", 4, 2, 3, 2, (1,), True) for _ in range(depth))
     network = Network((1, 64, 64), Stem(3, 1, 4), (Stage("plain", 4, 1), *rest), Neck("encoder-decoder"), LEVEL)
     found = evaluate(network)
@@ -125,17 +125,17 @@ def test_halo_of_padded_encoder_decoders(depth: int, halo: int) -> None:
 def test_causal_networks_look_back_only() -> None:
     network = Network((1, 64), Stem(width=0), (Stage("residual", 4, 3, 3, 1, (1, 2, 4)),), head=LEVEL, causal=True)
     found = evaluate(network)
-    assert (found.levels[0].size, found.lookahead, found.levels[0].lookback) == (29, 0, 28)  # METHODS 8
+    assert (found.levels[0].size, found.lookahead, found.levels[0].lookback) == (29, 0, 28)  # docs/methods.md 8
 
 
 def test_centers_of_torch_resnets_lie_half_a_cell_off() -> None:
-    # METHODS 1.7: center of unit 0 at pixel 0, that of its cell at 15.5.
+    # docs/methods.md 1.7: center of unit 0 at pixel 0, that of its cell at 15.5.
     assert evaluate(recognise(foveal.trace("gallery:resnet18"))).levels[0].offset == -15.5
 
 
 @pytest.mark.parametrize(("sigma", "side"), [(5, 22.0), (10, 44.1), (20, 88.1)])
 def test_effective_sides_are_those_of_gaussians(sigma: float, side: float) -> None:
-    # METHODS 2.2: sqrt(489), sqrt(1941), sqrt(7769).
+    # docs/methods.md 2.2: sqrt(489), sqrt(1941), sqrt(7769).
     assert effective_side(sigma, 1000, 2) == pytest.approx(side, abs=0.15)
     assert effective_side(sigma, 17, 2) == 17
 

@@ -30,13 +30,13 @@ def test_the_criterion_for_holes_is_exact(kernel: int) -> None:
 
 def test_tcn_of_the_literature() -> None:
     doubled = tcn(past=28, kernel=3)[0]
-    assert (doubled.dilations, doubled.field) == ((1, 2, 4), 29)  # METHODS 8
+    assert (doubled.dilations, doubled.field) == ((1, 2, 4), 29)  # docs/methods.md 8
 
 
 def test_wavenet_of_the_literature() -> None:
     doubled = tcn(past=3069, kernel=2, per_block=1, longest=512)[0]
     assert doubled.dilations == tuple(2**i for i in range(10)) * 3
-    assert doubled.field == 3070  # METHODS 8
+    assert doubled.field == 3070  # docs/methods.md 8
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_holes_are_said() -> None:
 
 @pytest.mark.parametrize(("strided", "field"), list(enumerate([7, 16, 34, 70, 142, 286])))
 def test_patch_discriminators(strided: int, field: int) -> None:
-    assert patchgan(field) == (PatchPlan(strided),)  # METHODS 8
+    assert patchgan(field) == (PatchPlan(strided),)  # docs/methods.md 8
     graph = trace_spec(PatchPlan(strided).specification(2), (1, 3, 512, 512))
     assert foveal.receptive_field(graph, graph.layers[-1]).size == (field, field)
 
@@ -84,7 +84,7 @@ def test_rates_of_a_head() -> None:
     series, parallel = rates(stride=16, field=400, length=33)
     assert series.whole
     assert (series.field - 1) * 16 >= 400
-    assert all(2 * rate < 33 for rate in parallel)  # a window of 2 rate + 1 fits the map (METHODS 6.2)
+    assert all(2 * rate < 33 for rate in parallel)  # a window of 2 rate + 1 fits the map (docs/methods.md 6.2)
     with pytest.raises(FovealError, match="use a larger input"):
         rates(stride=16, field=1000, length=33)
 

@@ -17,7 +17,7 @@ from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.conflict import conflict
 from foveal.designs.network import Network, Stage, Stem, fault, from_yaml
 from foveal.designs.search import Found, Score, Settings, front, search
-from foveal.designs.space import Space, space_from_yaml
+from foveal.designs.spaces.space import Space, space_from_yaml
 from foveal.designs.targets import Target, limit_names, limits, match, misfit
 
 TEXT = """
@@ -63,6 +63,7 @@ def test_the_search_over_all_finds_the_front_by_definition(whole: Found) -> None
     assert len(whole.front) == len(best) > 3
 
 
+@pytest.mark.needs("pymoo")
 def test_nsga2_finds_the_true_front(space: Space, whole: Found) -> None:
     found = search(space, TARGET, EVOLVE)
     assert not found.complete
@@ -71,6 +72,7 @@ def test_nsga2_finds_the_true_front(space: Space, whole: Found) -> None:
     assert points[0] == points[1]
 
 
+@pytest.mark.needs("pymoo")
 def test_the_same_seed_gives_the_same_front(space: Space) -> None:
     few = Settings(exhaustive=0, population=20, generations=5, seed=4)
     first, second = search(space, TARGET, few), search(space, TARGET, few)
@@ -80,6 +82,7 @@ def test_the_same_seed_gives_the_same_front(space: Space) -> None:
     assert set(other.scores) != set(first.scores)
 
 
+@pytest.mark.needs("pymoo")
 def test_a_killed_search_ends_where_it_would_have(space: Space, tmp_path: Path) -> None:
     settings = Settings(exhaustive=0, population=20, generations=8, journal=str(tmp_path / "journal"))
     expected = search(space, TARGET, Settings(exhaustive=0, population=20, generations=8))
@@ -99,6 +102,7 @@ def test_a_killed_search_ends_where_it_would_have(space: Space, tmp_path: Path) 
     assert resumed.scores == expected.scores
 
 
+@pytest.mark.needs("pymoo")
 def test_what_is_written_down_is_not_computed_again(space: Space, tmp_path: Path) -> None:
     settings = Settings(exhaustive=0, population=20, generations=3, journal=str(tmp_path / "journal"))
     search(space, TARGET, settings)
@@ -113,6 +117,7 @@ def test_what_is_written_down_is_not_computed_again(space: Space, tmp_path: Path
     assert {s.misfit for s in again.scores.values() if s is not None} == {0.125}
 
 
+@pytest.mark.needs("pymoo")
 def test_a_journal_of_another_search_is_refused(space: Space, tmp_path: Path) -> None:
     journal = str(tmp_path / "journal")
     small = {"exhaustive": 0, "population": 10, "generations": 1, "journal": journal}
@@ -123,6 +128,7 @@ def test_a_journal_of_another_search_is_refused(space: Space, tmp_path: Path) ->
         search(space, TARGET, Settings(journal=str(tmp_path)))
 
 
+@pytest.mark.needs("pymoo")
 def test_several_workers_give_the_same(space: Space) -> None:
     few = {"exhaustive": 0, "population": 20, "generations": 2}
     assert search(space, TARGET, Settings(**few, workers=2)).scores == search(space, TARGET, Settings(**few)).scores

@@ -13,6 +13,7 @@ from PIL import Image
 
 from support.paths import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("article")]  # all share one computation
 IMAGES = sorted(re.findall(r"\]\((images/article/\w+\.png)\)", article.PAGE.read_text(encoding="utf-8")))
 
 
@@ -58,7 +59,7 @@ def test_depth_table_holds_the_published_counts(numbers: dict[str, str]) -> None
 
 
 def test_hand_count_of_short_stacks() -> None:
-    """METHODS 1.8."""
+    """docs/methods.md 1.8."""
     assert article_numbers.importance_by_hand(1, 3, 3, 0) == [1, 1, 1]
     assert article_numbers.importance_by_hand(2, 3, 5, 0) == [2, 4, 6, 4, 2]
     assert article_numbers.importance_by_hand(3, 5, 13, 0) == [3, 7, 12, 18, 25, 28, 29, 28, 25, 18, 12, 7, 3]

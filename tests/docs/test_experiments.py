@@ -13,7 +13,7 @@ from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
 from support.paths import ROOT
 
-KEPT = sorted((ROOT / "docs" / "experiments").glob("*.json"))
+KEPT = sorted((ROOT / "docs" / "data" / "experiments").glob("*.json"))
 
 
 def kept_rows() -> list[dict]:

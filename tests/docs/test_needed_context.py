@@ -41,7 +41,7 @@ def test_the_horizon_ends_at_the_first_distance_that_is_not_solved() -> None:
 
 
 def test_the_results_in_the_documentation_are_those_of_the_script() -> None:
-    results = json.loads((ROOT / "docs" / "needed-context.json").read_text(encoding="utf-8"))
+    results = json.loads((ROOT / "docs" / "data" / "needed-context.json").read_text(encoding="utf-8"))
     assert {entry["name"]: entry["dilations"] for entry in results["networks"]} == needed_context.NETWORKS
     page = (ROOT / "docs" / "needed-context.md").read_text(encoding="utf-8")
     for entry in results["networks"]:

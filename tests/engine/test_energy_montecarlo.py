@@ -1,4 +1,4 @@
-"""Energy is the mean squared gradient of random networks: measured, kind of network by kind (METHODS 2.3)."""
+"""Energy is the mean squared gradient of random networks: measured, kind of network by kind (docs/methods.md 2.3)."""
 
 from __future__ import annotations
 

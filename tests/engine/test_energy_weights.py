@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from foveal.fields.field import Field
 from foveal.fields.kinds import field
 from foveal.frontends.trace import trace
 from support.drawn.random_gradients import Residual, distance, squared_gradients
+from support.rounding import close
 
 SHAPE = (1, 3, 12, 12)
 LINEAR = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -140,7 +140,7 @@ def test_slopes() -> None:
 
 
 def test_residual_branches_by_their_gains() -> None:
-    """y = x + a F(x) with unit F: the share of the branch is a^2 / (1 + a^2) (METHODS 2.3)."""
+    """y = x + a F(x) with unit F: the share of the branch is a^2 / (1 + a^2) (docs/methods.md 2.3)."""
     model = Scaled(nn.Conv2d(4, 4, 3, padding=1, bias=False), 4)
     model.scale.data.fill_(0.5)
     nn.init.constant_(model.branch.weight, 1 / 6)
@@ -179,7 +179,7 @@ def test_the_model_is_untouched() -> None:
     before = {name: item.clone() for name, item in model.state_dict().items()}
     graph = trace(model, SHAPE)
     found = [field(graph, graph.layers[-1], "energy", weights=detail) for detail in ("model", "squares", "model")]
-    assert np.array_equal(found[0].values, found[2].values)
+    assert close(found[0].values, found[2].values)
     assert all(torch.equal(before[name], item) for name, item in model.state_dict().items())
     assert isinstance(found[1], Field)
     assert math.isfinite(found[1].values.sum())

@@ -24,6 +24,7 @@ from foveal.ir import relation as rel
 from support import brute_force
 from support.brute_force import Writer
 from support.drawn.random_networks import build, random_recipe
+from support.needs import needs
 
 COUNT = 100
 ROUNDS = 40
@@ -109,10 +110,11 @@ def test_planted_mistakes_are_caught(step: type[rel.Step], wrong: Any, monkeypat
         assert any(difference(number) for number in range(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 60, 20))
 def test_support_of_real_models_equals_perturbation(start: int) -> None:
     """The position-by-position support of modules with every kind of index arithmetic, at three units each."""
-    torch = pytest.importorskip("torch")
+    torch = needs("torch")
     from foveal.frontends.trace import trace
 
     torch.set_num_threads(1)

@@ -11,6 +11,7 @@ from foveal.engine.backward.moments import energy_moments
 from foveal.fields.kinds import field
 from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph
+from support.needs import needs
 
 CLOSED = {
     "5*conv3": (1, 4, 41, 41),
@@ -46,8 +47,8 @@ def test_the_closed_form_is_that_of_the_map(text: str) -> None:
 
 @pytest.mark.parametrize(("name", "sigma"), [("resnet18", 38.5), ("resnet50", 36.2)])
 def test_residual_networks(name: str, sigma: float) -> None:
-    """METHODS 2.3, a = 1; on a source so large that no receptive field is clipped."""
-    torchvision = pytest.importorskip("torchvision")
+    """docs/methods.md 2.3, a = 1; on a source so large that no receptive field is clipped."""
+    torchvision = needs("torchvision")
     from foveal.frontends.trace import trace
 
     graph = trace(getattr(torchvision.models, name)(), (1, 3, 928, 928))
@@ -55,11 +56,12 @@ def test_residual_networks(name: str, sigma: float) -> None:
     assert energy_moments(graph, "layer4").sigmas == pytest.approx((sigma, sigma), abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "sigma"), [("vgg16 conv5_3", 26.5), ("vgg16 pool5", 27.6), ("vgg13 pool5", 23.2)])
 def test_vgg(layer: str, sigma: float) -> None:
-    """METHODS 2.3."""
+    """docs/methods.md 2.3."""
     name, _, where = layer.partition(" ")
-    torchvision = pytest.importorskip("torchvision")
+    torchvision = needs("torchvision")
     from foveal.frontends.trace import trace
 
     graph = trace(getattr(torchvision.models, name)(), (1, 3, 224, 224))

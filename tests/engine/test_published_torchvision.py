@@ -101,6 +101,7 @@ def test_googlenet_as_in_the_paper(five: bool, size: int) -> None:
 STAGES = ("features.1", "features.3", "features.5", "features.7")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "largest"), [(224, (56, 168, 224, 224)), (1792, (56, 168, 840, 1288))])
 def test_swin_stages(length: int, largest: tuple[int, ...]) -> None:
     """Every unit of every stage equals plain window arithmetic; shifted windows do not wrap, thanks to the mask."""

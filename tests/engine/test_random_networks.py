@@ -21,6 +21,7 @@ EXAMPLES = int(os.environ.get("FOVEAL_EXAMPLES", "50"))
 BLOCK = 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, COUNT, BLOCK))
 def test_numbered_networks(start: int) -> None:
     torch.set_num_threads(1)
@@ -33,6 +34,7 @@ def test_numbered_networks(start: int) -> None:
     assert exact > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None

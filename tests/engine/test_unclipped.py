@@ -89,6 +89,7 @@ def _compare(text: str, length: int) -> tuple[int, int]:
     return compared, withheld
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 400, 50))
 def test_unclipped_boxes_are_those_of_a_far_larger_source(start: int) -> None:
     compared = withheld = 0

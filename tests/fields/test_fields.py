@@ -1,4 +1,4 @@
-"""Fields with known values: METHODS 1.8 (edges and paths), 2.3 (energy), CASES C41, through text specifications."""
+"""Fields with known values: docs/methods.md 1.8 (edges, paths), 2.3 (energy), docs/cases.md C41, as texts."""
 
 from __future__ import annotations
 

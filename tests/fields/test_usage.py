@@ -1,4 +1,4 @@
-"""Usage of the source: counts against gradients of all-ones networks, hand values, CASES C2, C21, C22, METHODS 2.3."""
+"""Usage of the source: gradients of all-ones networks, hand values, docs/cases.md C2, C21, C22, docs/methods.md 2.3."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 
 import foveal.fields.usage
 from foveal.core.errors import FovealError, UnknownLayerError
+from foveal.core.finding import Finding
 from foveal.fields.idle_taps import idle_taps
 from foveal.fields.receptive_field import receptive_field
 from foveal.fields.usage import Usage, box_counts, usage
@@ -19,7 +20,6 @@ from foveal.frontends.text.trace import trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import GraphBuilder
 from foveal.ir.ops import Convolution
-from foveal.report.results import Finding
 
 
 def of(spec: str, shape: tuple[int, ...], layer: str | None = None) -> Usage:
@@ -48,7 +48,7 @@ def counted_by_gradient(model: nn.Sequential, shape: tuple[int, ...]) -> np.ndar
 
 
 def test_a_strided_convolution_reads_its_taps() -> None:
-    """METHODS 2.3: k3 s2 reads positions 2, 1, 2, 1 ... times."""
+    """docs/methods.md 2.3: k3 s2 reads positions 2, 1, 2, 1 ... times."""
     found = of("conv3x1,s2,valid", (1, 1, 17))
     assert found.counts.tolist() == [1, 1, *([2, 1] * 7), 1]
     assert found.gridding[0] is not None
@@ -95,7 +95,7 @@ def test_c21_holes_and_the_last_pixel_are_never_read() -> None:
 
 
 def test_holes_of_dilation_are_seen() -> None:
-    """CASES C2: extent 9, support 5: an inner position is read by 5 units, not by 9."""
+    """docs/cases.md C2: extent 9, support 5: an inner position is read by 5 units, not by 9."""
     found = of("conv3x1,d2 conv3x1,d2", (1, 1, 32))
     assert found.counts[16] == 5
     assert box_counts(receptive_field(trace_spec("conv3x1,d2 conv3x1,d2", (1, 1, 32)), "conv2"))[16] == 9
@@ -166,6 +166,7 @@ def layer(axes: int, step: tuple[str, int, int, int, int]) -> nn.Module:
     return make_conv(1, 1, kernel, stride, padding, dilation, bias=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1, 2), st.lists(steps, min_size=1, max_size=4))
 def test_counts_equal_those_of_gradients(axes: int, drawn: list[tuple[str, int, int, int, int]]) -> None:
@@ -183,7 +184,7 @@ def test_counts_equal_those_of_gradients(axes: int, drawn: list[tuple[str, int, 
     assert np.array_equal(found.counts, counted_by_gradient(model, shape)), str(model)
 
 
-# --- taps in padding (CASES C22)
+# --- taps in padding (docs/cases.md C22)
 
 
 def test_c22_side_taps_of_a_large_dilation_are_idle() -> None:

@@ -54,7 +54,7 @@ def judge(number: int) -> tuple[Check, Graph] | None:
 
 
 def not_generic(graph: Graph) -> bool:
-    """Networks whose answer is not one of structure (docs/index.md): terms that cancel, pixels that rounding picks."""
+    """Networks whose answer is not one of structure (docs/counting.md): terms that cancel, rounding of pixels."""
     producers = graph.producers()
     for node in graph.nodes:
         if isinstance(node.op, ops.Mix) and node.op.name == "normalize":

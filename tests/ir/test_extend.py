@@ -17,6 +17,7 @@ from foveal import extend
 from foveal.core.errors import FovealError
 from foveal.ir import extension, ops
 from foveal.ir.rules.registry import RULES
+from support.needs import needs
 from support.paths import DOCS
 
 TUTORIAL = DOCS / "extending.md"
@@ -122,7 +123,7 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_jax_primitive() -> None:
-    jax = pytest.importorskip("jax")
+    jax = needs("jax")
 
     @extend.lower("cos", framework="jax")
     def wider(call: extend.Call) -> int:
@@ -133,7 +134,7 @@ def test_a_jax_primitive() -> None:
 
 
 def test_an_onnx_operator() -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     node = helper.make_node("Blur", ["x"], ["y"], name="blur", domain="com.example", radius=2)
     x, y = (helper.make_tensor_value_info(name, kind, (1, 2, 16)) for name in "xy")

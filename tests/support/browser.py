@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
+from support.needs import needs
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
-ROOT = Path(__file__).parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @dataclass
@@ -36,11 +32,8 @@ class Watched:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser; the test is skipped where the machine has none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if binary is None:
-        pytest.skip(f"no browser found: none of {', '.join(NAMES)} is on the path")
+    """A browser, which the test needs."""
+    playwright, binary = needs("playwright.sync_api"), needs("chromium")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=binary, args=list(FLAGS))
         yield browser
@@ -63,14 +56,8 @@ def watched(browser: Any, **options: Any) -> Iterator[Watched]:
 
 
 def axe_faults(page: Any) -> list[str]:
-    """Serious and critical faults that axe-core finds on a page that was opened with ``bypass_csp=True``.
-
-    The script is a development download; the test is skipped where it is not there.
-    """
-    path = ROOT / "build" / "axe" / "axe.min.js"
-    if not path.is_file():
-        pytest.skip("axe-core is absent: fetch it with 'npm pack axe-core' and put axe.min.js into build/axe")
-    page.evaluate(path.read_text(encoding="utf-8"))
+    """Serious and critical faults that axe-core, which the test needs, finds on a page with ``bypass_csp=True``."""
+    page.evaluate(needs("axe").read_text(encoding="utf-8"))
     rules = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }"
     found = page.evaluate(f"axe.run(document, {rules}).then((result) => result.violations)")
     return [

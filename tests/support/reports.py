@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from foveal.report.results import SCHEMA, Finding, LayerResult, Measure, PackageVersion, Report, SourceInfo, Totals
+from foveal.core.finding import Finding
+from foveal.report.results import SCHEMA, LayerResult, Measure, PackageVersion, Report, SourceInfo, Totals
 
 COUNTED = Measure("exact", 118_013_952, "counted from shapes")
 FREE = Measure("exact", 0, "counted from shapes")

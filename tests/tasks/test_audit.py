@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 import foveal
 from foveal.app.main import app
+from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.core.serial import FormatError
 from foveal.tasks.audit import TASKS, audit, find_task
-from foveal.tasks.record import Audit, AuditFinding, AuditTable, gravest_first
+from foveal.tasks.record import Audit, AuditFinding, AuditTable, Later, gravest_first
 from foveal.tasks.task import Option, Task
 from foveal.views.text.audit import audit_html, audit_renderable, cell_text
 
@@ -40,7 +41,7 @@ def record(**changes: Any) -> Audit:
 
 
 def test_json_goes_both_ways_without_loss_but_for_figures() -> None:
-    first = record(figures={"one": lambda: None})
+    first = record(figures={"one": "first"})
     second = Audit.from_json(first.to_json())
     assert second == first
     assert second.to_json() == first.to_json()
@@ -81,9 +82,10 @@ def test_tables_and_columns_by_name() -> None:
         record().table("x")
 
 
-def test_figures_by_name() -> None:
-    drawn = record(figures={"one": lambda: "first", "two": lambda: "second"})
-    assert (drawn.figure(), drawn.figure("two")) == ("first", "second")
+def test_figures_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "figure", lambda shown: f"{shown} drawn")
+    drawn = record(figures={"one": "first", "two": Later(lambda: "second")})
+    assert (drawn.figure(), drawn.figure("two")) == ("first drawn", "second drawn")
     with pytest.raises(FovealError, match="no figure 'three'; this tasting audit has one, two"):
         drawn.figure("three")
 

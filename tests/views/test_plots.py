@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ import foveal
 from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field
-from foveal.report.growth import Growth, growth
+from foveal.report.growth import growth
+from foveal.report.results import Growth
 from foveal.views import plots
 from foveal.views.explain import explain
 from foveal.views.foveate import foveate, human_view
@@ -30,7 +32,7 @@ from foveal.views.plots.explain import explanation_page
 from foveal.views.plots.style import Picture
 
 EDGES = [5, 13, 24, 31, 36, 37, 36, 31, 24, 13, 5]
-"""METHODS 1.8."""
+"""docs/methods.md 1.8."""
 
 STACK = "conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid conv3x1,valid"
 
@@ -253,12 +255,13 @@ def test_the_same_picture_gives_the_same_bytes(suffix: str, tmp_path: Path) -> N
 def test_pictures_need_no_pyplot_and_no_display() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from foveal.field import Field\n"
+        "from foveal.fields.field import Field\n"
         "from foveal.views import plots\n"
         "plots.heat_map(Field.of(np.eye(5))); plots.profiles(Field.of(np.ones(9)))\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": "/usr/bin"})
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -14,20 +14,20 @@ from itertools import pairwise
 
 import numpy as np
 
+from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.fields.kinds import field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph
-from foveal.report.compare import WINDOWS
+from foveal.ir.rules import traits
+from foveal.report.compare import is_window
 from foveal.report.findings import reachable
 
 KINDS = ("support", "paths", "edges")
-SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(show.Shown):
     """What a comparison of front ends found. ``layers``: how many corresponding layers were compared; ``fields``: how
     many fields.
     """
@@ -41,15 +41,6 @@ class Agreement:
     def agrees(self) -> bool:
         """Whether all is equal."""
         return not self.differences
-
-    def __str__(self) -> str:
-        scope = f"{', '.join(self.names)}: {self.layers} corresponding layers, {self.fields} fields"
-        if self.agrees:
-            return f"{scope}: equal"
-        more = [f"  and {len(self.differences) - SHOWN} more"] if len(self.differences) > SHOWN else []
-        return "\n".join(
-            [f"{scope}: {len(self.differences)} differ", *(f"  {d}" for d in self.differences[:SHOWN]), *more]
-        )
 
 
 def check_frontends_agree(
@@ -95,26 +86,13 @@ def windows(graph: Graph) -> list[str]:
     holders: dict[int, str] = {}
     for layer in graph.layer_table.values():
         node = producers.get(layer.value)
-        while node is not None and not _is_window(node.op):
+        while node is not None and (traits(node.op).passes(node.op) or not is_window(node.op)):
             carried = [used for used in node.inputs if first in reach.get(used, ())]
-            node = producers.get(carried[0]) if len(carried) == 1 and _passes(node.op) else None
+            node = producers.get(carried[0]) if len(carried) == 1 and traits(node.op).passes(node.op) else None
         if node is not None and first in reach.get(node.output, ()):
             holders.setdefault(node.output, layer.name)
     order = {node.output: index for index, node in enumerate(graph.nodes)}
     return [holders[value] for value in sorted(holders, key=order.__getitem__)]
-
-
-def _is_window(op: ops.Operation) -> bool:
-    return isinstance(op, WINDOWS) and not _is_idle(op)
-
-
-def _is_idle(op: ops.Operation) -> bool:
-    """A pool of single elements: what some exporters make of an adaptive pool that has nothing to do."""
-    return isinstance(op, ops.Pool) and set(op.kernel) == set(op.stride) == {1}
-
-
-def _passes(op: ops.Operation) -> bool:
-    return isinstance(op, (ops.Pointwise, ops.Permute, ops.Reshape)) or _is_idle(op)
 
 
 def difference(first: ReceptiveField, second: ReceptiveField) -> str:

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb_column
+from foveal.core import show
 from foveal.core.errors import VerificationError
 from foveal.engine.forward.bounds import bounds
 from foveal.fields.receptive_field import receptive_field, unit_bounds
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
 
-SHOWN = 5
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
 GAINS = (1.0, 10.0, 100.0)
@@ -73,7 +73,7 @@ def _box_text(box: tuple[int, int] | None) -> str:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(show.Shown):
     """What a comparison with the real model found.
 
     ``exact`` and ``bound`` count the hulls compared (one per element of a layer and source axis); ``forwards`` the
@@ -92,21 +92,6 @@ class Check:
     def agrees(self) -> bool:
         """Whether nothing contradicts the predictions."""
         return not self.mismatches
-
-    def __str__(self) -> str:
-        listed = ", ".join(self.layers[:SHOWN]) + (", ..." if len(self.layers) > SHOWN else "")
-        scope = (
-            f"{self.exact} exact and {self.bound} bounded hulls in {listed} against {self.forwards} perturbed inputs"
-        )
-        if self.agrees:
-            lines = [f"{self.name}: agrees; {scope}"]
-        else:
-            lines = [f"{self.name}: DISAGREES in {len(self.mismatches)} hulls; {scope}"]
-            lines += [f"  {mismatch}" for mismatch in self.mismatches[:SHOWN]]
-            if len(self.mismatches) > SHOWN:
-                lines.append(f"  and {len(self.mismatches) - SHOWN} more")
-        lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

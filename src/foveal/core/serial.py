@@ -7,6 +7,7 @@ gains or loses a field in one place, its dataclass.
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from fractions import Fraction
@@ -31,6 +32,14 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def read_json(text: str, place: str) -> Any:
+    """JSON text as plain values; raises FormatError (one line) for anything else, NaN included."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{place}: not JSON: {error}") from None
+
+
 def from_plain(kind: Any, data: Any, place: str = "report") -> Any:
     """The value of type ``kind`` that ``data`` describes; raises FormatError naming the place of a fault."""
     origin = typing.get_origin(kind)
@@ -48,6 +57,10 @@ def from_plain(kind: Any, data: Any, place: str = "report") -> Any:
     if type(data) is not expected:
         raise FormatError(f"{place}: expected {_name(expected)}, got {_short(data)}")
     return data
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _record(kind: Any, data: Any, place: str) -> Any:

@@ -2,144 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from foveal.core.errors import FovealError
-from foveal.core.serial import to_plain
-from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
-from foveal.designs.code import code
-from foveal.designs.conflict import Conflict, conflict
-from foveal.designs.defaults import default_space, known_networks
+from foveal.designs.conflict import conflict
 from foveal.designs.inverse import Change, smallest_change
 from foveal.designs.network import Network, fault
 from foveal.designs.recognise import recognise
+from foveal.designs.record import Design, Designs
 from foveal.designs.search import Done, Found, Settings, measured_latency, search
-from foveal.designs.space import Genome, Space
+from foveal.designs.spaces.around import around, changes
+from foveal.designs.spaces.defaults import default_space, known_networks
+from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
-from foveal.designs.text import specification
-from foveal.frontends.backends import emitted
-
-if TYPE_CHECKING:
-    from foveal.report.results import Report
-    from foveal.views.plots.style import Picture
 
 SPENT = 0.5
 """Share of a budget that is to be used: a network that uses none of it can see far and know nothing."""
 LONGEST_TABLE = 12
-
-
-@dataclass(frozen=True)
-class Design:
-    """One network with its numbers. changed: what it changes of the network it was made from; role: "front",
-    "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit), "known".
-    """
-
-    network: Network
-    evaluation: Evaluation
-    misfit: float
-    cost: float
-    role: str = "front"
-    changed: tuple[str, ...] = ()
-
-    def code(self) -> str:
-        """PyTorch source with a class ``Net``; it does not need foveal."""
-        return code(self.network)
-
-    def specification(self) -> str:
-        """The text specification, for ``foveal analyze``."""
-        return specification(self.network)
-
-    def report(self) -> Report:
-        """The whole engine's report on the text specification."""
-        from foveal.frontends.text.trace import trace_spec
-        from foveal.report.analyze import analyze
-
-        return analyze(trace_spec(self.specification()))
-
-    def to_onnx(self, path: str | Path) -> None:
-        """Write it as ONNX with random weights; raises FovealError without PyTorch."""
-        emitted("ONNX export").export_onnx(self.code(), self.network.input, path)
-
-
-@dataclass(frozen=True, eq=False)
-class Designs:
-    """The answer. designs: the Pareto front from the cheapest on, or the nearest design where ``conflict`` says why
-    none meets the limits; known: networks to compare with; repairs: the smallest changes of the network that was given.
-    """
-
-    target: Target
-    designs: tuple[Design, ...]
-    known: tuple[Design, ...]
-    repairs: tuple[tuple[str, Change], ...]
-    conflict: Conflict | None
-    size: int
-    scored: int
-    complete: bool
-    seed: int
-
-    def __str__(self) -> str:
-        from foveal.views.text.designs import designs_text
-
-        return designs_text(self)
-
-    def plot(self) -> Picture:
-        """Misfit of the field against cost, with known networks."""
-        from foveal.views.plots.pareto import pareto
-
-        return pareto(self)
-
-    def to_json(self) -> str:
-        """All designs with their numbers; networks as data."""
-        said: dict[str, Any] = {
-            "target": to_plain(self.target),
-            "designs": [to_plain(one) for one in self.designs],
-            "known": [to_plain(one) for one in self.known],
-            "repairs": [{"name": name} | to_plain(change) for name, change in self.repairs],
-            "conflict": None if self.conflict is None else to_plain(self.conflict),
-            "candidates": self.size,
-            "scored": self.scored,
-            "complete": self.complete,
-            "seed": self.seed,
-        }
-        return json.dumps(said, indent=1, default=list)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
-
-    def save(self, folder: str | Path, onnx: bool = False) -> list[Path]:
-        """Write code, text specification, network data and report of each design, the plot and the JSON; returns the
-        files. onnx: also each design as ONNX, which needs PyTorch.
-        """
-        place = Path(folder)
-        written = []
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            for number, one in enumerate(self.designs, 1):
-                texts = {".py": one.code(), ".yaml": one.specification(), ".network.yaml": one.network.to_yaml()}
-                texts[".report.txt"] = str(one.report()) + "\n"
-                for ending, text in texts.items():
-                    written.append(place / f"design{number}{ending}")
-                    written[-1].write_text(text, encoding="utf-8")
-                if onnx:
-                    written.append(place / f"design{number}.onnx")
-                    one.to_onnx(written[-1])
-            written.append(place / "designs.json")
-            written[-1].write_text(self.to_json() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FovealError(f"{place}: cannot be written: {error.strerror or error}") from None
-        if self.designs:
-            written.append(place / "designs.png")
-            self.plot().save(written[-1])
-        return written
 
 
 def design(

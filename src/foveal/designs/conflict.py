@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
+from foveal.designs.record import Conflict, Relaxed
 from foveal.designs.search import Found, Score
-from foveal.designs.space import Genome
 from foveal.designs.targets import Target, limit_names
-
-
-class Relaxed(NamedTuple):
-    """A limit and the value that it would need, all others met."""
-
-    name: str
-    asked: float
-    needed: float
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
-    the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
-    are all candidates of the space.
-    """
-
-    limits: tuple[str, ...]
-    relaxed: tuple[Relaxed, ...]
-    nearest: Genome | None
-    broken: tuple[Relaxed, ...]
-    scored: int
-    complete: bool
-
-    def __str__(self) -> str:
-        where = f"the {self.scored:,} candidates" if self.complete else f"{self.scored:,} candidates searched"
-        if self.nearest is None:
-            return f"none of {where} can be laid out on this input; use a larger input or fewer strides"
-        together = " together" if len(self.limits) > 1 else ""
-        lines = [f"none of {where} meets {' and '.join(self.limits)}{together}"]
-        lines += [
-            f"  {one.name}: {_number(one.needed)} would do, all other limits met (asked: {_number(one.asked)})"
-            for one in self.relaxed
-        ]
-        lines += [
-            f"  nearest design: {one.name} is {_number(one.needed)}, asked {_number(one.asked)}" for one in self.broken
-        ]
-        return "\n".join(lines)
 
 
 def conflict(found: Found, target: Target) -> Conflict:
@@ -89,7 +49,3 @@ def _relaxed(names: list[str], asked: dict[str, float], scores: list[Score]) -> 
 def _asked(target: Target, names: list[str]) -> list[float]:
     none = {"holes": 0.0, "unproductive-layers": 0.0, "registration": 0.0, "evenness": target.even or 0.0}
     return [none[name] if name in none else float(getattr(target, name.replace("-", "_"))) for name in names]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"

@@ -8,11 +8,11 @@ from itertools import combinations, product
 from math import ceil
 
 from foveal.core.errors import FovealError
-from foveal.designs.around import around, changes
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.network import Network, fault
-from foveal.designs.space import Space
+from foveal.designs.spaces.around import around, changes
+from foveal.designs.spaces.space import Space
 
 MOST_CHANGES = 3
 MOST_TRIED = 60_000
@@ -22,7 +22,7 @@ LONGEST = 64
 
 def hole_free(dilations: tuple[int, ...], kernel: int) -> bool:
     """Whether convolutions of these dilations, in any order, leave no hole: sorted, each at most one more than what
-    the smaller ones reach together (METHODS 6.1, exact).
+    the smaller ones reach together (docs/methods.md 6.1, exact).
     """
     reach = 0
     for dilation in sorted(dilations):
@@ -43,7 +43,7 @@ class DilationPlan:
 
     @property
     def field(self) -> int:
-        """1 + (kernel - 1) per_block sum of the dilations (METHODS 8)."""
+        """1 + (kernel - 1) per_block sum of the dilations (docs/methods.md 8)."""
         return 1 + (self.kernel - 1) * self.per_block * sum(self.dilations)
 
     @property
@@ -111,7 +111,7 @@ def _trimmed(past: int, kernel: int, per_block: int, dilations: tuple[int, ...])
 
 @dataclass(frozen=True)
 class PatchPlan:
-    """A patch discriminator: strided layers of 4, then two of stride 1 (METHODS 8)."""
+    """A patch discriminator: strided layers of 4, then two of stride 1 (docs/methods.md 8)."""
 
     strided: int
 
@@ -151,7 +151,7 @@ def rates(stride: int, field: int, length: int, kernel: int = 3) -> tuple[Dilati
     """Dilations for a head at an output stride that is to add ``field`` source positions, on a map of ``length``.
 
     Returns a series without holes, and rates for parallel branches: even steps up to the field, each of whose windows
-    fits the map (beyond it a branch is a 1-wide one, METHODS 6.2). Raises FovealError where the map is too short.
+    fits the map (beyond it a branch is a 1-wide one, docs/methods.md 6.2). FovealError where the map is too short.
     """
     if min(stride, field, length) < 1 or kernel < 2:
         raise FovealError(

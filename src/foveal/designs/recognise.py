@@ -17,8 +17,9 @@ from foveal.engine.forward.bounds import bounds
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
+from foveal.ir.rules import traits
+from foveal.ir.traits import Window
 
-WINDOWS = (ops.Convolution, ops.Pool)
 ENDS = (ops.AdaptivePool, ops.Reduce, ops.Contract, ops.Reshape)
 
 
@@ -76,7 +77,7 @@ class _Walk:
             found.append(block)
 
     def _block(self, value: int, readers: list[Node]) -> tuple[Block, int]:
-        convs = [node for node in readers if isinstance(node.op, ops.Convolution)]
+        convs = [node for node in readers if _convolution(node)]
         if len(readers) == 1 and isinstance(readers[0].op, ops.Pool):
             op = readers[0].op
             if op.name != "max" or op.padding[0] not in ((0, 0), (1, 1)):
@@ -91,7 +92,7 @@ class _Walk:
         if op.groups == 1:
             return Block("plain", width, op.kernel[0], op.stride[0], op.dilation[0]), node.output
         after = [n for n, _ in self.readers.get(node.output, [])]
-        if op.groups == width and len(after) == 1 and isinstance(after[0].op, ops.Convolution):
+        if op.groups == width and len(after) == 1 and _convolution(after[0]):
             mixed, outputs = self._conv(after[0])
             if mixed.kernel[0] == 1 and mixed.groups == 1:
                 return Block("separable", outputs, op.kernel[0], op.stride[0], op.dilation[0]), after[0].output
@@ -105,11 +106,11 @@ class _Walk:
                 if len(after) != 1:
                     break
                 node, signals = after[0]
-                if isinstance(node.op, ops.Convolution):
+                if _convolution(node):
                     path.append(node)
                     value_now = node.output
                     continue
-                if isinstance(node.op, ops.Pointwise) and node.op.name == "add" and len(signals) == 2:
+                if traits(node.op).joins(node.op) == "sum" and len(signals) == 2:
                     other = signals[0] if signals[1] == value_now else signals[1]
                     shortcut = [n for n in convs if n is not start and n.output == other]
                     if (other == value or shortcut) and not (shortcut and self._conv(shortcut[0])[0].kernel[0] > 1):
@@ -136,12 +137,16 @@ class _Walk:
             return Block("large", width, kernels[0], strides[0], made[0][0].dilation[0])
         raise _refused(self.graph, f"the block at {path[0].scope}")
 
-    def _conv(self, node: Node) -> tuple[ops.Convolution, int]:
-        op = node.op
-        assert isinstance(op, ops.Convolution)
+    def _conv(self, node: Node) -> tuple[Window, int]:
+        op = _convolution(node)
+        assert op is not None
         if any(len(set(numbers)) > 1 for numbers in (op.kernel, op.stride, op.dilation)):
             raise _refused(self.graph, f"the unequal axes at {node.scope}")
         return op, self.graph.values[node.output].shape[1]
+
+
+def _convolution(node: Node) -> Window | None:
+    return traits(node.op).convolution(node.op)
 
 
 def _assembled(graph: Graph, blocks: list[Block]) -> Network:
@@ -173,7 +178,7 @@ def _assembled(graph: Graph, blocks: list[Block]) -> Network:
     if pooled > 1:
         stages.append(Stage("plain", 4, 0, 1, pooled, (1,), True))
     stages = [replace(s, dilation=s.dilation[:1]) if len(set(s.dilation)) == 1 else s for s in stages]
-    classes = [graph.values[n.output].shape[-1] for n in graph.nodes if isinstance(n.op, ops.Contract)]
+    classes = [graph.values[n.output].shape[-1] for n in graph.nodes if traits(n.op).product(n.op)]
     head = Head("classification", classes[-1] if classes else 10)
     return Network(tuple(shape[1:]), stem, tuple(stages), head=head, name=_word(graph.name))
 
@@ -191,7 +196,7 @@ def _compare(graph: Graph, network: Network, end: int) -> None:
         if any(own is not None and own != found.levels[0].size for own in size):
             raise _refused(graph, f"its field at {layer} is {size}, that of the blocks {found.levels[0].size}")
     costs = multiply_adds(graph)
-    outputs = {node.output for node in graph.nodes if isinstance(node.op, ops.Convolution)}
+    outputs = {node.output for node in graph.nodes if _convolution(node)}
     traced = sum(count for value, count in costs.items() if value in outputs)
     linear = _last_width(network) * network.head.classes
     if traced != found.multiply_adds - linear:

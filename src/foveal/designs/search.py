@@ -20,10 +20,10 @@ from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import MisfitError
-from foveal.designs.code import code
 from foveal.designs.network import Network, fault
-from foveal.designs.space import Genome, Space
+from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import Target, limit_names, limits, objectives
+from foveal.designs.text import code
 from foveal.frontends.backends import emitted
 
 EXHAUSTIVE = 20_000

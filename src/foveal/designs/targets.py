@@ -1,9 +1,9 @@
 """What a network should do, as two objectives and a list of limits that an evaluation meets or breaks.
 
 The field wanted follows from the task. Classification: the effective field covers the image. Detection: each size of
-object meets a level whose effective side is its own (S3FD matches anchors with effective fields, METHODS 5.1) and
-whose stride is no larger. Segmentation: the effective field covers the context a position needs, by default the largest
-object. Sequence: the effective field covers the past (or context) that is asked for.
+object meets a level whose effective side is its own (S3FD matches anchors with effective fields, docs/methods.md 5.1)
+and whose stride is no larger. Segmentation: the effective field covers the context a position needs, by default the
+largest object. Sequence: the effective field covers the past (or context) that is asked for.
 """
 
 from __future__ import annotations

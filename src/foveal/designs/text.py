@@ -1,13 +1,19 @@
-"""A network in the words of the text specification (docs/specification.md), for people and for the whole engine."""
+"""A network in the words of the text specification (docs/specification.md), for people and for the whole engine, and
+from there as PyTorch code.
+"""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import yaml
 
+from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.closed.steps import PREDICTED, Step, Steps, lay_out, pooling_cells
 from foveal.designs.network import Network, Stage
+from foveal.frontends.text.emit import pytorch_code
+from foveal.frontends.text.trace import parse_spec
 
 
 def specification(network: Network) -> str:
@@ -20,6 +26,21 @@ def specification(network: Network) -> str:
     return yaml.safe_dump(document, sort_keys=False, width=1000)
 
 
+def code(network: Network) -> str:
+    """The source of a module with a class ``Net``: its text specification in PyTorch, with the numbers known of it.
+
+    Raises MisfitError where the network cannot be laid out.
+    """
+    found, shape = evaluate(network), "x".join(map(str, network.input))
+    levels = [
+        f"{level.layer}: receptive field {level.size}, effective {level.effective:.0f}, stride {level.stride}"
+        for level in found.levels
+    ]
+    facts = f"{found.multiply_adds:,} multiply-adds, {found.parameters:,} parameters"
+    about = "\n".join([f"{network.head.task.capitalize()} of {shape} inputs; {facts}.", "", *levels, ""])
+    return pytorch_code(parse_spec(specification(network)), network.input, about)
+
+
 class End(NamedTuple):
     """A value that was kept: where a stem or stage ended."""
 
@@ -27,13 +48,6 @@ class End(NamedTuple):
     width: int
     rate: int
     lengths: tuple[int, ...]
-
-
-def ends_of(network: Network, steps: Steps) -> list[End]:
-    """Where the stem and the stages end, in order."""
-    words = _Words(network, steps)
-    words.layers()
-    return words.ends
 
 
 class _Words:
@@ -45,6 +59,7 @@ class _Words:
         self.kind = "causal" if network.causal else "conv"
         self.width = network.input[0]
         self.ends: list[End] = []
+        self.read: set[str] = set()
         self.rate = 1
 
     def conv(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1, options: str = "") -> str:
@@ -60,7 +75,7 @@ class _Words:
         lengths = network.space
         if stem.width:
             words = self.conv(stem.width, stem.kernel, stem.stride, options=",bn,relu")
-            made.append(words + (" pool3,s2,p1" if stem.pool else ""))
+            made.append({"name": "stem", "layers": words + (" pool3,s2,p1" if stem.pool else "")})
             self.width = stem.width
             lengths = self._after("stem", lengths)
             made.append(self._saved(lengths))
@@ -68,7 +83,9 @@ class _Words:
             made.append({"name": f"stage{number}", "layers": self._stage(stage)})
             lengths = self._after(f"stage{number}.", lengths)
             made.append(self._saved(lengths))
-        return [*made, *self._neck_and_head()]
+        rest = self._neck_and_head()
+        unread = [f"save={end.name}" for end in self.ends if end.name not in self.read]
+        return [*(part for part in made if part not in unread), *rest]
 
     def _after(self, prefix: str, lengths: tuple[int, ...]) -> tuple[int, ...]:
         for step in self.steps:
@@ -84,14 +101,14 @@ class _Words:
         return f"save={name}"
 
     def _stage(self, stage: Stage) -> list[str]:
-        made, stride = [], stage.stride
+        made, blocks, stride = [], [], stage.stride
         if stage.pool and stride > 1:
             made.append(f"pool{stride}")
             stride = 1
         for index in range(stage.count):
-            made.append(self._block(stage, stride, stage.dilation[index % len(stage.dilation)]))
+            blocks.append(self._block(stage, stride, stage.dilation[index % len(stage.dilation)]))
             self.width, stride = stage.width, 1
-        return made
+        return made + [f"{len(list(same))}*({block})" for block, same in groupby(blocks)]
 
     def _block(self, stage: Stage, stride: int, dilation: int) -> str:
         width, kernel, conv = stage.width, stage.kernel, self.conv
@@ -125,6 +142,7 @@ class _Words:
             for end in reversed(ends[:-1]):
                 conv = self.conv(end.width, 3, options=",bn,relu")
                 words.append(f"up{self.rate // end.rate} cat={end.name} {conv} {conv}")
+                self.read.add(end.name)
                 self.width, self.rate = end.width, end.rate
         elif neck.kind == "pyramid-pooling":
             inner = max(1, neck.width // len(neck.rates))
@@ -138,13 +156,15 @@ class _Words:
             words.append(f"{{{' | '.join(paths)}}} {self.conv(neck.width, 1, options=',bn,relu')}")
             self.width = neck.width
         if words:
-            made.append({"name": "neck", "layers": words})
+            layers = [f"1*({word})" for word in words] if len(words) > 1 else words
+            made.append({"name": "neck", "layers": layers})
         return [*made, *self._head(1)]
 
     def _pyramid(self, ends: list[End]) -> list[str]:
         width, made = self.network.neck.width, []
         for number, end in reversed(list(enumerate(ends, 1))):
             words = f"from={end.name} {self.conv(width, 1)}"
+            self.read.add(end.name)
             if number < len(ends):
                 # The level above goes up and is added to this one's lateral.
                 words += f" save=l{number} from=p{number + 1} up{ends[number].rate // end.rate} add=l{number}"
@@ -152,7 +172,7 @@ class _Words:
         for number in range(1, len(ends) + 1):
             self.width = width
             made.append(f"from=p{number} {self.conv(width, 3)}")
-            made += self._head(number)
+            made += [f"{words} save=output{number}" for words in self._head(number)]
         return made
 
     def _head(self, number: int) -> list[str]:

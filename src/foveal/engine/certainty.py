@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from foveal.engine.forward.bounds import bounds
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
-from foveal.ir.rules import has_rule
+from foveal.ir.rules import traits
 
 
 class Certainty(NamedTuple):
@@ -59,10 +58,9 @@ def _all(graph: Graph) -> dict[int, Certainty]:
 
 def _own(node: Node, trusted: bool) -> Certainty:
     where = f"{node.origin} at {node.scope or '(top)'}"
-    if isinstance(node.op, ops.Opaque) or not has_rule(node.op):
-        return Certainty("bound", (where,), False)
-    if isinstance(node.op, ops.Sample):
-        return Certainty("data-dependent", (where,), False)
+    status = traits(node.op).status(node.op)
+    if status != "exact":
+        return Certainty(status, (where,), False)
     return Certainty("exact", (), True) if trusted else EXACT
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
+from foveal.core import show
 from foveal.core.errors import FovealError
-from foveal.core.serial import FormatError, from_plain
+from foveal.core.serial import FormatError, from_plain, read_json
 
 if TYPE_CHECKING:
     from foveal.fields.metrics import FieldMetrics
@@ -31,7 +31,7 @@ _DTYPES = ("bool", "int64", "float64")
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class Field(show.Shown):
     """Values over the source positions that one unit can see, with where they lie and how sure they are.
 
     Raises FovealError where the parts do not fit together, or where a value is negative or not finite.
@@ -158,10 +158,7 @@ class Field:
     @classmethod
     def from_json(cls, text: str) -> Field:
         """The field that ``text`` describes; raises FormatError (one line) for anything else."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FormatError(f"field: not JSON: {error}") from None
+        data = read_json(text, "field")
         if not isinstance(data, dict):
             raise FormatError("field: expected an object")
         if data.get("schema") != SCHEMA:
@@ -177,33 +174,8 @@ class Field:
         except FovealError as error:
             raise FormatError(str(error)) from None
 
-    def _repr_html_(self) -> str:
-        place = f"unit {self.unit}" if self.unit else "the unit"
-        rows = {
-            "kind": f"{self.kind} ({self.status})",
-            "layer": f"{self.layer or 'a given array'}, {place}" + _channel(self.channel),
-            "source": f"{self.source} {'x'.join(map(str, self.source_shape))}",
-            "positions": _positions(self.hull) if self.values.size else "none",
-            "method": self.method,
-        }
-        body = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
-        return f"<table>{body}</table>"
 
-
-_PLAIN: dict[str, Any] = {
-    "origin": tuple[int, ...],
-    "source_shape": tuple[int, ...],
-    "layer": str,
-    "unit": tuple[int, ...],
-    "kind": str,
-    "source": str,
-    "status": str,
-    "method": str,
-    "box": tuple[tuple[int, int], ...] | None,
-    "center": tuple[float, ...] | None,
-    "log_total": float | None,
-    "channel": int | None,
-}
+_PLAIN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Field).items() if name != "values"}
 """Everything but the array, with its type."""
 
 
@@ -229,11 +201,3 @@ def _array(data: dict[str, Any]) -> np.ndarray:
         return np.array(values, dtype).reshape(shape)
     except (ValueError, OverflowError) as error:
         raise FormatError(f"field.values: {error}") from None
-
-
-def _channel(channel: int | None) -> str:
-    return "" if channel is None else f", channel {channel}"
-
-
-def _positions(hull: Box) -> str:
-    return " x ".join(f"{first}..{last - 1}" for first, last in hull)

@@ -1,4 +1,4 @@
-"""Convolution taps that only ever meet padding at the size the network was traced for (CASES C22)."""
+"""Convolution taps that only ever meet padding at the size the network was traced for (docs/cases.md C22)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from math import prod
 import numpy as np
 
 from foveal.ir.graph import Graph, Node
-from foveal.ir.ops import Convolution, Pad
+from foveal.ir.rules import traits
+from foveal.ir.traits import Window
 
 
 @dataclass(frozen=True)
@@ -50,26 +51,28 @@ def idle_taps(graph: Graph, value: int) -> tuple[IdleTaps, ...]:
         stack += fresh
     found = []
     for node in graph.nodes:
-        if node.output in behind and isinstance(node.op, Convolution):
-            taps = _of(graph, node, node.op, producers)
+        window = traits(node.op).convolution(node.op) if node.output in behind else None
+        if window is not None:
+            taps = _of(graph, node, window, producers)
             if taps.idle:
                 found.append(taps)
     return tuple(found)
 
 
-def _of(graph: Graph, node: Node, op: Convolution, producers: dict[int, Node]) -> IdleTaps:
+def _of(graph: Graph, node: Node, op: Window, producers: dict[int, Node]) -> IdleTaps:
     axes = len(op.kernel)
     shape, out = graph.values[node.inputs[0]].shape[-axes:], graph.values[node.output].shape[-axes:]
     before_it = producers.get(node.inputs[0])
+    padding = None if before_it is None else traits(before_it.op).pads(before_it.op)
     widths = ((0, 0),) * axes
-    if before_it is not None and isinstance(before_it.op, Pad) and before_it.op.mode == "constant":
-        widths = tuple((max(a, 0), max(b, 0)) for a, b in before_it.op.widths[-axes:])
+    if padding is not None and padding.constant:
+        widths = tuple((max(a, 0), max(b, 0)) for a, b in padding.widths[-axes:])
     live = tuple(_live(op, axis, shape[axis], out[axis], widths[axis]) for axis in range(axes))
     real = tuple(n - a - b for n, (a, b) in zip(shape, widths))
     return IdleTaps(node.scope, op.kernel, op.dilation, live, real)
 
 
-def _live(op: Convolution, axis: int, length: int, outputs: int, widths: tuple[int, int]) -> int:
+def _live(op: Window, axis: int, length: int, outputs: int, widths: tuple[int, int]) -> int:
     """Taps along ``axis`` that read a position between the paddings for at least one output."""
     first = np.arange(outputs) * op.stride[axis] - op.padding[axis][0]
     places = first[:, None] + np.arange(op.kernel[axis]) * op.dilation[axis]

@@ -18,9 +18,8 @@ from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.roles import roles
 from foveal.fields.field import Field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph
-from foveal.ir.rules import has_rule
+from foveal.ir.rules import traits
 
 PLAIN = 200.0
 """Expected squared gradients are given as they are while their logarithm is smaller than this, else as shares."""
@@ -52,7 +51,7 @@ def field(
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
-    kind: "support", "paths", "edges", "energy" or "gradient" (DESIGN section 2). at: the unit, default the middle one
+    kind: "support", "paths", "edges", "energy" or "gradient" (docs/fields.md). at: the unit, default the middle one
     (n // 2 per grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit"
     (all layers pass the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its
     square, channel by channel). Values cover the clipped hull. For "gradient", ``images`` (a folder, files, a tensor,
@@ -163,7 +162,7 @@ def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> Non
         node = producers.get(stack.pop())
         if node is None:
             continue
-        if isinstance(node.op, ops.Scan) or not has_rule(node.op):
+        if not traits(node.op).gain(node.op):
             where = f"{node.origin} at {node.scope or '(top)'}"
             raise FovealError(f"'energy' is not available here: {where} has no fixed gain; use kind='paths'")
         fresh = [i for i in node.inputs if i not in behind]

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from foveal.core import show
+from foveal.core.finding import Finding
 from foveal.core.serial import to_plain
 from foveal.engine.backward.algebra import SUPPORT
 from foveal.engine.backward.pull import over_source, pull, seed, usage_counts
@@ -22,7 +24,6 @@ from foveal.engine.backward.solidity import solid_values
 from foveal.fields.idle_taps import IdleTaps, idle_taps
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
-from foveal.report.results import Finding
 
 AFFORDABLE = 60_000
 """Units times operations for which supports are still worked out one by one (some seconds)."""
@@ -61,7 +62,7 @@ class Gridding:
 
 
 @dataclass(frozen=True, eq=False)
-class Usage:
+class Usage(show.Shown):
     """How the units of a layer use a source. ``str(usage)`` is the text; per-axis tuples follow the source axes."""
 
     layer: str
@@ -92,15 +93,6 @@ class Usage:
         return {"source_shape": list(self.counts.shape), "never_read": self.never_read} | {
             name: to_plain(getattr(self, name)) for name in names
         }
-
-    def __str__(self) -> str:
-        low, middle, high = int(self.counts.min()), float(np.median(self.counts)), int(self.counts.max())
-        size = "x".join(map(str, self.counts.shape))
-        lines = [
-            f"{self.layer} reads {self.source} ({size}) with {self.units} {'unit' if self.units == 1 else 'units'}: "
-            f"a position is read by {low} to {high} of them, median {middle:g} ({self.status})"
-        ]
-        return "\n".join(lines + [f"  {finding.severity}: {finding.text}" for finding in self.findings])
 
 
 def usage(graph: Graph, layer: str, source: str | None = None) -> Usage:

@@ -6,67 +6,20 @@ largest branch counts, so that the additions along the largest path sum up to th
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
 from foveal.core.errors import FovealError
-from foveal.core.serial import to_plain
 from foveal.fields.receptive_field import receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Node
+from foveal.ir.ops import Operation
+from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
 from foveal.report.analyze import exact_numbers, size_measure, unclipped_sizes, visible_layers
 from foveal.report.findings import reachable
-from foveal.report.results import Measure, PerAxis
+from foveal.report.results import Comparison, Grown, Step
 
-WINDOWS = (ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Interpolate)
-"""Operations that every framework has under some name and that enlarge or move a receptive field."""
 _SAME_KIND = {"AdaptivePool average": "Reduce mean"}
 """Two ways to write global pooling."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """One layer: the RF size before and after it, what it added, stride and start; per source axis."""
-
-    name: str
-    type: str
-    before: tuple[int, ...]
-    size: Measure
-    added: tuple[int | None, ...]
-    stride: PerAxis
-    start: PerAxis
-
-
-@dataclass(frozen=True)
-class Step:
-    """A layer of each network that go together; None where one has no partner. ``differs`` names what differs."""
-
-    first: Growth | None
-    second: Growth | None
-    differs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is
-    none.
-    """
-
-    first: str
-    second: str
-    steps: tuple[Step, ...]
-    parting: int | None
-
-    def to_json(self) -> str:
-        """The comparison as JSON."""
-        return json.dumps(to_plain(self), indent=1, allow_nan=False)
-
-    def __str__(self) -> str:
-        from foveal.views.text.comparison import plain_comparison
-
-        return plain_comparison(self)
 
 
 def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
@@ -109,11 +62,16 @@ def _inside(graph: Graph, layers: list[Layer]) -> dict[str, list[Layer]]:
     return inside
 
 
+def is_window(op: Operation) -> bool:
+    """Whether every framework has the operation under some name, and it enlarges or moves a receptive field."""
+    return traits(op).window(op) is not None or bool(traits(op).resamples(op))
+
+
 def _window(graph: Graph, inner: list[Layer]) -> Node | None:
     """The window among these operations; None where there is none or more than one."""
     producers = graph.producers()
     nodes = [producers.get(layer.value) for layer in inner]
-    found = [node for node in nodes if node is not None and isinstance(node.op, WINDOWS)]
+    found = [node for node in nodes if node is not None and is_window(node.op)]
     return found[0] if len(found) == 1 else None
 
 
@@ -126,7 +84,7 @@ def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
     return [_SAME_KIND.get(word, word) for word in words]
 
 
-def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:
+def _growth(graph: Graph, layers: list[Layer]) -> list[Grown]:
     sizes: dict[int, tuple[int, ...]] = {}
     producers = graph.producers()
     result = []
@@ -136,7 +94,7 @@ def _growth(graph: Graph, layers: list[Layer]) -> list[Growth]:
         after = tuple(None if pair is None else pair[1] for pair in unclipped_sizes(rf))
         added = tuple(None if size is None else size - start for size, start in zip(after, before))
         result.append(
-            Growth(
+            Grown(
                 layer.name,
                 layer.type,
                 before,
@@ -165,7 +123,7 @@ def _before(graph: Graph, producers: dict[int, Any], value: int, sizes: dict[int
     return best
 
 
-def _differences(first: Growth | None, second: Growth | None) -> tuple[str, ...]:
+def _differences(first: Grown | None, second: Grown | None) -> tuple[str, ...]:
     """Which of size, stride and start differ. A layer without a partner differs only if it changes something itself."""
     if first is None or second is None:
         only = first or second

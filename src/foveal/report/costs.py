@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from foveal.engine.cost import multiply_adds
+from foveal.engine.cost import cost
 from foveal.ir.graph import Graph, Layer, Node
-from foveal.ir.ops import Opaque, Sample
 from foveal.report.results import Measure
 
 _METHOD = "products in convolutions and contractions, counted from shapes; one multiply-add is one"
@@ -31,12 +30,11 @@ def layer_cost(graph: Graph, layer: Layer) -> Measure:
 
 def _measure(graph: Graph, nodes: Iterable[Node]) -> Measure:
     if "multiply-adds" not in graph.cache:
-        graph.cache["multiply-adds"] = multiply_adds(graph)
-    costs: dict[int, int] = graph.cache["multiply-adds"]
-    listed = list(nodes)
-    open_ended = any(isinstance(node.op, (Opaque, Sample)) for node in listed)
-    count = sum(int(costs.get(node.output, 0)) for node in listed)
-    return Measure("bound", count, _BOUND) if open_ended else Measure("exact", count, _METHOD)
+        graph.cache["multiply-adds"] = {node.output: cost(graph, node) for node in graph.nodes}
+    costs: dict[int, int | None] = graph.cache["multiply-adds"]
+    counts = [costs[node.output] for node in nodes]
+    total = sum(int(count or 0) for count in counts)
+    return Measure("bound", total, _BOUND) if None in counts else Measure("exact", total, _METHOD)
 
 
 def _by_scope(graph: Graph) -> dict[str, list[Node]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from foveal.core.finding import Finding
 from foveal.ir.graph import Graph
-from foveal.ir.ops import Opaque, Operation, Sample
-from foveal.report.results import Finding
+from foveal.ir.rules import traits
 
 _SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
 _CODES = {"opaque": "operation-without-rule"}
@@ -37,7 +36,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
             "data-dependent", "warning", item.layer,
             f"{item.operation} reads where data says ({_times(item.count)}); what follows may use all it can reach",
         )
-        for item in _occurrences(graph, lambda op: op.name if isinstance(op, Sample) else None)
+        for item in _occurrences(graph, "data-dependent")
     ]  # fmt: skip
     told = {_NOTE_OF[finding.code] for finding in found}
     for note in graph.notes:
@@ -51,7 +50,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
 
 def operations_without_rule(graph: Graph) -> list[Occurrence]:
     """Opaque operations on the way from a source, in order of first appearance."""
-    return _occurrences(graph, lambda op: op.name if isinstance(op, Opaque) else None)
+    return _occurrences(graph, "bound")
 
 
 def reachable(graph: Graph) -> dict[int, frozenset[str]]:
@@ -67,13 +66,13 @@ def reachable(graph: Graph) -> dict[int, frozenset[str]]:
     return result
 
 
-def _occurrences(graph: Graph, name_of: Callable[[Operation], str | None]) -> list[Occurrence]:
+def _occurrences(graph: Graph, status: str) -> list[Occurrence]:
     reach = reachable(graph)
     first: dict[str, str] = {}
     calls: dict[str, set[tuple[int, ...]]] = {}
     for node in graph.nodes:
-        name = name_of(node.op)
-        if name is not None and node.output in reach:
+        if traits(node.op).status(node.op) == status and node.output in reach:
+            name = getattr(node.op, "name", node.origin)
             first.setdefault(name, node.scope or "(top)")
             # One call with several outputs makes several nodes with the same inputs.
             calls.setdefault(name, set()).add(node.inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from foveal.core.errors import FovealError
 from foveal.fields.kinds import field as field_of
@@ -11,22 +10,7 @@ from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
-
-
-@dataclass(frozen=True)
-class Growth:
-    """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in pixels.
-
-    trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed
-    4.55 % of the maximum; sigma: standard deviation of the weights as a distribution of positions.
-    """
-
-    network: str
-    kind: str
-    layers: tuple[str, ...]
-    trf: tuple[int, ...]
-    erf: tuple[float, ...]
-    sigma: tuple[float, ...]
+from foveal.report.results import Growth
 
 
 def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: str | None = None) -> Growth:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
+from foveal.core import show
 from foveal.core.errors import UnknownLayerError
-from foveal.core.serial import FormatError, from_plain, to_plain
+from foveal.core.finding import Finding
+from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 
 SCHEMA = 1
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 
 STATUSES = ("exact", "bound", "data-dependent", "unavailable")
-SEVERITIES = ("info", "warning", "error")
 
 Number = int | Fraction
 PerAxis = tuple[Number | None, ...]
@@ -105,20 +105,6 @@ class LayerResult:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something the reader must know. Severity: "info", "warning", "error"; layer: "" for the whole network."""
-
-    code: str
-    severity: str
-    layer: str
-    text: str
-
-    def __post_init__(self) -> None:
-        if self.severity not in SEVERITIES:
-            raise ValueError(f"severity '{self.severity}' is none of {', '.join(SEVERITIES)}")
-
-
-@dataclass(frozen=True)
 class Totals:
     """Of the whole network, whichever layers the report shows."""
 
@@ -137,7 +123,7 @@ class PackageVersion:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(show.Shown):
     """All layers of a network. ``str(report)`` is the table; JSON goes both ways without loss."""
 
     name: str
@@ -166,7 +152,7 @@ class Report:
     @classmethod
     def from_json(cls, text: str) -> Report:
         """The report that ``text`` describes; raises FormatError (one line) for anything else."""
-        data = _parse(text)
+        data = read_json(text, "report")
         if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
             raise FormatError(f"report: unknown schema version {data['schema']}; this version of foveal reads {SCHEMA}")
         result: Report = from_plain(cls, data)
@@ -174,27 +160,58 @@ class Report:
 
     def to_csv(self) -> str:
         """One line per layer, with a column per quantity and source axis."""
-        from foveal.views.text.csv import csv_text
-
-        return csv_text(self)
-
-    def __str__(self) -> str:
-        from foveal.views.text.report import plain_text
-
-        return plain_text(self)
-
-    def _repr_html_(self) -> str:
-        from foveal.views.text.html import html_text
-
-        return html_text(self)
+        return show.csv(self)
 
 
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"report: not JSON: {error}") from None
+@dataclass(frozen=True)
+class Grown:
+    """One layer: the RF size before and after it, what it added, stride and start; per source axis."""
+
+    name: str
+    type: str
+    before: tuple[int, ...]
+    size: Measure
+    added: tuple[int | None, ...]
+    stride: PerAxis
+    start: PerAxis
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not a JSON number")
+@dataclass(frozen=True)
+class Step:
+    """A layer of each network that go together; None where one has no partner. ``differs`` names what differs."""
+
+    first: Grown | None
+    second: Grown | None
+    differs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison(show.Shown):
+    """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is
+    none.
+    """
+
+    first: str
+    second: str
+    steps: tuple[Step, ...]
+    parting: int | None
+
+    def to_json(self) -> str:
+        """The comparison as JSON."""
+        return json.dumps(to_plain(self), indent=1, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in pixels.
+
+    trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed
+    4.55 % of the maximum; sigma: standard deviation of the weights as a distribution of positions.
+    """
+
+    network: str
+    kind: str
+    layers: tuple[str, ...]
+    trf: tuple[int, ...]
+    erf: tuple[float, ...]
+    sigma: tuple[float, ...]

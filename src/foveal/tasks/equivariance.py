@@ -2,7 +2,7 @@
 
 A network run on a part of the source repeats what it does on the whole where three things hold: the part starts at a
 multiple of every stride on the path (with its phases), no operation on the path knows where it stands or how large the
-map is, and nothing that the part's own edge touches reaches the units that are kept (METHODS 6.4).
+map is, and nothing that the part's own edge touches reaches the units that are kept (docs/methods.md 6.4).
 """
 
 from __future__ import annotations
@@ -18,23 +18,11 @@ from foveal.engine.forward.bounds import bounds, one_box
 from foveal.engine.forward.hull import Hull, Progress, all_dense, regular
 from foveal.engine.roles import roles
 from foveal.fields.measured.cropping import behind
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import All, Blocks, Slide, Table
-from foveal.ir.rules import has_rule
+from foveal.ir.rules import traits
 
 Boxes = dict[int, tuple[Hull, ...] | None]
-
-PLACED = {
-    ops.AdaptivePool: "windows depend on the size of the map",
-    ops.Roll: "turns the map round its border",
-    ops.Flip: "turns the map over",
-    ops.Gather: "reads by a fixed table of positions",
-    ops.Take: "reads by a fixed table of positions",
-    ops.Place: "writes at a fixed position",
-    ops.Scan: "runs over the whole axis",
-}
-"""Operations that know where a position stands in the map."""
 
 
 class Obstacle(NamedTuple):
@@ -98,23 +86,19 @@ def _box(graph: Graph, value: int, source: int) -> tuple[Hull, ...] | None:
 
 def _reason(graph: Graph, node: Node, box: tuple[Hull, ...], boxes: Boxes) -> str:
     """Why this node, as the first on its path, breaks the shift; "" where it does not."""
-    if isinstance(node.op, ops.Opaque) or not has_rule(node.op):
-        return "has no rule, so that it may read everything"
-    if isinstance(node.op, ops.Sample):
-        return "reads where data says"
+    known = traits(node.op)
+    status = known.status(node.op)
+    if status != "exact":
+        return "reads where data says" if status == "data-dependent" else "has no rule, so that it may read everything"
     before = [boxes[i] for i in node.inputs if boxes.get(i) is not None]
     for k, hull in enumerate(box):
         if hull.context and not any(other is not None and other[k].context for other in before):
             return "mixes the whole map into every position"
     if any(hull.context for hull in box):
         return ""
-    if isinstance(node.op, ops.Pad) and node.op.mode == "circular":
-        return "continues the map at its other border"
-    if isinstance(node.op, ops.Resample) and node.op.align_corners:
-        return "positions depend on the size of the map (align_corners)"
-    for kind, why in PLACED.items():
-        if isinstance(node.op, kind) and _along_positions(graph, node):
-            return why
+    why = known.shift(node.op)
+    if why and _along_positions(graph, node):
+        return why
     if _tied(graph, node):
         return "combines with numbers that differ from position to position"
     if not _orderly(graph, node.output, box) and all(_orderly(graph, i, boxes.get(i)) for i in node.inputs):
@@ -125,21 +109,13 @@ def _reason(graph: Graph, node: Node, box: tuple[Hull, ...], boxes: Boxes) -> st
 def _along_positions(graph: Graph, node: Node) -> bool:
     """Whether the operation acts along an axis that counts positions (or along one that cannot be told)."""
     known = roles(graph).get(node.inputs[0])
-    if isinstance(node.op, (ops.Roll, ops.Flip)):
-        axes: tuple[int, ...] = node.op.axes
-    elif isinstance(node.op, (ops.Take, ops.Scan)):
-        axes = (node.op.axis,)
-    elif isinstance(node.op, ops.Place):
-        pairs = zip(graph.values[node.inputs[0]].shape, graph.values[node.inputs[1]].shape)
-        axes = tuple(axis for axis, (n, m) in enumerate(pairs) if n != m)
-    else:
-        return True
-    return known is None or any(known[axis] == "s" for axis in axes)
+    axes = traits(node.op).along(node.op, tuple(graph.values[i].shape for i in node.inputs))
+    return known is None or axes is None or any(known[axis] == "s" for axis in axes)
 
 
 def _tied(graph: Graph, node: Node) -> bool:
     """Whether a constant or a weight differs from position to position."""
-    if isinstance(node.op, (ops.Convolution, ops.TransposedConvolution, ops.Contract)):
+    if traits(node.op).weighs(node.op):
         return False
     known = roles(graph)
     out = known.get(node.output, ())

@@ -1,11 +1,12 @@
 """Sizes over paths: for each layer the smallest and the largest field of a single path, by the set of (size, stride).
 
 A receptive field is the union over all paths; a shortcut lets a layer also see through a far smaller window, and by it
-Richter et al. 2021 judge whether a layer can still add context (METHODS 4). Per source axis each value keeps its paths
-as pairs (size r, stride j), of which only those that a later layer could make the smallest (or the largest) are kept.
-A window of span e and stride s makes (r + (e - 1) j, s j); a dilated kernel counts with its span. A path through global
-context (global pooling, a dense layer over positions, attention, norms over space) has no size: it only sets ``whole``.
-Where a reshape splits an axis of positions (windows of attention), a contraction over a part counts as global.
+Richter et al. 2021 judge whether a layer can still add context (docs/methods.md 4). Per source axis each value keeps
+its paths as pairs (size r, stride j), of which only those that a later layer could make the smallest (or the largest)
+are kept. A window of span e and stride s makes (r + (e - 1) j, s j); a dilated kernel counts with its span. A path
+through global context (global pooling, a dense layer over positions, attention, norms over space) has no size: it only
+sets ``whole``. Where a reshape splits an axis of positions (windows of attention), a contraction over a part counts as
+global.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Audits: tables, findings and pictures about one network and one task, as a frozen record with JSON both ways.
 
-A task's function fills an :class:`Audit` from finished results. Its figures are made when asked for and do not travel
-as JSON, nor do excerpts; everything else does.
+A task's function fills an :class:`Audit` from finished results. Its figures are records too, drawn when
+asked for; they do not travel as JSON, nor do excerpts; everything else does.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from foveal.core import show
 from foveal.core.errors import FovealError
-from foveal.core.serial import FormatError, from_plain, to_plain
+from foveal.core.finding import Finding
+from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 from foveal.core.version import __version__
-from foveal.report.results import Finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,6 @@ SCHEMA = 1
 GRAVE_FIRST = ("error", "warning", "info")
 
 Cell = int | float | str | None
-FigureMaker = Callable[[], "Figure"]
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,21 @@ class Excerpt(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Audit(AuditRecord):
+class Later:
+    """A figure whose record takes long to make: it is made when it is drawn."""
+
+    make: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Audit(show.Shown, AuditRecord):
     """The audit of one network for one task. ``str(audit)`` is the report; ``audit.figure(name)`` draws.
 
-    excerpts: by title, what a printed report shows of a long table; JSON holds all rows.
+    figures: by name, the record of what is drawn; excerpts: by title, what a printed report shows of a long table
+    (JSON holds all rows).
     """
 
-    figures: Mapping[str, FigureMaker] = field(default_factory=dict, compare=False, repr=False)
+    figures: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     excerpts: Mapping[str, Excerpt] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, title: str) -> AuditTable:
@@ -118,7 +126,9 @@ class Audit(AuditRecord):
         name = next(iter(self.figures)) if name is None else name
         if name not in self.figures:
             raise FovealError(f"no figure '{name}'; this {self.task} audit has {', '.join(self.figures)}")
-        return self.figures[name]()
+        drawn = self.figures[name]
+        made: Figure = show.figure(drawn.make() if isinstance(drawn, Later) else drawn)
+        return made
 
     def reaches(self, level: str) -> bool:
         """Whether a finding is at least as grave as ``level`` ("error", "warning" or "info")."""
@@ -133,34 +143,13 @@ class Audit(AuditRecord):
     @classmethod
     def from_json(cls, text: str) -> Audit:
         """The audit that ``text`` describes, without figures; raises FormatError (one line) for anything else."""
-        data = _parse(text)
+        data = read_json(text, "audit")
         if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
             raise FormatError(f"audit: unknown schema version {data['schema']}; this version of foveal reads {SCHEMA}")
         record = from_plain(AuditRecord, data, "audit")
         return cls(**{item.name: getattr(record, item.name) for item in fields(AuditRecord)})
 
-    def __str__(self) -> str:
-        from foveal.views.text.audit import audit_text
-
-        return audit_text(self)
-
-    def _repr_html_(self) -> str:
-        from foveal.views.text.audit import audit_html
-
-        return audit_html(self)
-
 
 def gravest_first(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
     """Each finding once: errors, then warnings, then the rest; by code within each."""
     return tuple(sorted(dict.fromkeys(findings), key=lambda f: (GRAVE_FIRST.index(f.severity), f.code)))
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"audit: not JSON: {error}") from None
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not a JSON number")

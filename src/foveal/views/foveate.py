@@ -3,7 +3,7 @@
 Both keep, at each position, only part of the image's bandwidth. ``retained`` is that part: 1 leaves the pixel as it is,
 1/2 halves the finest detail. The blur is local, from a stack of Gaussian levels, one octave apart: the two that enclose
 the wanted bandwidth are mixed so that the mixture passes exactly half of the contrast there (Perry and Geisler 2002).
-METHODS.md section 9.
+docs/methods.md 9.
 
 Images are float arrays (H, W, 3) with values in 0..1; positions and distances are in pixels of the source.
 """

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from foveal.app.main import app
-from foveal.tasks.tiling.plan import TilePlan
+from foveal.tasks.tiling.record import TilePlan
 
 NET = ("conv3x4 pool2 conv3x4 up2 conv3x4", "--input", "1,3,64,64")
 

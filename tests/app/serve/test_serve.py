@@ -70,7 +70,7 @@ def opened(client: httpx.Client, **body: Any) -> dict[str, Any]:
     response = client.post("/api/networks", json=body)
     assert response.status_code == 202, response.text
     job = response.json()
-    for _ in range(600):
+    for _ in range(2400):
         job = client.get(f"/api/jobs/{job['id']}").json()
         if job["state"] in ("done", "failed"):
             break
@@ -349,6 +349,7 @@ def test_names_that_hold_markup_are_escaped_in_the_page(client: httpx.Client) ->
     assert HOSTILE not in page
 
 
+@pytest.mark.slow
 def test_200_requests_at_once_do_not_stop_it(server: Running) -> None:
     async def all_at_once() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=200)
@@ -401,6 +402,7 @@ def test_a_call_that_takes_too_long_is_stopped_and_the_next_is_answered(lane: La
     assert json.loads(lane.submit("summary", FIVE).result(timeout=60))["layers"][-1]["size"] == [11, 11]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(lane: Lane) -> None:
     assert lane.submit("summary", FIVE).result(timeout=60)
     assert lane._process is not None

@@ -14,6 +14,7 @@ from PIL import Image
 
 from foveal import receptive_field, trace
 from support.browser import Watched, chromium, watched
+from support.needs import needs
 from support.serve_process import Running, running
 
 READY = "html[data-ready='true']"
@@ -186,7 +187,7 @@ def test_the_page_can_be_saved_and_then_asks_nobody(shown: Watched, tmp_path: Pa
 
 
 def test_hostile_names_in_an_onnx_file_are_text(shown: Watched, server: Running, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     helper = onnx.helper
     weight = helper.make_tensor("w", 1, [2, 1, 3, 3], [1.0] * 18)
     node = helper.make_node("Conv", [HOSTILE, "w"], ["y"], name=HOSTILE, pads=[1, 1, 1, 1])
@@ -205,7 +206,7 @@ def test_hostile_names_in_an_onnx_file_are_text(shown: Watched, server: Running,
 
 
 def test_a_network_with_two_inputs(shown: Watched, server: Running, folder: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = needs("onnx")
     helper = onnx.helper
     sizes = {"image": 3, "mask": 5}
     weights = [helper.make_tensor(f"w_{k}", 1, [1, 1, n, n], [1.0] * n * n) for k, n in sizes.items()]

@@ -145,6 +145,8 @@ def test_a_tolerance_stops(graph: foveal.Graph) -> None:
 
 
 def test_the_same_seed_gives_the_same_bits(graph: foveal.Graph) -> None:
+    """On one machine, in one process: elsewhere the order of additions, and with it the last bits, may be another."""
+
     def once(seed: int) -> Measured:
         return measure(graph, "tail", count=3, settings=Settings(seed=seed))[0]
 

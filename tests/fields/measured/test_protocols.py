@@ -1,4 +1,4 @@
-"""Protocols as data: each against the same steps written out by hand; areas against METHODS 2.2 and 3.3."""
+"""Protocols as data: each against the same steps written out by hand; areas against docs/methods.md 2.2 and 3.3."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def many_without_signs() -> Protocol:
 
 
 def test_uniform_map_sides() -> None:
-    """METHODS 3.3: sides 459, 561, 725, 1019 at 1024."""
+    """docs/methods.md 3.3: sides 459, 561, 725, 1019 at 1024."""
     metrics = Field.of(np.ones((1024, 1024)), center=(512, 512)).metrics()
     for squares in (metrics.squares, metrics.replknet):
         assert squares is not None
@@ -92,7 +92,7 @@ def gaussian(amplitude: float) -> Field:
 
 
 def test_the_replknet_variant_depends_on_scale_and_ours_does_not() -> None:
-    """METHODS 3.3, sigma 100; C30."""
+    """docs/methods.md 3.3, sigma 100; C30."""
     ours, theirs = {}, {}
     for amplitude in (1.0, 1e4):
         metrics = gaussian(amplitude).metrics()
@@ -105,7 +105,7 @@ def test_the_replknet_variant_depends_on_scale_and_ours_does_not() -> None:
 
 @pytest.mark.parametrize(("sigma", "count"), [(5, 489), (10, 1941), (20, 7769)])
 def test_what_two_sigma_means(sigma: int, count: int) -> None:
-    """METHODS 2.2."""
+    """docs/methods.md 2.2."""
     place = np.arange(241) - 120
     line = np.exp(-(place**2) / (2.0 * sigma**2))
     region = Field.of(np.outer(line, line), center=(120, 120)).metrics().luo_center
@@ -124,7 +124,7 @@ def test_what_two_sigma_means(sigma: int, count: int) -> None:
     ],
 )
 def test_fixed_units(rule: str, grid: tuple[int, ...], prefix: int, unit: tuple[int, ...]) -> None:
-    """METHODS 3.5: int(N/2) - ((N+1) mod 2)(int(sqrt(N)/2)+1); C32: even grids have no center."""
+    """docs/methods.md 3.5: int(N/2) - ((N+1) mod 2)(int(sqrt(N)/2)+1); C32: even grids have no center."""
     assert fixed_unit(rule, grid, True, prefix) == unit
 
 

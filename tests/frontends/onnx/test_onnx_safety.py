@@ -140,6 +140,7 @@ def test_stored_numbers_that_do_not_fill_their_shape() -> None:
         foveal.trace(model)
 
 
+@pytest.mark.slow
 def test_damaged_files_get_one_line(tmp_path: Path) -> None:
     """A small share of ``fuzz_onnx.py``, in this process."""
     wrong = []

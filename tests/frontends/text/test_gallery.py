@@ -13,6 +13,7 @@ from foveal.engine.cost import multiply_adds
 from foveal.frontends.text import gallery
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
+from support.needs import needs
 
 FROM_TORCHVISION = [
     "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
@@ -43,7 +44,7 @@ def test_unknown_name() -> None:
     ("name", "pool", "fc"), [("vgg11", 150, 342), ("vgg13", 156, 348), ("vgg16", 212, 404), ("vgg19", 268, 460)]
 )
 def test_vgg(name: str, pool: int, fc: int) -> None:
-    """The last pool, and the first fully connected layer as a 7x7 window on it. Stride 32 (METHODS.md, 1.6)."""
+    """The last pool, and the first fully connected layer as a 7x7 window on it. Stride 32 (docs/methods.md 1.6)."""
     graph = network(name)
     last = receptive_field(graph, "pool5")
     assert (last.size, last.stride) == ((pool, pool), (32, 32))
@@ -61,7 +62,7 @@ def test_vgg(name: str, pool: int, fc: int) -> None:
     ],
 )
 def test_resnet_stages(name: str, stages: tuple[int, ...]) -> None:
-    """Stage ends with the stride in the 3x3 (METHODS.md, 1.6); centred on multiples of the stride."""
+    """Stage ends with the stride in the 3x3 (docs/methods.md 1.6); centred on multiples of the stride."""
     graph = network(name)
     for index, size in enumerate(stages, 1):
         found = receptive_field(graph, f"layer{index}")
@@ -71,7 +72,7 @@ def test_resnet_stages(name: str, stages: tuple[int, ...]) -> None:
 
 
 def test_mobilenets() -> None:
-    """315 as published for version 1; 491, 32, 245 for version 2 (METHODS.md, 1.6)."""
+    """315 as published for version 1; 491, 32, 245 for version 2 (docs/methods.md 1.6)."""
     first, second = network("mobilenet_v1"), network("mobilenet_v2")
     assert receptive_field(first, "conv27").size == (315, 315)
     found = receptive_field(second, "conv52")
@@ -108,14 +109,14 @@ def test_patchgan_by_depth(layers: int, size: int) -> None:
 
 @pytest.mark.parametrize(("name", "size"), [("tcn", 29), ("wavenet_stack", 1024), ("wavenet", 3070)])
 def test_causal_networks(name: str, size: int) -> None:
-    """Sizes of METHODS.md, 8; nothing is read ahead."""
+    """Sizes of docs/methods.md 8; nothing is read ahead."""
     graph = network(name)
     found = receptive_field(graph, graph.layers[-1])
     assert (found.size, found.lookback, found.lookahead) == ((size,), (size - 1,), (0,))
 
 
 def test_unet_phases() -> None:
-    """188 to 204 by output phase, between 92 and 107 on either side; 572 gives 388 (METHODS.md, 6.3)."""
+    """188 to 204 by output phase, between 92 and 107 on either side; 572 gives 388 (docs/methods.md 6.3)."""
     graph = network("unet_valid")
     found = receptive_field(graph, graph.layers[-1])
     assert found.grid == (388, 388)
@@ -157,8 +158,8 @@ def of_type(graph: Graph, *types: str) -> list[str]:
 @pytest.mark.parametrize("name", FROM_TORCHVISION)
 def test_same_as_torchvision(name: str) -> None:
     """Every convolution, pool and linear layer of the traced model has the same numbers; so have weights and cost."""
-    torch = pytest.importorskip("torch")
-    models = pytest.importorskip("torchvision.models")
+    torch = needs("torch")
+    models = needs("torchvision.models")
     from foveal.frontends.torch.trace import trace_module
 
     options = {"aux_logits": False, "init_weights": False} if name == "inception_v3" else {}

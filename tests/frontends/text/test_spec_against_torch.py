@@ -10,8 +10,9 @@ import pytest
 from foveal import receptive_field
 from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph
+from support.needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 nn = torch.nn
 
 

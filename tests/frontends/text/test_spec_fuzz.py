@@ -81,12 +81,14 @@ groups = st.recursive(
 )
 
 
+@pytest.mark.slow
 @quick
 @given(groups)
 def test_texts_of_the_grammar(text: str) -> None:
     message(text)
 
 
+@pytest.mark.slow
 @quick
 @given(st.text(max_size=60))
 def test_any_characters(text: str) -> None:
@@ -193,6 +195,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are set as POSIX does")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_take_neither_time_nor_memory(name: str) -> None:

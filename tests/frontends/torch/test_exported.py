@@ -1,4 +1,4 @@
-"""Exported, traced and quantised PyTorch gives the answer of the eager module (CASES C36)."""
+"""Exported, traced and quantised PyTorch gives the answer of the eager module (docs/cases.md C36)."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ def test_a_pt2_file(exported: torch.export.ExportedProgram, tmp_path: Path) -> N
     assert (graph.name, receptive_field(graph, "head").size) == ("small", (7, 7))
 
 
+@pytest.mark.slow
 def test_exported_resnet_equals_the_module() -> None:
     model = torchvision.models.resnet18(weights=None).eval()
     graph = trace(torch.export.export(model, (torch.randn(1, 3, 64, 64),)))
@@ -133,8 +134,8 @@ def test_an_archive_that_would_run_code_is_refused(exported: torch.export.Export
     [
         ("torchvision:resnet5", "torchvision has no model 'resnet5'; closest: resnet50"),
         ("timm:resnet5", "timm has no model 'resnet5'; closest: resnet50"),
-        ("support.networks.plain_factory:mak", "test_torch_sources has no 'mak'; closest: make"),
-        ("support.networks.plain_factory:io", "could not be built|gives a"),
+        ("plain_factory:mak", "plain_factory has no 'mak'; closest: make"),
+        ("plain_factory:io", "could not be built|gives a"),
         ("no_such_package.models:make", "could not be imported: No module named 'no_such_package'"),
         ("net.onnx", "net.onnx: No such file or directory"),
     ],
@@ -146,7 +147,7 @@ def test_sources_that_cannot_be_read(source: str, text: str) -> None:
 
 
 def test_a_factory() -> None:
-    graph = trace("support.networks.plain_factory:make", (1, 3, 16, 16))
+    graph = trace("plain_factory:make", (1, 3, 16, 16))
     assert (graph.name, receptive_field(graph, "output").size) == ("make", (7, 7))
 
 
@@ -167,6 +168,7 @@ def test_detection_and_video_have_default_inputs() -> None:
     assert load("torchvision:ssd300_vgg16").inputs == ([(3, 300, 300)],)
 
 
+@pytest.mark.slow
 def test_images_have_the_size_of_the_weights_by_default() -> None:
     sizes = {name: load(f"torchvision:{name}").inputs for name in ("resnet50", "swin_v2_t", "inception_v3", "vit_h_14")}
     assert sizes == {

@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import foveal
 from foveal.designs.closed.evaluate import evaluate
-from foveal.designs.code import code
 from foveal.designs.network import Network
+from foveal.designs.text import code
 from foveal.frontends.torch.emitted import build
 
 

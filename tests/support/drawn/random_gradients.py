@@ -12,7 +12,7 @@ Draw = Callable[[nn.Module], None]
 
 
 def he(module: nn.Module) -> None:
-    """Zero-mean normal weights of variance gain / fan in (METHODS 2.3); the gain makes up for what follows."""
+    """Zero-mean normal weights of variance gain / fan in (docs/methods.md 2.3); the gain makes up for what follows."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d):
             nn.init.normal_(layer.weight, std=(getattr(layer, "gain", 1.0) / layer.weight[0].numel()) ** 0.5)

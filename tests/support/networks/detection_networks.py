@@ -45,7 +45,7 @@ def _convs(channels: int, count: int) -> nn.Sequential:
 
 
 class TwoLevels(nn.Module):
-    """CASES C13: stride 2, stride 2; the coarse level is a 3x3, the fine one adds it, repeated, to a lateral 1x1."""
+    """docs/cases.md C13: stride 2, stride 2; the coarse level is a 3x3, the fine one adds it, repeated, to a 1x1."""
 
     def __init__(self) -> None:
         super().__init__()

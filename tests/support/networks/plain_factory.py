@@ -1,4 +1,4 @@
-"""A small residual network, as a class and as a factory: ``support.networks.plain_factory:make``."""
+"""A small residual network, as a class and as a factory: ``plain_factory:make``."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class DenseASPP(nn.Module):
 
 
 class MiniUNet(nn.Module):
-    """CASES C9: 3x3, then the skip beside pool 2, 3x3 and nearest x2; a 3x3 reads both."""
+    """docs/cases.md C9: 3x3, then the skip beside pool 2, 3x3 and nearest x2; a 3x3 reads both."""
 
     def __init__(self) -> None:
         super().__init__()

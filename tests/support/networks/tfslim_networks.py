@@ -2,7 +2,7 @@
 
 "SAME" padding is written ``same`` and depends on the input size; a strided slim ResNet convolution pads k - 1
 explicitly, which is the symmetric default here; its strides stand on the last unit of the block before
-(METHODS.md, 1.4 to 1.6). Channel counts do not change a receptive field, so a few channels stand for many.
+(docs/methods.md 1.4 to 1.6). Channel counts do not change a receptive field, so a few channels stand for many.
 """
 
 from __future__ import annotations

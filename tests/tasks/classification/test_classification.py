@@ -19,7 +19,8 @@ import foveal
 from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit
 from foveal.tasks.classification.image_coverage import COVERS, image_coverage, last_map
-from foveal.tasks.classification.productivity import LayerPaths, Resolutions, layer_paths, resolutions
+from foveal.tasks.classification.productivity import layer_paths, resolutions
+from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.classification.shortcuts import gradient_reach, path_lengths, shortcut_reads
 from foveal.tasks.record import Audit
 
@@ -47,18 +48,18 @@ def codes(found: Audit) -> list[str]:
     [("resnet18", 75, 435), ("resnet50", 75, 427), ("efficientnet_b0", 299, 851), ("vgg16", 212, 212)],
 )
 def test_feasible_resolutions_of_richter(name: str, smallest: int, largest: int) -> None:
-    """README and tests of the receptive field analysis toolbox (METHODS 4); VGG by hand: 212 at the last pooling."""
+    """The receptive field analysis toolbox (docs/methods.md 4); VGG by hand: 212 at the last pooling."""
     found = limits(torchvision_graph(name, 224))
     assert (found.smallest, found.largest) == ((smallest,) * 2, (largest,) * 2)
 
 
 def test_window_times_stride_of_resnet50() -> None:
-    """3 * 32: what the toolbox gives as the smallest resolution of ResNet-50 since it looks at maps too (METHODS 4)."""
+    """3 * 32: smallest resolution of ResNet-50 by the toolbox since it looks at maps too (docs/methods.md 4)."""
     assert limits(torchvision_graph("resnet50", 224)).windows == (96, 96)
 
 
 def test_vgg16_at_32_pixels_has_ten_border_layers() -> None:
-    """conv3_3 to pool5, by hand: fields of 40 to 212 px whose inputs see 32 px or more (METHODS 4)."""
+    """conv3_3 to pool5, by hand: fields of 40 to 212 px whose inputs see 32 px or more (docs/methods.md 4)."""
     border = [row for row in rows_of(torchvision_graph("vgg16", 32)) if row.border and row.layer.startswith("features")]
     assert [row.layer.split(".")[1] for row in border] == ["14", "16", "17", "19", "21", "23", "24", "26", "28", "30"]
     assert [row.smallest[0] for row in border] == [40, 44, 60, 76, 92, 100, 132, 164, 196, 212]
@@ -135,7 +136,7 @@ def test_sizes_over_paths_by_enumeration(blocks: list[tuple[int, int, bool, int]
 
 @pytest.mark.parametrize(("name", "size"), [("vgg13", 348), ("vgg16", 404), ("vgg19", 460)])
 def test_the_dense_layer_of_vgg(name: str, size: int) -> None:
-    """METHODS 1.6; 348 is the number of the article."""
+    """docs/methods.md 1.6; 348 is the number of the article."""
     table = audit(torchvision_graph(name, 224), "classification").table("coverage")
     assert table.column("TRF px")[1] == str(size)
     assert table.column("where")[1] == "dense layer"
@@ -160,7 +161,7 @@ def test_effective_region_of_a_uniform_field() -> None:
 
 @pytest.mark.parametrize("blocks", [1, 3, 16])
 def test_paths_of_a_residual_stack_are_binomial(blocks: int) -> None:
-    """CASES C41: 16 blocks have 65,536 paths; with two layers a block, of 2 k layers comb(n, k) paths, and one more."""
+    """docs/cases.md C41: 16 blocks have 65,536 paths; comb(n, k) have 2 k layers and one more."""
     graph = foveal.trace(f"input=3x8x8 conv3x4 {blocks}*[conv3x4 conv3x4 | id]")
     found = path_lengths(graph, graph.layer(graph.layers[-1]).value)
     assert found.total == 2**blocks
@@ -170,7 +171,7 @@ def test_paths_of_a_residual_stack_are_binomial(blocks: int) -> None:
 
 
 def test_paths_of_a_dense_block_double() -> None:
-    """CASES C41: 1, 1, 2, 4, 8, 16, 32 paths to the layers of a dense block."""
+    """docs/cases.md C41: 1, 1, 2, 4, 8, 16, 32 paths to the layers of a dense block."""
     text = "input=4x8x8 save=a conv3x4 cat=a save=b conv3x4 cat=b save=c conv3x4 cat=c"
     graph = foveal.trace(text)
     counts = [path_lengths(graph, graph.layer(f"conv{i}").value).total for i in (1, 2, 3)]

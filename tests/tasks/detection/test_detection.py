@@ -25,6 +25,7 @@ from foveal.tasks.detection.pyramid import Level, head_layers, levels
 from foveal.tasks.detection.regions import regions
 from foveal.tasks.record import Audit
 from foveal.views.plots.detection import _clear
+from support.needs import missing
 from support.networks.detection_networks import S3FD, Bottleneck, TwoLevels, bottom_up, p_net
 
 ANCHORS = ["16", "32", "64", "128", "256", "512"]
@@ -134,6 +135,8 @@ def test_bottom_up_fields_of_resnet50() -> None:
     assert [level.least for level in found] == [(r, r) for r in (35, 91, 267, 427, 555, 811)]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("retinanet")
 def test_retinanet_through_the_top_down_path(retinanet: Graph) -> None:
     found = levels(retinanet)
     assert [level.trf for level in found] == [((r, r), (r, r)) for r in (523, 619, 811, 1131, 1899)]
@@ -144,6 +147,8 @@ def test_retinanet_through_the_top_down_path(retinanet: Graph) -> None:
     assert [rf.period[0] for rf in maps] == [4, 2, 1, 1, 1]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("retinanet")
 def test_retinanet_own_anchors(retinanet: Graph) -> None:
     found = audit(retinanet, "detection")
     sizes = found.table("Anchors").column("anchors (px)")
@@ -283,7 +288,7 @@ def test_dense_form_is_refused_where_it_has_no_meaning() -> None:
 def test_trained_p_net_dense_and_sliding() -> None:
     model = p_net()
     if model is None:
-        pytest.skip("facenet-pytorch is not installed")
+        missing("facenet-pytorch is not installed")
     graph = foveal.trace(model, (1, 3, 60, 48))
     (level,) = levels(graph)
     assert (level.trf, level.stride, level.center) == (((12, 12), (12, 12)), (2, 2), (5.5, 5.5))
@@ -323,6 +328,7 @@ def test_bad_options() -> None:
             audit(graph, "detection", **options)
 
 
+@pytest.mark.slow
 def test_boxes_with_steps_of_their_own() -> None:
     """SSD300: boxes 64, 100 and 300 px apart on its last levels, units 64 px apart. The middle unit of the 3 x 3 level
     is the middle one of the 5 x 5 level: 7.5 + 2 * 64 = 135.5, its box stands at 1.5 * 100 - 0.5 = 149.5.

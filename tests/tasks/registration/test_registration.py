@@ -16,7 +16,8 @@ from foveal.ir.graph import Graph
 from foveal.tasks.audit import audit
 from foveal.tasks.record import Audit
 from foveal.tasks.registration.audit import misplaced_joins, placed_layers, ports
-from foveal.tasks.registration.placement import AxisPlaces, place_map, places, resized_map
+from foveal.tasks.registration.placement import place_map, places, resized_map
+from foveal.tasks.registration.record import AxisPlaces
 
 SOUND = "input=3x64x64 conv3x8 pool2 conv3x8 pool2 conv3x8 gap fc10"
 SHIFTED = "input=3x64x64 conv3x8,s2 conv3x8,s2 conv3x8,s2 gap fc10"
@@ -58,14 +59,14 @@ def test_conventions_by_hand() -> None:
     ],
 )
 def test_published_centers(source: str, layer: str, first: Fraction, stride: int, offset: Fraction) -> None:
-    """METHODS 1.7, at 224 px."""
+    """docs/methods.md 1.7, at 224 px."""
     for axis in of_layer(foveal.trace(source, (1, 3, 224, 224)), layer):
         assert (axis.first, axis.stride) == (first, stride)
         assert set(axis.offsets("cell")) == {offset}
 
 
 def test_the_middle_cell_of_resnet_at_224_looks_at_96() -> None:
-    """METHODS 1.7: 16 px from 224 // 2; at 1024 px it is right for ResNet and 15.5 px off for VGG."""
+    """docs/methods.md 1.7: 16 px from 224 // 2; at 1024 px it is right for ResNet and 15.5 px off for VGG."""
     assert of_layer(foveal.trace("torchvision:resnet18", (1, 3, 224, 224)), "layer4")[0].centers()[3] == 96
     assert of_layer(foveal.trace("torchvision:resnet18", (1, 3, 1024, 1024)), "layer4")[0].centers()[16] == 512
     assert of_layer(foveal.trace("torchvision:vgg16", (1, 3, 1024, 1024)), "features")[0].centers()[16] == 527.5
@@ -148,7 +149,7 @@ def test_a_stretched_map_is_found() -> None:
 
 
 def test_misaligned_branches_are_found() -> None:
-    """CASES C6: a branch padded before and one padded behind look 2 px apart."""
+    """docs/cases.md C6: a branch padded before and one padded behind look 2 px apart."""
     graph = foveal.trace("input=3x32 conv3x8 [conv3x8,p2:0 | conv3x8,p0:2] gap fc4")
     (join,) = misplaced_joins(graph, graph.sources[0])
     assert join.apart == (2,)
@@ -180,7 +181,7 @@ def test_branches_of_known_networks_agree(name: str) -> None:
 
 
 def test_two_ports_of_one_model() -> None:
-    """CASES C16: SAME padding of an even length puts the odd pixel behind, so that unit o looks at 2 o + 1, not 2 o."""
+    """docs/cases.md C16: SAME padding of an even length puts the odd pixel behind, so unit o looks at 2 o + 1."""
     here = "input=3x64x64 conv3x8,s2 conv3x8,s2 gap fc10"
     there = "input=3x64x64 conv3x8,s2,same conv3x8,s2,same gap fc10"
     steps = ports(foveal.trace(here), foveal.trace(there))

@@ -85,7 +85,7 @@ def codes(found: Audit) -> list[tuple[str, str]]:
 
 
 def test_wavenet() -> None:
-    """METHODS 8: three stacks see 3070 samples; at 16 kHz 191.875 ms."""
+    """docs/methods.md 8: three stacks see 3070 samples; at 16 kHz 191.875 ms."""
     found = run(wavenet(), 4096, rate=16000.0)
     assert needs(found) == {
         "lookback": 3069, "lookahead": 0, "latency": 0, "receptive field": 3070, "stride": 1, "smallest step": 1,
@@ -119,7 +119,7 @@ def test_tcn() -> None:
 
 @pytest.mark.parametrize("chomp", [True, False])
 def test_both_forms_of_a_causal_layer(chomp: bool) -> None:
-    """CASES C15: past 4, lookahead 0."""
+    """docs/cases.md C15: past 4, lookahead 0."""
     found = run(causal(chomp), channels=2)
     assert (needs(found)["lookback"], needs(found)["lookahead"]) == (4, 0)
     assert found.findings == ()
@@ -127,7 +127,7 @@ def test_both_forms_of_a_causal_layer(chomp: bool) -> None:
 
 @pytest.mark.parametrize(("length", "past", "ahead"), [(32, 0, 2), (31, 1, 1)])
 def test_tensorflow_same_moves_with_the_length(length: int, past: int, ahead: int) -> None:
-    """CASES C16: even lengths pad 0 before and 1 behind, odd ones 1 and 1."""
+    """docs/cases.md C16: even lengths pad 0 before and 1 behind, odd ones 1 and 1."""
     graph = foveal.trace(SameAsTensorFlow(), (1, 2, length, length))
     found = audit(graph, "streaming", axis="W", lookahead=2)
     assert (needs(found)["lookback"], needs(found)["lookahead"]) == (past, ahead)

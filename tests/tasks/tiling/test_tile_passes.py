@@ -11,10 +11,11 @@ import pytest
 import foveal
 from foveal.core.errors import FovealError
 from foveal.tasks.tiling.passes import run_in_passes
+from support.needs import needs
 
-onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
-trace_model = pytest.importorskip("foveal.frontends.onnx.trace").trace_model
+onnx = needs("onnx")
+runtime = needs("onnxruntime")
+trace_model = needs("foveal.frontends.onnx.trace").trace_model
 make = onnx.helper
 SIZE = (96, 80)
 

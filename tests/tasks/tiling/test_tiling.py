@@ -16,16 +16,19 @@ import foveal
 from foveal.core.errors import FovealError
 from foveal.core.serial import FormatError
 from foveal.engine.forward.hull import Progress, find_period
-from foveal.tasks.tiling.grid import AxisPlan, plan_axis
-from foveal.tasks.tiling.plan import TilePlan, smallest_tile, tile
+from foveal.tasks.tiling.grid import plan_axis
+from foveal.tasks.tiling.plan import smallest_tile, tile
+from foveal.tasks.tiling.record import AxisPlan, TilePlan
 from foveal.tasks.tiling.sizes import fewest_positions
 from foveal.tasks.tiling.stitching import compared
 from support.drawn.random_tilings import random_network
+from support.needs import needs
 from support.networks.case_networks import UNet, normalised, squeeze_excited
+from support.rounding import close
 
 NEEDED = {1: 8, 2: 22, 3: 46, 4: 94, 5: 190}
 HALOS = {1: 8, 2: 24, 3: 48, 4: 96, 5: 192}
-"""CASES C23: reach from an aligned tile edge, and rounded up to 2^depth."""
+"""docs/cases.md C23: reach from an aligned tile edge, and rounded up to 2^depth."""
 
 
 def image(*shape: int, seed: int = 0) -> Tensor:
@@ -60,7 +63,7 @@ def test_u_nets_of_case_c23(depth: int) -> None:
 
 
 def test_a_halo_below_the_need_and_a_start_off_the_multiple_differ() -> None:
-    """METHODS 6.4: halo 20 differs, 24 does not; starts off the multiple differ."""
+    """docs/methods.md 6.4: halo 20 differs, 24 does not; starts off the multiple differ."""
     torch.manual_seed(0)
     model = double(UNet(2, 2, 2))
     plan = tile(foveal.trace(model, (1, 2, 96, 96)), tile=72)
@@ -71,10 +74,10 @@ def test_a_halo_below_the_need_and_a_start_off_the_multiple_differ() -> None:
     assert not narrower(plan, 0, 0).check(model, picture).identical
     assert not narrower(plan, 1, 1).check(model, picture).identical
     shifted = model(picture)[..., 32:, :]
-    assert torch.equal(shifted[..., 24:, :], model(picture[..., 32:, :])[..., 24:, :])
+    assert close(shifted[..., 24:, :], model(picture[..., 32:, :])[..., 24:, :])
     for off in (1, 2, 3):
         part = model(picture[..., 32 + off : 92 + off, :])[..., 24 : 60 - 24, :]
-        assert not torch.equal(part, model(picture)[..., 56 + off : 68 + off, :])
+        assert not close(part, model(picture)[..., 56 + off : 68 + off, :])
 
 
 def planned(seed: int, length: int, more: int) -> tuple[nn.Module, Tensor, TilePlan] | None:
@@ -137,7 +140,7 @@ def test_random_networks_in_two_dimensions(seed: int) -> None:
 
 
 def test_batch_norm_is_exact_and_instance_norm_is_not() -> None:
-    """CASES C24: no finite halo is exact with InstanceNorm; the layer is named."""
+    """docs/cases.md C24: no finite halo is exact with InstanceNorm; the layer is named."""
     torch.manual_seed(0)
     plain = foveal.trace(normalised(nn.BatchNorm2d(4)).eval(), (1, 2, 64, 64))
     assert tile(plain, tile=32).exact
@@ -232,7 +235,7 @@ def test_trinomial_halo() -> None:
 
 
 def test_another_source_size_and_padding_that_depends_on_it() -> None:
-    """TensorFlow's SAME pads by the size (CASES C16): tiles of an odd source have odd lengths and even starts."""
+    """TensorFlow's SAME pads by size (docs/cases.md C16): tiles of an odd source have odd lengths and even starts."""
     from support.drawn.random_tilings import SamePad
 
     torch.manual_seed(1)
@@ -271,13 +274,13 @@ def test_functions_sessions_and_several_outputs() -> None:
     whole = model(picture).detach()
     found = plan.run(model, picture)
     assert isinstance(found, Tensor)
-    assert torch.equal(found, whole)
+    assert close(found, whole)
 
     def function(part: np.ndarray) -> dict[str, np.ndarray]:
         return {"a": np.zeros(1), "b": model(torch.from_numpy(part)).detach().numpy()}
 
-    assert np.array_equal(plan.run(function, picture.numpy(), output="b"), whole.numpy())
-    assert np.array_equal(plan.run(lambda p: tuple(function(p).values()), picture.numpy(), output=1), whole.numpy())
+    assert close(plan.run(function, picture.numpy(), output="b"), whole)
+    assert close(plan.run(lambda p: tuple(function(p).values()), picture.numpy(), output=1), whole)
 
     class Session:
         def get_inputs(self) -> list[object]:
@@ -289,7 +292,7 @@ def test_functions_sessions_and_several_outputs() -> None:
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [function(feed["x"])[name] for name in names]
 
-    assert np.array_equal(plan.run(Session(), picture.numpy(), output="b"), whole.numpy())
+    assert close(plan.run(Session(), picture.numpy(), output="b"), whole)
     with pytest.raises(FovealError, match="output 'c': the session has a, b"):
         plan.run(Session(), picture.numpy(), output="c")
 
@@ -301,7 +304,7 @@ def test_an_inner_layer_of_a_module() -> None:
     plan = tile(graph, "0", tile=16)
     picture = image(1, 2, 32, 32)
     assert plan.axes[0].need == (1, 1)
-    assert torch.equal(plan.run(model, picture), model[0](picture).detach())
+    assert close(plan.run(model, picture), model[0](picture))
 
 
 def test_memory_and_overhead_by_hand() -> None:
@@ -416,9 +419,22 @@ def test_differences_are_told() -> None:
     assert str(compared(whole, whole, 2)) == "2 tiles: identical to the whole"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "excused", "told"),
+    [("float64", 1e-14, 2e-14), ("float32", 7e-6, 1e-5), ("float16", 0, 1e-3), ("int64", 0, 1)],
+)
+def test_identical_is_up_to_rounding_of_the_precision(dtype: str, excused: float, told: float) -> None:
+    """64 units in the last place: 1.4e-14 in double, 7.6e-6 in single precision; none in half or of whole numbers."""
+    whole = np.ones((1, 8), dtype)
+    found = compared(whole, whole + np.asarray(excused, dtype), 2)
+    assert found.identical
+    assert ("up to rounding" in str(found)) == (excused > 0)
+    assert not compared(whole, whole + np.asarray(told, dtype), 2).identical
+
+
 def test_a_real_onnx_session(tmp_path: Path) -> None:
     """Two 3-wide convolutions about a pool, through ONNX Runtime in single precision."""
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx, runtime = needs("onnx"), needs("onnxruntime")
     make, array = onnx.helper, onnx.numpy_helper.from_array
     drawn = np.random.default_rng(0)
     weights = [array(drawn.standard_normal((2, 2, 3, 3)).astype(np.float32), name) for name in ("w", "v")]

@@ -147,7 +147,7 @@ def test_bytes_of_a_field_are_within_half_a_step(graphs: dict[str, Graph]) -> No
 
 
 def test_both_languages_have_the_same_keys_and_fill_ins() -> None:
-    messages = json.loads(asset("messages.json"))
+    messages = json.loads(asset("page/messages.json"))
     assert set(messages) == {"en", "zh-CN"}
     assert set(messages["en"]) == set(messages["zh-CN"])
     for key, text in messages["en"].items():
@@ -158,8 +158,8 @@ def test_both_languages_have_the_same_keys_and_fill_ins() -> None:
 
 
 def test_every_text_that_the_scripts_ask_for_is_there() -> None:
-    messages = json.loads(asset("messages.json"))["en"]
-    script = "\n".join(asset(name) for name in SCRIPTS) + asset("template.html")
+    messages = json.loads(asset("page/messages.json"))["en"]
+    script = "\n".join(asset(name) for name in SCRIPTS) + asset("page/template.html")
     asked = set(re.findall(r'\bt\("(\w+)"', script)) | set(re.findall(r'data-(?:t|label)"?[=:] ?"(\w+)"', script))
     assert len(asked) > 60
     assert asked <= set(messages), sorted(asked - set(messages))

@@ -21,7 +21,7 @@ from foveal.views.foveate import foveate
 from foveal.views.page.build import PageOptions, report_page
 from support.browser import Watched, chromium, watched
 from support.hostile import hostile_page
-from support.paths import ROOT
+from support.needs import needs
 
 NETWORKS = {
     "torchvision:resnet50": ("conv1", "layer3", "layer4", "avgpool"),
@@ -36,7 +36,6 @@ FIELDS = {
     "torchvision:ssdlite320_mobilenet_v3_large": ("backbone.features.0",),
 }
 """Layers with fields, where the usual dozen would take long."""
-AXE = ROOT / "build" / "axe" / "axe.min.js"
 MATRIX = """(node) => {
   const matrix = node.getScreenCTM(), box = node.getBoundingClientRect();
   return [matrix.a, matrix.e - box.x, matrix.d, matrix.f - box.y];
@@ -92,11 +91,20 @@ def resnet(browser: Any, written: Callable[[str], Path]) -> Iterator[Any]:
 
 def until(page: Any, holds: str, given: Any = None) -> None:
     """Wait until an expression holds (asked from outside: the page's own policy forbids evaluating text)."""
-    for _ in range(100):
+    for _ in range(400):
         if page.evaluate(holds, given):
             return
         page.wait_for_timeout(50)
     raise AssertionError(f"never became true: {holds}")
+
+
+def still(page: Any, expression: str) -> Any:
+    """The value of an expression once it no longer changes: what is drawn late is drawn."""
+    before, now = None, page.evaluate(expression)
+    while before != now:
+        page.wait_for_timeout(600)
+        before, now = now, page.evaluate(expression)
+    return now
 
 
 def chosen_layers(page: Any, wanted: tuple[str, ...]) -> dict[str, str]:
@@ -266,8 +274,7 @@ def test_the_surface_turns(resnet: Any) -> None:
     picture = "(n) => n.firstElementChild.toDataURL()"
     before = surface.evaluate(picture)
     surface.press("ArrowRight")
-    resnet.wait_for_timeout(100)
-    assert surface.evaluate(picture) != before
+    until(resnet, "(was) => document.getElementById('x-surface').firstElementChild.toDataURL() !== was", before)
 
 
 def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) -> None:
@@ -281,8 +288,7 @@ def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) 
         page = opened(found, path)
         page.wait_for_selector("#x-eye[data-unit='[48,48]']")
         until(page, "document.querySelector('.x-note').textContent.includes('very unit')")
-        page.wait_for_timeout(600)
-        photo, eye = page.evaluate(PICTURES)
+        photo, eye = still(page, PICTURES)
         found.check("")
     image, shown = (
         np.asarray(Image.open(BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB")) / 255
@@ -297,11 +303,10 @@ def test_the_foveated_view_is_that_of_the_program(browser: Any, tmp_path: Path) 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("source", ["torchvision:resnet50", "gallery:tcn"])
 def test_axe_finds_no_serious_fault(browser: Any, written: Callable[[str], Path], source: str, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is absent: fetch it with 'npm pack axe-core' and put axe.min.js into build/axe")
+    script = needs("axe").read_text(encoding="utf-8")
     with watched(browser, color_scheme=scheme) as found:
         page = opened(found, written(source))
-        page.evaluate(AXE.read_text(encoding="utf-8"))
+        page.evaluate(script)
         result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         faults = [
             (v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in result["violations"] if v["impact"] in SERIOUS

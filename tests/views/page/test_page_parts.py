@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import foveal
-from foveal.report.results import Finding
+from foveal.core.finding import Finding
 from foveal.views.page.build import PageOptions, report_page
 from support.browser import chromium, watched
 

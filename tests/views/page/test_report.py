@@ -13,8 +13,9 @@ from fractions import Fraction
 import pytest
 
 from foveal.core.errors import FovealError
+from foveal.core.finding import Finding
 from foveal.core.serial import from_plain, to_plain
-from foveal.report.results import Finding, Measure, Report
+from foveal.report.results import Measure, Report
 from foveal.views.text.report import fitted_text
 from foveal.views.text.table import axes_text, number_text, percent, quantity_text, table
 from support.reports import report

@@ -1,4 +1,6 @@
-"""``foveal design``: networks for a task, around a network, or the exact answer to a single question."""
+"""``foveal design``: networks for a task, around a network, or the exact answer to a single question; and ``foveal
+code``: a network of text as PyTorch code.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foveal.app.cli.options import InputOption, input_shapes
 from foveal.core.errors import FovealError
 
 if TYPE_CHECKING:
@@ -105,8 +108,33 @@ LengthOption = Annotated[int | None, typer.Option("--map", min=1, help="for --in
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
+    """Add the commands of this file to the application."""
     app.command("design")(_design)
+    app.command("code")(_code)
+
+
+def _code(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="gallery:NAME, FILE.yaml, or a quoted line such as 'conv3x64 pool2'")
+    ],
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE.py", help="write it here")] = None,
+    shapes: InputOption = None,
+) -> None:
+    """A network of text as a PyTorch module, to read, change and keep."""
+    from foveal.frontends.text.emit import pytorch_code
+    from foveal.frontends.text.trace import read_spec
+
+    spec, given = read_spec(source), input_shapes(shapes)
+    if isinstance(given, dict):
+        raise FovealError("a network of text has one input: --input 1,3,224,224")
+    text = pytorch_code(spec, given[1:] if given else spec.input)
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def _design(
@@ -225,7 +253,7 @@ def _asked(flag: str, value: int | None, question: Inverse) -> int:
 
 def _space(path: str | None) -> Space | None:
     """The space of a file; None where none was named."""
-    from foveal.designs.space import space_from_yaml
+    from foveal.designs.spaces.space import space_from_yaml
 
     if path is None:
         return None

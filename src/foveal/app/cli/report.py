@@ -15,8 +15,8 @@ from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
+    from foveal.core.finding import Finding
     from foveal.ir.graph import Graph
-    from foveal.report.results import Finding
 
 
 class PageKind(StrEnum):

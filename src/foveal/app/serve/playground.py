@@ -19,9 +19,9 @@ from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.frontends.text import gallery
+from foveal.frontends.text.emit import pytorch_code
 from foveal.frontends.text.grammar import input_lengths
 from foveal.frontends.text.model import BranchSpec, Item, RepeatSpec, ScopeSpec, Specification
-from foveal.frontends.text.pytorch import pytorch_code
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze
@@ -47,7 +47,7 @@ def summary(text: str, shape: str) -> Answer:
 
 
 def growth(text: str, shape: str) -> Answer:
-    """For layers spread over the network: the side of the effective field (4.55 % region, METHODS 2.1) and sigma."""
+    """Of layers spread over the network: side of the effective field (4.55 % region, docs/methods.md 2.1) and sigma."""
     return _told(text, lambda: _growth(*_network(text, shape)))
 
 

@@ -1,8 +1,8 @@
 """Everything the search needs to know about a network, in closed form and without a trace: thousands a second.
 
 Fields are unclipped unless the name says otherwise. Two passes over the steps: forward for hulls, supports, moments,
-smallest paths and costs; backward for evenness. Sources: METHODS 1 (hulls), 2.3 (moments), 4 (unproductive layers),
-6.1 (holes), 6.4 (halo). The whole engine gives the same numbers (tests/test_design_evaluate.py).
+smallest paths and costs; backward for evenness. Sources: docs/methods.md 1 (hulls), 2.3 (moments), 4 (unproductive
+layers), 6.1 (holes), 6.4 (halo). The whole engine gives the same numbers (tests/test_design_evaluate.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, shar
 from foveal.designs.network import Network
 
 THRESHOLD = 2.4860
-"""Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (METHODS 2.2)."""
+"""Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""
 BYTES = 4
 """Of an activation: single precision."""
 
@@ -182,14 +182,14 @@ def _mixed(inputs: list[Known], shares: list[float]) -> Moments:
 
 
 def _idle(step: Step, source: Known, made: Known, space: tuple[int, ...]) -> bool:
-    """Richter et al.: all it reads saw the image already, or its window covers the map it reads (METHODS 4)."""
+    """Richter et al.: all it reads saw the image already, or its window covers the map it reads (docs/methods.md 4)."""
     if source.smallest >= max(space) and made.smallest > max(space):
         return True
     return max(source.lengths) <= step.dilation * (step.kernel - 1) + 1
 
 
 def effective_side(sigma: float, size: int, rank: int) -> float:
-    """Side of the square (cube) with the volume of the ball of radius 2.486 sigma (METHODS 2.2), at most ``size``."""
+    """Side of the square (cube) as large as a ball of radius 2.486 sigma (docs/methods.md 2.2), at most ``size``."""
     ball = pi ** (rank / 2) / gamma(rank / 2 + 1)
     return float(min(size, max(1.0, ball ** (1 / rank) * THRESHOLD * sigma)))
 

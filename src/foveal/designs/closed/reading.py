@@ -1,8 +1,8 @@
 """How evenly all units of a network's outputs together read the source: the pattern that strides leave behind.
 
 The expected squared gradient of all units, added up over the other axes, is periodic along an axis away from the
-borders (METHODS 2.3, non-uniform coverage). The reverse pass over the steps keeps one period of it: a number while it
-is constant, else an array. Constant factors that all paths share are left out.
+borders (docs/methods.md 2.3, non-uniform coverage). The reverse pass over the steps keeps one period of it: a number
+while it is constant, else an array. Constant factors that all paths share are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mean squared slope of activation functions for normal inputs, by quadrature: what an activation does to a squared
 gradient.
 
-Formula: METHODS 2.3, E[phi'(z)^2]. The slope of a kinked function is taken on both sides of its kinks.
+Formula: docs/methods.md 2.3, E[phi'(z)^2]. The slope of a kinked function is taken on both sides of its kinks.
 """
 
 from __future__ import annotations

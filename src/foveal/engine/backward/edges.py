@@ -3,8 +3,7 @@ a unit.
 
 An edge a -> b inside the unit's cone counts for every source position in the receptive field of a. So the field is the
 sum over the values a in the cone of (number of edges from a that stay in the cone) times the box of a: each box is
-added with a difference array, and one cumulative sum finishes the work. O(units in the cone) (DESIGN section 3,
-METHODS 1.8).
+added with a difference array, and one cumulative sum finishes the work. O(units in the cone), docs/methods.md 1.8.
 
 Where a receptive field has holes its box is too much; then the exact supports of the units concerned are used.
 """

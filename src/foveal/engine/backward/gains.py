@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from foveal.engine.forward.bounds import bounds
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
+from foveal.ir.rules import traits
 
 ATTENTION = "attention and computed kernels as fixed uniform weights on the value path"
 STATISTICS = "statistics (norms, variances) left out"
@@ -38,7 +38,7 @@ class Gains:
         """The factor of a value read: one over the number of elements combined (weights of unit gain)."""
         if way.fan == 1:
             return 1.0
-        if isinstance(node.op, ops.Contract) and self.partners(node, way):
+        if traits(node.op).product(node.op) and self.partners(node, way):
             self.notes.add(PRODUCT)
             return float(1.0 / way.fan**2)
         return float(1.0 / way.fan**2 if way.averaged else 1.0 / way.fan)
@@ -51,16 +51,10 @@ class Gains:
         """An average gives all it reads the same gradient; where an operation before it adds such gradients up, their
         sum squared is not the sum of squares: noted.
         """
-        op = node.op
-        overlaps = isinstance(op, (ops.Resample, ops.Interpolate)) or (
-            isinstance(op, ops.Pool) and any(s < k for s, k in zip(op.stride, op.kernel, strict=True))
-        )
-        if overlaps and self.alike:
+        alike = traits(node.op).alike(node.op)
+        if alike.adds and self.alike:
             self.notes.add(AVERAGES)
-        smooth = (isinstance(op, ops.Resample) and not op.mode.startswith("nearest")) or (
-            isinstance(op, ops.Interpolate) and op.taps.shape[1] > 1
-        )
-        self.alike = self.alike or way.averaged or smooth or (isinstance(op, ops.Reduce) and op.name == "sum")
+        self.alike = self.alike or way.averaged or alike.hands
 
 
 def place(node: Node) -> str:

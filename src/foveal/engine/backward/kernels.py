@@ -6,7 +6,7 @@ channel; without it they are averaged over channels first, so that channels stay
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import product as product_of
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,14 @@ from foveal.engine.backward.algebra import ENERGY, Flow, dense
 from foveal.engine.backward.stages import Stage
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.roles import roles
-from foveal.ir import ops, relation as rel
+from foveal.ir import relation as rel
 from foveal.ir.graph import Graph, Node
+from foveal.ir.traits import Product, Window
 
 Shape = tuple[int, ...]
 
 
-class Window(NamedTuple):
+class Way(NamedTuple):
     """Where taps lead, per spatial axis: lengths of the operand, strides, offset of tap t = t * dilation - before.
 
     forward: output o came from o * stride + offset (convolution); else operand i went to i * stride + offset.
@@ -36,37 +37,28 @@ class Window(NamedTuple):
 
 
 def convolved(
-    op: ops.Convolution, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
+    window: Window, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
 ) -> Flow:
-    """Back through a convolution to its input of ``shape``."""
-    first = len(shape) - len(op.kernel)
-    window = Window(shape[first:], op.stride, op.dilation, tuple(low for low, _ in op.padding), True)
-    if whole:
-        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
-    flow = _channels_added(_out_dense(flow, path, first), path)
-    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
-
-
-def transposed(
-    op: ops.TransposedConvolution, squares: np.ndarray, flow: Flow, path: tuple[Stage, ...], shape: Shape, whole: bool
-) -> Flow:
-    """Back through a transposed convolution to its input of ``shape``."""
-    first = len(shape) - len(op.kernel)
-    window = Window(shape[first:], op.stride, op.dilation, op.before, False)
-    if whole:
+    """Back through a convolution, or a transposed one, to its input of ``shape``."""
+    first, groups = len(shape) - len(window.kernel), window.groups
+    before = tuple(low for low, _ in window.padding)
+    way = Way(shape[first:], window.stride, window.dilation, before, not window.transposed)
+    flow = _out_dense(flow, path, first)
+    if not whole:
+        flow = _channels_added(flow, path)
+        squares, groups = squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1
+    elif window.transposed:
         # (C, O / groups) to the layout of a convolution, (O, C / groups)
-        parts = squares.reshape(op.groups, -1, *squares.shape[1:])
+        parts = squares.reshape(groups, -1, *squares.shape[1:])
         squares = np.concatenate([part.swapaxes(0, 1) for part in parts])
-        return _over_taps(_out_dense(flow, path, first), squares, op.groups, window)
-    flow = _channels_added(_out_dense(flow, path, first), path)
-    return _over_taps(flow, squares.mean(axis=(0, 1), keepdims=True, dtype=np.float64), 1, window)
+    return _over_taps(flow, squares, groups, way)
 
 
 def contracted(
-    op: ops.Contract, operand: int, squares: np.ndarray, flow: Flow, graph: Graph, node: Node, whole: bool
+    product: Product, operand: int, squares: np.ndarray, flow: Flow, graph: Graph, node: Node, whole: bool
 ) -> Flow:
     """Back through a sum of products with a parameter to the operand that carries the signal."""
-    mine, other, out = op.labels[operand], op.labels[1 - operand], op.out
+    mine, other, out = product.labels[operand], product.labels[1 - operand], product.out
     lengths = dict(zip(mine, graph.values[node.inputs[operand]].shape, strict=True))
     lengths |= {label: n for label, n in zip(other, squares.shape, strict=True) if n > 1 or label not in lengths}
     placed = _positional(graph, node, operand, mine, out)
@@ -90,7 +82,7 @@ def contracted(
     return Flow(np.asarray(data[index]), {}, flow.scale)
 
 
-def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> Flow:
+def _over_taps(flow: Flow, squares: np.ndarray, groups: int, way: Way) -> Flow:
     """Sum over taps of the moved contributions, weighted; channels are mixed where ``squares`` has them.
 
     Only the box that holds anything is worked on. Products of channels are in single precision, relative to the largest
@@ -106,10 +98,10 @@ def _over_taps(flow: Flow, squares: np.ndarray, groups: int, window: Window) -> 
         data = np.asarray(data / peak, dtype=np.float32)
         squares = squares.astype(np.float32)
     channels = squares.shape[1] * groups if mixing else data.shape[1]
-    result = np.zeros((data.shape[0], channels, *window.lengths), dtype=data.dtype)
+    result = np.zeros((data.shape[0], channels, *way.lengths), dtype=data.dtype)
     flat = squares.reshape(*squares.shape[:2], -1)
-    for number, tap in enumerate(product(*(range(k) for k in taps))):
-        routes = [_route(window, i, t, start[i], data.shape[first + i]) for i, t in enumerate(tap)]
+    for number, tap in enumerate(product_of(*(range(k) for k in taps))):
+        routes = [_route(way, i, t, start[i], data.shape[first + i]) for i, t in enumerate(tap)]
         weight = flat[:, :, number]
         if any(route is None for route in routes) or not weight.any():
             continue
@@ -133,11 +125,11 @@ def _cropped(data: np.ndarray, first: int) -> tuple[np.ndarray, list[int]]:
     return data, start
 
 
-def _route(window: Window, i: int, tap: int, start: int, count: int) -> tuple[slice, slice] | None:
+def _route(way: Way, i: int, tap: int, start: int, count: int) -> tuple[slice, slice] | None:
     """Which operand positions take which of the ``count`` outputs from ``start`` on, for one tap; None for none."""
-    n, stride = window.lengths[i], window.stride[i]
-    offset = tap * window.dilation[i] - window.before[i]
-    if window.forward:
+    n, stride = way.lengths[i], way.stride[i]
+    offset = tap * way.dilation[i] - way.before[i]
+    if way.forward:
         offset += start * stride
         low, high = max(0, -(offset // stride)), min(count, (n - 1 - offset) // stride + 1)
         if high <= low:
@@ -175,7 +167,7 @@ def _channels_added(flow: Flow, path: tuple[Stage, ...]) -> Flow:
     return adjoint(tuple(stage.step for stage in kept), flow, kept, ENERGY)
 
 
-def _positional(graph: Graph, node: Node, operand: int, mine: ops.Ints, out: ops.Ints) -> set[int]:
+def _positional(graph: Graph, node: Node, operand: int, mine: Shape, out: Shape) -> set[int]:
     """Labels along which positions differ, so that each weight counts even where channels are alike."""
     value = node.inputs[operand]
     kinds, found = roles(graph), set()

@@ -1,4 +1,4 @@
-"""Center and spread of a unit's energy field in closed form: no map is made, O(layers) (METHODS 2.3, moment shortcut).
+"""Center and spread of a unit's energy field in closed form: no map, O(layers) (docs/methods.md 2.3, moment shortcut).
 
 Of the contributions that flow back only their mass and their first and second moments along each position axis are
 kept: a window of k taps, stride s, dilation d takes positions o to s o - padding + t d, so sums of powers of positions

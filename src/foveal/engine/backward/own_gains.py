@@ -2,7 +2,7 @@
 
 Each weight is thought to have a random sign, so that squared gradients add up. Two levels of detail: "model" replaces
 each kernel by its mean square per tap, norms and activations by one factor for all channels; "squares" keeps each
-weight's own square, channel by channel (METHODS 2.3; Luo et al. 2016 for the unit case).
+weight's own square, channel by channel (docs/methods.md 2.3; Luo et al. 2016 for the unit case).
 
 Norms in evaluation: gamma^2 / (variance + epsilon). Activations: mean squared slope for the normal input that the norm
 before them promises (its beta, gamma), else for a unit normal. Multiplication by a parameter or constant: its square.
@@ -20,21 +20,15 @@ from foveal.core.errors import FovealError
 from foveal.engine.backward import activations
 from foveal.engine.backward.algebra import Flow, dense
 from foveal.engine.backward.gains import Gains, place
-from foveal.engine.backward.kernels import contracted, convolved, transposed
+from foveal.engine.backward.kernels import contracted, convolved
 from foveal.engine.backward.stages import Stage
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
+from foveal.ir.rules import traits
 
 MEANS = "norms and activations by their mean over channels"
 SLOPED = "activations by their mean squared slope for normal inputs"
 GATED = "gates at their mean square, the path through the gate left out"
-MOVES = (
-    ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Flip, ops.Roll, ops.Pad, ops.Concatenate, ops.Take,
-    ops.Gather, ops.Select, ops.Place, ops.Unroll, ops.Overlap, ops.AdaptivePool, ops.Pool, ops.Resample,
-    ops.Interpolate,
-)  # fmt: skip
-"""Operations without weights of their own: the factor is that of unit weights."""
 PLAIN = frozenset(("add", "subtract", "dropout", "negative", "abs", "clone", "contiguous", "identity"))
 HALVES = frozenset(("maximum", "minimum", "fmax", "fmin"))
 
@@ -52,39 +46,36 @@ class OwnGains(Gains):
 
     def carry(self, node: Node, way: Read, flow: Flow, path: tuple[Stage, ...]) -> Flow | None:
         """The contribution of a read whose weights differ from tap to tap or from channel to channel, else None."""
-        op = node.op
-        if isinstance(op, ops.Pointwise):
+        known = traits(node.op)
+        if known.function(node.op):
             factor = self._channel_factor(node)
             if factor is None or self.detail == "model":
                 return None
             return per_channel(flow, 1, factor)
         if len(node.inputs) < 2 or way.operand > 1 or self.partners(node, way):
             return None
-        if not isinstance(op, (ops.Convolution, ops.TransposedConvolution, ops.Contract)):
+        window, product = known.kernel(node.op), known.product(node.op)
+        if product is None and window is None:
             return None
         squares = self.array(node.inputs[1 - way.operand], node) ** 2
-        shape = self.graph.values[node.inputs[way.operand]].shape
         whole = self.detail == "squares"
-        if isinstance(op, ops.Convolution):
-            return convolved(op, squares, flow, path, shape, whole)
-        if isinstance(op, ops.TransposedConvolution):
-            return transposed(op, squares, flow, path, shape, whole)
-        return contracted(op, way.operand, squares, flow, self.graph, node, whole)
+        if product is not None:
+            return contracted(product, way.operand, squares, flow, self.graph, node, whole)
+        assert window is not None
+        return convolved(window, squares, flow, path, self.graph.values[node.inputs[way.operand]].shape, whole)
 
     def own(self, node: Node, way: Read) -> float:
         """The scalar factor of a read that :meth:`carry` leaves alone."""
-        op = node.op
-        if isinstance(op, ops.Pointwise):
+        op, known = node.op, traits(node.op)
+        if known.function(op):
             return self._pointwise(node, way)
-        if isinstance(op, ops.Contract):
+        if known.product(op):
             return super().own(node, way) if self.partners(node, way) else 1.0
-        if isinstance(op, (ops.Convolution, ops.TransposedConvolution)):
+        if known.kernel(op):
             if self.partners(node, way):
                 raise unavailable(node, "has a kernel made from the input")
             return 1.0
-        if isinstance(op, ops.Reduce) and op.name in ("sum", "mean", "max", "min", "amax", "amin"):
-            return super().own(node, way)
-        if isinstance(op, MOVES):
+        if known.gain(op) == "fixed":
             return super().own(node, way)
         raise unavailable(node, "has a gain that depends on the data")
 
@@ -101,21 +92,14 @@ class OwnGains(Gains):
         maker = self.producers.get(value)
         if maker is None or len(maker.inputs) != 1:
             raise unavailable(node, "has weights that are computed")
+        moved = traits(maker.op).apply
         inner = self.array(maker.inputs[0], node)
-        if isinstance(maker.op, ops.Reshape):
-            return inner.reshape(item.shape)
-        if isinstance(maker.op, ops.Permute):
-            return inner.transpose(maker.op.order)
-        if isinstance(maker.op, ops.Expand):
-            return np.broadcast_to(inner, item.shape)
-        if isinstance(maker.op, ops.Slice):
-            step = maker.op
-            index = step.start + step.step * np.arange(item.shape[step.axis])
-            return inner.take(index, axis=step.axis)
-        raise unavailable(node, "has weights that are computed")
+        if moved is None:
+            raise unavailable(node, "has weights that are computed")
+        return moved(maker.op, [inner], item.shape)
 
     def _pointwise(self, node: Node, way: Read) -> float:
-        name = node.op.name  # type: ignore[attr-defined]
+        name = traits(node.op).function(node.op)
         if name in ("batch_norm", "prelu") or name in activations.SLOPES:
             factor = self._channel_factor(node)
             if factor is None:
@@ -149,15 +133,13 @@ class OwnGains(Gains):
         raise unavailable(node, "multiplies two signals")
 
     def _gate(self, maker: Node | None) -> float | None:
-        while maker is not None and isinstance(maker.op, (ops.Reshape, ops.Expand, ops.Permute, ops.Slice)):
+        while maker is not None and traits(maker.op).views(maker.op):
             maker = self.producers.get(maker.inputs[0])
-        if maker is None or not isinstance(maker.op, ops.Pointwise):
-            return None
-        return activations.mean_square_gate(maker.op.name)
+        return None if maker is None else activations.mean_square_gate(traits(maker.op).function(maker.op))
 
     def _channel_factor(self, node: Node) -> np.ndarray | None:
         """The factor of each channel (or of all alike, length 1) of a norm or an activation; None for other names."""
-        name = node.op.name  # type: ignore[attr-defined]
+        name = traits(node.op).function(node.op)
         if name == "batch_norm":
             own = self.model.settings(node.scope)
             if "running_var" not in own:
@@ -178,7 +160,7 @@ class OwnGains(Gains):
     def _promised(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of an activation's input: what the batch norm before it makes, else 0 and 1."""
         before = self.producers.get(node.inputs[0])
-        if before is None or not isinstance(before.op, ops.Pointwise) or before.op.name != "batch_norm":
+        if before is None or traits(before.op).function(before.op) != "batch_norm":
             return np.zeros(1), np.ones(1)
         own = self.model.settings(before.scope)
         gamma = np.abs(_gamma(own))

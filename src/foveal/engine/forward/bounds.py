@@ -16,7 +16,6 @@ from foveal.engine.forward.boxes import Box, align, apply, join_boxes
 from foveal.engine.forward.concatenation import concatenate
 from foveal.engine.forward.facts import FactFinder
 from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, Progress
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Embed, Outside, Read
 
@@ -69,12 +68,10 @@ class Bounds:
                 states[node.output] = found
             return
         result: States = {}
+        axis = _joined_along(ways, len(shapes))
         for source in {s for state in inputs if state for s in state}:
             operands = [state.get(source) if state else None for state in inputs]
-            if all(way.relation and isinstance(way.relation[-1], Embed) for way in ways):
-                joined = _concatenated(node, operands, shapes)
-            else:
-                joined = _joined(ways, operands)
+            joined = _joined(ways, operands) if axis is None else _concatenated(axis, operands, shapes)
             if joined is not None:
                 _check_measure(node, joined)
                 result[source] = joined
@@ -214,9 +211,23 @@ def _compatible(a: Box, b: Box) -> bool:
     return True
 
 
-def _concatenated(node: Node, operands: list[State | None], shapes: tuple[tuple[int, ...], ...]) -> State | None:
-    assert isinstance(node.op, ops.Concatenate)
-    axis, lengths = node.op.axis, [shape[node.op.axis] for shape in shapes]
+def _joined_along(ways: tuple[Read, ...], operands: int) -> int | None:
+    """The axis along which all operands stand one behind the other, in order; None where they do not."""
+    ends, axis = 0, None
+    for position, way in enumerate(ways):
+        step = way.relation[0] if len(way.relation) == 1 else None
+        if (
+            not isinstance(step, Embed)
+            or (way.operand, step.start) != (position, ends)
+            or axis not in (None, step.axis)
+        ):
+            return None
+        axis, ends = step.axis, ends + step.n_in
+    return axis if len(ways) == operands else None
+
+
+def _concatenated(axis: int, operands: list[State | None], shapes: tuple[tuple[int, ...], ...]) -> State | None:
+    lengths = [shape[axis] for shape in shapes]
     used = [k for k, shape in enumerate(shapes) if 0 not in shape]
     operands, lengths = [operands[k] for k in used], [lengths[k] for k in used]
     strict = [None if s is None else one_box(s.strict) for s in operands]

@@ -17,14 +17,8 @@ from foveal.core.errors import FovealError
 from foveal.engine.roles import roles
 from foveal.fields.field import Box
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
-
-CROPPABLE = (
-    ops.Convolution, ops.TransposedConvolution, ops.Pool, ops.Resample, ops.Pointwise, ops.Select, ops.Reduce, ops.Mix,
-    ops.Contract, ops.Reshape, ops.Permute, ops.Expand, ops.Slice, ops.Pad, ops.Concatenate,
-)  # fmt: skip
-"""Operations that read the same way wherever they stand; a Mix or Reduce over positions makes the RF the source."""
+from foveal.ir.rules import traits
 
 WORTH = 0.9
 """A cut that keeps more than this share of the source is not made."""
@@ -75,7 +69,7 @@ def _no_crop(graph: Graph, rf: ReceptiveField) -> str:
         return f"units of '{rf.layer}' do not follow the source at one stride"
     value = graph.layer(rf.layer).value
     for node in behind(graph, [value]):
-        if not isinstance(node.op, CROPPABLE) or (isinstance(node.op, ops.Resample) and node.op.align_corners):
+        if not traits(node.op).size(node.op):
             return f"{node.origin} at {node.scope or '(top)'} may depend on the size of the source"
         if _tied_to_place(graph, node):
             return f"{node.origin} at {node.scope or '(top)'} adds a constant that depends on the position"
@@ -84,7 +78,7 @@ def _no_crop(graph: Graph, rf: ReceptiveField) -> str:
 
 def _tied_to_place(graph: Graph, node: Node) -> bool:
     """Whether a constant or weight operand differs from position to position (an embedding of the position)."""
-    if isinstance(node.op, (ops.Convolution, ops.TransposedConvolution, ops.Contract)):
+    if traits(node.op).weighs(node.op):
         return False
     known = roles(graph)
     out = known.get(node.output)

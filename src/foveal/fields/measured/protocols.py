@@ -2,7 +2,7 @@
 
 A protocol says nothing in code. a front end's ``gradient`` reads ``features``, ``channels``, ``draws``, ``each``,
 ``colours`` and ``after``; ``measured`` reads ``unit`` and ``total``; pictures read ``display``. ``steps`` tell the
-same in words, in order. The model is in evaluation mode, so that dropout and drop path are off (METHODS 2.4).
+same in words, in order. The model is in evaluation mode, so that dropout and drop path are off (docs/methods.md 2.4).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Protocol:
 
 LUO = Protocol(
     name="luo2016",
-    source="Luo, Li, Urtasun, Zemel: Understanding the effective receptive field, NIPS 2016 (METHODS 2.1)",
+    source="Luo, Li, Urtasun, Zemel: Understanding the effective receptive field, NIPS 2016 (docs/methods.md 2.1)",
     steps=(
         "gradient 1 at every feature of the unit whose RF center is nearest to the source's, 0 elsewhere",
         "back to the source, the absolute value of each element (the article does not say how signs are treated)",
@@ -93,7 +93,7 @@ LUO = Protocol(
 )
 REPLKNET = Protocol(
     name="replknet",
-    source="Ding et al.: Scaling up your kernels to 31x31, CVPR 2022, released scripts (METHODS 3.1)",
+    source="Ding et al.: Scaling up your kernels to 31x31, CVPR 2022, released scripts (docs/methods.md 3.1)",
     steps=(
         "images resized to 1024x1024 without keeping their shape, bicubic, ImageNet statistics",
         "sum of the positive features at unit (h // 2, w // 2) of the last feature map",
@@ -112,7 +112,7 @@ REPLKNET = Protocol(
 )
 OPENERF = Protocol(
     name="openerf",
-    source="Kim et al.: Dead pixel test using effective receptive field, PRL 2023, released code (METHODS 3.5)",
+    source="Kim et al.: Dead pixel test using effective receptive field, PRL 2023, released code (docs/methods.md 3.5)",
     steps=(
         "images prepared as the model's own evaluation does",
         "mean of the features at unit (h // 2, w // 2), or at the upper left one of the middle four tokens",
@@ -127,7 +127,7 @@ OPENERF = Protocol(
 )
 FOVEAL = Protocol(
     name="foveal",
-    source="this package: an unbiased estimate of the sum over features of squared gradients (METHODS 2.4)",
+    source="this package: an unbiased estimate of the sum over features of squared gradients (docs/methods.md 2.4)",
     steps=(
         "images prepared as the model's own evaluation does",
         "features of the unit whose RF center is nearest to the source's, summed with random signs",

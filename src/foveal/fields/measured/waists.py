@@ -20,11 +20,9 @@ from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.roles import grid_axes
 from foveal.fields.measured.cropping import Crop, behind
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
 
-SLIDING = (ops.Convolution, ops.Pool, ops.Pointwise, ops.Select, ops.Concatenate, ops.Permute, ops.Mix, ops.Contract)
-"""What may stand behind a waist: operations that know nothing of the size of what they read."""
 WORTH = 0.8
 """A cut that keeps more than this share of a map is not made."""
 
@@ -100,7 +98,7 @@ def _along(way: ReceptiveField, axis: int) -> tuple[int, int]:
 
 
 def _waists(graph: Graph, value: int) -> list[str]:
-    """Modules whose output all paths to a value run through, first to last, with nothing but SLIDING behind them."""
+    """Modules whose output all paths to a value run through, first to last; nothing behind knows sizes."""
     order = {node.output: position for position, node in enumerate(graph.nodes)}
     nodes = {node.output: node for node in behind(graph, [value])}
     names: dict[int, str] = {}
@@ -115,9 +113,7 @@ def _waists(graph: Graph, value: int) -> list[str]:
         if len(open_values) == 1 and latest != value and latest in names and names[latest] != "output":
             found.append(names[latest])
         node = nodes[latest]
-        if not isinstance(node.op, SLIDING) or (
-            isinstance(node.op, (ops.Convolution, ops.Pool)) and min(min(pair) for pair in node.op.padding) < 0
-        ):
+        if traits(node.op).size(node.op) != "free":
             break
         open_values.remove(latest)
         open_values |= {i for i in node.inputs if i in nodes}

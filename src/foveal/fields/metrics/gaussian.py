@@ -32,7 +32,7 @@ class GaussianFit:
     degrees from the last axis (x) towards the first (y), in (-90, 90], else None, as where the sigmas differ by less
     than 1 %; r_squared: 1 - squared residuals over
     squared deviations from the mean, over the positions of the hull. reason: None, or why there is no fit; then the
-    other parts are None. Kim et al. 2023 fit the same function without rotation (METHODS 3.5).
+    other parts are None. Kim et al. 2023 fit the same function without rotation (docs/methods.md 3.5).
     """
 
     amplitude: float | None = None

@@ -10,13 +10,13 @@ from math import floor, prod
 import numpy as np
 
 LUO_LEVEL = 0.0455
-"""1 - 0.9545, the mass of a normal distribution outside two sigma (Luo et al. 2016; METHODS 2.1)."""
+"""1 - 0.9545, the mass of a normal distribution outside two sigma (Luo et al. 2016; docs/methods.md 2.1)."""
 
 SHARES = (0.2, 0.3, 0.5, 0.9, 0.99)
 """Shares of the mass that :func:`squares` looks for by default."""
 
 RADII = (5, 10, 20, 30, 40, 60, 80)
-"""Radii in positions for :func:`mass_within` (Kim et al. 2023; METHODS 3.5)."""
+"""Radii in positions for :func:`mass_within` (Kim et al. 2023; docs/methods.md 3.5)."""
 
 _SLACK = 1e-10
 """Relative: sums that differ by less are equal up to rounding, so that a tie stays a tie whatever the scale."""
@@ -51,9 +51,9 @@ def nearest_position(center: Sequence[float], source_shape: Sequence[int]) -> tu
 
 
 def region_above(values: np.ndarray, level: float) -> Region:
-    """Positions with a value strictly above ``level`` (Luo et al. 2016: 4.55 % of the center value; METHODS 2.1).
+    """Positions with a value strictly above ``level`` (Luo et al. 2016: 4.55 % of the center; docs/methods.md 2.1).
 
-    For exp(-d^2 / 2 sigma^2) the 4.55 % region reaches 2.486 sigma, not two (METHODS 2.2).
+    For exp(-d^2 / 2 sigma^2) the 4.55 % region reaches 2.486 sigma, not two (docs/methods.md 2.2).
     """
     count = int(np.count_nonzero(values > level))
     return Region(count, float(count ** (1 / values.ndim)))
@@ -69,7 +69,7 @@ def squares(
     """High-contribution areas about the position ``at``, free of scale: a constant factor changes nothing.
 
     Half-widths i = 1, 2, ... until the square covers the source; side 2 i + 1; mass in the square over all mass must be
-    strictly above the share. As Ding et al. 2022 (RepLKNet; METHODS 3.1 step 7), without the logarithm.
+    strictly above the share. As Ding et al. 2022 (RepLKNet; docs/methods.md 3.1 step 7), without the logarithm.
     """
     limit = max(max(p, n - 1 - p) for p, n in zip(at, source_shape))
     return _squares(values, origin, source_shape, at, shares, max(limit, 1))
@@ -83,7 +83,7 @@ def replknet_squares(
 ) -> tuple[Square, ...]:
     """The same the way RepLKNet's scripts do it: values become log10(1 + x), about (h // 2, w // 2), i < h // 2.
 
-    Depends on the scale of the values (METHODS 3.3): compare models with care, on raw accumulated gradients only.
+    Depends on the scale of the values (docs/methods.md 3.3): compare models with care, on raw gradient sums only.
     """
     at = tuple(n // 2 for n in source_shape)
     limit = min(n // 2 for n in source_shape) - 1
@@ -95,7 +95,7 @@ def mass_within(
 ) -> tuple[tuple[float, float], ...]:
     """(radius, share of the mass at distance <= radius of ``center``) for each radius; shares are 0 without mass.
 
-    A wide isotropic two-dimensional Gaussian gives 1 - exp(-R^2 / 2 sigma^2) (METHODS 3.5).
+    A wide isotropic two-dimensional Gaussian gives 1 - exp(-R^2 / 2 sigma^2) (docs/methods.md 3.5).
     """
     squared = distance_squared(values.shape, origin, center)
     total = float(values.sum())

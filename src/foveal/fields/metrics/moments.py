@@ -27,7 +27,7 @@ class Moments:
 
 
 def moments(values: np.ndarray, origin: tuple[int, ...]) -> Moments | None:
-    """Moments of ``values`` (not negative); None where they sum to zero. Sigma as in METHODS 2.3 (moment shortcut)."""
+    """Moments of ``values`` (not negative); None where they sum to zero. Sigma: docs/methods.md 2.3 (moments)."""
     total = float(values.sum())
     if total == 0:
         return None

@@ -90,8 +90,8 @@ def checkerboard_index(values: np.ndarray) -> float | None:
     Along an axis: mean of |v[i] - (v[i-1] + v[i+1]) / 2| over twice the mean of v[i], for the positions i with two
     neighbours inside the smallest box around the values of at least half the maximum; the largest over the axes. An
     alternation a, b, a, b has (a - b) / (a + b), its Michelson contrast: 1/3 for the taps 2, 1, 2, 1 of a 3-wide
-    convolution with stride 2 (METHODS 2.3). A smooth Gaussian has about 1 / (4 sigma^2) near its center. None where no
-    axis has such a position. Definition of this package.
+    convolution with stride 2 (docs/methods.md 2.3). A smooth Gaussian has about 1 / (4 sigma^2) near its center. None
+    where no axis has such a position. Definition of this package.
     """
     if values.size == 0 or values.max() <= 0:
         return None

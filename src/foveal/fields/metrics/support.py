@@ -25,7 +25,7 @@ class Support:
 
 
 def support(values: np.ndarray, origin: tuple[int, ...]) -> Support:
-    """Count, hull, coverage and gaps of the positions above zero (DESIGN section 1: hull, support, holes)."""
+    """Count, hull, coverage and gaps of the positions above zero (words: docs/methods.md 1.1)."""
     part, start = crop(values, origin)
     inside = part > 0
     count = int(np.count_nonzero(inside))

@@ -83,7 +83,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Padding of the "SAME" rule, which depends on the length; the odd element goes after (METHODS.md, 1.4)."""
+    """Padding of the "SAME" rule, which depends on the length; the odd element goes after (docs/methods.md 1.4)."""
     outputs = -(-length // stride)
     total = max((outputs - 1) * stride + dilation * (kernel - 1) + 1 - length, 0)
     return total // 2, total - total // 2

@@ -3,6 +3,6 @@ operands.
 """
 
 from foveal.ir.rules import contraction, mixing, moves, resampling, windows  # noqa: F401  (each registers its rules)
-from foveal.ir.rules.registry import Facts, has_rule, reads
+from foveal.ir.rules.registry import Facts, reads, traits
 
-__all__ = ["Facts", "has_rule", "reads"]
+__all__ = ["Facts", "reads", "traits"]

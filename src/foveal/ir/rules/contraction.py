@@ -9,9 +9,21 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import All, KeepAll, Read, Relabel, Step
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
+from foveal.ir.traits import NEITHER, Product
 
 
-@rule(ops.Contract, factual=True)
+def _multiply_adds(op: ops.Contract, shapes: Shapes, out: Shape) -> int:
+    lengths: dict[int, int] = {}
+    for labels, shape in zip(op.labels, shapes, strict=True):
+        for label, length in zip(labels, shape, strict=True):
+            lengths[label] = max(length, lengths.get(label, 1))
+    return prod(lengths.values())
+
+
+@rule(
+    ops.Contract, multiply_adds=_multiply_adds, product=lambda op: Product(op.labels, op.out),
+    gain="fixed", alike=NEITHER, shift="", size="free", wants="zero",
+)  # fmt: skip
 def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """An operand is read along the labels that are summed; where a partner is a known zero it is not read at all."""
     zeros = [(op.labels[i], f.zero) for i, f in enumerate(facts) if f.zero is not None and f.zero.any()]

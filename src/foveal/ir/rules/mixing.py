@@ -4,15 +4,53 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from foveal.ir import ops
 from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relation, Reshape, Step
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
+from foveal.ir.traits import NEITHER, Alike, Known, Mask
 
 LISTED = 1 << 16
 """Attention matrices up to this many elements carry their known zeros in the bounds."""
 
+KEEPS_ZERO = frozenset(
+    ("relu", "negative", "abs", "tanh", "gelu", "silu", "sqrt", "square", "sin", "sinh", "tan", "asin", "atan", "elu")
+    + ("leaky_relu", "selu", "hardtanh", "cast", "sign", "softsign", "hardshrink", "softshrink", "prelu", "scale")
+)
+"""Functions f with f(0) = 0."""
 
-@rule(ops.Pointwise, factual=True)
+
+def _annulled(op: ops.Pointwise, known: Known) -> Mask:
+    """Zero where a factor, a dividend or the argument of a function that keeps zero is."""
+    if op.name == "multiply":
+        return _either([known.zero(i) for i in range(len(known.shapes))], known)
+    if op.name == "divide" or (op.name in KEEPS_ZERO and len(known.shapes) == 1):
+        return _either([known.zero(0)], known)
+    return None
+
+
+def _still_closed(op: ops.Pointwise, known: Known) -> Mask:
+    return _either([known.closed(i) for i in range(len(known.shapes))], known) if op.name == "add" else None
+
+
+def _either(masks: list[Mask], known: Known) -> Mask:
+    rank, result = len(known.out), None
+    for mask in masks:
+        if mask is not None:
+            mask = mask.reshape((1,) * (rank - mask.ndim) + mask.shape)
+            result = mask if result is None else result | mask
+    return result
+
+
+@rule(
+    ops.Pointwise,
+    function=lambda op: op.name or "unnamed",
+    joins=lambda op: {"add": "sum", "multiply": "product"}.get(op.name, "other"),
+    wants=lambda op, i: "zero" if op.name == "multiply" or (op.name == "divide" and i == 0) else "",
+    zero=_annulled, closed=_still_closed,
+    multiply_adds=0, gain="fixed", alike=NEITHER, shift="", size="free", passes=True,
+)  # fmt: skip
 def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The same element of each operand; a constant zero annuls the other factor."""
     annulling = facts if op.name == "multiply" else facts[:1] if op.name == "divide" else ()
@@ -27,7 +65,25 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
     return tuple(found)
 
 
-@rule(ops.Select, factual=True)
+def _chosen_zero(op: ops.Select, known: Known) -> Mask:
+    condition = known.value(0)
+    return None if condition is None else _where(condition, known.zero(1), known.zero(2))
+
+
+def _chosen_closed(op: ops.Select, known: Known) -> Mask:
+    condition = known.value(0)
+    return None if condition is None else _where(condition, known.closed(1), known.closed(2))
+
+
+def _where(condition: np.ndarray, a: Mask, b: Mask) -> Mask:
+    no = np.zeros((), dtype=bool)
+    return np.where(condition.astype(bool), no if a is None else a, no if b is None else b)
+
+
+@rule(
+    ops.Select, multiply_adds=0, gain="fixed", alike=NEITHER, shift="", size="free",
+    zero=_chosen_zero, closed=_chosen_closed, wants=lambda op, i: "value" if i == 0 else "",
+)  # fmt: skip
 def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """With a constant condition only the chosen side is read."""
     condition = facts[0].value
@@ -38,7 +94,7 @@ def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     return Read(1, (*relations[1], Keep(chosen))), Read(2, (*relations[2], Keep(~chosen)))
 
 
-@rule(ops.Lookup)
+@rule(ops.Lookup, multiply_adds=0, gain="unit", alike=NEITHER, shift="")
 def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The index's own position; the table's axes come last."""
     padded = shapes[0] + (1,) * (len(out) - len(shapes[0]))
@@ -46,7 +102,12 @@ def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     return (Read(0, (*steps, *broadcast(padded, out))),)
 
 
-@rule(ops.Reduce)
+@rule(
+    ops.Reduce,
+    alike=lambda op: Alike(False, op.name == "sum"),
+    whole=lambda op: (f"takes the {op.name} over", "a running or windowed mean over the past"),
+    multiply_adds=0, gain="fixed", pools=True, shift="", size="given",
+)  # fmt: skip
 def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """All positions along the axes."""
     kept = tuple(1 if i in op.axes else n for i, n in enumerate(shapes[0]))
@@ -59,7 +120,19 @@ def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     return (Read(0, relation, kind, fan, averaged=op.name == "mean", edges=True),)
 
 
-@rule(ops.Mix, factual=True)
+STATISTICS = (
+    "takes its statistics over",
+    "batch normalisation in evaluation mode, or statistics over features or a running window",
+)
+
+
+@rule(
+    ops.Mix,
+    whole=lambda op: STATISTICS if op.name == "normalize" else ("", ""),
+    wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax") else "",
+    zero=lambda op, known: known.closed(0) if op.name == "softmax" else None,
+    multiply_adds=0, gain="unit", alike=NEITHER, shift="", size="free",
+)  # fmt: skip
 def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """All positions along the axes; normalisation reads its own element too, apart from the statistics."""
     closed = facts[0].closed
@@ -87,7 +160,10 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)
 
 
-@rule(ops.Scan)
+@rule(
+    ops.Scan, multiply_adds=0, shift="runs over the whole axis",
+    along=lambda op, shapes: (op.axis,), runs=lambda op: op.axis,
+)  # fmt: skip
 def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Everything so far (or from here on) along the axis, and all features."""
     steps: list[Step] = [All(op.across)] if op.across else []
@@ -98,13 +174,13 @@ def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, tuple(steps)),)
 
 
-@rule(ops.Sample)
+@rule(ops.Sample, status="data-dependent")
 def sample(op: ops.Sample, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """What the sampler can reach is everything."""
     return everything(op, shapes, out, facts)
 
 
-@rule(ops.Opaque)
+@rule(ops.Opaque, status="bound")
 def opaque(op: ops.Opaque, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Not understood: the sound answer."""
     return everything(op, shapes, out, facts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -26,46 +28,64 @@ from foveal.ir.relation import (
     Table,
     Unroll,
 )
-from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, rule
+from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
+from foveal.ir.rules.windows import only_zeros_read
+from foveal.ir.traits import NEITHER, Padding
 
 
-@rule(ops.Reshape)
+def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
+    """Register an operation that multiplies nothing; it is not tied to its place unless its own answers say so."""
+    return rule(kind, **{"multiply_adds": 0, "gain": "fixed", "alike": NEITHER, "shift": ""} | answers)
+
+
+@move(ops.Reshape, size="given", views=True, passes=True, apply=lambda op, arrays, out: arrays[0].reshape(out))
 def reshape(op: ops.Reshape, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Row-major order is kept."""
     return (Read(0, SAME if shapes[0] == out else (Reshape(shapes[0], out),)),)
 
 
-@rule(ops.Permute)
+@move(
+    ops.Permute, size="free", views=True, passes=True,
+    apply=lambda op, arrays, out: arrays[0].transpose(op.order),
+)  # fmt: skip
 def permute(op: ops.Permute, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Axes change places."""
     return (Read(0, (Relabel(op.order),)),)
 
 
-@rule(ops.Expand)
+@move(ops.Expand, size="given", views=True, apply=lambda op, arrays, out: np.broadcast_to(arrays[0], out))
 def expand(op: ops.Expand, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Broadcasting."""
     return (Read(0, broadcast(shapes[0], out)),)
 
 
-@rule(ops.Slice)
+@move(
+    ops.Slice, size="given", views=True,
+    apply=lambda op, arrays, out: arrays[0].take(op.start + op.step * np.arange(out[op.axis]), axis=op.axis),
+)  # fmt: skip
 def slice_(op: ops.Slice, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """A window of one tap."""
     return (Read(0, _line(op.axis, shapes[0][op.axis], out[op.axis], op.step, -op.start)),)
 
 
-@rule(ops.Flip)
+@move(ops.Flip, zero=only_zeros_read, shift="turns the map over", along=lambda op, shapes: op.axes)
 def flip(op: ops.Flip, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Reversed along the axes."""
     return (Read(0, (Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
 
 
-@rule(ops.Roll)
+@move(ops.Roll, zero=only_zeros_read, shift="turns the map round its border", along=lambda op, shapes: op.axes)
 def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Circular shift."""
     return (Read(0, tuple(Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
 
 
-@rule(ops.Pad)
+@move(
+    ops.Pad, size="given",
+    pads=lambda op: Padding(op.widths, op.mode == "constant"),
+    shift=lambda op: "continues the map at its other border" if op.mode == "circular" else "",
+    zero=lambda op, known: known.only_zeros_read() if op.mode == "constant" and op.value == 0 else None,
+)  # fmt: skip
 def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant padding reads nothing; the other modes read what they copy."""
     steps: list[Step] = []
@@ -77,7 +97,10 @@ def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     return (Read(0, tuple(steps)),)
 
 
-@rule(ops.Concatenate)
+@move(
+    ops.Concatenate, size="free", joins="concatenation",
+    apply=lambda op, arrays, out: np.concatenate(arrays, axis=op.axis),
+)  # fmt: skip
 def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Each operand fills its own stretch of the axis."""
     ends = accumulate(shape[op.axis] for shape in shapes)
@@ -87,7 +110,7 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     )
 
 
-@rule(ops.Take)
+@move(ops.Take, zero=only_zeros_read, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,))
 def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant index along one axis; an arithmetic progression is a slice."""
     n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64).reshape(-1)
@@ -98,13 +121,16 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, (Table(op.axis, n_in, index.size, column, column),)),)
 
 
-@rule(ops.Gather)
+@move(ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions")
 def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Any constant move."""
     return (Read(0, (Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
 
 
-@rule(ops.Place)
+@move(
+    ops.Place, shift="writes at a fixed position",
+    along=lambda op, shapes: tuple(a for a, (n, m) in enumerate(zip(shapes[0], shapes[1], strict=True)) if n != m),
+)  # fmt: skip
 def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The root outside the block, the part inside."""
     block = [
@@ -122,13 +148,13 @@ def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> Table:
     return Table(axis, n_in, n_out, index, index, (1, step))
 
 
-@rule(ops.Unroll)
+@move(ops.Unroll, zero=only_zeros_read)
 def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Sliding windows as an axis."""
     return (Read(0, (Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)
 
 
-@rule(ops.Overlap)
+@move(ops.Overlap, zero=only_zeros_read)
 def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Windows summed back where they came from."""
     count, size = shapes[0][op.axis], shapes[0][-1]

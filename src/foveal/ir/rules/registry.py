@@ -1,15 +1,16 @@
-"""The table of rules, and the one look-up that the rest of the program uses."""
+"""The tables of rules and traits, and the look-ups that the rest of the program uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from foveal.ir import ops
 from foveal.ir.relation import SAME, Everything, Expand, Read, Relation
+from foveal.ir.traits import UNDESCRIBED, Traits, made
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -33,23 +34,28 @@ class Facts(NamedTuple):
 UNKNOWN = Facts()
 Rule = Callable[[ops.Operation, Shapes, Shape, tuple[Facts, ...]], tuple[Read, ...]]
 RULES: dict[type[ops.Operation], Rule] = {}
-FACTUAL: set[type[ops.Operation]] = set()
-"""Operations whose rule looks at facts; for all others facts are not even gathered."""
+TRAITS: dict[type[ops.Operation], Traits] = {}
 
 F = TypeVar("F", bound=Callable[..., tuple[Read, ...]])
 
 
-def rule(kind: type[ops.Operation], *, factual: bool = False) -> Callable[[F], F]:
-    """Register the rule of one operation."""
+def rule(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
+    """Register the rule of one operation, and what analyses ask of it: traits by name, each a function or an answer
+    (:class:`foveal.ir.traits.Traits`). Raises FovealError for a trait that does not exist.
+    """
+    described = made(answers)
 
     def register(function: F) -> F:
-        RULES[kind] = function
-        if factual:
-            FACTUAL.add(kind)
+        RULES[kind], TRAITS[kind] = function, described
         _cached_reads.cache_clear()
         return function
 
     return register
+
+
+def traits(op: ops.Operation) -> Traits:
+    """What is said about the operation beside its rule."""
+    return TRAITS[type(op)] if type(op) in RULES else UNDESCRIBED
 
 
 def reads(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...] | None = None) -> tuple[Read, ...]:
@@ -59,11 +65,6 @@ def reads(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...
     if facts is None:
         return _cached_reads(op, shapes, out)
     return RULES.get(type(op), everything)(op, shapes, out, facts)
-
-
-def has_rule(op: ops.Operation) -> bool:
-    """Whether the operation is understood; if not, what follows it is a bound."""
-    return type(op) in RULES
 
 
 @cache

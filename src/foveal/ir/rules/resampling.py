@@ -1,5 +1,4 @@
-"""Interpolation: which inputs carry weight at each output. Formulas: METHODS 1.2, and PyTorch's definition of the
-modes.
+"""Interpolation: which inputs carry weight at each output. Formulas: docs/methods.md 1.2, and PyTorch's modes.
 
 Positions are exact fractions, so that a tap whose weight is zero by arithmetic (a source position that falls on a
 pixel) is not read. Nearest neighbour alone is computed in single precision, because frameworks do, and it shows.
@@ -15,12 +14,21 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import ABSENT, Read, Table
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
+from foveal.ir.rules.windows import only_zeros_read
+from foveal.ir.traits import Alike
 
 NEGLIGIBLE = 1e-9
 """Filter weights below this are rounding of an exact zero."""
 
 
-@rule(ops.Resample)
+@rule(
+    ops.Resample,
+    alike=lambda op: Alike(True, not op.mode.startswith("nearest")),
+    shift=lambda op: "positions depend on the size of the map (align_corners)" if op.align_corners else "",
+    size=lambda op: "" if op.align_corners else "given",
+    resamples=lambda op: op.axes,
+    multiply_adds=0, gain="fixed", zero=only_zeros_read,
+)  # fmt: skip
 def resample(op: ops.Resample, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Taps by mode, axis by axis."""
     scales = op.scales or (None,) * len(op.axes)
@@ -32,7 +40,12 @@ def resample(op: ops.Resample, shapes: Shapes, out: Shape, facts: tuple[Facts, .
     return (Read(0, steps, edges=not op.mode.startswith("nearest")),)
 
 
-@rule(ops.Interpolate)
+@rule(
+    ops.Interpolate,
+    alike=lambda op: Alike(True, op.taps.shape[1] > 1),
+    resamples=lambda op: (op.axis,),
+    multiply_adds=0, gain="fixed", shift="", zero=only_zeros_read,
+)  # fmt: skip
 def interpolate(op: ops.Interpolate, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The taps with a weight; beyond the border the border element, or nothing."""
     n_in = shapes[0][op.axis]

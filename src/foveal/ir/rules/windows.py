@@ -1,4 +1,4 @@
-"""Windows: convolution, transposed convolution, pooling. Formulas: METHODS 1.1 and 1.2."""
+"""Windows: convolution, transposed convolution, pooling. Formulas: docs/methods.md 1.1 and 1.2."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
+from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
 
 
-@rule(ops.Convolution, factual=True)
+def _size(op: ops.Convolution | ops.Pool) -> str:
+    """A window that crops its map begins inside it, and must be told anew where."""
+    return "given" if min(min(pair) for pair in op.padding) < 0 else "free"
+
+
+def only_zeros_read(op: ops.Operation, known: Known) -> Mask:
+    """Sums and maxima of inputs, and moves: zero where all that they read is zero."""
+    return known.only_zeros_read()
+
+
+@rule(
+    ops.Convolution,
+    multiply_adds=lambda op, shapes, out: prod(out) * prod(op.kernel) * (shapes[0][1] // op.groups),
+    window=lambda op: Window(op.kernel, op.stride, op.padding, op.dilation, op.groups, weighted=True),
+    gain="fixed", alike=NEITHER, shift="", size=_size, wants="zero",
+)  # fmt: skip
 def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Window over the spatial axes, all channels of the own group; kernel taps that are known zeros are not read."""
     x = shapes[0]
@@ -24,7 +40,14 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
     return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out)
 
 
-@rule(ops.TransposedConvolution, factual=True)
+@rule(
+    ops.TransposedConvolution,
+    multiply_adds=lambda op, shapes, out: prod(shapes[0]) * prod(op.kernel) * (out[1] // op.groups),
+    window=lambda op: Window(
+        op.kernel, op.stride, tuple((b, 0) for b in op.before), op.dilation, op.groups, weighted=True, transposed=True
+    ),
+    gain="fixed", alike=NEITHER, shift="", size="given", wants="zero",
+)  # fmt: skip
 def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o reads inputs (o + before - t dilation) / stride where that is whole: its phases differ."""
     x, n = shapes[0], len(op.kernel)
@@ -43,14 +66,23 @@ def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts:
     return Read(0, relation, fan=fan, edges=True), *_computed_kernel(shapes, out, by_output=False)
 
 
-@rule(ops.Pool)
+@rule(
+    ops.Pool,
+    window=lambda op: Window(op.kernel, op.stride, op.padding, op.dilation),
+    alike=lambda op: Alike(any(s < k for s, k in zip(op.stride, op.kernel, strict=True)), False),
+    passes=lambda op: set(op.kernel) == set(op.stride) == {1},
+    multiply_adds=0, gain="fixed", pools=True, shift="", size=_size, zero=only_zeros_read,
+)  # fmt: skip
 def pool(op: ops.Pool, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """A window without channels; ceil_mode shows in the output's length only."""
     relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out)
     return (Read(0, relation, fan=prod(op.kernel), averaged=op.name == "average", edges=True),)
 
 
-@rule(ops.AdaptivePool)
+@rule(
+    ops.AdaptivePool, multiply_adds=0, gain="fixed", alike=NEITHER, pools=True, zero=only_zeros_read,
+    shift="windows depend on the size of the map",
+)  # fmt: skip
 def adaptive_pool(op: ops.AdaptivePool, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o of m reads inputs floor(o n / m) .. ceil((o + 1) n / m) - 1."""
     x = shapes[0]

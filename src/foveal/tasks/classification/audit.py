@@ -1,42 +1,36 @@
 """Classification: does the field cover the image, which layers can still add context, what do shortcuts do.
 
-Questions and definitions: METHODS 1.6, 2.3 and 4. The effective field (ERF) is that of ``erf``: "energy" (expected
-squared gradient for random weights of unit gain; no images), "weights" (the same with the model's own weights), or
-"measured" (input gradients of the real model on images).
+Questions and definitions: docs/methods.md 1.6, 2.3 and 4. The effective field (ERF) is that of ``erf``: "energy"
+(expected squared gradient for random weights of unit gain; no images), "weights" (the same with the model's own
+weights), or "measured" (input gradients of the real model on images).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
 from foveal.tasks.classification.findings import classification_findings
-from foveal.tasks.classification.image_coverage import (
-    ImageCoverage,
-    first_to_cover,
-    image_coverage,
-    last_map,
-    numbers,
-)
-from foveal.tasks.classification.productivity import LayerPaths, Resolutions, layer_paths, resolutions
-from foveal.tasks.classification.shortcuts import (
+from foveal.tasks.classification.image_coverage import first_to_cover, image_coverage, last_map, numbers
+from foveal.tasks.classification.productivity import layer_paths, resolutions
+from foveal.tasks.classification.record import (
+    DepthCurves,
+    GradientCurves,
     GradientReach,
+    ImageCoverage,
+    LayerPaths,
+    LayerSizes,
     PathLengths,
-    count_text,
-    gradient_reach,
-    path_lengths,
-    shortcut_reads,
+    PathShares,
+    Resolutions,
 )
+from foveal.tasks.classification.shortcuts import count_text, gradient_reach, path_lengths, shortcut_reads
 from foveal.tasks.path_sets import path_sets
-from foveal.tasks.record import Audit, AuditTable, FigureMaker, gravest_first
+from foveal.tasks.record import Audit, AuditTable, gravest_first
 from foveal.tasks.task import Option, Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 KINDS: dict[str, dict[str, Any]] = {
     "energy": {"kind": "energy"},
@@ -336,23 +330,16 @@ def _figures(
     rows: Sequence[LayerPaths],
     paths: PathLengths,
     reach: Sequence[GradientReach],
-) -> dict[str, FigureMaker]:
-    made: dict[str, FigureMaker] = {
-        "depth": partial(_draw, "depth_curves", name, lengths, depth),
-        "layers": partial(_draw, "layer_sizes", name, lengths, tuple(rows)),
+) -> dict[str, object]:
+    made: dict[str, object] = {
+        "depth": DepthCurves(name, lengths, depth),
+        "layers": LayerSizes(name, lengths, tuple(rows)),
     }
     if paths.total > 1:
-        made["paths"] = partial(_draw, "path_lengths", name, paths)
+        made["paths"] = PathShares(name, paths)
     if reach:
-        made["gradient"] = partial(_draw, "gradient_reach", name, tuple(reach))
+        made["gradient"] = GradientCurves(name, tuple(reach))
     return made
-
-
-def _draw(function: str, *arguments: Any) -> Figure:
-    from foveal.views.plots import classification as plots_classification
-
-    drawn: Figure = getattr(plots_classification, function)(*arguments)
-    return drawn
 
 
 TASK = Task(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foveal.tasks.classification.image_coverage import COVERS, ImageCoverage, numbers
-from foveal.tasks.classification.productivity import LayerPaths, Resolutions
+from foveal.tasks.classification.image_coverage import COVERS, numbers
+from foveal.tasks.classification.record import ImageCoverage, LayerPaths, Resolutions
 from foveal.tasks.record import AuditFinding
 
 LISTED = 4

@@ -8,7 +8,6 @@ layer inside the network is judged by its middle unit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -21,40 +20,14 @@ from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.fields.receptive_field import receptive_field
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.rules import traits
 from foveal.report.results import Number
+from foveal.tasks.classification.record import ImageCoverage
 from foveal.tasks.path_sets import path_sets
 
 COVERS = 0.75
 """An effective region of at least this share of the image counts as covering it."""
-
-
-@dataclass(frozen=True)
-class ImageCoverage:
-    """A layer's middle unit on the image; lengths in positions per source axis, slowest first.
-
-    size: unclipped, without global context, None where withheld; covered: share of the image inside its box, without
-    global context; whole: whether some path sees all of it, whatever its size; region: share of the image in the
-    effective region; side: that region's side; sigmas: standard deviation of the weights; cells: the same share of
-    square cells by their mean weight, which a pattern of single strong pixels does not upset; why: what kept the
-    effective numbers from being known, "" where they are.
-    """
-
-    layer: str
-    size: tuple[int | None, ...]
-    covered: float
-    whole: bool
-    region: float | None
-    side: float | None
-    sigmas: tuple[float, ...] | None
-    cells: float | None
-    why: str = ""
-
-    def ratio(self, lengths: Sequence[int]) -> float | None:
-        """Smallest size over image length; None where no size is known."""
-        known = [size / n for size, n in zip(self.size, lengths) if size is not None]
-        return min(known, default=None)
 
 
 def image_coverage(
@@ -147,7 +120,8 @@ def _cells(found: Field, cell: int) -> float | None:
 def _pooled_whole(graph: Graph, value: int) -> bool:
     """Whether a value is what global pooling gives: one unit, even where its map had only one."""
     lengths = [graph.values[value].shape[axis] for axis in grid_axes(graph, value)]
-    return isinstance(graph.producers()[value].op, ops.AdaptivePool | ops.Reduce) and max(lengths, default=1) == 1
+    op = graph.producers()[value].op
+    return traits(op).pools(op) and traits(op).window(op) is None and max(lengths, default=1) == 1
 
 
 def _behind(graph: Graph) -> set[int]:

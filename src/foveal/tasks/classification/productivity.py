@@ -1,4 +1,4 @@
-"""Which layers can still add context at this resolution, and which resolutions a network is made for (METHODS 4).
+"""Layers that can still add context at this resolution, and resolutions that a network is made for (docs/methods.md 4).
 
 Richter et al. 2021: a layer is *critical* where its smallest path already sees more than the image, and a *border*
 (unproductive) layer where that held before it; a layer whose map is no longer than its kernel acts as a dense one and
@@ -9,78 +9,16 @@ with all padding. Norms, activations and other layers that move nothing are left
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from foveal.engine.cost import multiply_adds
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Layer, Node, Source
+from foveal.ir.rules import traits
+from foveal.report.results import PerAxis
+from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.path_sets import Number, Passage, PathState, path_sets, plain
 
-KINDS: dict[type[ops.Operation], str] = {
-    ops.Convolution: "convolution",
-    ops.TransposedConvolution: "convolution",
-    ops.Pool: "pooling",
-    ops.AdaptivePool: "pooling",
-    ops.Reduce: "pooling",
-    ops.Contract: "contraction",
-    ops.Concatenate: "join",
-    ops.Pointwise: "join",
-}
 WEIGHTED = ("convolution", "contraction")
-PerAxis = tuple[Number | None, ...]
-
-
-@dataclass(frozen=True)
-class LayerPaths:
-    """One layer that computes or joins, with regard to one source; per source axis, in source positions.
-
-    smallest and largest: sizes over single paths, None where all are global; before: the smallest size of its inputs;
-    span: length of its window on the incoming map, dilation included; maps: length of that map; stride: of its units;
-    critical: Richter's word for smallest > image along every axis; reason: why it is a border layer, "context" (nothing
-    new to see), "dense" (its window covers the map), or "" where it is productive; partly: smallest > image along some
-    axes only.
-    """
-
-    layer: str
-    value: int
-    kind: str
-    span: tuple[int, ...]
-    maps: tuple[int | None, ...]
-    stride: PerAxis
-    smallest: PerAxis
-    largest: PerAxis
-    before: PerAxis
-    critical: bool
-    partly: bool
-    reason: str
-    parameters: int
-    multiply_adds: int
-
-    @property
-    def border(self) -> bool:
-        """Whether the layer can add no context at this resolution."""
-        return bool(self.reason)
-
-    @property
-    def dense(self) -> bool:
-        """Whether every path to it is global, so that it has no local size."""
-        return None in self.smallest
-
-
-@dataclass(frozen=True)
-class Resolutions:
-    """The feasible input lengths per axis, None where no layer says.
-
-    smallest: the largest field that some layer gets as its smallest input, below which that layer is unproductive;
-    spatial: the same without layers whose kernel has length 1; windows: below this some layer's window covers its map;
-    largest: the largest path of any layer, beyond which no unit sees the whole image by a local path.
-    """
-
-    smallest: PerAxis
-    spatial: PerAxis
-    windows: PerAxis
-    largest: PerAxis
 
 
 def layer_paths(graph: Graph, source: Source) -> tuple[LayerPaths, ...]:
@@ -123,22 +61,24 @@ def _quotient(size: Number | None, before: Number | None, span: int) -> Number |
 
 
 def _kind(graph: Graph, node: Node, states: dict[int, PathState]) -> str:
-    kind = KINDS.get(type(node.op), "")
+    known, signals = traits(node.op), [operand for operand in dict.fromkeys(node.inputs) if operand in states]
     if node.output not in states:
         return ""
-    signals = [operand for operand in dict.fromkeys(node.inputs) if operand in states]
-    if kind == "join" and (len(signals) < 2 or _is_gate(graph, node, signals)):
-        return ""
-    if isinstance(node.op, ops.Contract) and len(signals) > 1:
-        return ""
-    return kind
+    if known.kernel(node.op):
+        return "convolution"
+    if known.pools(node.op):
+        return "pooling"
+    if known.product(node.op):
+        return "contraction" if len(signals) == 1 else ""
+    return "join" if _joins(graph, node, signals) else ""
 
 
-def _is_gate(graph: Graph, node: Node, signals: Sequence[int]) -> bool:
-    """A product, or an operand that is broadcast (a squeeze-and-excitation gate): it joins no branches."""
-    if not isinstance(node.op, ops.Pointwise):
+def _joins(graph: Graph, node: Node, signals: Sequence[int]) -> bool:
+    """Whether branches meet; a product, or an operand that is broadcast (a squeeze-and-excitation gate), joins none."""
+    how = traits(node.op).joins(node.op)
+    if how in ("", "product") or len(signals) < 2:
         return False
-    return node.op.name == "multiply" or len({graph.values[operand].shape for operand in signals}) > 1
+    return how == "concatenation" or len({graph.values[operand].shape for operand in signals}) == 1
 
 
 def _row(

@@ -3,15 +3,14 @@
 A residual network is a collection of paths of many lengths (Veit et al. 2016): each block doubles them. Length counts
 the weighted layers (convolutions, contractions with parameters) on a path; positions and channels do not multiply paths
 here. A shortcut is the operand of an addition whose longest path is shorter than that of the other. The expected
-squared gradient is that of METHODS 2.3, added up over a layer's positions: the shortcuts' share is what is lost when
-the reads through them are left out.
+squared gradient is that of docs/methods.md 2.3, added up over a layer's positions: the shortcuts' share is what is lost
+when the reads through them are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import log10, prod, sqrt
+from math import log10, prod
 
 import numpy as np
 
@@ -21,54 +20,13 @@ from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import pull, seed
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.roles import roles
-from foveal.ir import ops
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
+from foveal.ir.rules import traits
+from foveal.tasks.classification.record import GradientReach, PathLengths
 
 Lengths = dict[int, int]
 LN10 = 2.302585092994046
-
-
-@dataclass(frozen=True)
-class PathLengths:
-    """lengths and counts: how many paths hold so many weighted layers; both in order of length."""
-
-    lengths: tuple[int, ...]
-    counts: tuple[int, ...]
-
-    @property
-    def total(self) -> int:
-        """Number of paths."""
-        return sum(self.counts)
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """Each count over the total."""
-        return tuple(count / self.total for count in self.counts)
-
-    @property
-    def mean(self) -> float:
-        """Mean length of a path."""
-        return sum(length * share for length, share in zip(self.lengths, self.shares))
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of the length."""
-        mean = self.mean
-        return sqrt(sum((n - mean) ** 2 * share for n, share in zip(self.lengths, self.shares)))
-
-
-@dataclass(frozen=True)
-class GradientReach:
-    """Expected squared gradient of one output at a layer, as log10 of the sum over its positions per feature.
-
-    with_shortcuts and without; None where nothing arrives.
-    """
-
-    layer: str
-    depth: int
-    with_shortcuts: float | None
-    without: float | None
 
 
 def path_lengths(graph: Graph, value: int) -> PathLengths:
@@ -89,7 +47,7 @@ def shortcut_reads(graph: Graph) -> frozenset[tuple[int, int]]:
     found = set()
     for node in graph.nodes:
         signals = [operand for operand in dict.fromkeys(node.inputs) if operand in lengths]
-        if not isinstance(node.op, ops.Pointwise) or node.op.name != "add" or len(signals) != 2:
+        if traits(node.op).joins(node.op) != "sum" or len(signals) != 2:
             continue
         longest = {operand: max(lengths[operand]) for operand in signals}
         if len(set(longest.values())) == 2 and graph.values[signals[0]].shape == graph.values[signals[1]].shape:
@@ -112,7 +70,7 @@ def gradient_reach(
 
 def weighted_reads(graph: Graph, node: Node) -> bool:
     """Whether a node is a weighted layer: a convolution or contraction with parameters."""
-    if not isinstance(node.op, ops.Convolution | ops.TransposedConvolution | ops.Contract):
+    if not traits(node.op).weighs(node.op):
         return False
     signals = bounds(graph).states
     return any(operand not in signals for operand in node.inputs) or len(node.inputs) == 1

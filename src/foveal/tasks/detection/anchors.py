@@ -15,7 +15,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph
-from foveal.ir.ops import Convolution, Resample
+from foveal.ir.rules import traits
 from foveal.tasks.detection.pyramid import Level
 
 ORIGINS = ("cell", "corner")
@@ -165,11 +165,12 @@ def resized(graph: Graph) -> tuple[float, float]:
     """By how much the model enlarges its image (rows, columns) before its first convolution; 1, 1 where it does not."""
     factors = (1.0, 1.0)
     for node in graph.nodes:
-        if isinstance(node.op, Convolution):
+        axes = traits(node.op).resamples(node.op)
+        if traits(node.op).convolution(node.op):
             break
-        if isinstance(node.op, Resample) and len(node.op.axes) == 2:
+        if len(axes) == 2:
             before, after = graph.values[node.inputs[0]].shape, graph.values[node.output].shape
-            down, across = (after[axis] / before[axis] for axis in node.op.axes)
+            down, across = (after[axis] / before[axis] for axis in axes)
             factors = (factors[0] * down, factors[1] * across)
     return factors
 

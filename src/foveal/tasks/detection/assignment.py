@@ -1,7 +1,7 @@
 """Which prior (a unit with its effective field) learns from which object: receptive field distance and assignment.
 
-After RFLA (Xu et al., ECCV 2022; METHODS 5.2). A box with center (x, y) and sides (w, h) is taken as a Gaussian with
-mean (x, y) and standard deviations (w/2, h/2); so is a prior, whose box is a fraction of its theoretical receptive
+After RFLA (Xu et al., ECCV 2022; docs/methods.md 5.2). A box with center (x, y) and sides (w, h) is taken as a Gaussian
+with mean (x, y) and standard deviations (w/2, h/2); so is a prior, whose box is a fraction of its theoretical receptive
 field or the effective one. Boxes are rows (center x, center y, width, height) in pixels. Pure NumPy: no network is
 needed.
 """

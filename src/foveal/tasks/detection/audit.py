@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph
@@ -15,12 +14,10 @@ from foveal.tasks.detection.dense import DenseCheck, dense_check
 from foveal.tasks.detection.findings import detection_findings
 from foveal.tasks.detection.objects import Object, ObjectSet, read_objects, scaled, typed_sizes
 from foveal.tasks.detection.pyramid import Level, levels
-from foveal.tasks.detection.regions import Regions, regions
-from foveal.tasks.record import Audit, AuditTable, Cell, FigureMaker, gravest_first
+from foveal.tasks.detection.record import LevelBar, LevelPicture, RegionPicture, Regions
+from foveal.tasks.detection.regions import regions
+from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
 from foveal.tasks.task import Option, Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 METHOD = (
     "TRF: index ranges, unclipped, through all paths; sigma: energy field of the middle unit for random weights of "
@@ -216,11 +213,23 @@ def _summary(found: Sequence[Level], known: Anchors, seen: Sequence[Seen], check
 
 
 def _figures(
-    found: Sequence[Level], known: Anchors, seen: Sequence[Seen], cells: Regions, objects: ObjectSet, image: str | None
-) -> dict[str, FigureMaker]:
+    found: Sequence[Level], known: Anchors, seen: Sequence[Seen], cells: Regions, placed: ObjectSet, image: str | None
+) -> dict[str, object]:
+    objects = _of_one_image(placed.objects, image)
+    boxes = tuple((item.y or 0.0, item.x or 0.0, item.height, item.width, item.label) for item in objects)
+    bars = [
+        LevelBar(
+            f"{index} (stride {_pair(level.stride)})",
+            None if level.least is None else float(min(level.least)),
+            None if level.erf_side is None else _mean(level.erf_side),
+            None if level.box_side is None else _mean(level.box_side),
+            tuple(sqrt(width * height) for width, height in anchors_here),
+        )
+        for index, (level, anchors_here) in enumerate(zip(found, known.sizes), 1)
+    ]
     return {
-        "regions": partial(_draw_regions, cells, _of_one_image(objects.objects, image), image),
-        "levels": partial(_draw_levels, tuple(found), known, tuple(one.item.size for one in seen)),
+        "regions": RegionPicture(cells, boxes, image),
+        "levels": LevelPicture(tuple(bars), tuple(one.item.size for one in seen)),
     }
 
 
@@ -234,32 +243,6 @@ def _of_one_image(objects: Sequence[Object], image: str | None) -> tuple[Object,
         name if any(item.image.rsplit("/", 1)[-1] == name for item in placed) else placed[0].image.rsplit("/", 1)[-1]
     )
     return tuple(item for item in placed if item.image.rsplit("/", 1)[-1] == chosen)
-
-
-def _draw_regions(cells: Regions, objects: tuple[Object, ...], image: str | None) -> Figure:
-    from foveal.views.pictures import fitted_image
-    from foveal.views.plots.detection import region_picture
-
-    ground = None if image is None else fitted_image(image, cells.source_shape)
-    boxes = [(item.y or 0.0, item.x or 0.0, item.height, item.width, item.label) for item in objects]
-    drawn = [(item.unit, item.box, item.effective, item.label) for item in cells.regions]
-    return region_picture(cells.layer, cells.source_shape, drawn, boxes, ground)
-
-
-def _draw_levels(found: tuple[Level, ...], known: Anchors, sizes: tuple[float, ...]) -> Figure:
-    from foveal.views.plots.detection import LevelBar, level_picture
-
-    bars = [
-        LevelBar(
-            f"{index} (stride {_pair(level.stride)})",
-            None if level.least is None else float(min(level.least)),
-            None if level.erf_side is None else _mean(level.erf_side),
-            None if level.box_side is None else _mean(level.box_side),
-            tuple(sqrt(width * height) for width, height in anchors_here),
-        )
-        for index, (level, anchors_here) in enumerate(zip(found, known.sizes), 1)
-    ]
-    return level_picture(bars, sizes)
 
 
 def _short(level: Level) -> str:

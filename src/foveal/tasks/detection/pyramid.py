@@ -18,7 +18,7 @@ from foveal.engine.roles import grid_axes
 from foveal.fields.kinds import field as field_of
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
-from foveal.ir.ops import Contract, Convolution, Opaque, Permute, Pointwise, Sample, TransposedConvolution
+from foveal.ir.rules import traits
 from foveal.tasks.task import for_images
 
 ERF_SIDES = sqrt(2 * pi * log(1 / 0.0455))
@@ -126,13 +126,14 @@ def head_layers(graph: Graph) -> list[str]:
     convolves: set[int] = set()
     heads: list[int] = []
     for node in reversed(graph.nodes):
-        is_convolution = isinstance(node.op, (Convolution, TransposedConvolution))
-        if isinstance(node.op, Contract) and max(_lengths(graph, node.output), default=1) > 1:
+        known = traits(node.op)
+        is_convolution = known.kernel(node.op) is not None
+        if known.product(node.op) and max(_lengths(graph, node.output), default=1) > 1:
             # Linear layers and attention on a grid work on it as convolutions do; a classifier's last ones do not.
             convolves.update(node.inputs)
         if is_convolution and node.output not in convolves:
             heads.append(node.output)
-        if is_convolution or (node.output in convolves and not isinstance(node.op, (Sample, Opaque))):
+        if is_convolution or (node.output in convolves and known.status(node.op) == "exact"):
             convolves.update(node.inputs)
     named = _names(graph)
     behind = _behind_samples(graph)
@@ -146,7 +147,9 @@ def _named_after(graph: Graph, value: int, named: Mapping[int, str]) -> int | No
     """
     while value not in named:
         readers = [node for node in graph.nodes if value in node.inputs]
-        if len(readers) != 1 or not isinstance(readers[0].op, (Permute, Pointwise)):
+        if len(readers) != 1 or not traits(readers[0].op).passes(readers[0].op):
+            return None
+        if len(graph.values[value].shape) != len(graph.values[readers[0].output].shape):
             return None
         value = readers[0].output
     return value
@@ -240,7 +243,7 @@ def _names(graph: Graph) -> dict[int, str]:
 def _behind_samples(graph: Graph) -> set[int]:
     behind: set[int] = set()
     for node in graph.nodes:
-        if isinstance(node.op, (Sample, Opaque)) or any(used in behind for used in node.inputs):
+        if traits(node.op).status(node.op) != "exact" or any(used in behind for used in node.inputs):
             behind.add(node.output)
     return behind
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,34 +11,9 @@ from foveal.ir.graph import Graph
 from foveal.tasks.detection.assignment import assign
 from foveal.tasks.detection.objects import Object
 from foveal.tasks.detection.pyramid import Level
+from foveal.tasks.detection.record import Box, Region, Regions
 
 BACKGROUND, IGNORED = "background", "ignored"
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Region:
-    """What one output sees. box: (top, left, bottom, right) of the theoretical field inside the image, ends exclusive;
-    effective: the same of the box whose Gaussian the effective field is, None where unknown; label: of the object that
-    the output would learn, "background", "ignored", or "" without objects.
-    """
-
-    unit: tuple[int, int]
-    box: tuple[int, int, int, int]
-    effective: Box | None
-    label: str
-
-
-@dataclass(frozen=True)
-class Regions:
-    """Neighbouring outputs of one level. overlap: pixels that two neighbours share per axis, before clipping (negative:
-    a gap); source_shape: (height, width) of the image.
-    """
-
-    layer: str
-    source_shape: tuple[int, int]
-    regions: tuple[Region, ...]
-    overlap: tuple[float, float] | None
 
 
 def regions(

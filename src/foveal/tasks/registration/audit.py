@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
 from foveal.report.analyze import selected_layers, visible_layers
 from foveal.tasks.classification.image_coverage import last_map, numbers
 from foveal.tasks.path_sets import Number, path_sets, plain
-from foveal.tasks.record import Audit, AuditTable, Cell, FigureMaker, gravest_first
+from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
 from foveal.tasks.registration.findings import Join, PortStep, registration_findings
-from foveal.tasks.registration.placement import Places, places
+from foveal.tasks.registration.placement import places
+from foveal.tasks.registration.record import OffsetCurves, Places, UnitPlaces
 from foveal.tasks.task import Option, Task
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 METHOD = (
     "RF center: middle of the unclipped field without global context, in pixel indices (pixel i is [i - 1/2, i + 1/2]);"
@@ -80,7 +78,7 @@ def placed_layers(graph: Graph, source: Source, pattern: str | None = None) -> l
 
 
 def misplaced_joins(graph: Graph, source: Source) -> list[Join]:
-    """Additions, products and concatenations of maps whose units look at different places (METHODS 1.3)."""
+    """Additions, products and concatenations of maps whose units look at different places (docs/methods.md 1.3)."""
     names: dict[int, Layer] = {}
     for layer in graph.layer_table.values():
         names.setdefault(layer.value, layer)
@@ -88,7 +86,7 @@ def misplaced_joins(graph: Graph, source: Source) -> list[Join]:
     found = []
     for node in graph.nodes:
         operands = [value for value in dict.fromkeys(node.inputs) if value in states and value in names]
-        if type(node.op).__name__ not in ("Pointwise", "Concatenate") or len(operands) < 2:
+        if not traits(node.op).joins(node.op) or len(operands) < 2:
             continue
         known = [(names[value].name, _places(graph, names[value], source)) for value in operands]
         placed = [(name, where) for name, where in known if where is not None]
@@ -242,18 +240,9 @@ def _length(where: Places, convention: str) -> str:
     return numbers(lengths)
 
 
-def _figures(name: str, last: Places) -> dict[str, FigureMaker]:
-    made: dict[str, FigureMaker] = {"offsets": partial(_draw, "offset_curves", name, last)}
-    if len(last.axes) == 2:
-        made = {"places": partial(_draw, "unit_places", name, last), **made}
-    return made
-
-
-def _draw(function: str, *arguments: Any) -> Figure:
-    from foveal.views.plots import registration as plots_registration
-
-    drawn: Figure = getattr(plots_registration, function)(*arguments)
-    return drawn
+def _figures(name: str, last: Places) -> dict[str, object]:
+    places = {"places": UnitPlaces(name, last)} if len(last.axes) == 2 else {}
+    return {**places, "offsets": OffsetCurves(name, last)}
 
 
 TASK = Task(

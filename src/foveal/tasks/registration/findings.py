@@ -14,7 +14,7 @@ from fractions import Fraction
 from foveal.tasks.classification.image_coverage import numbers
 from foveal.tasks.path_sets import Number, plain
 from foveal.tasks.record import AuditFinding
-from foveal.tasks.registration.placement import AxisPlaces, Places
+from foveal.tasks.registration.record import AxisPlaces, Places
 
 NOTABLE = Fraction(1, 4)
 """Offsets of at least this share of the stride, and of a pixel, are findings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.engine.forward.bounds import bounds
@@ -13,17 +13,15 @@ from foveal.engine.roles import grid_axes
 from foveal.fields.kinds import field as field_of
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
-from foveal.ir.ops import Concatenate
-from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
+from foveal.ir.rules import traits
+from foveal.tasks.record import Audit, AuditTable, Cell, Later, gravest_first
 from foveal.tasks.segmentation.border import Border, border
 from foveal.tasks.segmentation.coupling import Spectrum, spectrum
 from foveal.tasks.segmentation.findings import segmentation_findings
 from foveal.tasks.segmentation.gridding import Dilated, Grids, dilated_convolutions, grids
+from foveal.tasks.segmentation.record import Spectra
 from foveal.tasks.segmentation.two_ways import Way, two_ways
 from foveal.tasks.task import Option, Task, for_images
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LISTED = 16
 """Up to so many sizes of a spectrum are listed one by one; more are gathered by quarter octaves."""
@@ -60,7 +58,10 @@ def segment(graph: Graph, /, **options: Any) -> Audit:
         tables=tuple(tables),
         findings=gravest_first(segmentation_findings(rf, found, dilated, holes, edge)),
         method="; ".join([METHOD, *found.notes]),
-        figures={"spectrum": partial(_draw_spectrum, found), "field": partial(_draw_field, graph, layer)},
+        figures={
+            "spectrum": Spectra(((found.layer, found.sizes, found.whole),)),
+            "field": Later(partial(field_of, graph, layer, kind="energy")),
+        },
     )
 
 
@@ -82,7 +83,7 @@ def couplings(graph: Graph, layer: str) -> list[tuple[str, str, tuple[str, ...]]
         names.setdefault(item.value, item.name)
     behind, found = _behind(graph, graph.layer(layer).value), []
     for node in graph.nodes:
-        if node.output not in behind or not isinstance(node.op, Concatenate):
+        if node.output not in behind or traits(node.op).joins(node.op) != "concatenation":
             continue
         branches = [names[i] for i in node.inputs if i in names]
         if len(branches) < 2 or len(branches) != len(node.inputs):
@@ -227,18 +228,6 @@ def _summary(rf: ReceptiveField, found: Spectrum, holes: Grids, ways: Sequence[W
 def _by(numbers: Sequence[Any]) -> str:
     texts = ["none" if n is None else f"{float(n):.4g}" for n in numbers]
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
-
-
-def _draw_spectrum(found: Spectrum) -> Figure:
-    from foveal.views.plots.segmentation import spectrum_picture
-
-    return spectrum_picture([(found.layer, found.sizes, found.whole)])
-
-
-def _draw_field(graph: Graph, layer: str) -> Figure:
-    from foveal.views.plots.field import heat_map
-
-    return heat_map(field_of(graph, layer, kind="energy"))
 
 
 TASK = Task(

@@ -17,8 +17,9 @@ from foveal.engine.backward.pull import Flows, pull, seed
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph, Node
-from foveal.ir.ops import Convolution
 from foveal.ir.relation import Read
+from foveal.ir.rules import traits
+from foveal.ir.traits import Window
 from foveal.tasks.segmentation.coupling import is_global
 from foveal.tasks.segmentation.holes import Lattice, lattice
 
@@ -92,15 +93,16 @@ def grids(graph: Graph, layer: str) -> Grids:
 def _first_of_its_size(graph: Graph, node: Node, flows: Flows) -> Node:
     """The first convolution with a window on a map of that size: undilated layers before it may fill the holes."""
     for other in graph.nodes:
-        windowed = isinstance(other.op, Convolution) and max(other.op.kernel) > 1 and other.inputs[0] in flows
-        if windowed and _lengths(graph, other) == _lengths(graph, node):
+        window = traits(other.op).convolution(other.op)
+        wide = window is not None and max(window.kernel) > 1
+        if wide and other.inputs[0] in flows and _lengths(graph, other) == _lengths(graph, node):
             return other
     return node
 
 
 def _lengths(graph: Graph, node: Node) -> tuple[int, ...]:
-    op = node.op
-    return graph.values[node.inputs[0]].shape[-len(op.kernel) :] if isinstance(op, Convolution) else ()
+    window = traits(node.op).convolution(node.op)
+    return () if window is None else graph.values[node.inputs[0]].shape[-len(window.kernel) :]
 
 
 def _dilated_nodes(graph: Graph, value: int) -> list[Node]:
@@ -114,8 +116,8 @@ def _dilated_nodes(graph: Graph, value: int) -> list[Node]:
         node
         for node in graph.nodes
         if node.output in behind
-        and isinstance(node.op, Convolution)
-        and any(d > 1 and k > 1 for d, k in zip(node.op.dilation, node.op.kernel))
+        and (window := traits(node.op).convolution(node.op)) is not None
+        and any(d > 1 and k > 1 for d, k in zip(window.dilation, window.kernel))
     ]
 
 
@@ -131,8 +133,8 @@ def _longest_chain(graph: Graph, nodes: list[Node]) -> int:
 
 
 def _described(graph: Graph, node: Node, names: dict[int, str]) -> Dilated:
-    op = node.op
-    assert isinstance(op, Convolution)
+    op = traits(node.op).convolution(node.op)
+    assert op is not None
     axes = len(op.kernel)
     operand, output = node.inputs[0], node.output
     lengths, outputs = graph.values[operand].shape[-axes:], graph.values[output].shape[-axes:]
@@ -152,14 +154,14 @@ def _described(graph: Graph, node: Node, names: dict[int, str]) -> Dilated:
     )  # fmt: skip
 
 
-def _alive(op: Convolution, axis: int, length: int, outputs: int) -> np.ndarray:
+def _alive(op: Window, axis: int, length: int, outputs: int) -> np.ndarray:
     """Per output position along ``axis`` how many taps meet the map."""
     first = np.arange(outputs) * op.stride[axis] - op.padding[axis][0]
     places = first[:, None] + np.arange(op.kernel[axis]) * op.dilation[axis]
     return np.asarray(((places >= 0) & (places < length)).sum(axis=1))
 
 
-def _jump(graph: Graph, layer: str, op: Convolution) -> tuple[float, ...]:
+def _jump(graph: Graph, layer: str, op: Window) -> tuple[float, ...]:
     """Source pixels per position of the map that the convolution reads: its output's stride over its own."""
     if layer not in graph.layer_table:
         return (1.0,) * len(op.kernel)

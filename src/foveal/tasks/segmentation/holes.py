@@ -3,7 +3,7 @@
 A stack of windows with K_i taps at distance r_i (dilation times the stride before it) reads the sums of one tap from
 each. Sorted by distance, these sums have no hole exactly where r_i <= 1 + sum over j < i of (K_j - 1) r_j, for all i:
 the windows before reach that far, and no later one can fill the first position that they miss. The order of the layers
-does not change the sums (METHODS 6.1).
+does not change the sums (docs/methods.md 6.1).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A unit's own position is its index times its stride. Lookback and lookahead are how far the units reach before and
 behind it, the largest over all units and phases, border or not. A strided layer also waits: the newest position of a
-unit's cell of ``stride`` positions first shows in the next unit. So latency = lookahead + stride - 1 (METHODS 8).
+unit's cell of ``stride`` positions first shows in the next. So latency = lookahead + stride - 1 (docs/methods.md 8).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from foveal.core.errors import FovealError
+from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer, Node
-from foveal.ir.ops import Mix, Opaque, Reduce, Sample, Scan
+from foveal.ir.rules import traits
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
 from foveal.tasks.equivariance import shifts
@@ -22,7 +23,6 @@ from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, 
 from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
 from foveal.tasks.task import Option, Task
-from foveal.views.text.tiling import size_text
 
 NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
 LONG = 30
@@ -180,7 +180,7 @@ def _findings(
         )
     if reach.back is None and reach.ahead is not None:
         node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
-        if node is not None and not isinstance(node.op, Scan):
+        if node is not None and traits(node.op).runs(node.op) is None:
             text = f"{node.origin} reads the whole past: what must be kept grows with the stream"
             found.append(
                 AuditFinding("STR05", "info", node.scope or "(top)", text, "limit the window", "memory stays bounded")
@@ -205,22 +205,19 @@ def _findings(
 
 def _all_future(asked: Stream, node: Node | None) -> AuditFinding:
     where, name = (node.scope or "(top)", node.origin) if node is not None else (asked.layer, "an operation")
-    op = node.op if node is not None else None
-    if isinstance(op, (Opaque, Sample)):
-        why = f"{name} may read everything (no rule, or data decides), the whole future included"
-        change = "replace it by operations that are known"
-    elif isinstance(op, Mix) and op.name == "normalize":
-        why = f"{name} takes its statistics over the whole stream: nothing can come out before its end"
-        change = "batch normalisation in evaluation mode, or statistics over features or a running window"
-    elif isinstance(op, Scan):
-        why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
-        change = "one direction only"
-    elif isinstance(op, Reduce):
-        why = f"{name} takes the {op.name} over the whole stream: nothing can come out before its end"
-        change = "a running or windowed mean over the past"
-    else:
-        why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
-        change = "a causal mask, or a window"
+    why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
+    change = "a causal mask, or a window"
+    if node is not None:
+        known = traits(node.op)
+        does, instead = known.whole(node.op)
+        if known.status(node.op) != "exact":
+            why = f"{name} may read everything (no rule, or data decides), the whole future included"
+            change = "replace it by operations that are known"
+        elif known.runs(node.op) is not None:
+            why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
+            change = "one direction only"
+        elif does:
+            why, change = f"{name} {does} the whole stream: nothing can come out before its end", instead
     return AuditFinding("STR01", "error", where, why, change, "a bounded lookahead")
 
 
@@ -299,7 +296,7 @@ def _summary(asked: Stream, reach: Reach, axis: str, kept: Sequence[Buffer]) -> 
     causal = "is causal" if reach.ahead == 0 else f"needs {_plain(reach.ahead)} positions of the future"
     return (
         f"{asked.layer} {causal} along {axis}, and sees {past}; latency {_plain(late)} positions{time}.",
-        f"State to keep between steps: {total} elements, {size_text(4 * total)}, in {len(kept)} buffers.",
+        f"State to keep between steps: {total} elements, {bytes_text(4 * total)}, in {len(kept)} buffers.",
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from foveal.engine.forward.bounds import bounds
 from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
-from foveal.ir.ops import Scan
 from foveal.ir.relation import ABSENT, All, Blocks, Slide, Table
+from foveal.ir.rules import traits
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
 
 
@@ -42,9 +42,9 @@ def buffers(graph: Graph, value: int, source: int, axis: int) -> list[Buffer]:
 
 
 def _past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
-    where = node.scope or "(top)"
+    where, runs = node.scope or "(top)", traits(node.op).runs(node.op)
     for reach in known:
-        if reach is not None and reach.axis is not None and isinstance(node.op, Scan) and node.op.axis == reach.axis:
+        if reach is not None and reach.axis is not None and runs == reach.axis:
             shape = graph.values[node.output].shape
             return [Buffer(where, "running state", 1, _each(shape, reach.axis))]
     for way in bounds(graph).facts.ways(node):

@@ -18,9 +18,8 @@ from foveal.fields.field import Field
 from foveal.fields.kinds import field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
+from foveal.tasks.tiling.record import SMALL
 
-SMALL = "the traced source is smaller than the field: trace with a larger one"
-"""Said where the source cuts the field off."""
 PHASES = 4
 """Units whose fields are looked at, spread over one period."""
 

@@ -3,53 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from foveal.core.errors import FovealError
-
-
-@dataclass(frozen=True)
-class AxisPlan:
-    """One source axis. need: what the units of a tile see beyond it (before, after); halo: the same, rounded so that
-    starts stay multiples of ``multiple`` and all tiles have the source's remainder; tile: length fed to the network,
-    halos included; smallest: the smallest such length; stride: source positions per unit.
-    """
-
-    name: str
-    length: int
-    tile: int
-    need: tuple[int, int]
-    halo: tuple[int, int]
-    multiple: int
-    smallest: int
-    stride: Fraction
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """First source position of each tile; one tile where it is the whole axis."""
-        if self.tile >= self.length:
-            return (0,)
-        step = self.tile - sum(self.halo)
-        last = self.length - self.tile
-        return (*range(0, last, step), last)
-
-    @property
-    def cores(self) -> tuple[int, ...]:
-        """Where the part of each tile that is kept begins: from there to the next one's (the last: to the end)."""
-        starts = self.starts
-        return (0, *(start + self.tile - self.halo[1] for start in starts[:-1]))
-
-    def units(self, number: int) -> tuple[int, int, int | None]:
-        """Of a tile: the whole's index of its first unit, and the units (of the whole) that it contributes.
-
-        The end is None for the last tile: all the rest.
-        """
-        cores = self.cores
-        first = _whole(Fraction(self.starts[number]) / self.stride)
-        begin = _whole(Fraction(cores[number]) / self.stride)
-        end = _whole(Fraction(cores[number + 1]) / self.stride) if number + 1 < len(cores) else None
-        return first, begin, end
+from foveal.tasks.tiling.record import AxisPlan
 
 
 def plan_axis(
@@ -74,8 +31,3 @@ def plan_axis(
             f"{multiple}; the smallest tile is {smallest}"
         )
     return AxisPlan(name, length, tile, (need[0], need[1]), (before, after), multiple, smallest, stride)
-
-
-def _whole(number: Fraction) -> int:
-    assert number.denominator == 1, "starts are multiples of every stride"
-    return number.numerator

@@ -19,7 +19,8 @@ from foveal.ir.backend import Cuttable, Mean
 from foveal.ir.graph import Graph
 from foveal.tasks.equivariance import shifts
 from foveal.tasks.tiling.grid import plan_axis
-from foveal.tasks.tiling.plan import TilePlan, tile
+from foveal.tasks.tiling.plan import tile
+from foveal.tasks.tiling.record import TilePlan
 from foveal.tasks.tiling.stitching import _places, _tracked, _whole_shape
 
 TRACED = 256

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
-from foveal.tasks.tiling.grid import AxisPlan
+from foveal.tasks.tiling.record import AxisPlan
 
 PERIODS = 8
 """A trace shorter than this many multiples may not show how a layer goes on; a longer one is made."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foveal.ir.graph import Graph
-from foveal.tasks.tiling.grid import AxisPlan
+from foveal.tasks.tiling.record import AxisPlan
 from foveal.tasks.tiling.retrace import runs_with
 
 MODERATE = 0.5

@@ -9,12 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from foveal.core.errors import FovealError, UnknownLayerError
+from foveal.core.finding import Finding
 from foveal.fields.measured.provenance import file_digest, versions
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze, visible_layers
 from foveal.report.findings import reachable
-from foveal.report.results import Finding, LayerResult, Report
+from foveal.report.results import LayerResult, Report
 from foveal.views.page.fields import KINDS, chosen_layers, default_kinds, layer_fields
 from foveal.views.page.links import leaf_links, parents
 from foveal.views.page.pictures import backdrop

@@ -14,8 +14,8 @@ from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
-from foveal.ir import ops
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
 from foveal.report.findings import reachable
 from foveal.report.results import LayerResult, Report
 
@@ -51,7 +51,7 @@ def default_kinds(graph: Graph) -> tuple[str, ...]:
     """All kinds; without edges where activations are multiplied (attention), whose cones are too large to count."""
     known = reachable(graph)
     attention = any(
-        isinstance(node.op, ops.Contract) and sum(used in known for used in node.inputs) > 1 for node in graph.nodes
+        traits(node.op).product(node.op) and sum(used in known for used in node.inputs) > 1 for node in graph.nodes
     )
     return tuple(kind for kind in KINDS if not (attention and kind == "edges"))
 

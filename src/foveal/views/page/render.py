@@ -15,13 +15,17 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+SHARED = ("shared/i18n.js", "shared/dom.js", "shared/colour.js", "shared/chart.js", "shared/heat.js")
+"""Parts that the playground begins with as well: texts, elements, colours, chart, heat map."""
 SCRIPTS = (
-    "data.js", "i18n.js", "dom.js", "colour.js", "export.js", "tables.js", "state.js", "foveate.js", "stage.js",
-    "stage_moves.js", "grid.js", "surface.js", "eye.js", "readout.js", "explorer.js", "network_layout.js",
-    "network_view.js", "network.js", "growth.js", "layer_table.js", "sections.js", "main.js",
+    *SHARED, "shared/foveate.js", "page/sections/data.js", "page/sections/export.js", "page/sections/tables.js",
+    "page/sections/state.js", "page/explorer/stage.js", "page/explorer/stage_moves.js", "page/explorer/grid.js",
+    "page/explorer/surface.js", "page/explorer/eye.js", "page/explorer/readout.js", "page/explorer/explorer.js",
+    "page/network/network_layout.js", "page/network/network_view.js", "page/network/network.js",
+    "page/sections/growth.js", "page/sections/layer_table.js", "page/sections/sections.js", "page/sections/main.js",
 )  # fmt: skip
 """Parts of the script, in order; later ones use what earlier ones define."""
-STYLES = ("base.css", "page.css", "explorer.css")
+STYLES = ("shared/base.css", "page/styles/page.css", "page/styles/explorer.css")
 
 
 def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'none'") -> str:
@@ -31,14 +35,14 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
     *parts, last = SCRIPTS
     script = wrapped([*(asset(name) for name in parts), *extra, asset(last)])
     style = "\n".join(asset(name) for name in STYLES)
-    template = Environment(autoescape=True).from_string(asset("template.html"))
+    template = Environment(autoescape=True).from_string(asset("page/template.html"))
     text: str = template.render(
         policy=content_policy(script, style, connect),
         style=style,
         script=script,
         title=data["name"],
         data=embedded(data),
-        messages=embedded(json.loads(asset("messages.json"))),
+        messages=embedded(json.loads(asset("page/messages.json"))),
         language=data.get("language", ""),
     )
     return text
@@ -67,8 +71,8 @@ def embedded(value: Any) -> str:
 
 @cache
 def asset(name: str) -> str:
-    """A file of this folder as text."""
-    return resources.files("foveal.views.page").joinpath(name).read_text(encoding="utf-8")
+    """A file of the views, by its path there, as text."""
+    return resources.files("foveal.views").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

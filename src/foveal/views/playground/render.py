@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
 
 from foveal.frontends.text import gallery
 from foveal.frontends.text.kinds import KINDS
-from foveal.views.page.render import asset, content_policy, embedded, render, wrapped
+from foveal.views.page.render import SHARED, asset, content_policy, embedded, render, wrapped
 
-SHARED = ("i18n.js", "dom.js", "colour.js")
-"""Parts of the report page that these pages begin with: texts, elements, colours."""
-COMMON = ("server.js",)
 PLAYGROUND = (
-    *COMMON, "state.js", "editor.js", "palette.js", "numbers.js", "chart.js", "heat.js", "field.js", "layers.js",
-    "dialogs.js", "open.js", "playground.js",
+    "server", "state", "editor", "palette", "numbers", "field", "layers", "dialogs", "open", "playground",
 )  # fmt: skip
-WAITING = (*COMMON, "waiting.js")
+WAITING = ("server", "waiting")
 """Parts of the scripts, in order; later ones use what earlier ones define."""
 
 
@@ -49,25 +44,24 @@ def explorer_page(data: dict[str, Any]) -> str:
 
     data: that of the report page, and under "live" the "network" to ask about and the "text" for the playground.
     """
-    return render(data, (_asset("live.js"),), "'self'")
+    return render(data, (_script("live"),), "'self'")
 
 
 def messages() -> dict[str, dict[str, str]]:
     """Language -> key -> text."""
-    found: dict[str, dict[str, str]] = json.loads(_asset("messages.json"))
+    found: dict[str, dict[str, str]] = json.loads(asset("playground/messages.json"))
     return found
 
 
 def _page(template: str, scripts: Sequence[str], data: Any) -> Page:
     from jinja2 import Environment
 
-    script = wrapped([*map(asset, SHARED), *map(_asset, scripts)])
-    style = asset("base.css") + _asset("playground.css")
+    script = wrapped([*map(asset, SHARED), *map(_script, scripts)])
+    style = asset("shared/base.css") + asset("playground/playground.css")
     parts = {"style": style, "script": script, "data": embedded(data), "messages": embedded(messages())}
-    text = Environment(autoescape=True).from_string(_asset(template)).render(**parts)
+    text = Environment(autoescape=True).from_string(asset(f"playground/{template}")).render(**parts)
     return Page(text, content_policy(script, style, "'self'"))
 
 
-@cache
-def _asset(name: str) -> str:
-    return resources.files("foveal.views.playground").joinpath(name).read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return asset(f"playground/scripts/{name}.js")

@@ -12,16 +12,15 @@ from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, Picture, pi
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from foveal.tasks.classification.productivity import LayerPaths
-    from foveal.tasks.classification.shortcuts import GradientReach, PathLengths
-    from foveal.tasks.record import AuditTable
+    from foveal.tasks.classification.record import DepthCurves, GradientCurves, LayerSizes, PathShares
 
 NAMED = 40
 """Up to so many layers are named under the axis."""
 
 
-def depth_curves(network: str, lengths: Sequence[int], depth: AuditTable) -> Picture:
+def depth_curves(shown: DepthCurves) -> Picture:
     """TRF and ERF over depth against the image, and the cost spent up to there."""
+    network, lengths, depth = shown.network, shown.lengths, shown.depth
     with styled():
         figure = picture(8.6, 4.6, {"network": network, "audit": "classification"})
         axes = figure.subplots()
@@ -54,8 +53,9 @@ def depth_curves(network: str, lengths: Sequence[int], depth: AuditTable) -> Pic
     return figure
 
 
-def layer_sizes(network: str, lengths: Sequence[int], rows: Sequence[LayerPaths]) -> Picture:
+def layer_sizes(asked: LayerSizes) -> Picture:
     """For each layer the range from its smallest to its largest path, with border layers marked, against the image."""
+    network, lengths, rows = asked.network, asked.lengths, asked.rows
     with styled():
         shown = [row for row in rows if not row.dense]
         figure = picture(min(12.0, max(7.0, 2.0 + 0.16 * len(shown))), 4.6, {"network": network})
@@ -85,8 +85,9 @@ def layer_sizes(network: str, lengths: Sequence[int], rows: Sequence[LayerPaths]
     return figure
 
 
-def path_lengths(network: str, paths: PathLengths) -> Picture:
+def path_lengths(shown: PathShares) -> Picture:
     """Share of the paths by their number of weighted layers."""
+    network, paths = shown.network, shown.paths
     with styled():
         figure = picture(6.4, 3.8, {"network": network})
         axes = figure.subplots()
@@ -100,8 +101,9 @@ def path_lengths(network: str, paths: PathLengths) -> Picture:
     return figure
 
 
-def gradient_reach(network: str, reach: Sequence[GradientReach]) -> Picture:
+def gradient_reach(shown: GradientCurves) -> Picture:
     """Expected squared gradient by depth, with and without shortcuts."""
+    network, reach = shown.network, shown.reach
     with styled():
         figure = picture(6.8, 3.9, {"network": network})
         axes = figure.subplots()

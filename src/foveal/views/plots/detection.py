@@ -4,45 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from foveal.views.pictures import fitted_image
 from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Picture, label_plane, picture, styled
 
-Four = tuple[float, float, float, float]
+if TYPE_CHECKING:
+    from foveal.tasks.detection.record import Box, LevelBar, LevelPicture, Region, RegionPicture
+
 COLOURS = (BLUE, ORANGE, GREEN, PINK, "#56b4e9", "#e69f00", "#f0e442", "#999999", INK)
 """One per output; Okabe and Ito's set."""
 
 
-class LevelBar(NamedTuple):
-    """One level: its name, smallest theoretical field, effective side, box of its Gaussian, anchor sizes."""
-
-    name: str
-    trf: float | None
-    erf: float | None
-    box: float | None
-    anchors: tuple[float, ...]
-
-
-def region_picture(
-    layer: str,
-    shape: tuple[int, int],
-    regions: Sequence[tuple[tuple[int, int], Four, Four | None, str]],
-    objects: Sequence[tuple[float, float, float, float, str]],
-    image: np.ndarray | None = None,
-) -> Picture:
+def region_picture(asked: RegionPicture) -> Picture:
     """Neighbouring outputs on the image: on the left each one's theoretical field, on the right the box of its
     effective field with its label.
-
-    regions: (unit, theoretical box, effective box, label), boxes (top, left, bottom, right) with exclusive ends;
-    objects: (top, left, height, width, label), drawn dotted; image: (H, W, 3) in 0..1, else grey ground.
     """
-    ground = np.full((*shape, 3), 0.92) if image is None else image
+    layer, shape, regions = asked.cells.layer, asked.cells.source_shape, asked.cells.regions
+    ground = np.full((*shape, 3), 0.92) if asked.image is None else asked.image
+    ground = fitted_image(ground, shape) if isinstance(ground, str) else ground
     with styled():
-        origin = {"layer": layer, "source_shape": list(shape), "units": [list(r[0]) for r in regions]}
+        origin = {"layer": layer, "source_shape": list(shape), "units": [list(item.unit) for item in regions]}
         figure = picture(9.6, 5.8, origin)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         for axes, title in ((left, "theoretical fields"), (right, "effective fields (2 sigma boxes)")):
@@ -50,31 +36,30 @@ def region_picture(
             axes.imshow(ground, extent=shown, interpolation="nearest", alpha=0.85)
             axes.set_title(title)
             label_plane(axes)
-            for top, first, height, width, label in objects:
+            for top, first, height, width, label in asked.objects:
                 _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
                 axes.annotate(label, (first, top - 1), fontsize=7, va="bottom", color=INK)
         right.set_ylabel("")
-        boxes = [region[1] for region in regions] + [region[2] for region in regions if region[2] is not None]
+        fields = [item.box for item in regions], [item.effective for item in regions]
+        boxes = [box for box in (*fields[0], *fields[1]) if box is not None]
         rows, columns = _shown(shape, boxes)
-        clear = {
-            1: _clear([region[1] for region in regions], columns),
-            2: _clear([region[2] for region in regions], columns),
-        }
-        for index, (unit, box, effective, label) in enumerate(regions):
-            colour, own = COLOURS[index % len(COLOURS)], f"{unit[0]}, {unit[1]}"
-            _region(left, box, colour, own if clear[1] else "")
-            if effective is not None:
-                _region(right, effective, colour, label or own if clear[2] else label)
+        clear = [_clear(boxes, columns) for boxes in fields]
+        for index, item in enumerate(regions):
+            colour, own = COLOURS[index % len(COLOURS)], f"{item.unit[0]}, {item.unit[1]}"
+            _region(left, item.box, colour, own if clear[0] else "")
+            if item.effective is not None:
+                _region(right, item.effective, colour, item.label or own if clear[1] else item.label)
         right.set_ylim(*rows)
         right.set_xlim(*columns)
         figure.suptitle(f"{layer}: {_named(regions)} and what each sees", fontsize=10)
     return figure
 
 
-def level_picture(levels: Sequence[LevelBar], sizes: Sequence[float]) -> Picture:
+def level_picture(shown: LevelPicture) -> Picture:
     """Per level the effective box, the effective side, the theoretical field and the anchors on a logarithmic axis of
     sizes in pixels; below, where there are objects, how many have which size.
     """
+    levels, sizes = shown.levels, shown.sizes
     with styled():
         height = 1.1 + 0.5 * len(levels) + (1.8 if sizes else 0.0)
         figure = picture(8.4, height, {"levels": [level.name for level in levels]})
@@ -115,7 +100,7 @@ def _bars(axes: Axes, levels: Sequence[LevelBar]) -> None:
     axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
 
 
-def _region(axes: Axes, box: Four, colour: str, text: str) -> None:
+def _region(axes: Axes, box: Box, colour: str, text: str) -> None:
     _box(axes, box, colour, "-", 1.6)
     if not text:
         return
@@ -124,26 +109,26 @@ def _region(axes: Axes, box: Four, colour: str, text: str) -> None:
     axes.annotate(text, middle, fontsize=6.5, ha="center", va="center", color="white", bbox=frame)
 
 
-def _named(regions: Sequence[tuple[tuple[int, int], Four, Four | None, str]]) -> str:
+def _named(regions: Sequence[Region]) -> str:
     if len(regions) < 2:
         return f"{len(regions)} output"
-    return f"{len(regions)} neighbouring outputs, {regions[0][0]} to {regions[-1][0]},"
+    return f"{len(regions)} neighbouring outputs, {regions[0].unit} to {regions[-1].unit},"
 
 
-def _clear(boxes: Sequence[Four | None], columns: tuple[float, float]) -> bool:
+def _clear(boxes: Sequence[Box | None], columns: tuple[float, float]) -> bool:
     """Whether names in the middle of the boxes do not cover each other: they take a tenth of the width."""
     middles = {(box[1] + box[3]) / 2 for box in boxes if box is not None}
     apart = [b - a for a, b in pairwise(sorted(middles))]
     return len(boxes) == 1 or min(apart, default=0.0) > 0.1 * abs(columns[1] - columns[0])
 
 
-def _box(axes: Axes, box: Four, colour: str, line: str, width: float) -> None:
+def _box(axes: Axes, box: Box, colour: str, line: str, width: float) -> None:
     place, across, down = (box[1] - 0.5, box[0] - 0.5), box[3] - box[1], box[2] - box[0]
     axes.add_patch(Rectangle(place, across, down, edgecolor="#ffffff", linewidth=2.6, fill=False))
     axes.add_patch(Rectangle(place, across, down, fill=False, edgecolor=colour, linewidth=width, linestyle=line))
 
 
-def _shown(shape: tuple[int, int], boxes: Sequence[Four]) -> tuple[tuple[float, float], tuple[float, float]]:
+def _shown(shape: tuple[int, int], boxes: Sequence[Box]) -> tuple[tuple[float, float], tuple[float, float]]:
     """The whole image and as much around it as the boxes need; where they fill less than a third of it, only a square
     about them.
     """

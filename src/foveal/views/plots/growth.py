@@ -9,7 +9,7 @@ from foveal.core.errors import FovealError
 from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, picture, styled
 
 if TYPE_CHECKING:
-    from foveal.report.growth import Growth
+    from foveal.report.results import Growth
 
 NAMED = 40
 """Up to so many layers are named under the axis; of more, some are left out evenly."""

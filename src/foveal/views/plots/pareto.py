@@ -8,7 +8,7 @@ from foveal.core.errors import FovealError
 from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, picture, styled
 
 if TYPE_CHECKING:
-    from foveal.designs import Designs
+    from foveal.designs.record import Designs
 
 WORDS = {"multiply-adds": "multiply-adds", "parameters": "parameters", "memory": "activation memory (bytes)",
          "latency": "measured latency (ms)"}  # fmt: skip
@@ -25,19 +25,13 @@ def pareto(designs: Designs) -> Picture:
         front = [one for one in designs.designs if one.role == "front"]
         x, y = [one.cost for one in front], [one.misfit for one in front]
         axes.plot(x, y, color=BLUE, marker="o", drawstyle="steps-post", label="found: no other is better in both")
-        for number, one in enumerate(front, 1):
-            axes.annotate(
-                str(number),
-                (one.cost, one.misfit),
-                xytext=(3, 5 - 17 * (number % 2 == 0)),
-                textcoords="offset points",
-                color=BLUE,
-            )
-        others = [(n, one) for n, one in enumerate(designs.designs, 1) if one.role == "alternative"]
+        others = [one for one in designs.designs if one.role == "alternative"]
         if others:
-            place = [one.cost for _, one in others], [one.misfit for _, one in others]
+            place = [one.cost for one in others], [one.misfit for one in others]
             axes.plot(*place, "o", color=BLUE, fillstyle="none", label="the best of another kind of block")
-        for number, one in others:
+        for number, one in enumerate(designs.designs, 1):
+            if one.role == "nearest":
+                continue
             axes.annotate(
                 str(number),
                 (one.cost, one.misfit),

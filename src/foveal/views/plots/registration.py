@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from foveal.views.plots.style import BLUE, INK, LINES, ORANGE, PALE, Picture, label_plane, picture, styled
 
 if TYPE_CHECKING:
-    from foveal.tasks.registration.placement import Places
+    from foveal.tasks.registration.record import OffsetCurves, UnitPlaces
 
 LABELS = {
     "cell": "cell of the resized map (align_corners=False)",
@@ -19,8 +19,9 @@ FEW = 24
 """Of maps with more units a side only those about the middle are drawn."""
 
 
-def unit_places(network: str, last: Places) -> Picture:
+def unit_places(shown: UnitPlaces) -> Picture:
     """The image with the cells of the resized map, their centers, and what the units really look at."""
+    network, last = shown.network, shown.last
     with styled():
         figure = picture(6.2, 6.4, {"network": network, "layer": last.layer})
         axes = figure.subplots()
@@ -49,8 +50,9 @@ def unit_places(network: str, last: Places) -> Picture:
     return figure
 
 
-def offset_curves(network: str, last: Places) -> Picture:
+def offset_curves(shown: OffsetCurves) -> Picture:
     """RF center minus the place by each convention, unit by unit along the last axis."""
+    network, last = shown.network, shown.last
     with styled():
         figure = picture(6.8, 4.0, {"network": network, "layer": last.layer})
         axes = figure.subplots()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foveal.views.plots.style import LINES, Picture, picture, styled
 
-Sizes = Sequence[tuple[int, float]]
+if TYPE_CHECKING:
+    from foveal.tasks.segmentation.record import Spectra
 
 
-def spectrum_picture(spectra: Sequence[tuple[str, Sizes, float]], title: str = "") -> Picture:
-    """Shares of the energy by field size, above as sticks, below added up.
-
-    spectra: (name, (size in pixels, share) smallest first, share of global context); that share is drawn as a gap to 1
-    and named.
+def spectrum_picture(shown: Spectra) -> Picture:
+    """Shares of the energy by field size, above as sticks, below added up; the share of global context is drawn as a
+    gap to 1 and named.
     """
+    spectra = shown.spectra
     with styled():
         figure = picture(7.2, 1.5 * len(spectra) + 3.0, {"layers": [name for name, _, _ in spectra]})
         heights = [1.0] * len(spectra) + [1.6]
@@ -36,5 +36,5 @@ def spectrum_picture(spectra: Sequence[tuple[str, Sizes, float]], title: str = "
         parts[-1].set_xlabel("field size of a route (pixels)")
         if len(spectra) > 1:
             parts[-1].legend(frameon=False, loc="lower right")
-        figure.suptitle(title or "field sizes that one output couples", fontsize=10)
+        figure.suptitle(shown.title, fontsize=10)
     return figure

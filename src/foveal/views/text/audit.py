@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from foveal.views.text.html import table_html
+from foveal.views.text.report import SEVERITY, UNLIMITED, empty_grid, plain
 from foveal.views.text.table import quantity_text, shape_text
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 """Columns of text where no terminal says otherwise; tables may be wider, sentences are wrapped."""
-_UNLIMITED = 10_000
-_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def audit_text(audit: Audit) -> str:
@@ -29,7 +26,7 @@ def audit_text(audit: Audit) -> str:
     parts = [_plain(Text(_title(audit)), WIDTH)]
     parts += [_plain(Text(line), WIDTH) for line in audit.summary]
     for table in _printed(audit):
-        parts += ["", _plain(_grid(table), _UNLIMITED)]
+        parts += ["", _plain(_grid(table), UNLIMITED)]
     parts += ["", *(_plain(_finding(finding), WIDTH) for finding in audit.findings)]
     if not audit.findings:
         parts.append("no findings")
@@ -90,7 +87,7 @@ def _printed(audit: Audit) -> list[AuditTable]:
 
 
 def _grid(table: AuditTable) -> RenderableType:
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    grid = empty_grid()
     for place, (heading, right) in enumerate(zip(table.columns, _numeric(table))):
         # In a narrow terminal headings and long names go on in the next line; numbers stay whole.
         least = max((len(cell_text(row[place])) for row in table.rows), default=0) if right else None
@@ -110,7 +107,7 @@ def _numeric(table: AuditTable) -> list[bool]:
 
 
 def _finding(finding: AuditFinding) -> RenderableType:
-    head = Text.assemble((finding.severity, _SEVERITY[finding.severity]), f" {finding.code}  {_sentence(finding)}")
+    head = Text.assemble((finding.severity, SEVERITY[finding.severity]), f" {finding.code}  {_sentence(finding)}")
     return Group(head, *(Padding(Text(line), (0, 0, 0, 4), expand=False) for line in _advice(finding)))
 
 
@@ -124,19 +121,10 @@ def _advice(finding: AuditFinding) -> list[str]:
 
 
 def _html_table(table: AuditTable) -> str:
-    right = _numeric(table)
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in table.columns)
-    rows = "\n".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align:{"right" if number else "left"}">{escape(cell_text(cell))}</td>'
-            for number, cell in zip(right, row)
-        )
-        + "</tr>"
-        for row in table.rows
-    )
+    rows = [[cell_text(cell) for cell in row] for row in table.rows]
+    cells = table_html(list(zip(table.columns, _numeric(table))), [(row, False) for row in rows])
     note = f"<p><small>{escape(table.note)}</small></p>" if table.note else ""
-    return f"<p><b>{escape(table.title)}</b></p>\n<table>\n<tr>{head}</tr>\n{rows}\n</table>\n{note}"
+    return f"<p><b>{escape(table.title)}</b></p>\n{cells}\n{note}"
 
 
 def _html_finding(finding: AuditFinding) -> str:
@@ -145,7 +133,4 @@ def _html_finding(finding: AuditFinding) -> str:
 
 
 def _plain(part: RenderableType, width: int) -> str:
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=width, color_system=None, legacy_windows=False)
-    console.print(part)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return plain(lambda console: console.print(part), width)

@@ -4,27 +4,22 @@ side.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from functools import partial
 
-from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from foveal.report.compare import Comparison, Growth, Step
+from foveal.report.results import Comparison, Grown, Step
+from foveal.views.text.report import UNLIMITED, empty_grid, plain
 from foveal.views.text.table import axes_text
-
-_UNLIMITED = 10_000
 
 
 def plain_comparison(comparison: Comparison) -> str:
     """The comparison without colours, as wide as it needs to be."""
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=_UNLIMITED, color_system=None, legacy_windows=False)
-    print_comparison(comparison, console)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return plain(partial(print_comparison, comparison), UNLIMITED)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -35,7 +30,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     shown = [index for index, step in enumerate(comparison.steps) if _matters(step) or index == comparison.parting]
     for fields in (("size", "added", "stride", "start"), ("size", "added", "stride"), ("size", "added")):
         grid = _grid(comparison, shown, fields)
-        if Measurement.get(console, console.options.update(width=_UNLIMITED), grid).maximum <= console.width:
+        if Measurement.get(console, console.options.update(width=UNLIMITED), grid).maximum <= console.width:
             break
     console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
     console.print(Text(f"first: {comparison.first}; second: {comparison.second}"), soft_wrap=True)
@@ -46,7 +41,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str]) -> RichTable:
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    grid = empty_grid()
     for heading in ("", "\nlayer"):
         grid.add_column(heading, no_wrap=True)
     for side in ("first", "second"):
@@ -98,11 +93,11 @@ def _name(step: Step) -> str:
     return names[0] if len(set(names)) == 1 else " / ".join(names)
 
 
-def _sizes(growth: Growth) -> tuple[int | None, ...]:
+def _sizes(growth: Grown) -> tuple[int | None, ...]:
     return growth.size.value if isinstance(growth.size.value, tuple) else (None,)
 
 
-def _cells(growth: Growth | None, fields: Sequence[str]) -> list[str]:
+def _cells(growth: Grown | None, fields: Sequence[str]) -> list[str]:
     if growth is None:
         return [""] * len(fields)
     cells = {

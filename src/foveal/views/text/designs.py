@@ -9,7 +9,8 @@ from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
 if TYPE_CHECKING:
-    from foveal.designs import Design, Designs, Network
+    from foveal.designs.network import Network
+    from foveal.designs.record import Conflict, Design, Designs
 
 COLUMNS = (
     Column("design", False, 0),
@@ -38,7 +39,7 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
     size = "x".join(map(str, target.space))
     lines = []
     if designs.conflict is not None:
-        lines += [str(designs.conflict), ""]
+        lines += [conflict_text(designs.conflict), ""]
     rows = [_row(f"{number}", one) for number, one in enumerate(designs.designs, 1)]
     rows += [_row(one.network.name, one) for one in designs.known]
     looked = "every one of" if designs.complete else f"{designs.scored:,} of"
@@ -60,6 +61,23 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
             lines.append(f"  {number}: {'; '.join(one.changed)}")
     for name, change in designs.repairs:
         lines.append(f"smallest change for '{name}': {change}")
+    return "\n".join(lines)
+
+
+def conflict_text(conflict: Conflict) -> str:
+    """Which limits exclude each other, what would do instead, and what the nearest design breaks."""
+    where = f"the {conflict.scored:,} candidates" if conflict.complete else f"{conflict.scored:,} candidates searched"
+    if conflict.nearest is None:
+        return f"none of {where} can be laid out on this input; use a larger input or fewer strides"
+    together = " together" if len(conflict.limits) > 1 else ""
+    lines = [f"none of {where} meets {' and '.join(conflict.limits)}{together}"]
+    lines += [
+        f"  {one.name}: {_number(one.needed)} would do, all other limits met (asked: {_number(one.asked)})"
+        for one in conflict.relaxed
+    ]
+    lines += [
+        f"  nearest design: {one.name} is {_number(one.needed)}, asked {_number(one.asked)}" for one in conflict.broken
+    ]
     return "\n".join(lines)
 
 
@@ -111,3 +129,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _stride(stride: int) -> str:
     return f"/{stride}" if stride > 1 else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,21 @@ def field_rows(field: Field) -> Rows:
     """What the field is, where it lies, how large its parts are and how it falls off. Lengths in source positions."""
     measured = field.metrics()
     return [*_place(field), *_extent(field, measured), *_spread(measured), *_shape(measured), ("method", field.method)]
+
+
+def field_html(field: Field) -> str:
+    """What the field is and where it lies, as a small table for notebooks."""
+    place = f"unit {field.unit}" if field.unit else "the unit"
+    channel = "" if field.channel is None else f", channel {field.channel}"
+    rows = {
+        "kind": f"{field.kind} ({field.status})",
+        "layer": f"{field.layer or 'a given array'}, {place}{channel}",
+        "source": f"{field.source} {_by(field.source_shape)}",
+        "positions": _positions(field.hull) if field.values.size else "none",
+        "method": field.method,
+    }
+    body = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+    return f"<table>{body}</table>"
 
 
 def _place(field: Field) -> Rows:
@@ -34,7 +50,7 @@ def _place(field: Field) -> Rows:
 
 def _extent(field: Field, measured: FieldMetrics) -> Rows:
     support = measured.support
-    hull = " x ".join(f"{a}..{b - 1}" for a, b in support.hull) if support.count else "none"
+    hull = _positions(support.hull) if support.count else "none"
     rows = [
         ("hull in the source", hull),
         (
@@ -83,6 +99,10 @@ def _shape(measured: FieldMetrics) -> Rows:
     else:
         rows.append(("fitted Gaussian", f"none: {fit.reason}"))
     return rows
+
+
+def _positions(hull: Iterable[tuple[int, int]]) -> str:
+    return " x ".join(f"{first}..{last - 1}" for first, last in hull)
 
 
 def _by(lengths: Iterable[int]) -> str:

@@ -8,7 +8,7 @@ with the terminal.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -20,8 +20,9 @@ from foveal.views.text.table import Column, Row, Table, table
 
 _GAP = 2  # one of padding, one of the column divider
 _STYLES = {"bound": "yellow", "data-dependent": "magenta", "unavailable": "red"}
-_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_UNLIMITED = 10_000
+SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+UNLIMITED = 10_000
+"""Columns where nothing is cut or wrapped."""
 
 
 def plain_text(report: Report) -> str:
@@ -31,10 +32,19 @@ def plain_text(report: Report) -> str:
 
 def fitted_text(view: Table, width: int | None) -> str:
     """The table without colours, at most ``width`` characters wide where one is given."""
+    return plain(lambda console: console.print(rich_table(view, width), soft_wrap=width is None), width or UNLIMITED)
+
+
+def plain(draw: Callable[[Console], None], width: int) -> str:
+    """What ``draw`` prints, without colours and without blanks at the ends of lines."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width or _UNLIMITED, color_system=None, legacy_windows=False)
-    console.print(rich_table(view, width), soft_wrap=width is None)
+    draw(Console(file=buffer, width=width, color_system=None, legacy_windows=False))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def empty_grid() -> RichTable:
+    """A table without columns, in the one style of all tables."""
+    return RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
 
 
 def rich_table(view: Table, width: int | None = None) -> RenderableType:
@@ -46,14 +56,14 @@ def rich_table(view: Table, width: int | None = None) -> RenderableType:
     parts: list[RenderableType] = [Text(view.title, style="bold"), _grid(view.columns, rows, kept), Text(view.totals)]
     if gone:
         parts.append(Text(f"not shown at this width: {', '.join(gone)}", style="italic"))
-    parts += [Text.assemble((severity, _SEVERITY[severity]), "  ", text) for severity, text in view.findings]
+    parts += [Text.assemble((severity, SEVERITY[severity]), "  ", text) for severity, text in view.findings]
     headings = {view.columns[index].heading for index in kept}
     parts += [Text(line, style="dim") for line in view.legend if line.split(":")[0] not in set(gone) - headings]
     return Group(*parts)
 
 
 def _grid(columns: Sequence[Column], rows: Iterable[Row], kept: Sequence[int]) -> RichTable:
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    grid = empty_grid()
     for index in kept:
         column = columns[index]
         grid.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)

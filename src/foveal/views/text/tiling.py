@@ -5,8 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from foveal.core.words import bytes_text
+
 if TYPE_CHECKING:
-    from foveal.tasks.tiling.plan import TilePlan
+    from foveal.tasks.tiling.record import TilePlan
 
 Rows = list[tuple[str, str]]
 
@@ -33,7 +35,7 @@ def plan_rows(plan: TilePlan) -> Rows:
         ("smallest tile", _per_axis(names, [str(axis.smallest) for axis in plan.axes])),
         ("tiles", " x ".join(str(len(axis.starts)) for axis in plan.axes) + f" = {plan.count}"),
         ("computed twice or more", f"{plan.overhead:.1%} of the source"),
-        ("activations at once", f"{size_text(plan.memory[1])} a tile, {size_text(plan.memory[0])} the whole"),
+        ("activations at once", f"{bytes_text(plan.memory[1])} a tile, {bytes_text(plan.memory[0])} the whole"),
         ("method", plan.method),
     ]
     return rows
@@ -51,16 +53,6 @@ def plan_html(plan: TilePlan) -> str:
     """The plan as a small table, for notebooks."""
     body = "\n".join(f"<tr><td>{escape(label)}</td><td>{escape(text)}</td></tr>" for label, text in plan_rows(plan))
     return f"<p><b>{escape(plan.network)}: {escape(plan.layer)} in tiles</b></p>\n<table>\n{body}\n</table>"
-
-
-def size_text(count: int) -> str:
-    """Bytes as people write them."""
-    number, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if number < 1024 or unit == "TiB":
-            break
-        number /= 1024
-    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
 
 
 def _per_axis(names: list[str], texts: list[str]) -> str:

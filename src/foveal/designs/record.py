@@ -1,0 +1,143 @@
+"""The answer of a search as records: designs with their numbers, which give their code and report and can be saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from foveal.core import show
+from foveal.core.errors import FovealError
+from foveal.core.serial import to_plain
+from foveal.designs.closed.evaluate import Evaluation
+from foveal.designs.inverse import Change
+from foveal.designs.network import Network
+from foveal.designs.spaces.space import Genome
+from foveal.designs.targets import Target
+from foveal.designs.text import code, specification
+from foveal.frontends.backends import emitted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from foveal.report.results import Report
+
+
+@dataclass(frozen=True)
+class Design:
+    """One network with its numbers. changed: what it changes of the network it was made from; role: "front",
+    "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit), "known".
+    """
+
+    network: Network
+    evaluation: Evaluation
+    misfit: float
+    cost: float
+    role: str = "front"
+    changed: tuple[str, ...] = ()
+
+    def code(self) -> str:
+        """PyTorch source with a class ``Net``; it does not need foveal."""
+        return code(self.network)
+
+    def specification(self) -> str:
+        """The text specification, for ``foveal analyze``."""
+        return specification(self.network)
+
+    def report(self) -> Report:
+        """The whole engine's report on the text specification."""
+        from foveal.frontends.text.trace import trace_spec
+        from foveal.report.analyze import analyze
+
+        return analyze(trace_spec(self.specification()))
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write it as ONNX with random weights; raises FovealError without PyTorch."""
+        emitted("ONNX export").export_onnx(self.code(), self.network.input, path)
+
+
+class Relaxed(NamedTuple):
+    """A limit and the value that it would need, all others met."""
+
+    name: str
+    asked: float
+    needed: float
+
+
+@dataclass(frozen=True)
+class Conflict(show.Shown):
+    """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
+    the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
+    are all candidates of the space.
+    """
+
+    limits: tuple[str, ...]
+    relaxed: tuple[Relaxed, ...]
+    nearest: Genome | None
+    broken: tuple[Relaxed, ...]
+    scored: int
+    complete: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Designs(show.Shown):
+    """The answer. designs: the Pareto front from the cheapest on, or the nearest design where ``conflict`` says why
+    none meets the limits; known: networks to compare with; repairs: the smallest changes of the network that was given.
+    """
+
+    target: Target
+    designs: tuple[Design, ...]
+    known: tuple[Design, ...]
+    repairs: tuple[tuple[str, Change], ...]
+    conflict: Conflict | None
+    size: int
+    scored: int
+    complete: bool
+    seed: int
+
+    def plot(self) -> Figure:
+        """Misfit of the field against cost, with known networks."""
+        figure: Figure = show.figure(self)
+        return figure
+
+    def to_json(self) -> str:
+        """All designs with their numbers; networks as data."""
+        said: dict[str, Any] = {
+            "target": to_plain(self.target),
+            "designs": [to_plain(one) for one in self.designs],
+            "known": [to_plain(one) for one in self.known],
+            "repairs": [{"name": name} | to_plain(change) for name, change in self.repairs],
+            "conflict": None if self.conflict is None else to_plain(self.conflict),
+            "candidates": self.size,
+            "scored": self.scored,
+            "complete": self.complete,
+            "seed": self.seed,
+        }
+        return json.dumps(said, indent=1, default=list)
+
+    def save(self, folder: str | Path, onnx: bool = False) -> list[Path]:
+        """Write code, text specification, network data and report of each design, the plot and the JSON; returns the
+        files. onnx: also each design as ONNX, which needs PyTorch.
+        """
+        place = Path(folder)
+        written = []
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for number, one in enumerate(self.designs, 1):
+                texts = {".py": one.code(), ".yaml": one.specification(), ".network.yaml": one.network.to_yaml()}
+                texts[".report.txt"] = str(one.report()) + "\n"
+                for ending, text in texts.items():
+                    written.append(place / f"design{number}{ending}")
+                    written[-1].write_text(text, encoding="utf-8")
+                if onnx:
+                    written.append(place / f"design{number}.onnx")
+                    one.to_onnx(written[-1])
+            written.append(place / "designs.json")
+            written[-1].write_text(self.to_json() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise FovealError(f"{place}: cannot be written: {error.strerror or error}") from None
+        if self.designs:
+            written.append(place / "designs.png")
+            show.figure(self).save(written[-1])
+        return written

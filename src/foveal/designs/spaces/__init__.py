@@ -1,0 +1,1 @@
+"""Spaces of networks to search: what a space is, those that tasks start from, and the one around a network."""

@@ -1,0 +1,79 @@
+"""The halo of a tile: what its units see beyond it, exactly where that is possible, else within an expected error.
+
+The exact halo is the index range of all units of a core that begins and ends at multiples of the step, over all phases,
+beyond that core; nothing of it is estimated. Where the layer knows where it stands, or an error is asked for, the
+effective field says how much of it is needed (``erf_halo``).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+
+from foveal.fields.receptive_field import ReceptiveField
+from foveal.ir.graph import Graph
+from foveal.tasks.equivariance import Shifts
+from foveal.tasks.tiling.erf_halo import erf_halo
+
+ERROR = 1e-3
+"""Expected relative error where exact tiling is impossible and none was asked for."""
+
+
+def halo(
+    graph: Graph,
+    rf: ReceptiveField,
+    local: ReceptiveField,
+    moving: Shifts,
+    strides: tuple[Fraction, ...],
+    grid: tuple[int, ...],
+    error: float | None,
+) -> tuple[tuple[tuple[int, int], ...], str, str, float | None]:
+    """What a tile's units see beyond it, per axis and side; status, method, expected error."""
+    whole = [
+        exact_halo(local, axis, grid[axis], strides[axis], moving.multiples[axis], moving.margins[axis])
+        for axis in range(len(strides))
+    ] if all(local.known) else None  # fmt: skip
+    if whole is not None and not moving.obstacles and error is None:
+        return tuple(whole), "exact", "index ranges of all phases from aligned tile edges", None
+    wanted = ERROR if error is None else error
+    found = erf_halo(graph, rf.layer, rf.source, wanted, moving.multiples, strides)
+    need = found.need if whole is None else tuple(
+        (min(a, c), min(b, d)) for (a, b), (c, d) in zip(found.need, whole)
+    )  # fmt: skip
+    if whole is not None and not moving.obstacles and need == tuple(whole):
+        return need, "exact", "index ranges of all phases from aligned tile edges", None
+    return need, "approximate", found.method, wanted
+
+
+def exact_halo(
+    rf: ReceptiveField, axis: int, grid: int, stride: Fraction, multiple: int, margin: tuple[int, int]
+) -> tuple[int, int]:
+    """How far the units of a core that begins and ends at multiples see beyond it (before, after)."""
+    progress = rf.progress[axis]
+    assert progress is not None
+    period, shift = progress[1].period, int(progress[1].shift)
+    seen = ~_line(rf.nothing[1], grid, rf.grid[grid], np.logical_and)
+    first = [_line(row, grid, rf.grid[grid], np.minimum) for row in rf.first[axis]]
+    last = [_line(row, grid, rf.grid[grid], np.maximum) for row in rf.last[axis]]
+    # Reflected padding may turn a reach round, to positions that the unclipped range does not hold.
+    turned = [
+        max(0, int(np.where(seen, apart, 0).max(initial=0))) for apart in (first[1] - first[0], last[0] - last[1])
+    ]
+    units = np.arange(int(multiple / stride))
+    place, ahead = units % period, units // period * shift
+    kept = seen[place]
+    before = int((first[1][place] + ahead)[kept].min(initial=0))
+    after = int((last[1][place] + ahead)[kept].max(initial=0))
+    # Where the end is cut away, the last units of a core are there only if the tile goes on for as much.
+    missing = ceil(rf.source_shape[axis] - rf.grid[grid] * stride)
+    behind = max(0, after - multiple + 1) + margin[1] + turned[1]
+    return max(0, -before) + margin[0] + turned[0], max(behind, missing)
+
+
+def _line(array: np.ndarray, grid: int, length: int, join: np.ufunc) -> np.ndarray:
+    """One number per unit along a grid axis, the others joined."""
+    others = tuple(k for k in range(array.ndim) if k != grid)
+    found: np.ndarray = join.reduce(array, axis=others) if others else array
+    return np.broadcast_to(found, (length,))

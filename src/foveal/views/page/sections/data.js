@@ -1,0 +1,46 @@
+// What the page was given, and how its compressed parts are read. Names in it are only ever put on the page as text.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+/** One row per layer and source; row.id is the number of the layer, the same for all sources. */
+const ROWS = DATA.layers;
+/** Integer arrays {shape, values} that the tables of the rows refer to by number; filled by startData(). */
+const ARRAYS = [];
+const decoded = new Map();
+
+/** Fill ARRAYS; wait for it before boxes() is asked. */
+async function startData() {
+  const flat = new DataView((await inflate(DATA.tables.data)).buffer);
+  let at = 0;
+  for (const shape of DATA.tables.shapes) {
+    const values = new Int32Array(shape.reduce((a, b) => a * b, 1));
+    let sum = 0;
+    for (let i = 0; i < values.length; i++, at += 4) values[i] = sum = (sum + flat.getInt32(at, true)) | 0;
+    ARRAYS.push({ shape, values });
+  }
+}
+
+/** The rows of one source, in execution order. */
+const rowsOf = (source) => ROWS.filter((row) => row.source === DATA.sources[source].name);
+
+/** The row of a layer number and a source number, or undefined. */
+const rowOf = (layer, source) => ROWS.find((row) => row.id === layer && row.source === DATA.sources[source].name);
+
+/** The number of the source of a row. */
+const sourceOf = (row) => DATA.sources.findIndex((source) => source.name === row.source);
+
+/** Kinds of field that the page carries for a row, such as ["energy", "paths"]; empty where none were computed. */
+const kindsOf = (row) => Object.keys(DATA.fields[`${row.name}@${row.source}`] ?? {});
+
+/** Why a row has no field of this kind: one line of text, or "". */
+const whyMissing = (row, kind) => DATA.missing[`${row.name}@${row.source}`]?.[kind] ?? "";
+
+/** A field before it is unpacked (unit, origin, step, shape, hull, erf, sigma ...), or null. */
+const packedField = (row, kind) => DATA.fields[`${row.name}@${row.source}`]?.[kind] ?? null;
+
+/** Promise of the field of a row's middle unit with its samples: {...packed, values: Uint8Array}, or null. Kept. */
+async function fieldOf(row, kind) {
+  const packed = packedField(row, kind);
+  if (!packed) return null;
+  if (!decoded.has(packed)) decoded.set(packed, { ...packed, values: await inflate(packed.data) });
+  return decoded.get(packed);
+}

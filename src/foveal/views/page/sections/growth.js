@@ -1,0 +1,74 @@
+// How far the units of each layer can see (TRF), and the side of what has weight (ERF), over depth.
+
+let growthLog = false;
+
+/** The leaves of a source (all layers where there are no leaves): what the chart walks along. */
+function growthRows(source) {
+  const rows = rowsOf(source),
+    leaves = rows.filter((row) => row.leaf);
+  return leaves.length ? leaves : rows;
+}
+
+/** Side of the effective field of a row along its longest axis; null where the page has no field of it. */
+function growthErf(row) {
+  const kinds = kindsOf(row);
+  const packed = packedField(row, kinds.includes("energy") ? "energy" : kinds[0]);
+  return packed?.erf == null ? null : Math.max(...[packed.erf].flat());
+}
+
+function startGrowth() {
+  const draw = () => {
+    byId("growth-tools").replaceChildren(
+      choice(
+        t("scale"),
+        [
+          ["linear", t("linear")],
+          ["log", t("log")],
+        ],
+        growthLog ? "log" : "linear",
+        (value) => {
+          growthLog = value === "log";
+          draw();
+          byId("growth-tools").querySelector(`[data-value='${value}']`).focus();
+        },
+      ),
+      exportButtons("growth", () => byId("growth").querySelector("svg")),
+    );
+    drawGrowth();
+  };
+  state.onSelect(drawGrowth);
+  onLanguage.push(draw);
+  new ResizeObserver(eachFrame(drawGrowth)).observe(byId("growth"));
+  draw();
+}
+
+function drawGrowth() {
+  const rows = growthRows(state.source);
+  const about = {
+    side: largest(DATA.sources[state.source].lengths),
+    row: state.row,
+    at: growthPlace(rows),
+    effective: growthEffective(rows),
+    mine: growthErf(state.row),
+    legend: byId("growth-legend"),
+    log: growthLog,
+  };
+  sizeChart(byId("growth"), rows, about, (row) => state.select(row.id));
+}
+
+/** [[place, side]] of the layers with fields; a module stands where its last leaf stands. */
+function growthEffective(rows) {
+  const found = new Map();
+  for (const row of rowsOf(state.source)) {
+    const erf = growthErf(row),
+      at = erf == null ? -1 : growthPlace(rows, row);
+    if (at >= 0) found.set(at, erf);
+  }
+  return [...found].sort((a, b) => a[0] - b[0]);
+}
+
+/** The place of a row among the leaves: its own, or, for a module, that of the last leaf inside it; -1 for none. */
+function growthPlace(rows, row = state.row) {
+  const own = rows.indexOf(row);
+  return own >= 0 ? own : rows.findLastIndex((other) => other.name.startsWith(`${row.name}.`));
+}
