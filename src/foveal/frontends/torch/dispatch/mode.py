@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
 from foveal.frontends.torch.dispatch.shapes import SHAPES
-from foveal.frontends.torch.dispatch.values import Handle, Step, Values, to_array
+from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
 from foveal.frontends.torch.names import Naming
 from foveal.frontends.torch.tables import Entry, entry_of
@@ -26,10 +26,6 @@ from foveal.ir.extension import REGISTRY
 _NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
 
 _MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
-
-
-class NeedsValues(Exception):
-    """The model reads a value that a meta tensor does not have."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -252,12 +248,3 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.values.bind(tensor, value)
                 self.naming.operation(entry.title, value, tensor)
         return out
-
-
-def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, ...]]]) -> list[Step]:
-    """The moves of a view with the shape before and after each."""
-    steps = []
-    for op, after in path:
-        steps.append(Step(op, shape, tuple(after)))
-        shape = tuple(after)
-    return steps
