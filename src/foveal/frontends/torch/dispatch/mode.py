@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
 from foveal.frontends.torch.dispatch.values import Handle, Step, Values, to_array
 from foveal.frontends.torch.lowering import table as table
@@ -48,7 +49,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.spatial = 0
         self.plain = ""
-        self.fast = {} if any(name.startswith("aten::") for _, name in REGISTRY.lowerings) else FAST
+        taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
+        self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
         self.func: Any = None
 
     def data(self, tensor: Tensor) -> np.ndarray:
@@ -261,3 +263,10 @@ def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, 
         steps.append(Step(op, shape, tuple(after)))
         shape = tuple(after)
     return steps
+
+
+def _untaught(func: Any) -> bool:
+    """Whether no rule of a user's own is passed over: not one for it, and none for a part of what it consists of."""
+    name = func._schema.name
+    own = own_rule((name, f"{name}.{func._schema.overload_name}"))
+    return own is None and entry_of(func).kind != "decompose"
