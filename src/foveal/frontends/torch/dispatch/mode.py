@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
@@ -44,7 +45,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.spatial = 0
         self.plain = ""
-        self.fast = {} if any(name.startswith("aten::") for _, name in REGISTRY.lowerings) else FAST
+        taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
+        self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
         self.func: Any = None
 
     def data(self, tensor: Tensor) -> np.ndarray:
@@ -248,3 +250,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.values.bind(tensor, value)
                 self.naming.operation(entry.title, value, tensor)
         return out
+
+
+def _untaught(func: Any) -> bool:
+    """Whether no rule of a user's own is passed over: not one for it, and none for a part of what it consists of."""
+    name = func._schema.name
+    own = own_rule((name, f"{name}.{func._schema.overload_name}"))
+    return own is None and entry_of(func).kind != "decompose"
