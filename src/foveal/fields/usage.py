@@ -21,6 +21,7 @@ from foveal.core.serial import to_plain
 from foveal.engine.backward.algebra import SUPPORT
 from foveal.engine.backward.pull import over_source, pull, seed, usage_counts
 from foveal.engine.backward.solidity import solid_values
+from foveal.fields.field import Field
 from foveal.fields.idle_taps import IdleTaps, idle_taps
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
@@ -86,6 +87,13 @@ class Usage(show.Shown):
     def never_read(self) -> int:
         """Source positions that no unit reads."""
         return int(np.count_nonzero(self.counts == 0))
+
+    def as_field(self) -> Field:
+        """The counts as a field over the whole source, to be drawn or written like one unit's."""
+        shape = self.counts.shape
+        return Field(
+            self.counts, (0,) * len(shape), shape, self.layer, (), "usage", self.source, self.status, self.method
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, without the counts themselves."""

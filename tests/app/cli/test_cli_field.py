@@ -141,3 +141,29 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], text: str, tmp_path: 
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert text in lines[0]
+
+
+def test_usage_counts_all_units(tmp_path: Path) -> None:
+    out, picture = tmp_path / "usage.npy", tmp_path / "usage.png"
+    line = "conv3x1,valid,s5"
+    result = run("field", line, "--input", "1,1,15", "--layer", "conv1", "--usage", "--out", str(out))
+    assert "positions (40 %) are never read" in result.output
+    assert np.load(out).tolist() == [1, 1, 1, 0, 0] * 3
+    told = json.loads(run("field", *NET, "--usage", "--json", "--out", str(picture)).output)
+    assert told["source_shape"] == [48, 64]
+    assert told["never_read"] == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_usage_is_about_no_single_unit() -> None:
+    result = run("field", *NET, "--usage", "--at", "3,3")
+    assert result.exit_code == 2
+    assert "goes without --at" in result.output
+
+
+def test_growth_is_drawn_beside_the_table(tmp_path: Path) -> None:
+    out = tmp_path / "growth.png"
+    result = run("analyze", *NET[:3], "--growth", str(out))
+    assert result.exit_code == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert run("analyze", *NET[:3], "--growth", "growth.txt").exit_code == 2

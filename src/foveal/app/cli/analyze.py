@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, console, trace_source
+from foveal.app.cli.options import (
+    PICTURES,
+    InputOption,
+    PretrainedOption,
+    SourceArgument,
+    check_suffix,
+    console,
+    trace_source,
+)
 from foveal.app.cli.verify import run_verify
 from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
+    from foveal.ir.graph import Graph
     from foveal.report.results import Report
 
 
@@ -47,12 +56,18 @@ def analyze(
     fail_on: Annotated[
         Level | None, typer.Option("--fail-on", help="exit code 1 for findings of this severity")
     ] = None,
+    growth: Annotated[
+        str | None,
+        typer.Option("--growth", metavar="FILE", help="draw RF and effective field by layer (.png, .svg, .pdf)"),
+    ] = None,
     pretrained: PretrainedOption = False,
     training: TrainingOption = False,
 ) -> None:
     """The receptive field of every layer, with stride, position, cost and status."""
     if as_json and as_csv:
         raise FovealError("--json and --csv exclude each other")
+    if growth is not None:
+        check_suffix(growth, PICTURES)
     from foveal.report.analyze import analyze as analyze_graph
 
     graph = trace_source(source, shapes, pretrained, training)
@@ -62,11 +77,26 @@ def analyze(
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
     else:
         _print_report(report)
+    if growth is not None:
+        _draw_growth(graph, report, growth)
     code = 1 if fail_on is not None and _reaches(report, fail_on) else 0
     if check:
         shown = list(dict.fromkeys(row.name for row in report.layers)) if layer is not None else None
         code = max(code, run_verify(graph, shown, to_stderr=as_json or as_csv))
     raise typer.Exit(code)
+
+
+def _draw_growth(graph: Graph, report: Report, out: str) -> None:
+    """The growth over the layers of the report that see the first source, where their size is known."""
+    from foveal.report.growth import growth
+    from foveal.views import plots
+
+    source = report.sources[0].name
+    rows = [row for row in report.layers if row.source == source]
+    sized = [row.name for row in rows if isinstance(row.size.value, tuple) and row.size.value[-1]]
+    with progress(f"growth of {graph.name}"):
+        found = growth(graph, list(dict.fromkeys(sized)), source=source)
+    plots.growth_curves(found).save(out)
 
 
 def _reaches(report: Report, level: Level) -> bool:

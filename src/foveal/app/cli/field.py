@@ -49,6 +49,9 @@ def field(
     weights: WeightsOption = Weights.unit,
     at: AtOption = None,
     image: ImageOption = None,
+    all_units: Annotated[
+        bool, typer.Option("--usage", help="instead: how many of the layer's units read each source position")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option("-o", "--out", metavar="FILE", help="a picture (.png, .svg, .pdf) or the field (.npy, .json)"),
@@ -62,14 +65,29 @@ def field(
         check_suffix(out, FILES)
     if image is not None and (out is None or Path(out).suffix.lower() not in PICTURES):
         raise FovealError("--image is drawn under the field: give a picture to write with --out field.png")
+    if all_units and (at or image or kind is not Kind.energy or weights is not Weights.unit):
+        raise FovealError("--usage counts all units of the layer: it goes without --at, --image, --kind and --weights")
     from foveal.fields.kinds import field as field_of
 
     graph = trace_source(source, shapes, pretrained)
+    if all_units:
+        _usage(graph, layer, out, as_json)
+        return
     with progress(f"{kind} of {layer}"):
         found = field_of(graph, layer, kind=kind.value, at=unit(at), weights=weights.value)
     if out is not None:
         _write(found, out, read_photo(image, found.source_shape))
     print(json.dumps(_record(graph, found), allow_nan=False, indent=1) if as_json else _table(found))
+
+
+def _usage(graph: Graph, layer: str, out: str | None, as_json: bool) -> None:
+    from foveal.fields.usage import usage
+
+    with progress(f"usage by {layer}"):
+        found = usage(graph, layer)
+    if out is not None:
+        _write(found.as_field(), out, None)
+    print(json.dumps(found.to_dict(), allow_nan=False, indent=1) if as_json else found)
 
 
 def _write(found: Field, out: str, photo: np.ndarray | None) -> None:

@@ -34,7 +34,7 @@ def heat_map(field: Field, title: str = "") -> Picture:
         width = float(np.clip(4.6 * (right - left) / (bottom - top), 3.4, 9.0))
         figure = picture(width + 1.1, 5.3, origin_of([field]))
         axes = figure.subplots()
-        image = draw_plane(axes, field)
+        image = draw_plane(axes, field, outline=field.kind != "usage")  # of no one unit: no box, no contour
         axes.set_title(title or title_of(field))
         if field.kind != "support":
             figure.colorbar(image, ax=axes, shrink=0.85, label="share of the maximum")
