@@ -13,7 +13,7 @@ from typing import Any
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
-from foveal.tasks.classification.findings import classification_findings
+from foveal.tasks.classification.findings import FINDINGS, Facts
 from foveal.tasks.classification.image_coverage import first_to_cover, image_coverage, last_map, numbers
 from foveal.tasks.classification.productivity import layer_paths, resolutions
 from foveal.tasks.classification.record import (
@@ -78,7 +78,7 @@ def classify(
     first = first_to_cover(graph, [row.layer for row in depth_rows(rows) if row.layer in graph.layer_table], source)
     paths = path_lengths(graph, graph.layer(output).value)
     reach, far = _reach(graph, output, rows)
-    found = classification_findings(lengths, at_head or at_map, at_output, rows, limits, _units(graph, output))
+    found = FINDINGS.found(Facts(lengths, at_head or at_map, at_output, rows, limits, _units(graph, output)))
     tables = [
         _coverage_table(at_map, at_head, at_output, lengths),
         depth,

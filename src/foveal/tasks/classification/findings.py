@@ -1,131 +1,137 @@
-"""The findings of a classification audit, each with what to change and what that is expected to do.
-
-CLS01 no unit's field reaches over the image; CLS02 the output's effective field leaves much of the image out; CLS03
-layers with a window that can add no context; CLS04 the same for 1x1 layers only; CLS05 windows that cover their map;
-CLS06 the output is no single answer, so that the output's coverage is not asked for.
-"""
+"""The findings of a classification audit, each with what to change and what that is expected to do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from foveal.tasks.classification.image_coverage import COVERS, numbers
 from foveal.tasks.classification.record import ImageCoverage, LayerPaths, Resolutions
-from foveal.tasks.record import AuditFinding
+from foveal.tasks.finding import FindingRules, Values
 
 LISTED = 4
 """So many layers are named in a sentence."""
+FINDINGS = FindingRules()
 
 
-def classification_findings(
-    lengths: Sequence[int],
-    at_map: ImageCoverage,
-    at_output: ImageCoverage,
-    rows: Sequence[LayerPaths],
-    limits: Resolutions,
-    units: Sequence[int] = (),
-) -> list[AuditFinding]:
-    """All findings, in the order of their codes; ``at_map``: the last map, or the dense layer over it where there is
-    one. units: lengths of the output's grid, () for one answer.
+class Facts(NamedTuple):
+    """``at_map``: the last map, or the dense layer over it where there is one; units: lengths of the output's grid, ()
+    for one answer.
     """
-    return [
-        *([] if units else _reach(lengths, at_map, at_output)),
-        *([_no_classifier(at_output.layer, units)] if units else _effective(at_output, at_map)),
-        *_unproductive(lengths, rows, limits),
-    ]
+
+    lengths: Sequence[int]
+    at_map: ImageCoverage
+    at_output: ImageCoverage
+    rows: Sequence[LayerPaths]
+    limits: Resolutions
+    units: Sequence[int] = ()
+
+    @property
+    def image(self) -> str:
+        """The image's lengths in words."""
+        return "x".join(map(str, self.lengths))
+
+    @property
+    def border(self) -> list[LayerPaths]:
+        """Layers with multiply-adds that can add no context."""
+        return [row for row in self.rows if row.border and row.kind != "join" and row.multiply_adds]
+
+    @property
+    def spatial(self) -> list[LayerPaths]:
+        """Those of them that have a window."""
+        return [row for row in self.border if any(span > 1 for span in row.span)]
 
 
-def _reach(lengths: Sequence[int], at_map: ImageCoverage, at_output: ImageCoverage) -> list[AuditFinding]:
-    """CLS01: where even the middle unit of the last map sees only a part."""
-    ratio = at_map.ratio(lengths)
-    if at_map.whole or ratio is None or ratio >= 1:
-        return []
-    image = "x".join(map(str, lengths))
-    seen = "what follows adds up parts" if at_output.covered >= COVERS else "nor does the output"
-    severity = "warning" if at_output.covered >= COVERS else "error"
-    return [
-        AuditFinding(
-            "CLS01",
-            severity,
-            at_map.layer,
-            f"its field of {numbers(at_map.size)} px spans {ratio:.0%} of a {image} image: no unit sees an object "
-            f"of the image's size; {seen}",
-            f"reduce the input to at most {numbers(at_map.size)} px, or enlarge the field: a strided layer earlier, "
-            "larger or dilated kernels, more blocks",
-            "features of whole objects instead of parts; patterns larger than the field can then be told apart",
-        )
-    ]
+@FINDINGS.rule(
+    "CLS01", "error",
+    "its field of {size} px spans {ratio:.0%} of a {image} image: no unit sees an object of the image's size; {seen}",
+    "reduce the input to at most {size} px, or enlarge the field: a strided layer earlier, larger or dilated kernels, "
+    "more blocks",
+    "features of whole objects instead of parts; patterns larger than the field can then be told apart",
+)  # fmt: skip
+def reach(facts: Facts) -> Iterator[Values]:
+    """Even the middle unit of the last map sees only a part."""
+    at_map, ratio = facts.at_map, facts.at_map.ratio(facts.lengths)
+    if not facts.units and not at_map.whole and ratio is not None and ratio < 1:
+        added = {"seen": "what follows adds up parts", "severity": "warning"}
+        more = added if facts.at_output.covered >= COVERS else {"seen": "nor does the output"}
+        yield {"layer": at_map.layer, "size": numbers(at_map.size), "ratio": ratio, "image": facts.image, **more}
 
 
-def _effective(at_output: ImageCoverage, at_map: ImageCoverage) -> list[AuditFinding]:
-    """CLS02: the decision itself leans on a part of the image."""
-    if at_output.cells is None or at_output.cells >= COVERS:
-        return []
-    return [
-        AuditFinding(
-            "CLS02",
-            "warning",
-            at_output.layer,
-            f"its effective field is {at_output.cells:.0%} of the image, although {at_output.covered:.0%} of it can "
-            "change the output: the rest hardly counts",
-            "pool over all units of the last map, pad so that borders are read as often as the middle, or enlarge the "
-            f"effective field of {at_map.layer} by an earlier stride or larger kernels",
-            "objects away from the middle count as much as those in it",
-        )
-    ]
+@FINDINGS.rule(
+    "CLS02", "warning",
+    "its effective field is {cells:.0%} of the image, although {covered:.0%} of it can change the output: the rest "
+    "hardly counts",
+    "pool over all units of the last map, pad so that borders are read as often as the middle, or enlarge the "
+    "effective field of {map} by an earlier stride or larger kernels",
+    "objects away from the middle count as much as those in it",
+)  # fmt: skip
+def effective(facts: Facts) -> Iterator[Values]:
+    """The decision itself leans on a part of the image."""
+    found = facts.at_output
+    if not facts.units and found.cells is not None and found.cells < COVERS:
+        yield {"layer": found.layer, "cells": found.cells, "covered": found.covered, "map": facts.at_map.layer}
 
 
-def _no_classifier(layer: str, units: Sequence[int]) -> AuditFinding:
-    """CLS06: a classifier gives one answer for the whole image."""
-    return AuditFinding(
-        "CLS06", "info", layer,
-        f"it gives {'x'.join(map(str, units))} answers, not one for the image: whether one of them covers the image is "
-        "no question",
-        "audit it as segmentation or detection; the layers' productivity holds here too",
-    )  # fmt: skip
+@FINDINGS.rule(
+    "CLS03", "warning",
+    "{count} layers can add no context at {image} px ({listed}): what they read already sees all of it, or their "
+    "window covers the map",
+    "use {larger}; or keep the map larger (a stem without stride or pooling); or leave these layers out",
+    "leaving them out saves {cost:.0%} of the multiply-adds and {held:.0%} of the parameters; making them productive "
+    "instead costs compute and has raised accuracy on small images (Richter et al. 2021)",
+)  # fmt: skip
+def unproductive(facts: Facts) -> Iterator[Values]:
+    """Layers with a window that see nothing new."""
+    spatial = facts.spatial
+    if any(row.reason == "context" for row in spatial):
+        adds = sum(row.multiply_adds for row in facts.rows) or 1
+        parameters = sum(row.parameters for row in facts.rows) or 1
+        yield {
+            **_named(facts, spatial), "larger": _larger(facts.limits),
+            "cost": sum(row.multiply_adds for row in spatial) / adds,
+            "held": sum(row.parameters for row in spatial) / parameters,
+        }  # fmt: skip
 
 
-def _unproductive(lengths: Sequence[int], rows: Sequence[LayerPaths], limits: Resolutions) -> list[AuditFinding]:
-    border = [row for row in rows if row.border and row.kind != "join" and row.multiply_adds]
-    spatial = [row for row in border if any(span > 1 for span in row.span)]
-    if not border:
-        return []
-    adds = sum(row.multiply_adds for row in rows) or 1
-    parameters = sum(row.parameters for row in rows) or 1
-    image = "x".join(map(str, lengths))
-    named = ", ".join(row.layer for row in (spatial or border)[:LISTED])
-    more = len(spatial or border) - LISTED
-    listed = named + (f" and {more} more" if more > 0 else "")
-    if not spatial:
-        return [
-            AuditFinding(
-                "CLS04", "info", border[0].layer,
-                f"{len(border)} 1x1 layers see nothing new at {image} px ({listed}); they mix channels only",
-                f"nothing need change; from {numbers(limits.smallest)} px on none is left",
-            )
-        ]  # fmt: skip
-    if not any(row.reason == "context" for row in spatial):
-        return [
-            AuditFinding(
-                "CLS05", "info", spatial[0].layer,
-                f"the windows of {len(spatial)} layers cover their whole map at {image} px ({listed}): they act as "
-                "dense layers",
-                f"nothing need change; above {numbers(limits.windows)} px they move over their maps",
-            )
-        ]  # fmt: skip
-    cost = sum(row.multiply_adds for row in spatial) / adds
-    held = sum(row.parameters for row in spatial) / parameters
-    return [
-        AuditFinding(
-            "CLS03", "warning", spatial[0].layer,
-            f"{len(spatial)} layers can add no context at {image} px ({listed}): what they read already sees all of "
-            "it, or their window covers the map",
-            f"use {_larger(limits)}; or keep the map larger (a stem without stride or pooling); or leave these layers "
-            "out",
-            f"leaving them out saves {cost:.0%} of the multiply-adds and {held:.0%} of the parameters; making them "
-            "productive instead costs compute and has raised accuracy on small images (Richter et al. 2021)",
-        )
-    ]  # fmt: skip
+@FINDINGS.rule(
+    "CLS04", "info", "{count} 1x1 layers see nothing new at {image} px ({listed}); they mix channels only",
+    "nothing need change; from {smallest} px on none is left",
+)  # fmt: skip
+def mixing(facts: Facts) -> Iterator[Values]:
+    """The same for 1x1 layers only."""
+    if facts.border and not facts.spatial:
+        yield {**_named(facts, facts.border), "smallest": numbers(facts.limits.smallest)}
+
+
+@FINDINGS.rule(
+    "CLS05", "info",
+    "the windows of {count} layers cover their whole map at {image} px ({listed}): they act as dense layers",
+    "nothing need change; above {windows} px they move over their maps",
+)  # fmt: skip
+def covering(facts: Facts) -> Iterator[Values]:
+    """Windows that cover their map."""
+    spatial = facts.spatial
+    if spatial and not any(row.reason == "context" for row in spatial):
+        yield {**_named(facts, spatial), "windows": numbers(facts.limits.windows)}
+
+
+@FINDINGS.rule(
+    "CLS06", "info",
+    "it gives {units} answers, not one for the image: whether one of them covers the image is no question",
+    "audit it as segmentation or detection; the layers' productivity holds here too",
+)  # fmt: skip
+def no_classifier(facts: Facts) -> Iterator[Values]:
+    """A classifier gives one answer for the whole image."""
+    if facts.units:
+        yield {"layer": facts.at_output.layer, "units": "x".join(map(str, facts.units))}
+
+
+def _named(facts: Facts, rows: Sequence[LayerPaths]) -> Values:
+    """The first few layers by name, and how many more there are."""
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    listed = ", ".join(row.layer for row in rows[:LISTED]) + more
+    return {"layer": rows[0].layer, "count": len(rows), "image": facts.image, "listed": listed}
 
 
 def _larger(limits: Resolutions) -> str:

@@ -11,7 +11,7 @@ from foveal.ir.graph import Graph
 from foveal.tasks.detection.anchors import MATCHED, ORIGINS, Anchors, anchors, offset, stepped
 from foveal.tasks.detection.coverage import Seen, level_ranges, most_common, seen_by, size_classes
 from foveal.tasks.detection.dense import DenseCheck, dense_check
-from foveal.tasks.detection.findings import detection_findings
+from foveal.tasks.detection.findings import FINDINGS, Facts
 from foveal.tasks.detection.objects import Object, ObjectSet, read_objects, scaled, typed_sizes
 from foveal.tasks.detection.pyramid import Level, levels
 from foveal.tasks.detection.record import LevelBar, LevelPicture, RegionPicture, Regions
@@ -50,7 +50,7 @@ def detect(graph: Graph, /, **options: Any) -> Audit:
         source_shape=shape,
         summary=tuple(_summary(found, known, seen, check)),
         tables=tuple(tables),
-        findings=gravest_first(detection_findings(found, known, seen, check)),
+        findings=gravest_first(FINDINGS.found(Facts(found, known, seen, check))),
         method=METHOD,
         figures=_figures(found, known, seen, cells, objects, options.get("image")),
     )

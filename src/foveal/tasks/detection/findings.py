@@ -2,91 +2,175 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import sqrt
+from typing import NamedTuple
 
 from foveal.tasks.detection.anchors import MATCHED, Anchors, Sizes, displaced_overlap, offset
 from foveal.tasks.detection.coverage import TOO_LARGE, TOO_SMALL, Seen
 from foveal.tasks.detection.dense import DenseCheck
 from foveal.tasks.detection.pyramid import Level
-from foveal.tasks.record import AuditFinding
+from foveal.tasks.finding import FindingRules, Values
 
 MISPLACED = 0.25
 """RF center and anchor center may differ by this share of the stride where the size of anchors is not known."""
 FEW = 0.05
 """Share of objects without a matching anchor below which that is no warning."""
+FINDINGS = FindingRules()
 
 
-def detection_findings(
-    found: Sequence[Level], known: Anchors, seen: Sequence[Seen], check: DenseCheck | None
-) -> Iterator[AuditFinding]:
-    """All findings, in no order."""
-    yield from _objects(found, seen)
-    yield from _unmatched(seen)
-    for level, sizes in zip(found, known.sizes):
-        yield from _registration(level, sizes, known.origin)
-        yield from _anchors(level, [sqrt(width * height) for width, height in sizes])
-        yield from _certainty(level)
-    if check is not None and not check.same:
-        yield AuditFinding(
-            "DET09", "warning", check.layer,
-            f"window by window and as one scores differ by up to {check.difference:.3g} (largest {check.scale:.2g}): "
-            "a window's own padding or context takes part",
-            "remove padding, or train with the dense form", "the same score for the same region",
-        )  # fmt: skip
+class Facts(NamedTuple):
+    """The levels, their anchors, the objects as each is seen, and the check of a classifier's dense form."""
+
+    levels: Sequence[Level]
+    known: Anchors
+    seen: Sequence[Seen]
+    check: DenseCheck | None
+
+    def because(self, reason: str) -> list[Seen]:
+        """The objects that no level sees well for this reason."""
+        return [one for one in self.seen if one.reason == reason]
+
+    def sides(self) -> Iterator[tuple[Level, list[float]]]:
+        """The sides of each level's anchors, where it has any."""
+        for level, sizes in zip(self.levels, self.known.sizes):
+            if sizes:
+                yield level, [sqrt(width * height) for width, height in sizes]
+
+    def used(self) -> Iterator[tuple[Level, list[float], float, float, float]]:
+        """The same with effective side, sigma and best box side, for anchors that lie inside their level's field."""
+        for level, sides in self.sides():
+            inside = level.least is None or max(sides) <= min(level.least)
+            if inside and level.erf_side is not None and level.sigma is not None and level.box_side is not None:
+                effective, sigma, box = (sqrt(a * b) for a, b in (level.erf_side, level.sigma, level.box_side))
+                yield level, sides, effective, sigma, box
 
 
-def _objects(found: Sequence[Level], seen: Sequence[Seen]) -> Iterator[AuditFinding]:
-    counts = Counter(one.reason for one in seen if one.reason)
-    if counts[TOO_LARGE]:
-        largest = max(max(one.item.width, one.item.height) for one in seen if one.reason == TOO_LARGE)
-        most = max(min(level.least) for level in found if level.least is not None)
-        yield AuditFinding(
-            "DET01", "warning", "",
-            f"{counts[TOO_LARGE]} of {len(seen)} objects are larger than every level's field (up to {largest:.0f} px, "
-            f"fields up to {most} px): no unit sees them whole",
-            "add a coarser level, enlarge the field, or feed smaller images", "a unit that sees the whole object",
-        )  # fmt: skip
-    if counts[TOO_SMALL]:
-        smallest = min(min(one.item.width, one.item.height) for one in seen if one.reason == TOO_SMALL)
-        finest = min(max(level.stride) for level in found)
-        yield AuditFinding(
-            "DET02", "warning", "",
-            f"{counts[TOO_SMALL]} of {len(seen)} objects are smaller than the stride of each level that holds them (to "
-            f"{smallest:.3g} px, finest stride {finest:g}): they can fall between units",
-            "add a finer level or feed larger images", "a unit on every object",
-        )  # fmt: skip
+@FINDINGS.rule(
+    "DET01", "warning",
+    "{count} of {all} objects are larger than every level's field (up to {largest:.0f} px, fields up to {most} px): no "
+    "unit sees them whole",
+    "add a coarser level, enlarge the field, or feed smaller images", "a unit that sees the whole object",
+)  # fmt: skip
+def too_large(facts: Facts) -> Iterator[Values]:
+    """Objects that no field holds."""
+    if objects := facts.because(TOO_LARGE):
+        largest = max(max(one.item.width, one.item.height) for one in objects)
+        most = max(min(level.least) for level in facts.levels if level.least is not None)
+        yield {"count": len(objects), "all": len(facts.seen), "largest": largest, "most": most}
 
 
-def _unmatched(seen: Sequence[Seen]) -> Iterator[AuditFinding]:
-    told = [one.overlap for one in seen if one.overlap is not None]
-    missed = sum(overlap < MATCHED for overlap in told)
-    if missed:
-        yield AuditFinding(
-            "DET07", "warning" if missed > FEW * len(told) else "info", "",
-            f"{missed} of {len(told)} objects overlap no anchor by {MATCHED} or more",
-            "add anchors of their sizes, a finer level, or assign by receptive field distance",
-            "positives for objects that now have none",
-        )  # fmt: skip
+@FINDINGS.rule(
+    "DET02", "warning",
+    "{count} of {all} objects are smaller than the stride of each level that holds them (to {smallest:.3g} px, finest "
+    "stride {finest:g}): they can fall between units",
+    "add a finer level or feed larger images", "a unit on every object",
+)  # fmt: skip
+def too_small(facts: Facts) -> Iterator[Values]:
+    """Objects between units."""
+    if objects := facts.because(TOO_SMALL):
+        smallest = min(min(one.item.width, one.item.height) for one in objects)
+        finest = min(max(level.stride) for level in facts.levels)
+        yield {"count": len(objects), "all": len(facts.seen), "smallest": smallest, "finest": finest}
 
 
-def _registration(level: Level, sizes: Sizes, origin: str | None) -> Iterator[AuditFinding]:
-    apart = None if origin is None else offset(level, origin)
-    if apart is None or not _misplaced(level, sizes, apart):
-        return
-    where = "cell centers" if origin == "cell" else "stride x index"
-    phased = max(level.period) > 1
-    # After upsampling one coarse unit serves several fine ones, so a part of what they see is off by design.
-    reason = ", on average over the phases: upsampled maps are centered on coarse units" if phased else ""
-    yield AuditFinding(
-        "DET03", "info" if phased else "warning", level.name,
-        f"fields are centered {apart[0]:+.3g} rows, {apart[1]:+.3g} columns from the anchors (at {where}, "
-        f"{'stride' if level.step is None else 'step'} {level.anchor_step[0]:g}){reason}",
-        "interpolate linearly instead of repeating, or align the maps before they are added" if phased else
-        f"shift the anchors by {apart[0]:+.3g}, {apart[1]:+.3g} px, or change the padding before them",
-        "boxes are regressed from what the unit looks at",
-    )  # fmt: skip
+@FINDINGS.rule(
+    "DET03", "warning",
+    "fields are centered {rows:+.3g} rows, {columns:+.3g} columns from the anchors (at {where}, {word} "
+    "{step:g}){reason}",
+    "{change}", "boxes are regressed from what the unit looks at",
+)  # fmt: skip
+def misplaced(facts: Facts) -> Iterator[Values]:
+    """Anchors beside what their unit looks at."""
+    origin = facts.known.origin
+    for level, sizes in zip(facts.levels, facts.known.sizes):
+        apart = None if origin is None else offset(level, origin)
+        if apart is None or not _misplaced(level, sizes, apart):
+            continue
+        moved = f"shift the anchors by {apart[0]:+.3g}, {apart[1]:+.3g} px, or change the padding before them"
+        more = {"reason": "", "change": moved}
+        if max(level.period) > 1:
+            # After upsampling one coarse unit serves several fine ones, so a part of what they see is off by design.
+            more = {
+                "reason": ", on average over the phases: upsampled maps are centered on coarse units",
+                "change": "interpolate linearly instead of repeating, or align the maps before they are added",
+                "severity": "info",
+            }
+        yield {
+            "layer": level.name, "rows": apart[0], "columns": apart[1], "step": level.anchor_step[0],
+            "where": "cell centers" if origin == "cell" else "stride x index",
+            "word": "stride" if level.step is None else "step", **more,
+        }  # fmt: skip
+
+
+@FINDINGS.rule(
+    "DET04", "warning",
+    "anchors up to {largest:.0f} px are larger than the field of {least} px: no unit sees its whole box",
+    "move them to a coarser level or enlarge the field", "evidence from the whole box",
+)  # fmt: skip
+def beyond_the_field(facts: Facts) -> Iterator[Values]:
+    """Anchors larger than the field."""
+    for level, sides in facts.sides():
+        if level.least is not None and max(sides) > min(level.least):
+            yield {"layer": level.name, "largest": max(sides), "least": min(level.least)}
+
+
+@FINDINGS.rule(
+    "DET05", "warning", "anchors up to {largest:.0f} px are larger than the effective field of {effective:.0f} px",
+    "use anchors of about {box:.0f} px here", "the border of the object counts",
+)  # fmt: skip
+def beyond_the_effective_field(facts: Facts) -> Iterator[Values]:
+    """Anchors larger than what counts."""
+    for level, sides, effective, _, box in facts.used():
+        if max(sides) > effective:
+            yield {"layer": level.name, "largest": max(sides), "effective": effective, "box": box}
+
+
+@FINDINGS.rule(
+    "DET06", "info",
+    "anchors down to {smallest:.0f} px are small against the effective field (sigma {sigma:.0f} px): most of what the "
+    "unit uses lies around the object",
+    "use anchors of about {box:.0f} px here, or a finer level", "less background in the evidence",
+)  # fmt: skip
+def small_anchors(facts: Facts) -> Iterator[Values]:
+    """Anchors much smaller than what counts."""
+    for level, sides, _, sigma, box in facts.used():
+        if min(sides) < sigma:
+            yield {"layer": level.name, "smallest": min(sides), "sigma": sigma, "box": box}
+
+
+@FINDINGS.rule(
+    "DET07", "warning", "{missed} of {all} objects overlap no anchor by {least} or more",
+    "add anchors of their sizes, a finer level, or assign by receptive field distance",
+    "positives for objects that now have none",
+)  # fmt: skip
+def unmatched(facts: Facts) -> Iterator[Values]:
+    """Objects without an anchor."""
+    told = [one.overlap for one in facts.seen if one.overlap is not None]
+    if missed := sum(overlap < MATCHED for overlap in told):
+        severity = "warning" if missed > FEW * len(told) else "info"
+        yield {"missed": missed, "all": len(told), "least": MATCHED, "severity": severity}
+
+
+@FINDINGS.rule("DET08", "info", "its numbers are not exact but {status}{why}")
+def unsure(facts: Facts) -> Iterator[Values]:
+    """A level whose numbers are bounds."""
+    for level in facts.levels:
+        if level.status != "exact":
+            why = f": {level.causes[0]}" if level.causes else ""
+            yield {"layer": level.name, "status": level.status, "why": why}
+
+
+@FINDINGS.rule(
+    "DET09", "warning",
+    "window by window and as one scores differ by up to {difference:.3g} (largest {scale:.2g}): a window's own padding "
+    "or context takes part",
+    "remove padding, or train with the dense form", "the same score for the same region",
+)  # fmt: skip
+def not_dense(facts: Facts) -> Iterator[Values]:
+    """A classifier whose dense form says something else."""
+    if (check := facts.check) is not None and not check.same:
+        yield {"layer": check.layer, "difference": check.difference, "scale": check.scale}
 
 
 def _misplaced(level: Level, sizes: Sizes, apart: tuple[float, float]) -> bool:
@@ -97,38 +181,3 @@ def _misplaced(level: Level, sizes: Sizes, apart: tuple[float, float]) -> bool:
         moved = (displaced_overlap(size, apart) for size in sizes)
         return min(moved) < MATCHED
     return any(abs(d) > max(1.0, MISPLACED * s) for d, s in zip(apart, level.stride))
-
-
-def _anchors(level: Level, sides: Sequence[float]) -> Iterator[AuditFinding]:
-    if not sides:
-        return
-    least = None if level.least is None else min(level.least)
-    if least is not None and max(sides) > least:
-        yield AuditFinding(
-            "DET04", "warning", level.name,
-            f"anchors up to {max(sides):.0f} px are larger than the field of {least} px: no unit sees its whole box",
-            "move them to a coarser level or enlarge the field", "evidence from the whole box",
-        )  # fmt: skip
-        return
-    if level.erf_side is None or level.sigma is None or level.box_side is None:
-        return
-    effective, sigma, box = (sqrt(pair[0] * pair[1]) for pair in (level.erf_side, level.sigma, level.box_side))
-    if max(sides) > effective:
-        yield AuditFinding(
-            "DET05", "warning", level.name,
-            f"anchors up to {max(sides):.0f} px are larger than the effective field of {effective:.0f} px",
-            f"use anchors of about {box:.0f} px here", "the border of the object counts",
-        )  # fmt: skip
-    if min(sides) < sigma:
-        yield AuditFinding(
-            "DET06", "info", level.name,
-            f"anchors down to {min(sides):.0f} px are small against the effective field (sigma {sigma:.0f} px): most "
-            "of what the unit uses lies around the object",
-            f"use anchors of about {box:.0f} px here, or a finer level", "less background in the evidence",
-        )  # fmt: skip
-
-
-def _certainty(level: Level) -> Iterator[AuditFinding]:
-    if level.status != "exact":
-        why = f": {level.causes[0]}" if level.causes else ""
-        yield AuditFinding("DET08", "info", level.name, f"its numbers are not exact but {level.status}{why}")

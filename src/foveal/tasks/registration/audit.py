@@ -20,7 +20,7 @@ from foveal.report.analyze import selected_layers, visible_layers
 from foveal.tasks.classification.image_coverage import last_map, numbers
 from foveal.tasks.path_sets import Number, path_sets, plain
 from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
-from foveal.tasks.registration.findings import Join, PortStep, registration_findings
+from foveal.tasks.registration.findings import FINDINGS, Facts, Join, PortStep
 from foveal.tasks.registration.placement import places
 from foveal.tasks.registration.record import OffsetCurves, Places, UnitPlaces
 from foveal.tasks.task import Option, Task
@@ -58,7 +58,7 @@ def register(graph: Graph, /, *, layer: str | None = None, other: str | None = N
         source_shape=lengths,
         summary=_summary(last, steps, other),
         tables=tuple(tables),
-        findings=gravest_first(registration_findings(last, joins, steps)),
+        findings=gravest_first(FINDINGS.found(Facts(last, joins, steps))),
         method=METHOD,
         figures=_figures(graph.name, last),
     )

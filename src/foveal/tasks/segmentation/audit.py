@@ -17,7 +17,7 @@ from foveal.ir.rules import traits
 from foveal.tasks.record import Audit, AuditTable, Cell, Later, gravest_first
 from foveal.tasks.segmentation.border import Border, border
 from foveal.tasks.segmentation.coupling import Spectrum, spectrum
-from foveal.tasks.segmentation.findings import segmentation_findings
+from foveal.tasks.segmentation.findings import FINDINGS, Facts
 from foveal.tasks.segmentation.gridding import Dilated, Grids, dilated_convolutions, grids
 from foveal.tasks.segmentation.record import Spectra
 from foveal.tasks.segmentation.two_ways import Way, two_ways
@@ -56,7 +56,7 @@ def segment(graph: Graph, /, **options: Any) -> Audit:
         source_shape=(rf.source_shape[0], rf.source_shape[1]),
         summary=tuple(_summary(rf, found, holes, ways)),
         tables=tuple(tables),
-        findings=gravest_first(segmentation_findings(rf, found, dilated, holes, edge)),
+        findings=gravest_first(FINDINGS.found(Facts(rf, found, dilated, holes, edge))),
         method="; ".join([METHOD, *found.notes]),
         figures={
             "spectrum": Spectra(((found.layer, found.sizes, found.whole),)),

@@ -15,12 +15,12 @@ from foveal.core.errors import FovealError
 from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer, Node
-from foveal.ir.rules import traits
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
 from foveal.tasks.equivariance import shifts
-from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
+from foveal.tasks.record import Audit, AuditTable, Cell, Excerpt, gravest_first
 from foveal.tasks.streaming.buffers import Buffer, buffers
+from foveal.tasks.streaming.findings import FINDINGS, Facts
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
 from foveal.tasks.task import Option, Task
 
@@ -54,7 +54,7 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
     info = SourceInfo(found.name, graph.values[found.value].shape, found.axes)
     rows = _layer_rows(asked)
     kept = buffers(graph, asked.value, asked.source, asked.axis)
-    findings = _findings(asked, reach, rows, options["lookahead"], options["latency"])
+    findings = gravest_first(FINDINGS.found(_facts(asked, reach, rows, options["lookahead"], options["latency"])))
     tables = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
     summary = _summary(asked, reach, info.axis_names[asked.axis], kept)
     excerpts = _excerpts(rows, kept)
@@ -162,76 +162,18 @@ def _named_before(producers: dict[int, Node], value: int, named: dict[int, Any])
     return found
 
 
-def _findings(
-    asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, budget: float | None
-) -> tuple[AuditFinding, ...]:
-    found = []
-    sure = certainty(asked.graph, asked.value)
-    culprit = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=True)
-    if reach.ahead is None:
-        found.append(_all_future(asked, culprit))
-    elif reach.ahead > allowed:
-        found.append(_leak(reach, rows, allowed))
-    elif sure.status != "exact":
-        found.append(
-            AuditFinding(
-                "STR03", "warning", asked.layer, f"what it reads is a {sure.status} because of {sure.causes[0]}"
-            )
-        )
-    if reach.back is None and reach.ahead is not None:
-        node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
-        if node is not None and traits(node.op).runs(node.op) is None:
-            text = f"{node.origin} reads the whole past: what must be kept grows with the stream"
-            found.append(
-                AuditFinding("STR05", "info", node.scope or "(top)", text, "limit the window", "memory stays bounded")
-            )
-    late, spent = latency_of(reach), _milliseconds(asked, latency_of(reach))
-    if budget is not None and late is not None:
-        if spent is None:
-            raise FovealError("audit streaming: --latency is in milliseconds: give --rate (samples per second) too")
-        if spent > budget:
-            found.append(
-                AuditFinding(
-                    "STR04",
-                    "warning",
-                    asked.layer,
-                    f"the output is {spent:.4g} ms late, more than {budget:g} ms",
-                    "shorten the lookahead (table below) or the stride",
-                    "each position saved is one sooner",
-                )
-            )
-    return gravest_first(found)
-
-
-def _all_future(asked: Stream, node: Node | None) -> AuditFinding:
-    where, name = (node.scope or "(top)", node.origin) if node is not None else (asked.layer, "an operation")
-    why = f"{name} mixes the whole stream, the future included: nothing can come out before its end"
-    change = "a causal mask, or a window"
-    if node is not None:
-        known = traits(node.op)
-        does, instead = known.whole(node.op)
-        if known.status(node.op) != "exact":
-            why = f"{name} may read everything (no rule, or data decides), the whole future included"
-            change = "replace it by operations that are known"
-        elif known.runs(node.op) is not None:
-            why = f"{name} also runs backwards from the end of the stream: nothing can come out before it"
-            change = "one direction only"
-        elif does:
-            why, change = f"{name} {does} the whole stream: nothing can come out before its end", instead
-    return AuditFinding("STR01", "error", where, why, change, "a bounded lookahead")
-
-
-def _leak(reach: Reach, rows: Sequence[LayerRow], allowed: int) -> AuditFinding:
-    adding = [row for row in rows if row.adds is not None and row.adds > 0]
-    first = adding[0].name if adding else ""
-    parts = [f"{row.name} {_plain(row.adds)}" for row in adding]
-    listed = ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
-    text = (
-        f"the output needs {_plain(reach.ahead)} position(s) of the future"
-        f"{f' ({allowed} allowed)' if allowed else ''}; added by: {listed}"
-    )
-    change = "pad on the side of the past only: (kernel - 1) x dilation before, nothing behind"
-    return AuditFinding("STR02", "warning", first, text, change, "lookahead 0: each output comes with its own position")
+def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, budget: float | None) -> Facts:
+    late = latency_of(reach)
+    if budget is not None and late is not None and asked.rate is None:
+        raise FovealError("audit streaming: --latency is in milliseconds: give --rate (samples per second) too")
+    place = (asked.graph, asked.value, asked.source, asked.axis)
+    return Facts(
+        asked.layer, None if reach.ahead is None else float(reach.ahead), str(_plain(reach.ahead)), allowed,
+        [(row.name, str(_plain(row.adds))) for row in rows if row.adds is not None and row.adds > 0],
+        certainty(asked.graph, asked.value), first_to_read_all(*place, future=True),
+        first_to_read_all(*place, future=False) if reach.back is None and reach.ahead is not None else None,
+        _milliseconds(asked, late), budget,
+    )  # fmt: skip
 
 
 def _needs_table(asked: Stream, reach: Reach) -> AuditTable:

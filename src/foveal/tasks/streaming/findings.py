@@ -1,0 +1,138 @@
+"""What keeps a network from running on a stream, or makes it late, each with a stable code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from foveal.engine.certainty import Certainty
+from foveal.ir.graph import Node
+from foveal.ir.rules import traits
+from foveal.tasks.finding import FindingRules, Values
+
+LISTED = 6
+"""So many layers are named in a sentence."""
+FINDINGS = FindingRules()
+
+
+class Facts(NamedTuple):
+    """What is asked of ``layer`` and what was found. ahead: positions of the future, None where all of it is needed;
+    text: the same in words; adding: the layers that add to it, with how much; future and past: the first operation that
+    reads all of either; spent: milliseconds; budget: those allowed.
+    """
+
+    layer: str
+    ahead: float | None
+    text: str
+    allowed: int
+    adding: Sequence[tuple[str, str]]
+    sure: Certainty
+    future: Node | None
+    past: Node | None
+    spent: float | None
+    budget: float | None
+
+    def mixes(self) -> str:
+        """How the whole future comes in: "unknown", "runs" (backwards too), "takes" (says what it does), "mixes"."""
+        if self.ahead is not None:
+            return ""
+        if self.future is None:
+            return "mixes"
+        op = self.future.op
+        known = traits(op)
+        if known.status(op) != "exact":
+            return "unknown"
+        return "runs" if known.runs(op) is not None else "takes" if known.whole(op)[0] else "mixes"
+
+    def culprit(self) -> Values:
+        """The operation that reads all of the future."""
+        node = self.future
+        return {"layer": self.layer, "name": "an operation"} if node is None else _place(node)
+
+
+@FINDINGS.rule(
+    "STR01", "error", "{name} may read everything (no rule, or data decides), the whole future included",
+    "replace it by operations that are known", "a bounded lookahead",
+)  # fmt: skip
+def unknown(facts: Facts) -> Iterator[Values]:
+    """An operation that may read all."""
+    if facts.mixes() == "unknown":
+        yield facts.culprit()
+
+
+@FINDINGS.rule(
+    "STR01", "error", "{name} also runs backwards from the end of the stream: nothing can come out before it",
+    "one direction only", "a bounded lookahead",
+)  # fmt: skip
+def backwards(facts: Facts) -> Iterator[Values]:
+    """A recurrence in both directions."""
+    if facts.mixes() == "runs":
+        yield facts.culprit()
+
+
+@FINDINGS.rule(
+    "STR01", "error", "{name} {does} the whole stream: nothing can come out before its end",
+    "{instead}", "a bounded lookahead",
+)  # fmt: skip
+def whole(facts: Facts) -> Iterator[Values]:
+    """Statistics over the stream."""
+    if facts.mixes() == "takes" and facts.future is not None:
+        does, instead = traits(facts.future.op).whole(facts.future.op)
+        yield {**facts.culprit(), "does": does, "instead": instead}
+
+
+@FINDINGS.rule(
+    "STR01", "error", "{name} mixes the whole stream, the future included: nothing can come out before its end",
+    "a causal mask, or a window", "a bounded lookahead",
+)  # fmt: skip
+def mixing(facts: Facts) -> Iterator[Values]:
+    """Attention over everything, and its like."""
+    if facts.mixes() == "mixes":
+        yield facts.culprit()
+
+
+@FINDINGS.rule(
+    "STR02", "warning", "the output needs {ahead} position(s) of the future{allowed}; added by: {listed}",
+    "pad on the side of the past only: (kernel - 1) x dilation before, nothing behind",
+    "lookahead 0: each output comes with its own position",
+)  # fmt: skip
+def leak(facts: Facts) -> Iterator[Values]:
+    """More of the future than is allowed."""
+    if facts.ahead is not None and facts.ahead > facts.allowed:
+        more = f" and {len(facts.adding) - LISTED} more" if len(facts.adding) > LISTED else ""
+        yield {
+            "layer": facts.adding[0][0] if facts.adding else "", "ahead": facts.text,
+            "allowed": f" ({facts.allowed} allowed)" if facts.allowed else "",
+            "listed": ", ".join(" ".join(pair) for pair in facts.adding[:LISTED]) + more,
+        }  # fmt: skip
+
+
+@FINDINGS.rule("STR03", "warning", "what it reads is a {status} because of {cause}")
+def unsure(facts: Facts) -> Iterator[Values]:
+    """A bound."""
+    if facts.ahead is not None and facts.ahead <= facts.allowed and facts.sure.status != "exact":
+        yield {"layer": facts.layer, "status": facts.sure.status, "cause": facts.sure.causes[0]}
+
+
+@FINDINGS.rule(
+    "STR04", "warning", "the output is {spent:.4g} ms late, more than {budget:g} ms",
+    "shorten the lookahead (table below) or the stride", "each position saved is one sooner",
+)  # fmt: skip
+def late(facts: Facts) -> Iterator[Values]:
+    """Over the budget."""
+    if facts.spent is not None and facts.budget is not None and facts.spent > facts.budget:
+        yield {"layer": facts.layer, "spent": facts.spent, "budget": facts.budget}
+
+
+@FINDINGS.rule(
+    "STR05", "info", "{name} reads the whole past: what must be kept grows with the stream",
+    "limit the window", "memory stays bounded",
+)  # fmt: skip
+def endless(facts: Facts) -> Iterator[Values]:
+    """A past without end that no state sums up."""
+    if facts.past is not None and traits(facts.past.op).runs(facts.past.op) is None:
+        yield _place(facts.past)
+
+
+def _place(node: Node) -> Values:
+    return {"layer": node.scope or "(top)", "name": node.origin}
