@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -43,10 +44,13 @@ def table(rules: FindingRules) -> list[str]:
     return ["| code | severity | what it says | what to change |", "|---|---|---|---|", *rows]
 
 
-def test_a_rule_fills_its_words() -> None:
-    rules = FindingRules()
+def test_a_rule_fills_its_words(tmp_path: Path) -> None:
+    first = "XYZ01: {severity: info, text: '{count} of {all}', change: 'less than {count}'}"
+    words = f"{first}\nXYZ02 b: {{severity: info, text: ''}}"
+    (tmp_path / "findings.yaml").write_text(words, encoding="utf-8")
+    rules = FindingRules(str(tmp_path / "findings.py"))
 
-    @rules.rule("XYZ01", "info", "{count} of {all}", "less than {count}")
+    @rules.rule("XYZ01")
     def when(limit: int) -> list[dict[str, object]]:
         return [{"count": n, "all": 9, "layer": "a", "severity": "warning"} for n in range(limit, 9)]
 
@@ -55,4 +59,11 @@ def test_a_rule_fills_its_words() -> None:
     assert (found.change, found.effect) == ("less than 8", "")
     assert rules.found(9) == []
     with pytest.raises(KeyError):
-        FindingRules([FindingRule("A", "info", "{none}", "", "", lambda: [{}])]).found()
+        rules.rule("XYZ03")(when)
+    rules.rule("XYZ02 b")(lambda limit: [{}])
+    assert rules.found(9)[0].code == "XYZ02"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_all_words_are_used(task: str) -> None:
+    assert len(RULES[task]) == len(RULES[task].words)

@@ -1,18 +1,20 @@
-"""Findings as data: the words of each, with names where its numbers go, and the predicate that says when it holds.
-
-Words stand apart from numbers, so that they can be listed (docs/findings.md) and put into another language.
+"""Findings as data. The words of a task stand in ``findings.yaml``, with {names} where numbers go; ``findings.py``
+beside it says by a predicate when each holds. So they can be listed (docs/findings.md) and put into another language.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 from foveal.tasks.record import AuditFinding
 
 Values = Mapping[str, object]
-"""What is filled in, by name; "layer" where the finding belongs to one, "severity" where it is not the rule's."""
+"""What is filled in, by name; "layer" where the finding belongs to one, "severity" where it is not the usual one."""
 P = TypeVar("P", bound=Callable[..., Iterable[Values]])
 
 
@@ -25,9 +27,9 @@ class FindingRule:
     code: str
     severity: str
     text: str
-    change: str
-    effect: str
-    when: Callable[..., Iterable[Values]] = field(repr=False, compare=False)
+    change: str = ""
+    effect: str = ""
+    when: Callable[..., Iterable[Values]] = field(default=lambda *_: (), repr=False, compare=False)
 
     def found(self, *facts: Any) -> Iterable[AuditFinding]:
         """The findings that the facts give."""
@@ -38,13 +40,17 @@ class FindingRule:
 
 
 class FindingRules(list[FindingRule]):
-    """The findings of one task, in the order of their codes."""
+    """The findings of one task, in the order of their codes. ``home``: the file that has the words beside it."""
 
-    def rule(self, code: str, severity: str, text: str, change: str = "", effect: str = "") -> Callable[[P], P]:
-        """Add the finding whose predicate is decorated."""
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.words = yaml.safe_load(Path(home).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+    def rule(self, key: str) -> Callable[[P], P]:
+        """Add the finding whose predicate is decorated. key: its code, and which of several that share one."""
 
         def register(when: P) -> P:
-            self.append(FindingRule(code, severity, text, change, effect, when))
+            self.append(FindingRule(key.partition(" ")[0], when=when, **self.words[key]))
             return when
 
         return register

@@ -11,7 +11,7 @@ from foveal.tasks.finding import FindingRules, Values
 
 LISTED = 4
 """So many layers are named in a sentence."""
-FINDINGS = FindingRules()
+FINDINGS = FindingRules(__file__)
 
 
 class Facts(NamedTuple):
@@ -42,13 +42,7 @@ class Facts(NamedTuple):
         return [row for row in self.border if any(span > 1 for span in row.span)]
 
 
-@FINDINGS.rule(
-    "CLS01", "error",
-    "its field of {size} px spans {ratio:.0%} of a {image} image: no unit sees an object of the image's size; {seen}",
-    "reduce the input to at most {size} px, or enlarge the field: a strided layer earlier, larger or dilated kernels, "
-    "more blocks",
-    "features of whole objects instead of parts; patterns larger than the field can then be told apart",
-)  # fmt: skip
+@FINDINGS.rule("CLS01")
 def reach(facts: Facts) -> Iterator[Values]:
     """Even the middle unit of the last map sees only a part."""
     at_map, ratio = facts.at_map, facts.at_map.ratio(facts.lengths)
@@ -58,14 +52,7 @@ def reach(facts: Facts) -> Iterator[Values]:
         yield {"layer": at_map.layer, "size": numbers(at_map.size), "ratio": ratio, "image": facts.image, **more}
 
 
-@FINDINGS.rule(
-    "CLS02", "warning",
-    "its effective field is {cells:.0%} of the image, although {covered:.0%} of it can change the output: the rest "
-    "hardly counts",
-    "pool over all units of the last map, pad so that borders are read as often as the middle, or enlarge the "
-    "effective field of {map} by an earlier stride or larger kernels",
-    "objects away from the middle count as much as those in it",
-)  # fmt: skip
+@FINDINGS.rule("CLS02")
 def effective(facts: Facts) -> Iterator[Values]:
     """The decision itself leans on a part of the image."""
     found = facts.at_output
@@ -73,14 +60,7 @@ def effective(facts: Facts) -> Iterator[Values]:
         yield {"layer": found.layer, "cells": found.cells, "covered": found.covered, "map": facts.at_map.layer}
 
 
-@FINDINGS.rule(
-    "CLS03", "warning",
-    "{count} layers can add no context at {image} px ({listed}): what they read already sees all of it, or their "
-    "window covers the map",
-    "use {larger}; or keep the map larger (a stem without stride or pooling); or leave these layers out",
-    "leaving them out saves {cost:.0%} of the multiply-adds and {held:.0%} of the parameters; making them productive "
-    "instead costs compute and has raised accuracy on small images (Richter et al. 2021)",
-)  # fmt: skip
+@FINDINGS.rule("CLS03")
 def unproductive(facts: Facts) -> Iterator[Values]:
     """Layers with a window that see nothing new."""
     spatial = facts.spatial
@@ -94,21 +74,14 @@ def unproductive(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "CLS04", "info", "{count} 1x1 layers see nothing new at {image} px ({listed}); they mix channels only",
-    "nothing need change; from {smallest} px on none is left",
-)  # fmt: skip
+@FINDINGS.rule("CLS04")
 def mixing(facts: Facts) -> Iterator[Values]:
     """The same for 1x1 layers only."""
     if facts.border and not facts.spatial:
         yield {**_named(facts, facts.border), "smallest": numbers(facts.limits.smallest)}
 
 
-@FINDINGS.rule(
-    "CLS05", "info",
-    "the windows of {count} layers cover their whole map at {image} px ({listed}): they act as dense layers",
-    "nothing need change; above {windows} px they move over their maps",
-)  # fmt: skip
+@FINDINGS.rule("CLS05")
 def covering(facts: Facts) -> Iterator[Values]:
     """Windows that cover their map."""
     spatial = facts.spatial
@@ -116,11 +89,7 @@ def covering(facts: Facts) -> Iterator[Values]:
         yield {**_named(facts, spatial), "windows": numbers(facts.limits.windows)}
 
 
-@FINDINGS.rule(
-    "CLS06", "info",
-    "it gives {units} answers, not one for the image: whether one of them covers the image is no question",
-    "audit it as segmentation or detection; the layers' productivity holds here too",
-)  # fmt: skip
+@FINDINGS.rule("CLS06")
 def no_classifier(facts: Facts) -> Iterator[Values]:
     """A classifier gives one answer for the whole image."""
     if facts.units:

@@ -16,7 +16,7 @@ MISPLACED = 0.25
 """RF center and anchor center may differ by this share of the stride where the size of anchors is not known."""
 FEW = 0.05
 """Share of objects without a matching anchor below which that is no warning."""
-FINDINGS = FindingRules()
+FINDINGS = FindingRules(__file__)
 
 
 class Facts(NamedTuple):
@@ -46,12 +46,7 @@ class Facts(NamedTuple):
                 yield level, sides, effective, sigma, box
 
 
-@FINDINGS.rule(
-    "DET01", "warning",
-    "{count} of {all} objects are larger than every level's field (up to {largest:.0f} px, fields up to {most} px): no "
-    "unit sees them whole",
-    "add a coarser level, enlarge the field, or feed smaller images", "a unit that sees the whole object",
-)  # fmt: skip
+@FINDINGS.rule("DET01")
 def too_large(facts: Facts) -> Iterator[Values]:
     """Objects that no field holds."""
     if objects := facts.because(TOO_LARGE):
@@ -60,12 +55,7 @@ def too_large(facts: Facts) -> Iterator[Values]:
         yield {"count": len(objects), "all": len(facts.seen), "largest": largest, "most": most}
 
 
-@FINDINGS.rule(
-    "DET02", "warning",
-    "{count} of {all} objects are smaller than the stride of each level that holds them (to {smallest:.3g} px, finest "
-    "stride {finest:g}): they can fall between units",
-    "add a finer level or feed larger images", "a unit on every object",
-)  # fmt: skip
+@FINDINGS.rule("DET02")
 def too_small(facts: Facts) -> Iterator[Values]:
     """Objects between units."""
     if objects := facts.because(TOO_SMALL):
@@ -74,12 +64,7 @@ def too_small(facts: Facts) -> Iterator[Values]:
         yield {"count": len(objects), "all": len(facts.seen), "smallest": smallest, "finest": finest}
 
 
-@FINDINGS.rule(
-    "DET03", "warning",
-    "fields are centered {rows:+.3g} rows, {columns:+.3g} columns from the anchors (at {where}, {word} "
-    "{step:g}){reason}",
-    "{change}", "boxes are regressed from what the unit looks at",
-)  # fmt: skip
+@FINDINGS.rule("DET03")
 def misplaced(facts: Facts) -> Iterator[Values]:
     """Anchors beside what their unit looks at."""
     origin = facts.known.origin
@@ -103,11 +88,7 @@ def misplaced(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "DET04", "warning",
-    "anchors up to {largest:.0f} px are larger than the field of {least} px: no unit sees its whole box",
-    "move them to a coarser level or enlarge the field", "evidence from the whole box",
-)  # fmt: skip
+@FINDINGS.rule("DET04")
 def beyond_the_field(facts: Facts) -> Iterator[Values]:
     """Anchors larger than the field."""
     for level, sides in facts.sides():
@@ -115,10 +96,7 @@ def beyond_the_field(facts: Facts) -> Iterator[Values]:
             yield {"layer": level.name, "largest": max(sides), "least": min(level.least)}
 
 
-@FINDINGS.rule(
-    "DET05", "warning", "anchors up to {largest:.0f} px are larger than the effective field of {effective:.0f} px",
-    "use anchors of about {box:.0f} px here", "the border of the object counts",
-)  # fmt: skip
+@FINDINGS.rule("DET05")
 def beyond_the_effective_field(facts: Facts) -> Iterator[Values]:
     """Anchors larger than what counts."""
     for level, sides, effective, _, box in facts.used():
@@ -126,12 +104,7 @@ def beyond_the_effective_field(facts: Facts) -> Iterator[Values]:
             yield {"layer": level.name, "largest": max(sides), "effective": effective, "box": box}
 
 
-@FINDINGS.rule(
-    "DET06", "info",
-    "anchors down to {smallest:.0f} px are small against the effective field (sigma {sigma:.0f} px): most of what the "
-    "unit uses lies around the object",
-    "use anchors of about {box:.0f} px here, or a finer level", "less background in the evidence",
-)  # fmt: skip
+@FINDINGS.rule("DET06")
 def small_anchors(facts: Facts) -> Iterator[Values]:
     """Anchors much smaller than what counts."""
     for level, sides, _, sigma, box in facts.used():
@@ -139,11 +112,7 @@ def small_anchors(facts: Facts) -> Iterator[Values]:
             yield {"layer": level.name, "smallest": min(sides), "sigma": sigma, "box": box}
 
 
-@FINDINGS.rule(
-    "DET07", "warning", "{missed} of {all} objects overlap no anchor by {least} or more",
-    "add anchors of their sizes, a finer level, or assign by receptive field distance",
-    "positives for objects that now have none",
-)  # fmt: skip
+@FINDINGS.rule("DET07")
 def unmatched(facts: Facts) -> Iterator[Values]:
     """Objects without an anchor."""
     told = [one.overlap for one in facts.seen if one.overlap is not None]
@@ -152,7 +121,7 @@ def unmatched(facts: Facts) -> Iterator[Values]:
         yield {"missed": missed, "all": len(told), "least": MATCHED, "severity": severity}
 
 
-@FINDINGS.rule("DET08", "info", "its numbers are not exact but {status}{why}")
+@FINDINGS.rule("DET08")
 def unsure(facts: Facts) -> Iterator[Values]:
     """A level whose numbers are bounds."""
     for level in facts.levels:
@@ -161,12 +130,7 @@ def unsure(facts: Facts) -> Iterator[Values]:
             yield {"layer": level.name, "status": level.status, "why": why}
 
 
-@FINDINGS.rule(
-    "DET09", "warning",
-    "window by window and as one scores differ by up to {difference:.3g} (largest {scale:.2g}): a window's own padding "
-    "or context takes part",
-    "remove padding, or train with the dense form", "the same score for the same region",
-)  # fmt: skip
+@FINDINGS.rule("DET09")
 def not_dense(facts: Facts) -> Iterator[Values]:
     """A classifier whose dense form says something else."""
     if (check := facts.check) is not None and not check.same:

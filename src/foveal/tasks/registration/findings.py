@@ -14,7 +14,7 @@ from foveal.tasks.registration.record import AxisPlaces, Places
 
 NOTABLE = Fraction(1, 4)
 """Offsets of at least this share of the stride, and of a pixel, are findings."""
-FINDINGS = FindingRules()
+FINDINGS = FindingRules(__file__)
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,7 @@ class Facts(NamedTuple):
         return any(abs(Fraction(value)) >= limit for value, limit in zip(offsets, least))
 
 
-@FINDINGS.rule(
-    "REG01", "warning",
-    "its units look {shift} px beside the middle of their cells (stride {stride} px): heat maps, boxes and labels "
-    "placed by cells are off by that much",
-    "place unit i at pixel {first} + {stride} i (foveal.tasks.registration.placement.place_map), or shift what is "
-    "placed by cells by {shift} px; in a new network let kernel minus stride be even and pad by half of it",
-    "the places of objects agree with what the units saw; no shift of {moved} px is left for a box regression to learn",
-)  # fmt: skip
+@FINDINGS.rule("REG01")
 def cells(facts: Facts) -> Iterator[Values]:
     """Units look beside their cells."""
     last, shift = facts.last, [_common(axis) for axis in facts.last.axes]
@@ -98,12 +91,7 @@ def _common(axis: AxisPlaces) -> Number:
     return plain((Fraction(offsets[(axis.units - 1) // 2]) + Fraction(offsets[axis.units // 2])) / 2)
 
 
-@FINDINGS.rule(
-    "REG02", "warning",
-    "it joins branches that look {apart} px apart ({branches}), at a stride of {stride} px{others}",
-    "pad both branches alike, or use the same kernel and stride in both, so that their centers agree",
-    "features of one place are joined with those of the same place",
-)  # fmt: skip
+@FINDINGS.rule("REG02")
 def joined(facts: Facts) -> Iterator[Values]:
     """A join of branches that look at different places."""
     if apart := [join for join in facts.joins if any(value >= 1 for value in join.apart)]:
@@ -115,14 +103,7 @@ def joined(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "REG03", "warning",
-    "resized to the image it is stretched: a cell gets {cell} px for a stride of {stride} px, and the outermost units "
-    "move by {spread} px against the middle",
-    "place units by their centers (foveal.tasks.registration.placement.place_map) instead of resizing, or use an input "
-    "length that the stride divides, with padding that keeps it",
-    "heat maps end where the units' fields do",
-)  # fmt: skip
+@FINDINGS.rule("REG03")
 def stretched(facts: Facts) -> Iterator[Values]:
     """Cells grow by the padding that is missing, so that the offset grows towards the ends."""
     axes, spread = facts.last.axes, [_spread(axis) for axis in facts.last.axes]
@@ -138,12 +119,7 @@ def _spread(axis: AxisPlaces) -> Number:
     return plain(Fraction(abs(Fraction(offsets[-1]) - Fraction(offsets[0]))) / 2)
 
 
-@FINDINGS.rule(
-    "REG04", "info",
-    "its middle unit ({unit}) looks at pixel {where}, {offsets} px from the middle of the image: a field measured "
-    "there is not centered in the image",
-    "measure distances from the RF center, not from the middle of the image",
-)  # fmt: skip
+@FINDINGS.rule("REG04")
 def beside_the_middle(facts: Facts) -> Iterator[Values]:
     """The unit taken as the middle one does not look at the middle."""
     axes = facts.last.axes
@@ -157,13 +133,7 @@ def beside_the_middle(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "REG05", "warning",
-    "here the two ports part: the same unit looks {apart} px elsewhere ({second} of the other); at {last} it is "
-    "{at_last} px",
-    "give strided layers the same padding on each side in both ports (TensorFlow's SAME pads more at the end)",
-    "weights and heat maps carry over from one port to the other without a shift",
-)  # fmt: skip
+@FINDINGS.rule("REG05")
 def parted(facts: Facts) -> Iterator[Values]:
     """Two ports look at different places."""
     step = next((step for step in facts.steps if step.differs), None)

@@ -14,7 +14,7 @@ from foveal.tasks.segmentation.holes import filling_rates
 
 ALONE = 0.99
 """Share of the energy from which one field size is all that is coupled."""
-FINDINGS = FindingRules()
+FINDINGS = FindingRules(__file__)
 
 
 class Facts(NamedTuple):
@@ -44,10 +44,7 @@ class Facts(NamedTuple):
         return f"start with rate 1 and raise each by at most the reach so far (up to {plan}, ... for {kernel} taps)"
 
 
-@FINDINGS.rule(
-    "SEG01", "warning", "an output reads only {read} positions of its field, with gaps of {gap} ({because})",
-    "{plan}", "every pixel of the field is used",
-)  # fmt: skip
+@FINDINGS.rule("SEG01")
 def holes(facts: Facts) -> Iterator[Values]:
     """Pixels that the output never reads."""
     if facts.gap > 1:
@@ -58,12 +55,7 @@ def holes(facts: Facts) -> Iterator[Values]:
         yield {"layer": facts.rf.layer, "read": read, "gap": facts.gap, "because": because, "plan": plan}
 
 
-@FINDINGS.rule(
-    "SEG02", "warning",
-    "of the map it reads, where dilation starts, an output uses {read} positions, with gaps of {gap} (rates {rates}): "
-    "neighbours look at different lattices",
-    "{plan}", "every position of the map is used",
-)  # fmt: skip
+@FINDINGS.rule("SEG02")
 def gridding(facts: Facts) -> Iterator[Values]:
     """The same of the map where dilation starts."""
     entry = facts.holes.entry
@@ -75,12 +67,7 @@ def gridding(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "SEG03", "warning",
-    "rate {rate} spans {span} positions on a {map} map: {alive:.0%} of its taps meet the map and {lone:.0%} of its "
-    "units have one tap left",
-    "use rates up to {most} here or larger images", "taps that carry context",
-)  # fmt: skip
+@FINDINGS.rule("SEG03")
 def degenerate(facts: Facts) -> Iterator[Values]:
     """Dilation that reaches beyond the map."""
     for item in facts.dilated:
@@ -92,11 +79,7 @@ def degenerate(facts: Facts) -> Iterator[Values]:
             }  # fmt: skip
 
 
-@FINDINGS.rule(
-    "SEG04", "info", "it couples one field size only: {size} px",
-    "join branches of several rates, pyramid pooling or a decoder with skips",
-    "context for large objects without losing small ones",
-)  # fmt: skip
+@FINDINGS.rule("SEG04")
 def one_size(facts: Facts) -> Iterator[Values]:
     """A single field size."""
     size, share = max(facts.spectrum.sizes, key=lambda item: item[1], default=(None, 0.0))
@@ -104,17 +87,14 @@ def one_size(facts: Facts) -> Iterator[Values]:
         yield {"layer": facts.rf.layer, "size": size}
 
 
-@FINDINGS.rule(
-    "SEG05", "info", "no output has its whole field inside the image ({size} px): padding takes part everywhere",
-    "train and test at one size, or use larger images", "outputs that do not depend on their place",
-)  # fmt: skip
+@FINDINGS.rule("SEG05")
 def padded(facts: Facts) -> Iterator[Values]:
     """Padding in every field."""
     if facts.edge.complete == 0:
         yield {"layer": facts.rf.layer, "size": (facts.rf.local or facts.rf).size_text()}
 
 
-@FINDINGS.rule("SEG06", "info", "its field is not exact but {status}{why}")
+@FINDINGS.rule("SEG06")
 def unsure(facts: Facts) -> Iterator[Values]:
     """A bound."""
     if facts.rf.status != "exact":

@@ -12,7 +12,7 @@ from foveal.tasks.finding import FindingRules, Values
 
 LISTED = 6
 """So many layers are named in a sentence."""
-FINDINGS = FindingRules()
+FINDINGS = FindingRules(__file__)
 
 
 class Facts(NamedTuple):
@@ -50,30 +50,21 @@ class Facts(NamedTuple):
         return {"layer": self.layer, "name": "an operation"} if node is None else _place(node)
 
 
-@FINDINGS.rule(
-    "STR01", "error", "{name} may read everything (no rule, or data decides), the whole future included",
-    "replace it by operations that are known", "a bounded lookahead",
-)  # fmt: skip
+@FINDINGS.rule("STR01 unknown")
 def unknown(facts: Facts) -> Iterator[Values]:
     """An operation that may read all."""
     if facts.mixes() == "unknown":
         yield facts.culprit()
 
 
-@FINDINGS.rule(
-    "STR01", "error", "{name} also runs backwards from the end of the stream: nothing can come out before it",
-    "one direction only", "a bounded lookahead",
-)  # fmt: skip
+@FINDINGS.rule("STR01 backwards")
 def backwards(facts: Facts) -> Iterator[Values]:
     """A recurrence in both directions."""
     if facts.mixes() == "runs":
         yield facts.culprit()
 
 
-@FINDINGS.rule(
-    "STR01", "error", "{name} {does} the whole stream: nothing can come out before its end",
-    "{instead}", "a bounded lookahead",
-)  # fmt: skip
+@FINDINGS.rule("STR01 whole")
 def whole(facts: Facts) -> Iterator[Values]:
     """Statistics over the stream."""
     if facts.mixes() == "takes" and facts.future is not None:
@@ -81,21 +72,14 @@ def whole(facts: Facts) -> Iterator[Values]:
         yield {**facts.culprit(), "does": does, "instead": instead}
 
 
-@FINDINGS.rule(
-    "STR01", "error", "{name} mixes the whole stream, the future included: nothing can come out before its end",
-    "a causal mask, or a window", "a bounded lookahead",
-)  # fmt: skip
+@FINDINGS.rule("STR01 mixing")
 def mixing(facts: Facts) -> Iterator[Values]:
     """Attention over everything, and its like."""
     if facts.mixes() == "mixes":
         yield facts.culprit()
 
 
-@FINDINGS.rule(
-    "STR02", "warning", "the output needs {ahead} position(s) of the future{allowed}; added by: {listed}",
-    "pad on the side of the past only: (kernel - 1) x dilation before, nothing behind",
-    "lookahead 0: each output comes with its own position",
-)  # fmt: skip
+@FINDINGS.rule("STR02")
 def leak(facts: Facts) -> Iterator[Values]:
     """More of the future than is allowed."""
     if facts.ahead is not None and facts.ahead > facts.allowed:
@@ -107,27 +91,21 @@ def leak(facts: Facts) -> Iterator[Values]:
         }  # fmt: skip
 
 
-@FINDINGS.rule("STR03", "warning", "what it reads is a {status} because of {cause}")
+@FINDINGS.rule("STR03")
 def unsure(facts: Facts) -> Iterator[Values]:
     """A bound."""
     if facts.ahead is not None and facts.ahead <= facts.allowed and facts.sure.status != "exact":
         yield {"layer": facts.layer, "status": facts.sure.status, "cause": facts.sure.causes[0]}
 
 
-@FINDINGS.rule(
-    "STR04", "warning", "the output is {spent:.4g} ms late, more than {budget:g} ms",
-    "shorten the lookahead (table below) or the stride", "each position saved is one sooner",
-)  # fmt: skip
+@FINDINGS.rule("STR04")
 def late(facts: Facts) -> Iterator[Values]:
     """Over the budget."""
     if facts.spent is not None and facts.budget is not None and facts.spent > facts.budget:
         yield {"layer": facts.layer, "spent": facts.spent, "budget": facts.budget}
 
 
-@FINDINGS.rule(
-    "STR05", "info", "{name} reads the whole past: what must be kept grows with the stream",
-    "limit the window", "memory stays bounded",
-)  # fmt: skip
+@FINDINGS.rule("STR05")
 def endless(facts: Facts) -> Iterator[Values]:
     """A past without end that no state sums up."""
     if facts.past is not None and traits(facts.past.op).runs(facts.past.op) is None:
