@@ -30,11 +30,6 @@ DepthOption = Annotated[
 TrainingOption = Annotated[bool, typer.Option("--training", help="trace in training mode")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(analyze)
-
-
 def analyze(
     source: SourceArgument,
     shapes: InputOption = None,

@@ -126,10 +126,10 @@ def unit(text: str | None) -> tuple[int, ...] | None:
         raise FovealError(f"--at '{text}': expected the index of a unit such as 3,3") from None
 
 
-def check_suffix(path: str, allowed: tuple[str, ...]) -> None:
-    """Raises FovealError where ``--out`` names another kind of file."""
+def check_suffix(path: str, allowed: tuple[str, ...], option: str = "--out") -> None:
+    """Raises FovealError where the option names another kind of file."""
     if Path(path).suffix.lower() not in allowed:
-        raise FovealError(f"--out {path}: the name must end in one of {', '.join(allowed)}")
+        raise FovealError(f"{option} {path}: the name must end in one of {', '.join(allowed)}")
 
 
 def photo(path: str | None, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -11,11 +11,6 @@ from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(tile)
-
-
 def tile(
     source: SourceArgument,
     tile_size: Annotated[

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from foveal.core.errors import FovealError
+from foveal.core.errors import FovealError, writing
 from foveal.core.version import __version__
 
 if TYPE_CHECKING:
@@ -66,11 +66,8 @@ class Picture(Figure):
         kind = Path(path).suffix.lower()
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
-        try:
-            with mpl.rc_context(_SETTINGS):
-                self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
-        except OSError as error:
-            raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with writing(path), mpl.rc_context(_SETTINGS):
+            self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
 
     def _metadata(self, kind: str) -> dict[str, Any]:
         text = json.dumps(dict(self.provenance), sort_keys=True)
