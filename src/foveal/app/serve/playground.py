@@ -7,8 +7,8 @@ counts where the text does not say one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,6 @@ KEPT = 16
 """Networks that a worker remembers."""
 
 Answer = dict[str, Any]
-_known: OrderedDict[tuple[str, str], tuple[Graph, Report]] = OrderedDict()
 
 
 def summary(text: str, shape: str) -> Answer:
@@ -84,16 +83,11 @@ def _text(text: str) -> str:
     return gallery.text(word.removeprefix("gallery:")) if word.startswith("gallery:") and len(word) < 60 else text
 
 
+@lru_cache(KEPT)
 def _network(text: str, shape: str) -> tuple[Graph, Report]:
-    key = (text, shape)
-    if key not in _known:
-        spec, lengths = _read(text, shape)
-        graph = trace_spec(spec, (1, *lengths))
-        _known[key] = graph, analyze(graph)
-        while len(_known) > KEPT:
-            _known.popitem(last=False)
-    _known.move_to_end(key)
-    return _known[key]
+    spec, lengths = _read(text, shape)
+    graph = trace_spec(spec, (1, *lengths))
+    return graph, analyze(graph)
 
 
 def _read(text: str, shape: str) -> tuple[Specification, tuple[int, ...]]:
