@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from foveal.designs.closed.clipping import seen
 from foveal.designs.closed.reading import evenness
-from foveal.designs.closed.steps import Output, Step, Steps, lay_out
+from foveal.designs.closed.steps import MisfitError, Output, Step, Steps, lay_out
 from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, share, window
-from foveal.designs.network import Network
+from foveal.designs.network import Network, fault
 
 THRESHOLD = 2.4860
 """Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""
@@ -101,6 +101,14 @@ class Known(NamedTuple):
 def evaluate(network: Network) -> Evaluation:
     """All numbers of a network; raises MisfitError where it cannot be laid out on its input."""
     return evaluate_steps(lay_out(network), network)
+
+
+def evaluated(network: Network) -> Evaluation | None:
+    """As ``evaluate``; None where the network has a fault or cannot be laid out."""
+    try:
+        return None if fault(network) else evaluate(network)
+    except MisfitError:
+        return None
 
 
 def evaluate_steps(steps: Steps, network: Network) -> Evaluation:
