@@ -241,6 +241,4 @@ def _more_or_fewer(space: Space, genome: tuple[int, ...], grow: bool) -> bool:
 
 
 def _reaches(found: Evaluation, wanted: str) -> bool:
-    if wanted == "productive":
-        return not found.unproductive
-    return found.covered >= 1.0 if wanted == "covered" else found.effective >= 1.0
+    return not found.unproductive if wanted == "productive" else float(getattr(found, wanted)) >= 1.0

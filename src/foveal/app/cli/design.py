@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import InputOption, input_shapes
+from foveal.app.cli.options import InputOption, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def design(
     shape = None if given is None else _shape(given)
     settings = Settings(seed, population, generations, workers=workers, ray_address=ray, journal=journal)
     boxes, searched = _objects(objects, sizes, shape), _space(space)
-    task = task or (_task(searched) if searched is not None else "classification")
+    head = {} if searched is None else searched.template.get("head", {})
+    task = task or str(head.get("task", "classification"))
     with _bar() as done:
         found = find_designs(task, shape, like=like, space=searched, objects=boxes, classes=classes, settings=settings,
                        done=done, **limits)  # fmt: skip
@@ -232,11 +233,6 @@ def _space(path: str | None) -> Space | None:
         raise FovealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _task(space: Space) -> str:
-    """The task of a space's head."""
-    return str(space.template.get("head", {}).get("task", "classification"))
-
-
 def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[float]:
     if path is None and not typed:
         return []
@@ -253,10 +249,7 @@ def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[floa
 
 
 def _shape(text: str) -> int | tuple[int, ...]:
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise FovealError(f"--input '{text}': expected a length such as 640, or channels and lengths such as 3,640,640")
-    numbers = tuple(int(part) for part in parts)
+    numbers = lengths("--input", text, "a length such as 640, or channels and lengths such as 3,640,640")
     return numbers[0] if len(numbers) == 1 else numbers
 
 

@@ -10,11 +10,6 @@ import typer
 from foveal.app.cli import options
 from foveal.core.progress import progress
 
-GammaOption = Annotated[
-    float,
-    typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
-]
-
 
 def explain(
     source: options.SourceArgument,
@@ -26,7 +21,10 @@ def explain(
     kind: options.KindOption = options.Kind.energy,
     weights: options.WeightsOption = options.Weights.unit,
     at: options.AtOption = None,
-    gamma: GammaOption = 1.0,
+    gamma: Annotated[
+        float,
+        typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
+    ] = 1.0,
     shapes: options.InputOption = None,
     pretrained: options.PretrainedOption = False,
 ) -> None:
@@ -34,6 +32,7 @@ def explain(
     options.check_suffix(out, options.PICTURES)
     from foveal.views.explain import explain as explain_unit, plane
     from foveal.views.plots.explain import explanation_page
+    from foveal.views.text.table import aligned
 
     graph = options.trace_source(source, shapes, pretrained)
     backdrop = None if image is None else options.photo(image, plane(graph, layer))
@@ -43,7 +42,5 @@ def explain(
             graph, layer, backdrop, kind=kind.value, at=options.unit(at), gamma=gamma, weights=weights.value, **name
         )
         explanation_page(found).save(out)
-    width = max(len(label) for label, _ in found.rows)
     print(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}")
-    print("\n".join(f"{label:<{width}}  {value}" for label, value in found.rows))
-    print(f"written: {out}")
+    print(*aligned(found.rows), f"written: {out}", sep="\n")

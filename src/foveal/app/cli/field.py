@@ -86,7 +86,6 @@ def _record(graph: Graph, found: Field) -> dict[str, Any]:
 
 def _table(found: Field) -> str:
     from foveal.views.text.field import field_rows
+    from foveal.views.text.table import aligned
 
-    rows = field_rows(found)
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(aligned(field_rows(found)))

@@ -134,9 +134,7 @@ async def _question(server: Server, request: Request) -> Response:
     wanted = {"text": str, "shape": str} | ({"layer": str, "kind": str} if question == "field" else {})
     if question not in ("summary", "growth", "field", "code"):
         raise RefusedError(f"'{question[:40]}' is no question of the playground", 404)
-    args = await _said(request, wanted)
-    page = request.headers.get("x-page", "")[:40]
-    return await _called(server.quick, question, args, f"{page} {question}" if page else "")
+    return await _called(request, server.quick, question, await _said(request, wanted))
 
 
 async def _upload(server: Server, request: Request) -> Response:
@@ -196,8 +194,7 @@ async def _field(server: Server, request: Request) -> Response:
         raise RefusedError("'at' is a list of unit indices, such as [3, 3]")
     of = {key: job.args[key] for key in ("sort", "source", "shapes", "name")}
     asks = {"layer": said["layer"], "of": said["source"], "kind": said["kind"], "at": at}
-    page = request.headers.get("x-page", "")[:40]
-    return await _called(server.slow, "network_field", of | asks, f"{page} field" if page else "")
+    return await _called(request, server.slow, "network_field", of | asks)
 
 
 async def _job(server: Server, request: Request) -> Response:
@@ -226,8 +223,10 @@ async def _answer(lane: Lane, name: str, args: dict[str, Any], key: str = "") ->
     return await asyncio.wrap_future(lane.submit(name, args, key))
 
 
-async def _called(lane: Lane, name: str, args: dict[str, Any], key: str) -> Response:
-    return Response(await _answer(lane, name, args, key), media_type="application/json")
+async def _called(request: Request, lane: Lane, name: str, args: dict[str, Any]) -> Response:
+    page = request.headers.get("x-page", "")[:40]
+    answer = await _answer(lane, name, args, f"{page} {name}" if page else "")
+    return Response(answer, media_type="application/json")
 
 
 async def _said(request: Request, wanted: Mapping[str, type], optional: bool = False) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze
 from foveal.report.results import LayerResult, Report
-from foveal.views.page.fields import default_kinds, packed
+from foveal.views.page.fields import default_kinds, field_answer
 
 LONGEST = 20_000
 """Most characters of a text."""
@@ -52,16 +52,7 @@ def growth(text: str, shape: str) -> Answer:
 
 def field(text: str, shape: str, layer: str, kind: str) -> Answer:
     """The packed field of the layer's middle unit, or under "missing" why there is none."""
-
-    def found() -> Answer:
-        graph, _ = _network(text, shape)
-        graph.layer(layer)
-        try:
-            return {"field": packed(field_of(graph, layer, kind=kind))}
-        except FovealError as error:
-            return {"missing": str(error)}
-
-    return _told(text, found)
+    return _told(text, lambda: field_answer(_network(text, shape)[0], layer, kind))
 
 
 def code(text: str, shape: str) -> Answer:

@@ -217,38 +217,20 @@ def _pointwise(site: Site, value: int) -> int:
     return value if site.spec.kind == "id" else _map(site, value, site.spec.kind)
 
 
-@_builds("bn")
-def _batch_norm(site: Site, value: int) -> int:
-    shape = site.shape(value)
-    site.parameters += 2 * shape[1]
-    if "train" not in site.spec.flags:
-        return _map(site, value, "batch_norm")
-    return site.node(ops.Mix((0, *range(2, len(shape))), "normalize"), [value], shape)
-
-
-@_builds("gn")
-def _group_norm(site: Site, value: int) -> int:
-    shape, groups = site.shape(value), site.ints(site.spec.size, 1, 1)[0]
-    if shape[1] % groups:
+@_builds("bn", "gn", "in", "ln")
+def _norm(site: Site, value: int) -> int:
+    shape, kind, flags = site.shape(value), site.spec.kind, site.spec.flags
+    groups = site.ints(site.spec.size, 1, 1)[0] if kind == "gn" else None
+    if groups is not None and shape[1] % groups:
         raise site.error(f"cannot divide {shape[1]} channels into {groups} groups")
-    site.parameters += 2 * shape[1]
-    return site.node(ops.Mix(tuple(range(1, len(shape))), "normalize", (1, groups)), [value], shape)
-
-
-@_builds("in")
-def _instance_norm(site: Site, value: int) -> int:
-    shape = site.shape(value)
-    if "affine" in site.spec.flags:
+    if kind != "in" or "affine" in flags:
         site.parameters += 2 * shape[1]
-    rank = len(site.space(value))
-    return site.node(ops.Mix(tuple(range(2, 2 + rank)), "normalize"), [value], shape)
-
-
-@_builds("ln")
-def _layer_norm(site: Site, value: int) -> int:
-    # Over the channels of each position, as in ConvNeXt and transformers; gn1 normalises over space too.
-    site.parameters += 2 * site.shape(value)[1]
-    return site.node(ops.Mix((1,), "normalize"), [value], site.shape(value))
+    if kind == "bn" and "train" not in flags:
+        return _map(site, value, "batch_norm")
+    space = tuple(range(2, 2 + len(site.space(value)))) if kind == "in" else tuple(range(2, len(shape)))
+    # ln: over the channels of each position, as in ConvNeXt and transformers; gn1 normalises over space too.
+    axes = {"bn": (0, *space), "gn": (1, *space), "in": space, "ln": (1,)}[kind]
+    return site.node(ops.Mix(axes, "normalize", (1, groups) if groups else None), [value], shape)
 
 
 @_builds("softmax")
@@ -260,10 +242,9 @@ def _softmax(site: Site, value: int) -> int:
 def _squeeze_excite(site: Site, value: int) -> int:
     shape, space = site.shape(value), site.space(value)
     rank, channels = len(space), shape[1]
-    reduction = site.ints(site.spec.size, 1, 16)[0]
-    hidden = max(1, channels // reduction)
+    hidden = max(1, channels // site.ints(site.spec.size, 1, 16)[0])
     ones = (1,) * rank
-    gate = site.node(ops.Reduce(tuple(range(2, 2 + rank)), True, "mean"), [value], (*shape[:2], *ones))
+    gate = _global_pool(site, value)
     for outputs, name in ((hidden, "relu"), (channels, "sigmoid")):
         weight = site.weight((outputs, site.shape(gate)[1], *ones))
         _bias(site, outputs)

@@ -121,7 +121,7 @@ class _Network:
         if isinstance(item, LayerSpec):
             return self._layer(item, value)
         if isinstance(item, BranchSpec):
-            return self._branches(item, value)
+            return self._join(item.join, [self.sequence(path, value) for path in item.paths], item.where, "")
         if isinstance(item, ScopeSpec):
             return self._scope(item, value)
         for _ in range(item.times):
@@ -164,10 +164,6 @@ class _Network:
         self._named(name, result, spec.kind, site.parameters)
         self.builder.graph.parameters += site.parameters
         return result
-
-    def _branches(self, item: BranchSpec, value: int) -> int:
-        ends = [self.sequence(path, value) for path in item.paths]
-        return self._join(item.join, ends, item.where, "")
 
     def _scope(self, item: ScopeSpec, value: int) -> int:
         outer, name = self.scope, self._name(item.name, counted=False)
