@@ -67,7 +67,8 @@ def draw_plane(
     axes: Axes, field: Field, shown: Window | None = None, labels: bool = True, outline: bool = True
 ) -> AxesImage:
     """A heat map over a plane source; grey ground lies outside the source. Rows run downwards, aspect 1."""
-    image = _map(axes, shares(field), *(shown or window(field)), ticks=6)
+    rows, columns = shown or window(field)
+    image = _map(axes, shares(field), rows, columns, ticks=6)
     if outline:
         outlines(axes, field)
     axes.set_aspect("equal")
