@@ -74,8 +74,13 @@ def _top(
         raise typer.Exit
 
 
-for command in (analyze, compare, verify, field, explain, erf, audit, design, tile, report, serve):
-    command.register(app)
+COMMANDS = (
+    analyze.analyze, compare.compare, verify.verify, field.field, explain.explain, erf.erf, design.design, design.code,
+    tile.tile, report.report, serve.serve,
+)  # fmt: skip
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(audit.tasks, name="audit")
 
 
 def main() -> None:

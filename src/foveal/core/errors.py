@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class FovealError(Exception):
@@ -41,3 +43,12 @@ class UnknownOperationError(FovealError):
 
 class VerificationError(FovealError):
     """A check against the real model that could not be carried out."""
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Around what writes a file or folder: where that fails, FovealError with one line."""
+    try:
+        yield
+    except OSError as error:
+        raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -70,8 +70,9 @@ def design(
     if not stands:
         others = _of_other_blocks(searched, found, [one.network for one in designs])
         designs += [_design(searched, g, target, "alternative", own is not None) for g in others]
+    shown = [_judged(one, target, "known") for one in known]
     return Designs(
-        target, tuple(designs), ((own,) if own else ()) + tuple(_known(known, target)), _repairs(own), stands,
+        target, tuple(designs), tuple([own, *shown] if own else shown), _repairs(own), stands,
         searched.size, len(found.scores), found.complete, settings.seed,
     )  # fmt: skip
 
@@ -99,9 +100,11 @@ def _of_other_blocks(space: Space, found: Found, shown: Sequence[Network]) -> li
 
 
 def _design(space: Space, genome: tuple[int, ...], target: Target, role: str, varied: bool) -> Design:
-    network = space.network(genome)
+    return _judged(space.network(genome), target, role, tuple(changes(space, genome)) if varied else ())
+
+
+def _judged(network: Network, target: Target, role: str, changed: tuple[str, ...] = ()) -> Design:
     found = evaluate(network)
-    changed = tuple(changes(space, genome)) if varied else ()
     return Design(network, found, misfit(target, found), _cost(target, network, found), role, changed)
 
 
@@ -159,14 +162,6 @@ def _target(
         whole = budget if budget is not None else cost_of(cost, own.evaluation) if own is not None else 0.0
         limits = limits | {"spend": SPENT * whole}
     return Target(task, shape[1:], sizes, **limits)
-
-
-def _known(networks: list[Network], target: Target) -> list[Design]:
-    made = []
-    for network in networks:
-        found = evaluate(network)
-        made.append(Design(network, found, misfit(target, found), _cost(target, network, found), "known"))
-    return made
 
 
 def _repairs(own: Design | None) -> tuple[tuple[str, Change], ...]:

@@ -8,9 +8,8 @@ from itertools import combinations, product
 from math import ceil
 
 from foveal.core.errors import FovealError
-from foveal.designs.closed.evaluate import Evaluation, evaluate
-from foveal.designs.closed.steps import MisfitError
-from foveal.designs.network import Network, fault
+from foveal.designs.closed.evaluate import Evaluation, evaluate, evaluated
+from foveal.designs.network import Network
 from foveal.designs.spaces.around import around, changes
 from foveal.designs.spaces.space import Space
 
@@ -207,7 +206,7 @@ def smallest_change(
         best: tuple[int, tuple[int, ...], Evaluation] | None = None
         for genome in _changed(space, number, keep_blocks, only):
             tried += 1
-            found = _evaluated(space, genome)
+            found = evaluated(space.network(genome))
             if found is not None and _reaches(found, wanted) and (best is None or found.multiply_adds < best[0]):
                 best = (found.multiply_adds, genome, found)
             if tried > MOST_TRIED:
@@ -241,17 +240,5 @@ def _more_or_fewer(space: Space, genome: tuple[int, ...], grow: bool) -> bool:
     return blocks >= sum(s.count for s in own.stages) or not made.stages
 
 
-def _evaluated(space: Space, genome: tuple[int, ...]) -> Evaluation | None:
-    network = space.network(genome)
-    if fault(network):
-        return None
-    try:
-        return evaluate(network)
-    except MisfitError:
-        return None
-
-
 def _reaches(found: Evaluation, wanted: str) -> bool:
-    if wanted == "productive":
-        return not found.unproductive
-    return found.covered >= 1.0 if wanted == "covered" else found.effective >= 1.0
+    return not found.unproductive if wanted == "productive" else float(getattr(found, wanted)) >= 1.0

@@ -180,11 +180,7 @@ def _assembled(graph: Graph, blocks: list[Block]) -> Network:
     stages = [replace(s, dilation=s.dilation[:1]) if len(set(s.dilation)) == 1 else s for s in stages]
     classes = [graph.values[n.output].shape[-1] for n in graph.nodes if traits(n.op).product(n.op)]
     head = Head("classification", classes[-1] if classes else 10)
-    return Network(tuple(shape[1:]), stem, tuple(stages), head=head, name=_word(graph.name))
-
-
-def _word(name: str) -> str:
-    return name.split(":")[-1] or "network"
+    return Network(tuple(shape[1:]), stem, tuple(stages), head=head, name=graph.name.split(":")[-1] or "network")
 
 
 def _compare(graph: Graph, network: Network, end: int) -> None:
@@ -198,15 +194,12 @@ def _compare(graph: Graph, network: Network, end: int) -> None:
     costs = multiply_adds(graph)
     outputs = {node.output for node in graph.nodes if _convolution(node)}
     traced = sum(count for value, count in costs.items() if value in outputs)
-    linear = _last_width(network) * network.head.classes
+    last_width = next((s.width for s in reversed(network.stages) if s.count), network.stem.width)
+    linear = last_width * network.head.classes
     if traced != found.multiply_adds - linear:
         raise _refused(
             graph, f"its convolutions cost {traced:,} multiply-adds, the blocks {found.multiply_adds - linear:,}"
         )
-
-
-def _last_width(network: Network) -> int:
-    return next((s.width for s in reversed(network.stages) if s.count), network.stem.width)
 
 
 def _refused(graph: Graph, what: str) -> FovealError:

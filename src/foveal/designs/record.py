@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foveal.core import show
-from foveal.core.errors import FovealError
+from foveal.core.errors import writing
 from foveal.core.serial import to_plain
 from foveal.designs.closed.evaluate import Evaluation
 from foveal.designs.inverse import Change
@@ -122,7 +122,7 @@ class Designs(show.Shown):
         """
         place = Path(folder)
         written = []
-        try:
+        with writing(place):
             place.mkdir(parents=True, exist_ok=True)
             for number, one in enumerate(self.designs, 1):
                 texts = {".py": one.code(), ".yaml": one.specification(), ".network.yaml": one.network.to_yaml()}
@@ -135,8 +135,6 @@ class Designs(show.Shown):
                     one.to_onnx(written[-1])
             written.append(place / "designs.json")
             written[-1].write_text(self.to_json() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FovealError(f"{place}: cannot be written: {error.strerror or error}") from None
         if self.designs:
             written.append(place / "designs.png")
             show.figure(self).save(written[-1])

@@ -18,9 +18,8 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
-from foveal.designs.closed.evaluate import evaluate
-from foveal.designs.closed.steps import MisfitError
-from foveal.designs.network import Network, fault
+from foveal.designs.closed.evaluate import evaluated
+from foveal.designs.network import Network
 from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import Target, limit_names, limits, objectives
 from foveal.designs.text import code
@@ -76,7 +75,7 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
 
     Raises FovealError where the journal belongs to another search.
     """
-    settings = settings or Settings()
+    settings, done = settings or Settings(), done or (lambda now, whole: None)
     scorer = _Scorer(space, target, settings)
     try:
         complete = space.size <= settings.exhaustive
@@ -84,7 +83,7 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
             waiting = list(space.genomes())
             for start in range(0, len(waiting), BATCH):
                 scorer(waiting[start : start + BATCH])
-                _tell(done, min(start + BATCH, len(waiting)), len(waiting))
+                done(min(start + BATCH, len(waiting)), len(waiting))
         else:
             _evolve(space, scorer, len(limit_names(target)), settings, done)
     finally:
@@ -108,11 +107,8 @@ def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:
 def score(space: Space, target: Target, genome: Genome) -> Score | None:
     """The score of one candidate; None where it cannot be built or laid out."""
     network = space.network(genome)
-    if fault(network):
-        return None
-    try:
-        found = evaluate(network)
-    except MisfitError:
+    found = evaluated(network)
+    if found is None:
         return None
     latency = measured_latency(network) if target.measured else None
     asked = limits(target, found, latency)
@@ -194,7 +190,7 @@ class _Scorer:
         return True
 
 
-def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings, done: Done | None) -> None:
+def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings, done: Done) -> None:
     try:
         nsga2 = import_module("pymoo.algorithms.moo.nsga2")
     except ModuleNotFoundError:
@@ -215,7 +211,7 @@ def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings
     algorithm.setup(problem, termination=("n_gen", settings.generations), seed=settings.seed, verbose=False)
     while algorithm.has_next():
         algorithm.next()
-        _tell(done, algorithm.n_gen - 1, settings.generations)
+        done(algorithm.n_gen - 1, settings.generations)
 
 
 def _problem(space: Space, scorer: _Scorer, limits_asked: int) -> Any:
@@ -236,8 +232,3 @@ def _problem(space: Space, scorer: _Scorer, limits_asked: int) -> Any:
             out["G"] = np.array([(*broken, 1.0) if s is None else (*s.excess, 0.0) for s in scores])
 
     return Fields()
-
-
-def _tell(done: Done | None, now: int, whole: int) -> None:
-    if done is not None:
-        done(now, whole)

@@ -5,12 +5,12 @@ from there as PyTorch code.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from foveal.designs.closed.evaluate import evaluate
-from foveal.designs.closed.steps import PREDICTED, Step, Steps, lay_out, pooling_cells
+from foveal.designs.closed.steps import PREDICTED, End, distinct, lay_out, pooling_cells
 from foveal.designs.network import Network, Stage
 from foveal.frontends.text.emit import pytorch_code
 from foveal.frontends.text.trace import parse_spec
@@ -21,7 +21,7 @@ def specification(network: Network) -> str:
     document = {
         "name": network.name,
         "input": "x".join(map(str, network.input)),
-        "layers": _Words(network, lay_out(network)).layers(),
+        "layers": _Words(network, lay_out(network).ends).layers(),
     }
     return yaml.safe_dump(document, sort_keys=False, width=1000)
 
@@ -41,26 +41,14 @@ def code(network: Network) -> str:
     return pytorch_code(parse_spec(specification(network)), network.input, about)
 
 
-class End(NamedTuple):
-    """A value that was kept: where a stem or stage ended."""
-
-    name: str
-    width: int
-    rate: int
-    lengths: tuple[int, ...]
-
-
 class _Words:
-    """Writes what lay_out lays out; necks need the lengths that it found."""
+    """Writes what lay_out lays out; ends are known by their places, and saved where something reads them."""
 
-    def __init__(self, network: Network, steps: Steps) -> None:
-        self.network = network
-        self.steps = steps.steps
+    def __init__(self, network: Network, ends: tuple[End, ...]) -> None:
+        self.network, self.ends = network, ends
         self.kind = "causal" if network.causal else "conv"
-        self.width = network.input[0]
-        self.ends: list[End] = []
-        self.read: set[str] = set()
-        self.rate = 1
+        self.width, self.rate = network.input[0], ends[-1].rate
+        self.read: set[int] = set()
 
     def conv(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1, options: str = "") -> str:
         said = f"{self.kind}{kernel}x{channels}"
@@ -72,33 +60,20 @@ class _Words:
     def layers(self) -> list[Any]:
         network, stem = self.network, self.network.stem
         made: list[Any] = []
-        lengths = network.space
         if stem.width:
             words = self.conv(stem.width, stem.kernel, stem.stride, options=",bn,relu")
             made.append({"name": "stem", "layers": words + (" pool3,s2,p1" if stem.pool else "")})
             self.width = stem.width
-            lengths = self._after("stem", lengths)
-            made.append(self._saved(lengths))
         for number, stage in enumerate(network.stages, 1):
             made.append({"name": f"stage{number}", "layers": self._stage(stage)})
-            lengths = self._after(f"stage{number}.", lengths)
-            made.append(self._saved(lengths))
         rest = self._neck_and_head()
-        unread = [f"save={end.name}" for end in self.ends if end.name not in self.read]
-        return [*(part for part in made if part not in unread), *rest]
+        for place in sorted(self.read, reverse=True):
+            made.insert(place + 1, f"save=c{place + 1}")
+        return [*made, *rest]
 
-    def _after(self, prefix: str, lengths: tuple[int, ...]) -> tuple[int, ...]:
-        for step in self.steps:
-            if step.kind in ("conv", "maxpool") and step.name.startswith(prefix) and not _shortcut(step):
-                reach = step.dilation * (step.kernel - 1)
-                self.rate *= step.stride
-                lengths = tuple((n + step.before + step.after - reach - 1) // step.stride + 1 for n in lengths)
-        return lengths
-
-    def _saved(self, lengths: tuple[int, ...]) -> str:
-        name = f"c{len(self.ends) + 1}"
-        self.ends.append(End(name, self.width, self.rate, lengths))
-        return f"save={name}"
+    def _kept(self, place: int) -> str:
+        self.read.add(place)
+        return f"c{place + 1}"
 
     def _stage(self, stage: Stage) -> list[str]:
         made, blocks, stride = [], [], stage.stride
@@ -133,20 +108,20 @@ class _Words:
 
     def _neck_and_head(self) -> list[Any]:
         neck = self.network.neck
-        ends = [e for i, e in enumerate(self.ends) if i + 1 == len(self.ends) or e.lengths != self.ends[i + 1].lengths]
+        ends = distinct(self.ends)
         if neck.kind == "pyramid":
             return self._pyramid(ends[-neck.levels :])
         made: list[Any] = []
         words: list[str] = []
         if neck.kind == "encoder-decoder":
-            for end in reversed(ends[:-1]):
-                conv = self.conv(end.width, 3, options=",bn,relu")
-                words.append(f"up{self.rate // end.rate} cat={end.name} {conv} {conv}")
-                self.read.add(end.name)
-                self.width, self.rate = end.width, end.rate
+            for place in reversed(ends[:-1]):
+                width, rate, _ = self.ends[place]
+                conv = self.conv(width, 3, options=",bn,relu")
+                words.append(f"up{self.rate // rate} cat={self._kept(place)} {conv} {conv}")
+                self.width, self.rate = width, rate
         elif neck.kind == "pyramid-pooling":
             inner = max(1, neck.width // len(neck.rates))
-            cells = pooling_cells(ends[-1].lengths, neck.rates)
+            cells = pooling_cells(self.ends[-1].lengths, neck.rates)
             paths = [f"avgpool{cell} {self.conv(inner, 1, options=',bn,relu')} up{cell}" for cell in cells]
             words.append(f"{{id | {' | '.join(paths)}}} {self.conv(neck.width, 3, options=',bn,relu')}")
             self.width = neck.width
@@ -160,14 +135,16 @@ class _Words:
             made.append({"name": "neck", "layers": layers})
         return [*made, *self._head(1)]
 
-    def _pyramid(self, ends: list[End]) -> list[str]:
+    def _pyramid(self, places: list[int]) -> list[str]:
         width, made = self.network.neck.width, []
-        for number, end in reversed(list(enumerate(ends, 1))):
-            words = f"from={end.name} {self.conv(width, 1)}"
-            self.read.add(end.name)
+        ends = [self.ends[place] for place in places]
+        for number, place in reversed(list(enumerate(places, 1))):
+            words = f"from={self._kept(place)} {self.conv(width, 1)}"
             if number < len(ends):
                 # The level above goes up and is added to this one's lateral.
-                words += f" save=l{number} from=p{number + 1} up{ends[number].rate // end.rate} add=l{number}"
+                words += (
+                    f" save=l{number} from=p{number + 1} up{ends[number].rate // ends[number - 1].rate} add=l{number}"
+                )
             made.append(f"{words} save=p{number}")
         for number in range(1, len(ends) + 1):
             self.width = width
@@ -186,7 +163,3 @@ class _Words:
         if head.task == "segmentation" and self.rate > 1:
             words += f" up{self.rate}"
         return [words]
-
-
-def _shortcut(step: Step) -> bool:
-    return step.name.endswith(".shortcut")

@@ -48,7 +48,8 @@ def foveate(image: np.ndarray, field: Field, gamma: float = 1.0) -> np.ndarray:
             f"{field.layer}: only a field over a plane can be foveated; this source has {weights.ndim} axes"
         )
     if picture.shape[:2] != weights.shape:
-        raise FovealError(f"{field.layer}: the image is {_by(picture.shape[:2])}, the source {_by(weights.shape)}")
+        image_size, size = ("x".join(map(str, shape)) for shape in (picture.shape[:2], weights.shape))
+        raise FovealError(f"{field.layer}: the image is {image_size}, the source {size}")
     if gamma < 0:
         raise FovealError(f"gamma must not be negative, got {gamma:g}")
     if not weights.max(initial=0.0) > 0:
@@ -145,7 +146,3 @@ def _checked(image: np.ndarray) -> np.ndarray:
     if not np.isfinite(picture).all() or picture.min(initial=0.0) < 0 or picture.max(initial=0.0) > 1:
         raise FovealError("an image has finite values between 0 and 1")
     return picture
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

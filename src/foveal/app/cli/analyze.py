@@ -32,23 +32,15 @@ class Level(StrEnum):
     error = "error"
 
 
-LayerOption = Annotated[str | None, typer.Option("--layer", metavar="GLOB", help="only layers that match this pattern")]
-DepthOption = Annotated[
-    int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
-]
-TrainingOption = Annotated[bool, typer.Option("--training", help="trace in training mode")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(analyze)
-
-
 def analyze(
     source: SourceArgument,
     shapes: InputOption = None,
-    layer: LayerOption = None,
-    depth: DepthOption = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="GLOB", help="only layers that match this pattern")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print the report as CSV")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="an operation without a rule is an error")] = False,
@@ -61,7 +53,7 @@ def analyze(
         typer.Option("--growth", metavar="FILE", help="draw RF and effective field by layer (.png, .svg, .pdf)"),
     ] = None,
     pretrained: PretrainedOption = False,
-    training: TrainingOption = False,
+    training: Annotated[bool, typer.Option("--training", help="trace in training mode")] = False,
 ) -> None:
     """The receptive field of every layer, with stride, position, cost and status."""
     if as_json and as_csv:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable, Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, trace_source
-from foveal.core.errors import FovealError
+from foveal.app.cli import options
+from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.tasks.audit import TASKS, find_task
 from foveal.tasks.task import Option, Task
 
 if TYPE_CHECKING:
     from foveal.tasks.record import Audit
-
-FORMATS = (".png", ".svg", ".pdf")
 
 
 class Grave(StrEnum):
@@ -44,14 +39,11 @@ class TaskGroup(TyperGroup):
         return _command(find_task(cmd_name))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    tasks = typer.Typer(cls=TaskGroup, rich_markup_mode=None, no_args_is_help=True)
-    tasks.callback()(_audit)
-    app.add_typer(tasks, name="audit")
+tasks = typer.Typer(cls=TaskGroup, rich_markup_mode=None, no_args_is_help=True)
 
 
-def _audit() -> None:
+@tasks.callback()
+def audit() -> None:
     """What receptive fields mean for a task: tables, findings with what to change, pictures."""
 
 
@@ -80,8 +72,8 @@ def _command(task: Task) -> Any:
 
 
 def _common(
-    source: SourceArgument,
-    shapes: InputOption = None,
+    source: options.SourceArgument,
+    shapes: options.InputOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the audit as JSON")] = False,
     picture: Annotated[
         str | None, typer.Option("--picture", metavar="OUT.png", help="write a figure (.png, .svg, .pdf)")
@@ -90,7 +82,7 @@ def _common(
         str | None, typer.Option("--figure", metavar="NAME", help="which figure --picture writes; default: the first")
     ] = None,
     fail_on: Annotated[Grave | None, typer.Option("--fail-on", help="exit code 1 for findings this grave")] = None,
-    pretrained: PretrainedOption = False,
+    pretrained: options.PretrainedOption = False,
 ) -> None:
     """The arguments of every task, by their annotations."""
 
@@ -119,11 +111,11 @@ def _default(option: Option) -> Any:
 
 def _run(task: Task, common: dict[str, Any], given: dict[str, Any]) -> None:
     out = common["picture"]
-    if out is not None and Path(out).suffix.lower() not in FORMATS:
-        raise FovealError(f"--picture {out}: the name must end in one of {', '.join(FORMATS)}")
+    if out is not None:
+        options.check_suffix(out, options.PICTURES, "--picture")
     if common["figure"] is not None and out is None:
         raise FovealError("--figure names what --picture writes: give --picture OUT.png too")
-    graph = trace_source(common["source"], common["shapes"], common["pretrained"])
+    graph = options.trace_source(common["source"], common["shapes"], common["pretrained"])
     with progress(f"{task.name}: {graph.name}"):
         found = task.run(graph, **task.checked({name: _plain(value) for name, value in given.items()}))
         if out is not None:
@@ -141,27 +133,15 @@ def _plain(value: Any) -> Any:
 
 def _save(found: Audit, out: str, name: str | None) -> None:
     made: Any = found.figure(name)
-    save: Callable[[str], None] = getattr(made, "save", made.savefig)
-    try:
-        save(out)
-    except OSError as error:
-        raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
+    with writing(out):
+        getattr(made, "save", made.savefig)(out)
 
 
 def _show(found: Audit, as_json: bool) -> None:
-    from rich.console import Console
-
     from foveal.views.text.audit import audit_renderable
 
-    console = Console()
-    if as_json:
-        print(found.to_json())
-    elif console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
-        console.print(audit_renderable(found))
+    terminal = options.console()
+    if as_json or terminal is None:
+        print(found.to_json() if as_json else found)
     else:
-        print(found)
-
-
-def option_flags(options: Iterable[Option]) -> list[str]:
-    """The flags of a task's options, for documentation and tests."""
-    return [option.flag for option in options]
+        terminal.print(audit_renderable(found))

@@ -10,11 +10,6 @@ from foveal.app.cli.options import InputOption, SourceArgument, console, trace_s
 from foveal.core.progress import progress
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(compare)
-
-
 def compare(
     first: SourceArgument,
     second: SourceArgument,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import InputOption, input_shapes
-from foveal.core.errors import FovealError
+from foveal.app.cli.options import InputOption, input_shapes, lengths
+from foveal.core.errors import FovealError, writing
 
 if TYPE_CHECKING:
     from foveal.designs import Designs, Space
@@ -41,79 +41,7 @@ class Cost(StrEnum):
     latency = "latency"
 
 
-TaskOption = Annotated[str, typer.Option("--task", help="classification, detection, segmentation or sequence")]
-GivenOption = Annotated[
-    str | None, typer.Option("--input", metavar="SHAPE", help="640, or channels and lengths such as 3,512,512")
-]
-LikeOption = Annotated[
-    str | None,
-    typer.Option("--like", metavar="SOURCE", help="vary this network instead of searching a space of its own"),
-]
-SpaceOption = Annotated[
-    str | None, typer.Option("--space", metavar="FILE.yaml", help="a space to search (docs/design.md)")
-]
-ObjectsOption = Annotated[
-    str | None, typer.Option("--objects", metavar="FILE", help="boxes: COCO .json, YOLO .txt or folder")
-]
-SizesOption = Annotated[
-    list[str] | None, typer.Option("--sizes", metavar="N,N", help="object sizes in pixels: 16,32 or 40x80")
-]
-ClassesOption = Annotated[int | None, typer.Option("--classes", min=1, help="number of classes")]
-BudgetOption = Annotated[str | None, typer.Option("--budget", metavar="N", help="multiply-adds at most, such as 5G")]
-ParametersOption = Annotated[
-    str | None, typer.Option("--parameters", metavar="N", help="parameters at most, such as 2M")
-]
-MemoryOption = Annotated[
-    str | None, typer.Option("--memory", metavar="BYTES", help="activation memory at most, such as 64M")
-]
-LatencyOption = Annotated[
-    float | None, typer.Option("--latency", metavar="MS", help="measured milliseconds on this device at most")
-]
-HaloOption = Annotated[int | None, typer.Option("--halo", help="context of a tile at most, in pixels")]
-LookaheadOption = Annotated[int | None, typer.Option("--lookahead", help="positions after a unit at most; 0 is causal")]
-PastOption = Annotated[int | None, typer.Option("--past", help="positions before a unit at least")]
-ContextOption = Annotated[float | None, typer.Option("--context", help="side in pixels that a position must see well")]
-EvenOption = Annotated[
-    float | None, typer.Option("--even", min=0, max=1, help="least over most that a position is read, at least")
-]
-RegisteredOption = Annotated[bool, typer.Option("--registered", help="centers of units on the centers of their cells")]
-HolesOption = Annotated[bool, typer.Option("--allow-holes", help="receptive fields may have holes")]
-IdleOption = Annotated[bool, typer.Option("--allow-unproductive", help="layers may add no context")]
-CostOption = Annotated[Cost, typer.Option("--cost", help="what is kept small")]
-SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same front")]
-PopulationOption = Annotated[int, typer.Option("--population", min=4, help="of NSGA-II")]
-GenerationsOption = Annotated[int, typer.Option("--generations", min=1, help="of NSGA-II")]
-JournalOption = Annotated[
-    str | None,
-    typer.Option("--journal", metavar="FILE", help="write down what is known; a killed search goes on from it"),
-]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="processes on this machine")]
-RayOption = Annotated[str | None, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster, or local")]
-OutOption = Annotated[
-    str | None, typer.Option("--out", metavar="FOLDER", help="write code, specifications, data and plot")
-]
-OnnxOption = Annotated[bool, typer.Option("--onnx", help="with --out: write ONNX too; needs PyTorch")]
-ShowOption = Annotated[
-    int | None,
-    typer.Option("--code", min=1, metavar="N", help="print the PyTorch code of design N instead of the table"),
-]
-AsJsonOption = Annotated[bool, typer.Option("--json", help="print the designs as JSON")]
-InverseOption = Annotated[Inverse | None, typer.Option("--inverse", help="a single question instead of a search")]
-KernelOption = Annotated[int, typer.Option("--kernel", min=1, help="for --inverse tcn and rates")]
-PerBlockOption = Annotated[int, typer.Option("--per-block", min=1, help="for --inverse tcn: convolutions of a block")]
-LongestOption = Annotated[int | None, typer.Option("--longest", min=1, help="for --inverse tcn: the largest dilation")]
-FieldOption = Annotated[int | None, typer.Option("--field", help="for --inverse patchgan and rates: the field wanted")]
-StrideOption = Annotated[int, typer.Option("--stride", min=1, help="for --inverse rates: the output stride")]
-LengthOption = Annotated[int | None, typer.Option("--map", min=1, help="for --inverse rates: positions of the map")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file to the application."""
-    app.command("design")(_design)
-    app.command("code")(_code)
-
-
-def _code(
+def code(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="gallery:NAME, FILE.yaml, or a quoted line such as 'conv3x64 pool2'")
     ],
@@ -131,50 +59,91 @@ def _code(
     if out is None:
         print(text, end="")
         return
-    try:
+    with writing(out):
         Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
-def _design(
-    task: TaskOption = "",
-    given: GivenOption = None,
-    like: LikeOption = None,
-    space: SpaceOption = None,
-    objects: ObjectsOption = None,
-    sizes: SizesOption = None,
-    classes: ClassesOption = None,
-    budget: BudgetOption = None,
-    parameters: ParametersOption = None,
-    memory: MemoryOption = None,
-    latency: LatencyOption = None,
-    halo: HaloOption = None,
-    lookahead: LookaheadOption = None,
-    past: PastOption = None,
-    context: ContextOption = None,
-    even: EvenOption = None,
-    registered: RegisteredOption = False,
-    holes: HolesOption = False,
-    idle: IdleOption = False,
-    cost: CostOption = Cost.multiply_adds,
-    seed: SeedOption = 0,
-    population: PopulationOption = 100,
-    generations: GenerationsOption = 60,
-    journal: JournalOption = None,
-    workers: WorkersOption = 1,
-    ray: RayOption = None,
-    out: OutOption = None,
-    onnx: OnnxOption = False,
-    show: ShowOption = None,
-    as_json: AsJsonOption = False,
-    inverse: InverseOption = None,
-    kernel: KernelOption = 3,
-    per_block: PerBlockOption = 2,
-    longest: LongestOption = None,
-    field: FieldOption = None,
-    stride: StrideOption = 16,
-    length: LengthOption = None,
+def design(
+    task: Annotated[str, typer.Option("--task", help="classification, detection, segmentation or sequence")] = "",
+    given: Annotated[
+        str | None, typer.Option("--input", metavar="SHAPE", help="640, or channels and lengths such as 3,512,512")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="SOURCE", help="vary this network instead of searching a space of its own"),
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", metavar="FILE.yaml", help="a space to search (docs/design.md)")
+    ] = None,
+    objects: Annotated[
+        str | None, typer.Option("--objects", metavar="FILE", help="boxes: COCO .json, YOLO .txt or folder")
+    ] = None,
+    sizes: Annotated[
+        list[str] | None, typer.Option("--sizes", metavar="N,N", help="object sizes in pixels: 16,32 or 40x80")
+    ] = None,
+    classes: Annotated[int | None, typer.Option("--classes", min=1, help="number of classes")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="N", help="multiply-adds at most, such as 5G")
+    ] = None,
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="N", help="parameters at most, such as 2M")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="BYTES", help="activation memory at most, such as 64M")
+    ] = None,
+    latency: Annotated[
+        float | None, typer.Option("--latency", metavar="MS", help="measured milliseconds on this device at most")
+    ] = None,
+    halo: Annotated[int | None, typer.Option("--halo", help="context of a tile at most, in pixels")] = None,
+    lookahead: Annotated[
+        int | None, typer.Option("--lookahead", help="positions after a unit at most; 0 is causal")
+    ] = None,
+    past: Annotated[int | None, typer.Option("--past", help="positions before a unit at least")] = None,
+    context: Annotated[
+        float | None, typer.Option("--context", help="side in pixels that a position must see well")
+    ] = None,
+    even: Annotated[
+        float | None, typer.Option("--even", min=0, max=1, help="least over most that a position is read, at least")
+    ] = None,
+    registered: Annotated[
+        bool, typer.Option("--registered", help="centers of units on the centers of their cells")
+    ] = False,
+    holes: Annotated[bool, typer.Option("--allow-holes", help="receptive fields may have holes")] = False,
+    idle: Annotated[bool, typer.Option("--allow-unproductive", help="layers may add no context")] = False,
+    cost: Annotated[Cost, typer.Option("--cost", help="what is kept small")] = Cost.multiply_adds,
+    seed: Annotated[int, typer.Option("--seed", help="the same seed gives the same front")] = 0,
+    population: Annotated[int, typer.Option("--population", min=4, help="of NSGA-II")] = 100,
+    generations: Annotated[int, typer.Option("--generations", min=1, help="of NSGA-II")] = 60,
+    journal: Annotated[
+        str | None,
+        typer.Option("--journal", metavar="FILE", help="write down what is known; a killed search goes on from it"),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes on this machine")] = 1,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster, or local")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FOLDER", help="write code, specifications, data and plot")
+    ] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="with --out: write ONNX too; needs PyTorch")] = False,
+    show: Annotated[
+        int | None,
+        typer.Option("--code", min=1, metavar="N", help="print the PyTorch code of design N instead of the table"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the designs as JSON")] = False,
+    inverse: Annotated[Inverse | None, typer.Option("--inverse", help="a single question instead of a search")] = None,
+    kernel: Annotated[int, typer.Option("--kernel", min=1, help="for --inverse tcn and rates")] = 3,
+    per_block: Annotated[
+        int, typer.Option("--per-block", min=1, help="for --inverse tcn: convolutions of a block")
+    ] = 2,
+    longest: Annotated[
+        int | None, typer.Option("--longest", min=1, help="for --inverse tcn: the largest dilation")
+    ] = None,
+    field: Annotated[
+        int | None, typer.Option("--field", help="for --inverse patchgan and rates: the field wanted")
+    ] = None,
+    stride: Annotated[int, typer.Option("--stride", min=1, help="for --inverse rates: the output stride")] = 16,
+    length: Annotated[
+        int | None, typer.Option("--map", min=1, help="for --inverse rates: positions of the map")
+    ] = None,
 ) -> None:
     """Networks whose effective field fits a task, from the cheapest on, each with its code. Needs no training."""
     if inverse is not None:
@@ -184,7 +153,7 @@ def _design(
         raise FovealError("--onnx needs --out FOLDER, where the files go")
     if as_json and show is not None:
         raise FovealError("--json and --code exclude each other")
-    from foveal.designs import Settings, design
+    from foveal.designs import Settings, design as find_designs
 
     limits: dict[str, Any] = {
         "multiply_adds": _number("--budget", budget), "parameters": _number("--parameters", parameters),
@@ -196,9 +165,10 @@ def _design(
     shape = None if given is None else _shape(given)
     settings = Settings(seed, population, generations, workers=workers, ray_address=ray, journal=journal)
     boxes, searched = _objects(objects, sizes, shape), _space(space)
-    task = task or (_task(searched) if searched is not None else "classification")
+    head = {} if searched is None else searched.template.get("head", {})
+    task = task or str(head.get("task", "classification"))
     with _bar() as done:
-        found = design(task, shape, like=like, space=searched, objects=boxes, classes=classes, settings=settings,
+        found = find_designs(task, shape, like=like, space=searched, objects=boxes, classes=classes, settings=settings,
                        done=done, **limits)  # fmt: skip
     _show(found, show, as_json, out, onnx)
     raise typer.Exit(1 if found.conflict is not None else 0)
@@ -263,11 +233,6 @@ def _space(path: str | None) -> Space | None:
         raise FovealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _task(space: Space) -> str:
-    """The task of a space's head."""
-    return str(space.template.get("head", {}).get("task", "classification"))
-
-
 def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[float]:
     if path is None and not typed:
         return []
@@ -284,10 +249,7 @@ def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[floa
 
 
 def _shape(text: str) -> int | tuple[int, ...]:
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise FovealError(f"--input '{text}': expected a length such as 640, or channels and lengths such as 3,640,640")
-    numbers = tuple(int(part) for part in parts)
+    numbers = lengths("--input", text, "a length such as 640, or channels and lengths such as 3,640,640")
     return numbers[0] if len(numbers) == 1 else numbers
 
 

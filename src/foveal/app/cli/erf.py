@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import PICTURES, InputOption, input_shapes, unit
-from foveal.core.errors import FovealError
+from foveal.app.cli.options import PICTURES, InputOption, check_suffix, input_shapes, unit
+from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ class Precision(StrEnum):
     float32 = "float32"
     float64 = "float64"
     bfloat16 = "bfloat16"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(erf)
 
 
 def erf(
@@ -85,8 +80,8 @@ def erf(
     from foveal.fields.measured.measure import Settings
     from foveal.fields.measured.request import Request, checked
 
-    if out is not None and Path(out).suffix.lower() not in FILES:
-        raise FovealError(f"--out {out}: the name must end in one of {', '.join(FILES)}")
+    if out is not None:
+        check_suffix(out, FILES)
     if again is not None:
         if sources:
             raise FovealError("--again takes everything from the file; give no SOURCE beside it")
@@ -95,25 +90,11 @@ def erf(
     shape = input_shapes(shapes)
     if isinstance(shape, dict):
         raise FovealError("--input: give one shape here")
-    named = tuple(weights or ())
-    if pretrained:
-        named = (*named, "pretrained")
+    named = (*(weights or ()), "pretrained") if pretrained else tuple(weights or ())
     settings = Settings(seed, batch, not whole, precision.value if precision else None, tolerance, metric)
-    request = checked(
-        Request(
-            tuple(sources or ()),
-            tuple(layers or ()),
-            named,
-            shape,
-            tuple(images or ()),
-            count,
-            protocol,
-            unit(at),
-            settings,
-            energy,
-            threads,
-        )
-    )
+    asked = Request(tuple(sources or ()), tuple(layers or ()), named, shape, tuple(images or ()), count, protocol,
+                    unit(at), settings, energy, threads)  # fmt: skip
+    request = checked(asked)
     if sweep is None:
         if ray is not None or workers > 1:
             raise FovealError("--workers and --ray need a folder to keep pieces in: --sweep DIR")
@@ -170,15 +151,13 @@ def _show(request: Request, results: Sequence[Result], out: str | None, as_json:
 
     text = json.dumps(erf_json(request, results), allow_nan=False, indent=1) if as_json or _is(out, ".json") else ""
     if out is not None:
-        try:
+        with writing(out):
             if _is(out, ".json"):
                 Path(out).write_text(text + "\n", encoding="utf-8")
             elif _is(out, ".npy"):
                 _save_maps(out, results)
             else:
                 erf_picture(request, results).save(out)
-        except OSError as error:
-            raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
     print(text if as_json else erf_table(results))
 
 

@@ -7,64 +7,40 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.cli.options import (
-    PICTURES,
-    AtOption,
-    ImageOption,
-    InputOption,
-    Kind,
-    KindOption,
-    LayerNameOption,
-    PretrainedOption,
-    SourceArgument,
-    Weights,
-    WeightsOption,
-    check_suffix,
-    photo as read_photo,
-    trace_source,
-    unit,
-)
+from foveal.app.cli import options
 from foveal.core.progress import progress
-
-GammaOption = Annotated[
-    float,
-    typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
-]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(explain)
 
 
 def explain(
-    source: SourceArgument,
-    layer: LayerNameOption,
+    source: options.SourceArgument,
+    layer: options.LayerNameOption,
     out: Annotated[
         str, typer.Option("-o", "--out", metavar="FILE", help="the page to write (.png, .svg, .pdf)")
     ] = "explained.png",
-    image: ImageOption = None,
-    kind: KindOption = Kind.energy,
-    weights: WeightsOption = Weights.unit,
-    at: AtOption = None,
-    gamma: GammaOption = 1.0,
-    shapes: InputOption = None,
-    pretrained: PretrainedOption = False,
+    image: options.ImageOption = None,
+    kind: options.KindOption = options.Kind.energy,
+    weights: options.WeightsOption = options.Weights.unit,
+    at: options.AtOption = None,
+    gamma: Annotated[
+        float,
+        typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
+    ] = 1.0,
+    shapes: options.InputOption = None,
+    pretrained: options.PretrainedOption = False,
 ) -> None:
     """One page on one unit: its field over the image, what it sees, what an eye would see, profiles and numbers."""
-    check_suffix(out, PICTURES)
+    options.check_suffix(out, options.PICTURES)
     from foveal.views.explain import explain as explain_unit, plane
     from foveal.views.plots.explain import explanation_page
+    from foveal.views.text.table import aligned
 
-    graph = trace_source(source, shapes, pretrained)
-    backdrop = None if image is None else read_photo(image, plane(graph, layer))
+    graph = options.trace_source(source, shapes, pretrained)
+    backdrop = None if image is None else options.photo(image, plane(graph, layer))
     name = {} if image is None else {"image_name": Path(image).name}
     with progress(f"explaining {layer}"):
         found = explain_unit(
-            graph, layer, backdrop, kind=kind.value, at=unit(at), gamma=gamma, weights=weights.value, **name
+            graph, layer, backdrop, kind=kind.value, at=options.unit(at), gamma=gamma, weights=weights.value, **name
         )
         explanation_page(found).save(out)
-    width = max(len(label) for label, _ in found.rows)
     print(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}")
-    print("\n".join(f"{label:<{width}}  {value}" for label, value in found.rows))
-    print(f"written: {out}")
+    print(*aligned(found.rows), f"written: {out}", sep="\n")

@@ -8,24 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import (
-    PICTURES,
-    AtOption,
-    ImageOption,
-    InputOption,
-    Kind,
-    KindOption,
-    LayerNameOption,
-    PretrainedOption,
-    SourceArgument,
-    Weights,
-    WeightsOption,
-    check_suffix,
-    photo as read_photo,
-    trace_source,
-    unit,
-)
-from foveal.core.errors import FovealError
+from foveal.app.cli import options
+from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
@@ -34,21 +18,16 @@ if TYPE_CHECKING:
     from foveal.fields.field import Field
     from foveal.ir.graph import Graph
 
-FILES = (*PICTURES, ".npy", ".json")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(field)
+FILES = (*options.PICTURES, ".npy", ".json")
 
 
 def field(
-    source: SourceArgument,
-    layer: LayerNameOption,
-    kind: KindOption = Kind.energy,
-    weights: WeightsOption = Weights.unit,
-    at: AtOption = None,
-    image: ImageOption = None,
+    source: options.SourceArgument,
+    layer: options.LayerNameOption,
+    kind: options.KindOption = options.Kind.energy,
+    weights: options.WeightsOption = options.Weights.unit,
+    at: options.AtOption = None,
+    image: options.ImageOption = None,
     all_units: Annotated[
         bool, typer.Option("--usage", help="instead: how many of the layer's units read each source position")
     ] = False,
@@ -57,26 +36,26 @@ def field(
         typer.Option("-o", "--out", metavar="FILE", help="a picture (.png, .svg, .pdf) or the field (.npy, .json)"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the metrics as JSON")] = False,
-    shapes: InputOption = None,
-    pretrained: PretrainedOption = False,
+    shapes: options.InputOption = None,
+    pretrained: options.PretrainedOption = False,
 ) -> None:
     """How strongly each source position reaches one unit: metrics, and a picture or a file."""
     if out is not None:
-        check_suffix(out, FILES)
-    if image is not None and (out is None or Path(out).suffix.lower() not in PICTURES):
+        options.check_suffix(out, FILES)
+    if image is not None and (out is None or Path(out).suffix.lower() not in options.PICTURES):
         raise FovealError("--image is drawn under the field: give a picture to write with --out field.png")
-    if all_units and (at or image or kind is not Kind.energy or weights is not Weights.unit):
+    if all_units and (at or image or kind is not options.Kind.energy or weights is not options.Weights.unit):
         raise FovealError("--usage counts all units of the layer: it goes without --at, --image, --kind and --weights")
     from foveal.fields.kinds import field as field_of
 
-    graph = trace_source(source, shapes, pretrained)
+    graph = options.trace_source(source, shapes, pretrained)
     if all_units:
         _usage(graph, layer, out, as_json)
         return
     with progress(f"{kind} of {layer}"):
-        found = field_of(graph, layer, kind=kind.value, at=unit(at), weights=weights.value)
+        found = field_of(graph, layer, kind=kind.value, at=options.unit(at), weights=weights.value)
     if out is not None:
-        _write(found, out, read_photo(image, found.source_shape))
+        _write(found, out, options.photo(image, found.source_shape))
     print(json.dumps(_record(graph, found), allow_nan=False, indent=1) if as_json else _table(found))
 
 
@@ -92,20 +71,18 @@ def _usage(graph: Graph, layer: str, out: str | None, as_json: bool) -> None:
 
 def _write(found: Field, out: str, photo: np.ndarray | None) -> None:
     suffix = Path(out).suffix.lower()
-    if suffix in PICTURES:
+    if suffix in options.PICTURES:
         from foveal.views import plots
 
         (plots.heat_map(found) if photo is None else plots.overlay(found, photo)).save(out)
         return
-    try:
+    with writing(out):
         if suffix == ".json":
             Path(out).write_text(found.to_json(), encoding="utf-8")
         else:
             import numpy as np
 
             np.save(out, found.full(), allow_pickle=False)
-    except OSError as error:
-        raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def _record(graph: Graph, found: Field) -> dict[str, Any]:
@@ -127,7 +104,6 @@ def _record(graph: Graph, found: Field) -> dict[str, Any]:
 
 def _table(found: Field) -> str:
     from foveal.views.text.field import field_rows
+    from foveal.views.text.table import aligned
 
-    rows = field_rows(found)
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(aligned(field_rows(found)))

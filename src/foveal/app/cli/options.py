@@ -94,17 +94,19 @@ def input_shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[i
     if not texts:
         return None
     named = dict(text.split("=", 1) for text in texts if "=" in text)
+    example = "positive lengths such as 1,3,224,224"
     if len(named) == len(texts):
-        return {name: _shape(text) for name, text in named.items()}
+        return {name: lengths("--input", text, example) for name, text in named.items()}
     if len(texts) > 1:
         raise FovealError("several --input options need a name each: --input image=1,3,64,64 --input mask=1,1,64,64")
-    return _shape(texts[0])
+    return lengths("--input", texts[0], example)
 
 
-def _shape(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.replace("x", ",").split(",")]
+def lengths(option: str, text: str, expected: str) -> tuple[int, ...]:
+    """``3,224,224`` or ``512x384`` as numbers; raises FovealError that says what the option expects."""
+    parts = [part.strip() for part in text.lower().replace("x", ",").split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise FovealError(f"--input '{text}': expected positive lengths such as 1,3,224,224")
+        raise FovealError(f"{option} '{text}': expected {expected}")
     return tuple(int(part) for part in parts)
 
 
@@ -126,10 +128,10 @@ def unit(text: str | None) -> tuple[int, ...] | None:
         raise FovealError(f"--at '{text}': expected the index of a unit such as 3,3") from None
 
 
-def check_suffix(path: str, allowed: tuple[str, ...]) -> None:
-    """Raises FovealError where ``--out`` names another kind of file."""
+def check_suffix(path: str, allowed: tuple[str, ...], option: str = "--out") -> None:
+    """Raises FovealError where the option names another kind of file."""
     if Path(path).suffix.lower() not in allowed:
-        raise FovealError(f"--out {path}: the name must end in one of {', '.join(allowed)}")
+        raise FovealError(f"{option} {path}: the name must end in one of {', '.join(allowed)}")
 
 
 def photo(path: str | None, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, trace_source
-from foveal.core.errors import FovealError
+from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ class Language(StrEnum):
 
     english = "en"
     chinese = "zh-CN"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(report)
 
 
 def report(
@@ -86,10 +81,8 @@ def report(
     )
     with progress(f"computing fields of {graph.name}"):
         html = render(page_data(graph, options))
-    try:
+    with writing(out):
         target.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise FovealError(f"{out}: cannot be written: {error.strerror or error}") from None
     print(f"{out}: {len(html.encode()) / 1e6:.1f} MB")
 
 

@@ -17,11 +17,6 @@ PORT = 8017
 BACKLOG = 512
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(serve)
-
-
 def serve(
     source: Annotated[
         str | None,

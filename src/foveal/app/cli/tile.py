@@ -6,14 +6,8 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, SourceArgument, trace_source
-from foveal.core.errors import FovealError
+from foveal.app.cli.options import InputOption, SourceArgument, lengths, trace_source
 from foveal.core.progress import progress
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(tile)
 
 
 def tile(
@@ -54,8 +48,5 @@ def _size(option: str, text: str | None) -> tuple[int, ...] | int | None:
     """What was typed: one length for all axes, or one per axis. Raises FovealError for anything else."""
     if text is None:
         return None
-    parts = text.lower().replace(",", "x").split("x")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise FovealError(f"{option} '{text}': expected positive lengths such as 512 or 512x384")
-    numbers = tuple(int(part) for part in parts)
+    numbers = lengths(option, text, "positive lengths such as 512 or 512x384")
     return numbers[0] if len(numbers) == 1 else numbers

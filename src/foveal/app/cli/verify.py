@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from foveal.ir.graph import Graph
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to the application."""
-    app.command()(verify)
-
-
 def verify(
     source: SourceArgument,
     layer: Annotated[

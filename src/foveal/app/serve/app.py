@@ -9,18 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from starlette import responses
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-    Response,
-    StreamingResponse,
-)
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from foveal.app.serve.jobs import Job, Jobs
@@ -30,13 +24,14 @@ from foveal.app.serve.sources import asked, shape_of
 from foveal.app.serve.uploads import RefusedError, Uploads, kind_of
 from foveal.core.errors import FovealError
 from foveal.views.page.render import render as render_report
-from foveal.views.playground.render import explorer_page, playground_page, waiting_page
+from foveal.views.playground.render import Page, explorer_page, playground_page, waiting_page
 
 GIGABYTE = 1 << 30
 LARGEST_REQUEST = 200_000
 """Most bytes of a question."""
 BEAT = 0.1
 """Seconds between two looks at a job."""
+STATUS: dict[type[FovealError], int] = {SupersededError: 409, BusyError: 503, WorkerError: 500}
 FRAMES = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -101,19 +96,21 @@ def application(
 
 
 async def _home(server: Server, request: Request) -> Response:
-    return RedirectResponse(f"/explore/{server.first.id}" if server.first is not None else "/playground", 303)
+    return responses.RedirectResponse(f"/explore/{server.first.id}" if server.first is not None else "/playground", 303)
 
 
 async def _playground(server: Server, request: Request) -> Response:
-    page = playground_page()
+    return _shown(playground_page())
+
+
+def _shown(page: Page) -> Response:
     return HTMLResponse(page.html, headers={"content-security-policy": f"{page.policy}; frame-ancestors 'none'"})
 
 
 async def _explore(server: Server, request: Request) -> Response:
     job = server.jobs.get(request.path_params["number"])
     if job.state != "done":
-        page = waiting_page(job.tell(), job.args["name"])
-        return HTMLResponse(page.html, headers={"content-security-policy": f"{page.policy}; frame-ancestors 'none'"})
+        return _shown(waiting_page(job.tell(), job.args["name"]))
     # What the playground can take is handed to it by link.
     own = job.args["sort"] == "text" or job.args["source"].startswith("gallery:")
     live = {"network": job.id, "text": job.args["source"] if own else ""}
@@ -137,9 +134,7 @@ async def _question(server: Server, request: Request) -> Response:
     wanted = {"text": str, "shape": str} | ({"layer": str, "kind": str} if question == "field" else {})
     if question not in ("summary", "growth", "field", "code"):
         raise RefusedError(f"'{question[:40]}' is no question of the playground", 404)
-    args = await _said(request, wanted)
-    page = request.headers.get("x-page", "")[:40]
-    return await _called(server.quick, question, args, f"{page} {question}" if page else "")
+    return await _called(request, server.quick, question, await _said(request, wanted))
 
 
 async def _upload(server: Server, request: Request) -> Response:
@@ -199,8 +194,7 @@ async def _field(server: Server, request: Request) -> Response:
         raise RefusedError("'at' is a list of unit indices, such as [3, 3]")
     of = {key: job.args[key] for key in ("sort", "source", "shapes", "name")}
     asks = {"layer": said["layer"], "of": said["source"], "kind": said["kind"], "at": at}
-    page = request.headers.get("x-page", "")[:40]
-    return await _called(server.slow, "network_field", of | asks, f"{page} field" if page else "")
+    return await _called(request, server.slow, "network_field", of | asks)
 
 
 async def _job(server: Server, request: Request) -> Response:
@@ -222,15 +216,17 @@ async def _events(server: Server, request: Request) -> Response:
                 return
             await asyncio.sleep(BEAT)
 
-    return StreamingResponse(states(), media_type="text/event-stream")
+    return responses.StreamingResponse(states(), media_type="text/event-stream")
 
 
 async def _answer(lane: Lane, name: str, args: dict[str, Any], key: str = "") -> str:
     return await asyncio.wrap_future(lane.submit(name, args, key))
 
 
-async def _called(lane: Lane, name: str, args: dict[str, Any], key: str) -> Response:
-    return Response(await _answer(lane, name, args, key), media_type="application/json")
+async def _called(request: Request, lane: Lane, name: str, args: dict[str, Any]) -> Response:
+    page = request.headers.get("x-page", "")[:40]
+    answer = await _answer(lane, name, args, f"{page} {name}" if page else "")
+    return Response(answer, media_type="application/json")
 
 
 async def _said(request: Request, wanted: Mapping[str, type], optional: bool = False) -> dict[str, Any]:
@@ -257,15 +253,7 @@ async def _said(request: Request, wanted: Mapping[str, type], optional: bool = F
 
 
 def _refusal(error: FovealError, page: bool) -> Response:
-    status = 400
-    if isinstance(error, RefusedError):
-        status = error.status
-    elif isinstance(error, SupersededError):
-        status = 409
-    elif isinstance(error, BusyError):
-        status = 503
-    elif isinstance(error, WorkerError):
-        status = 500
+    status = error.status if isinstance(error, RefusedError) else STATUS.get(type(error), 400)
     text = " ".join(str(error).split())
     headers = {"retry-after": "2"} if status == 503 else None
     if page:

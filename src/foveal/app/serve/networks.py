@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from foveal.core.errors import FovealError
-from foveal.fields.kinds import field as field_of
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
 from foveal.views.page.build import PageOptions, page_data
-from foveal.views.page.fields import packed
+from foveal.views.page.fields import field_answer
 from foveal.views.pictures import read_image
 
 KEPT = 4
@@ -55,12 +54,7 @@ def network_field(
     sort: str, source: str, shapes: Shapes, name: str, layer: str, of: str, kind: str, at: list[int] | None
 ) -> dict[str, Any]:
     """The packed field of one unit, or under "missing" why there is none."""
-    graph = _graph(sort, source, shapes, name)
-    graph.layer(layer)
-    try:
-        return {"field": packed(field_of(graph, layer, kind=kind, source=of, at=at))}
-    except FovealError as error:
-        return {"missing": str(error)}
+    return field_answer(_graph(sort, source, shapes, name), layer, kind, source=of, at=at)
 
 
 def check_image(path: str, name: str) -> str:

@@ -7,8 +7,8 @@ counts where the text does not say one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze
 from foveal.report.results import LayerResult, Report
-from foveal.views.page.fields import default_kinds, packed
+from foveal.views.page.fields import default_kinds, field_answer
 
 LONGEST = 20_000
 """Most characters of a text."""
@@ -38,7 +38,6 @@ KEPT = 16
 """Networks that a worker remembers."""
 
 Answer = dict[str, Any]
-_known: OrderedDict[tuple[str, str], tuple[Graph, Report]] = OrderedDict()
 
 
 def summary(text: str, shape: str) -> Answer:
@@ -53,16 +52,7 @@ def growth(text: str, shape: str) -> Answer:
 
 def field(text: str, shape: str, layer: str, kind: str) -> Answer:
     """The packed field of the layer's middle unit, or under "missing" why there is none."""
-
-    def found() -> Answer:
-        graph, _ = _network(text, shape)
-        graph.layer(layer)
-        try:
-            return {"field": packed(field_of(graph, layer, kind=kind))}
-        except FovealError as error:
-            return {"missing": str(error)}
-
-    return _told(text, found)
+    return _told(text, lambda: field_answer(_network(text, shape)[0], layer, kind))
 
 
 def code(text: str, shape: str) -> Answer:
@@ -84,16 +74,11 @@ def _text(text: str) -> str:
     return gallery.text(word.removeprefix("gallery:")) if word.startswith("gallery:") and len(word) < 60 else text
 
 
+@lru_cache(KEPT)
 def _network(text: str, shape: str) -> tuple[Graph, Report]:
-    key = (text, shape)
-    if key not in _known:
-        spec, lengths = _read(text, shape)
-        graph = trace_spec(spec, (1, *lengths))
-        _known[key] = graph, analyze(graph)
-        while len(_known) > KEPT:
-            _known.popitem(last=False)
-    _known.move_to_end(key)
-    return _known[key]
+    spec, lengths = _read(text, shape)
+    graph = trace_spec(spec, (1, *lengths))
+    return graph, analyze(graph)
 
 
 def _read(text: str, shape: str) -> tuple[Specification, tuple[int, ...]]:

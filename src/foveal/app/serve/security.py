@@ -10,8 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,9 +26,9 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    # Of answers that are no page of ours; pages bring their own.
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""Content policy of answers that are no page of ours."""
 
 
 def new_token() -> str:
@@ -68,14 +67,11 @@ class Guard:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         offered = dict(query).get("token")
         if offered is not None:
-            return (
-                self._admitted(scope, query) if self._matches(offered) else _line(403, "this token is not valid here")
-            )
+            ours = self._matches(offered)
+            return self._admitted(scope, query) if ours else _line(403, "this token is not valid here")
         if not self._known(headers):
-            return _line(
-                403,
-                "this page needs its server's token: open the address that foveal serve printed, then this one again",
-            )
+            return _line(403, "this page needs its server's token: open the address that foveal serve printed, then "
+                         "this one again")  # fmt: skip
         if scope["method"] == "POST" and not self._same_origin(headers):
             return _line(403, "requests from other pages are refused")
         return None
@@ -141,14 +137,9 @@ def _line(status: int, text: str) -> Response:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _add(message)
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return sending
-
-
-def _add(message: MutableMapping[str, Any]) -> None:
-    headers = MutableHeaders(scope=message)
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    headers.setdefault("content-security-policy", POLICY)

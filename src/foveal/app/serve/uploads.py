@@ -23,21 +23,9 @@ SUFFIXES = {
     **dict.fromkeys((".yaml", ".yml", ".txt"), "text"),
 }
 PICKLES = (
-    ".pt",
-    ".pth",
-    ".pt2",
-    ".pkl",
-    ".pickle",
-    ".ckpt",
-    ".bin",
-    ".ts",
-    ".jit",
-    ".h5",
-    ".keras",
-    ".joblib",
-    ".npy",
-    ".npz",
-)
+    ".pt", ".pth", ".pt2", ".pkl", ".pickle", ".ckpt", ".bin", ".ts", ".jit", ".h5", ".keras", ".joblib",
+    ".npy", ".npz",
+)  # fmt: skip
 KEPT = 24
 """Files that are kept; the oldest goes first."""
 _STARTS = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".gif": b"GIF8", ".bmp": b"BM"}

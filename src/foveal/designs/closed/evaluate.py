@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from foveal.designs.closed.clipping import seen
 from foveal.designs.closed.reading import evenness
-from foveal.designs.closed.steps import Output, Step, Steps, lay_out
+from foveal.designs.closed.steps import MisfitError, Output, Step, Steps, lay_out
 from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, share, window
-from foveal.designs.network import Network
+from foveal.designs.network import Network, fault
 
 THRESHOLD = 2.4860
 """Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""
@@ -103,6 +103,14 @@ def evaluate(network: Network) -> Evaluation:
     return evaluate_steps(lay_out(network), network)
 
 
+def evaluated(network: Network) -> Evaluation | None:
+    """As ``evaluate``; None where the network has a fault or cannot be laid out."""
+    try:
+        return None if fault(network) else evaluate(network)
+    except MisfitError:
+        return None
+
+
 def evaluate_steps(steps: Steps, network: Network) -> Evaluation:
     """As ``evaluate``, for a network that is laid out already."""
     space = network.space
@@ -123,12 +131,12 @@ def evaluate_steps(steps: Steps, network: Network) -> Evaluation:
             idle.append(step.name)
     levels = tuple([_level(output, values[output.step], len(space)) for output in steps.outputs])
     outer = [values[output.step] for output in steps.outputs]
-    widest = max(range(len(levels)), key=lambda number: levels[number].effective)
-    widest = steps.outputs[widest].step
+    level, output = max(zip(levels, steps.outputs), key=lambda pair: pair[0].effective)
+    near = prod(min(1.0, level.effective / n) for n in space)
     grain = max(known.reach.shift for known in values.values())
     even = evenness(steps, len(space), [known.reach.shift / known.reach.period for known in outer])
     return Evaluation(
-        levels, _covered(steps, values, widest, space), _effective(levels, space), even, tuple(idle),
+        levels, _covered(steps, values, output.step, space), near, even, tuple(idle),
         _halo(outer, grain), grain, cost, weights, _memory(steps, values),
     )  # fmt: skip
 
@@ -220,11 +228,6 @@ def _covered(steps: Steps, values: dict[int, Known], widest: int, space: tuple[i
             shares[key] = seen(steps, lengths, n, widest) / n
         covered *= shares[key]
     return covered
-
-
-def _effective(levels: tuple[LevelField, ...], space: tuple[int, ...]) -> float:
-    side = max(level.effective for level in levels)
-    return prod(min(1.0, side / n) for n in space)
 
 
 def _halo(outer: list[Known], grain: int) -> int:

@@ -39,11 +39,20 @@ class Output(NamedTuple):
     name: str
 
 
+class End(NamedTuple):
+    """Where the stem or a stage ends: channels, stride and lengths of its map."""
+
+    width: int
+    rate: int
+    lengths: tuple[int, ...]
+
+
 class Steps(NamedTuple):
-    """All steps, and the outputs from the finest to the coarsest."""
+    """All steps, the outputs from the finest to the coarsest, and the ends of stem and stages."""
 
     steps: list[Step]
     outputs: tuple[Output, ...]
+    ends: tuple[End, ...]
 
 
 class MisfitError(FovealError):
@@ -132,13 +141,14 @@ def lay_out(network: Network) -> Steps:
         value = _stage(layout, value, stage, f"stage{number}")
         ends.append(value)
     layout.trunk = False
-    outputs = _head(layout, network, _neck(layout, network, distinct(layout.lengths, ends)))
-    return Steps(layout.steps, tuple(outputs))
+    known = tuple([End(layout.width(end), layout.rate(end), layout.size(end)) for end in ends])
+    outputs = _head(layout, network, _neck(layout, network, [ends[place] for place in distinct(known)]))
+    return Steps(layout.steps, tuple(outputs), known)
 
 
-def distinct(lengths: list[tuple[int, ...]], ends: list[int]) -> list[int]:
-    """The last end at each size, from the finest to the coarsest."""
-    return [end for i, end in enumerate(ends) if i + 1 == len(ends) or lengths[end] != lengths[ends[i + 1]]]
+def distinct(ends: tuple[End, ...]) -> list[int]:
+    """The places of the last end at each size, from the finest to the coarsest."""
+    return [i for i, end in enumerate(ends) if i + 1 == len(ends) or end.lengths != ends[i + 1].lengths]
 
 
 def _stage(layout: _Layout, value: int, stage: Stage, name: str) -> int:

@@ -41,8 +41,7 @@ def changes(space: Space, genome: Genome) -> list[str]:
     said = []
     for choice, picked in zip(space.choices, genome):
         if picked:
-            options = _options(space.template, choice.name)
-            said.append(f"{_place(choice.name)} {_plain(options[0])} to {_plain(options[picked])}")
+            said.append(f"{_place(choice.name)} {_plain(choice.options[0])} to {_plain(choice.options[picked])}")
     return said
 
 
@@ -52,24 +51,6 @@ def _choice(own: Any, options: tuple[Any, ...], name: str | None = None) -> Any:
         return own
     # One kernel for all stages: they are known by the kernel that they have.
     return {"choose": listed} | ({"as": f"{name} {own}"} if name else {})
-
-
-def _options(template: Any, name: str) -> list[Any]:
-    found = _find(template, name, "")
-    assert found is not None
-    return found
-
-
-def _find(part: Any, name: str, place: str) -> list[Any] | None:
-    if isinstance(part, dict) and "choose" in part:
-        options: list[Any] = part["choose"]
-        return options if str(part.get("as", place)) == name else None
-    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
-    for key, value in items:
-        found = _find(value, name, f"{place}.{key}" if place else str(key))
-        if found is not None:
-            return found
-    return None
 
 
 def _place(name: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from foveal.core.errors import FovealError
-from foveal.designs.closed.steps import MisfitError, lay_out
-from foveal.designs.network import Head, Neck, Network, fault
+from foveal.designs.closed.evaluate import evaluated
+from foveal.designs.network import Head, Neck, Network
 from foveal.designs.recognise import recognise
 from foveal.designs.spaces.space import Space, space_of
 
@@ -88,9 +88,8 @@ def known_networks(task: str, shape: tuple[int, ...], classes: int) -> list[Netw
             network = recognise(trace(f"gallery:{name}"))
             neck = Neck("pyramid", 64, 4) if task == "detection" else Neck()
             network = replace(network, input=shape, neck=neck, head=Head(task, classes), name=name)
-            if not fault(network):
-                lay_out(network)
-                found.append(network)
-        except (FovealError, MisfitError):
+        except FovealError:
             continue
+        if evaluated(network) is not None:
+            found.append(network)
     return found

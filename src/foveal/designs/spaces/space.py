@@ -22,7 +22,7 @@ import yaml
 
 from foveal.core.errors import FovealError
 from foveal.core.serial import to_plain
-from foveal.designs.network import Head, Neck, Network, Stage, Stem, fault, from_yaml
+from foveal.designs.network import Head, Neck, Network, Stage, Stem, from_yaml
 
 Genome = tuple[int, ...]
 PARTS = ("input", "stem", "stages", "neck", "head", "causal", "name")
@@ -30,10 +30,15 @@ PARTS = ("input", "stem", "stages", "neck", "head", "causal", "name")
 
 @dataclass(frozen=True)
 class Choice:
-    """Where a choice stands (its name, or its path in the text) and how many ways there are."""
+    """Where a choice stands (its name, or its path in the text) and what there is to choose from."""
 
     name: str
-    count: int
+    options: list[Any]
+
+    @property
+    def count(self) -> int:
+        """How many ways there are."""
+        return len(self.options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +76,11 @@ def space_of(template: dict[str, Any]) -> Space:
     for key in template:
         if key not in PARTS:
             raise FovealError(f"space: unknown part '{key}'; expected some of {', '.join(PARTS)}")
-    found: dict[str, int] = {}
+    found: dict[str, list[Any]] = {}
     _collect(template, "", found)
-    space = Space(template, tuple(Choice(name, count) for name, count in found.items()))
+    space = Space(template, tuple(Choice(name, options) for name, options in found.items()))
     # The first candidate goes through the strict reader, which names wrong fields and types.
-    first = _filled(template, dict.fromkeys(found, 0), "")
-    _strict(first)
+    _strict(_filled(template, dict.fromkeys(found, 0), ""))
     return space
 
 
@@ -100,14 +104,15 @@ def _strict(first: dict[str, Any]) -> None:
             raise FovealError(f"space, first candidate: {error}") from None
 
 
-def _collect(part: Any, place: str, found: dict[str, int]) -> None:
+def _collect(part: Any, place: str, found: dict[str, list[Any]]) -> None:
     if isinstance(part, dict) and "choose" in part:
         options = part["choose"]
         name = str(part.get("as", place))
         if not isinstance(options, list) or not options or set(part) - {"choose", "as"}:
             raise FovealError(f"space, {place}: a choice is {{choose: [one, two]}} or {{choose: [...], as: name}}")
-        if found.setdefault(name, len(options)) != len(options):
-            raise FovealError(f"space, {place}: choices named '{name}' have {found[name]} and {len(options)} options")
+        own = len(found.setdefault(name, options))
+        if own != len(options):
+            raise FovealError(f"space, {place}: choices named '{name}' have {own} and {len(options)} options")
         return
     items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list | tuple) else ()
     for key, value in items:
@@ -146,8 +151,3 @@ def _network(filled: dict[str, Any]) -> Network:
         bool(filled.get("causal", False)),
         str(filled.get("name", "network")),
     )
-
-
-def sound(network: Network) -> bool:
-    """Whether a candidate can be built at all."""
-    return not fault(network)

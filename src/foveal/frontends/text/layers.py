@@ -12,20 +12,7 @@ from foveal.frontends.text.kinds import ACTIVATIONS
 from foveal.frontends.text.limits import MAX_FLAT
 from foveal.frontends.text.model import Spans
 from foveal.frontends.text.site import Site, ceil_outputs, same_padding, shape_text, window_outputs
-from foveal.ir.ops import (
-    AdaptivePool,
-    Contract,
-    Convolution,
-    Mix,
-    Pad,
-    Permute,
-    Pointwise,
-    Pool,
-    Reduce,
-    Resample,
-    Reshape,
-    TransposedConvolution,
-)
+from foveal.ir import ops
 
 Builder = Callable[[Site, int], int]
 BUILDERS: dict[str, Builder] = {}
@@ -82,7 +69,7 @@ def _convolution(site: Site, value: int) -> int:
     weight = site.weight((outputs, inputs // groups, *kernel))
     _bias(site, outputs)
     lengths = [window_outputs(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
-    op = Convolution(kernel, stride, padding, dilation, groups)
+    op = ops.Convolution(kernel, stride, padding, dilation, groups)
     site.taps(kernel, (1, 1, *lengths))
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
@@ -107,7 +94,7 @@ def _transposed(site: Site, value: int) -> int:
         for n, s, d, k, p, e in zip(space, stride, dilation, kernel, padding, extra, strict=True)
     ]
     site.taps(kernel, (1, 1, *lengths))
-    op = TransposedConvolution(kernel, stride, tuple(before for before, _ in padding), dilation, groups)
+    op = ops.TransposedConvolution(kernel, stride, tuple(before for before, _ in padding), dilation, groups)
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
 
@@ -124,7 +111,7 @@ def _pool(site: Site, value: int) -> int:
     count = ceil_outputs if "ceil" in spec.flags else window_outputs
     lengths = [count(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
     site.taps(kernel, (1, 1, *lengths))
-    op = Pool(kernel, stride, padding, dilation, "average" if spec.kind == "avgpool" else "max")
+    op = ops.Pool(kernel, stride, padding, dilation, "average" if spec.kind == "avgpool" else "max")
     return site.node(op, [value], (*site.shape(value)[:2], *lengths))
 
 
@@ -132,7 +119,7 @@ def _pool(site: Site, value: int) -> int:
 def _adaptive(site: Site, value: int) -> int:
     space = site.space(value)
     lengths = site.ints(site.spec.size, len(space), 1)
-    op = AdaptivePool(len(space), "max" if "max" in site.spec.flags else "average")
+    op = ops.AdaptivePool(len(space), "max" if "max" in site.spec.flags else "average")
     return site.node(op, [value], (*site.shape(value)[:2], *lengths))
 
 
@@ -150,7 +137,7 @@ def _up(site: Site, value: int) -> int:
     axes = tuple(range(2, 2 + len(space)))
     taps = {"nearest": 1, "linear": 2, "cubic": 4}[mode]
     site.taps((4 * taps,) * len(space), (1, 1, *(n * f for n, f in zip(space, factors, strict=True))))
-    op = Resample(axes, mode, "align" in flags, scales=tuple(float(f) for f in factors))
+    op = ops.Resample(axes, mode, "align" in flags, scales=tuple(float(f) for f in factors))
     return site.node(op, [value], (*site.shape(value)[:2], *(n * f for n, f in zip(space, factors, strict=True))))
 
 
@@ -168,7 +155,7 @@ def _pad(site: Site, value: int) -> int:
     sign = -1 if site.spec.kind == "crop" else 1
     widths = ((0, 0), (0, 0), *((sign * before, sign * after) for before, after in spans))
     lengths = [n + before + after for n, (before, after) in zip(site.shape(value), widths, strict=True)]
-    return site.node(Pad(widths, mode), [value], lengths)
+    return site.node(ops.Pad(widths, mode), [value], lengths)
 
 
 @_builds("shuffle")
@@ -178,11 +165,11 @@ def _shuffle(site: Site, value: int) -> int:
     if channels % math.prod(factors):
         raise site.error(f"cannot divide {channels} channels by {math.prod(factors)}")
     rank, kept = len(space), channels // math.prod(factors)
-    split = site.node(Reshape(), [value], (batch, kept, *factors, *space))
+    split = site.node(ops.Reshape(), [value], (batch, kept, *factors, *space))
     order = (0, 1, *(axis for i in range(rank) for axis in (2 + rank + i, 2 + i)))
     woven = [length for n, f in zip(space, factors, strict=True) for length in (n, f)]
-    moved = site.node(Permute(order), [split], (batch, kept, *woven))
-    return site.node(Reshape(), [moved], (batch, kept, *(n * f for n, f in zip(space, factors, strict=True))))
+    moved = site.node(ops.Permute(order), [split], (batch, kept, *woven))
+    return site.node(ops.Reshape(), [moved], (batch, kept, *(n * f for n, f in zip(space, factors, strict=True))))
 
 
 @_builds("unshuffle")
@@ -193,17 +180,17 @@ def _unshuffle(site: Site, value: int) -> int:
         raise site.error(f"cannot divide the space of {shape_text(site.shape(value))} by {shape_text(factors)}")
     coarse = [n // f for n, f in zip(space, factors, strict=True)]
     woven = [length for pair in zip(coarse, factors, strict=True) for length in pair]
-    split = site.node(Reshape(), [value], (batch, channels, *woven))
+    split = site.node(ops.Reshape(), [value], (batch, channels, *woven))
     rank = len(space)
     order = (0, 1, *(3 + 2 * i for i in range(rank)), *(2 + 2 * i for i in range(rank)))
-    moved = site.node(Permute(order), [split], (batch, channels, *factors, *coarse))
-    return site.node(Reshape(), [moved], (batch, channels * math.prod(factors), *coarse))
+    moved = site.node(ops.Permute(order), [split], (batch, channels, *factors, *coarse))
+    return site.node(ops.Reshape(), [moved], (batch, channels * math.prod(factors), *coarse))
 
 
 @_builds("gap")
 def _global_pool(site: Site, value: int) -> int:
     rank = len(site.space(value))
-    op = Reduce(tuple(range(2, 2 + rank)), keepdims=True, name="mean")
+    op = ops.Reduce(tuple(range(2, 2 + rank)), keepdims=True, name="mean")
     return site.node(op, [value], (*site.shape(value)[:2], *(1,) * rank))
 
 
@@ -215,14 +202,14 @@ def _linear(site: Site, value: int) -> int:
         raise site.error("has one output count, as in fc1000")
     if len(rest) > 1 and features > MAX_FLAT:
         raise site.error(f"would flatten {shape_text(site.shape(value))}, more than {MAX_FLAT} elements")
-    flat = value if len(rest) == 1 else site.node(Reshape(), [value], (batch, features))
+    flat = value if len(rest) == 1 else site.node(ops.Reshape(), [value], (batch, features))
     weight = site.weight((outputs, features))
     _bias(site, outputs)
-    return site.node(Contract(((0, 1), (2, 1)), (0, 2)), [flat, weight], (batch, outputs))
+    return site.node(ops.Contract(((0, 1), (2, 1)), (0, 2)), [flat, weight], (batch, outputs))
 
 
 def _map(site: Site, value: int, name: str) -> int:
-    return site.node(Pointwise(name), [value], site.shape(value))
+    return site.node(ops.Pointwise(name), [value], site.shape(value))
 
 
 @_builds(*ACTIVATIONS, "dropout", "id")
@@ -230,59 +217,40 @@ def _pointwise(site: Site, value: int) -> int:
     return value if site.spec.kind == "id" else _map(site, value, site.spec.kind)
 
 
-@_builds("bn")
-def _batch_norm(site: Site, value: int) -> int:
-    shape = site.shape(value)
-    site.parameters += 2 * shape[1]
-    if "train" not in site.spec.flags:
-        return _map(site, value, "batch_norm")
-    return site.node(Mix((0, *range(2, len(shape))), "normalize"), [value], shape)
-
-
-@_builds("gn")
-def _group_norm(site: Site, value: int) -> int:
-    shape, groups = site.shape(value), site.ints(site.spec.size, 1, 1)[0]
-    if shape[1] % groups:
+@_builds("bn", "gn", "in", "ln")
+def _norm(site: Site, value: int) -> int:
+    shape, kind, flags = site.shape(value), site.spec.kind, site.spec.flags
+    groups = site.ints(site.spec.size, 1, 1)[0] if kind == "gn" else None
+    if groups is not None and shape[1] % groups:
         raise site.error(f"cannot divide {shape[1]} channels into {groups} groups")
-    site.parameters += 2 * shape[1]
-    return site.node(Mix(tuple(range(1, len(shape))), "normalize", (1, groups)), [value], shape)
-
-
-@_builds("in")
-def _instance_norm(site: Site, value: int) -> int:
-    shape = site.shape(value)
-    if "affine" in site.spec.flags:
+    if kind != "in" or "affine" in flags:
         site.parameters += 2 * shape[1]
-    rank = len(site.space(value))
-    return site.node(Mix(tuple(range(2, 2 + rank)), "normalize"), [value], shape)
-
-
-@_builds("ln")
-def _layer_norm(site: Site, value: int) -> int:
-    # Over the channels of each position, as in ConvNeXt and transformers; gn1 normalises over space too.
-    site.parameters += 2 * site.shape(value)[1]
-    return site.node(Mix((1,), "normalize"), [value], site.shape(value))
+    if kind == "bn" and "train" not in flags:
+        return _map(site, value, "batch_norm")
+    space = tuple(range(2, 2 + len(site.space(value)))) if kind == "in" else tuple(range(2, len(shape)))
+    # ln: over the channels of each position, as in ConvNeXt and transformers; gn1 normalises over space too.
+    axes = {"bn": (0, *space), "gn": (1, *space), "in": space, "ln": (1,)}[kind]
+    return site.node(ops.Mix(axes, "normalize", (1, groups) if groups else None), [value], shape)
 
 
 @_builds("softmax")
 def _softmax(site: Site, value: int) -> int:
-    return site.node(Mix((1,), "softmax"), [value], site.shape(value))
+    return site.node(ops.Mix((1,), "softmax"), [value], site.shape(value))
 
 
 @_builds("se")
 def _squeeze_excite(site: Site, value: int) -> int:
     shape, space = site.shape(value), site.space(value)
     rank, channels = len(space), shape[1]
-    reduction = site.ints(site.spec.size, 1, 16)[0]
-    hidden = max(1, channels // reduction)
+    hidden = max(1, channels // site.ints(site.spec.size, 1, 16)[0])
     ones = (1,) * rank
-    gate = site.node(Reduce(tuple(range(2, 2 + rank)), True, "mean"), [value], (*shape[:2], *ones))
+    gate = _global_pool(site, value)
     for outputs, name in ((hidden, "relu"), (channels, "sigmoid")):
         weight = site.weight((outputs, site.shape(gate)[1], *ones))
         _bias(site, outputs)
-        op = Convolution(ones, ones, ((0, 0),) * rank, ones)
+        op = ops.Convolution(ones, ones, ((0, 0),) * rank, ones)
         gate = _map(site, site.node(op, [gate, weight], (shape[0], outputs, *ones)), name)
-    return site.node(Pointwise("multiply"), [value, gate], shape)
+    return site.node(ops.Pointwise("multiply"), [value, gate], shape)
 
 
 @_builds("attention")
@@ -297,14 +265,14 @@ def _attention(site: Site, value: int) -> int:
     def project(given: int) -> int:
         weight = site.weight((channels, channels))
         _bias(site, channels)
-        return site.node(Contract(((0, 1, 2), (3, 1)), (0, 3, 2)), [given, weight], (batch, channels, tokens))
+        return site.node(ops.Contract(((0, 1, 2), (3, 1)), (0, 3, 2)), [given, weight], (batch, channels, tokens))
 
-    flat = site.node(Reshape(), [value], (batch, channels, tokens))
+    flat = site.node(ops.Reshape(), [value], (batch, channels, tokens))
     split = (batch, heads, channels // heads, tokens)
-    query, key, content = (site.node(Reshape(), [project(flat)], split) for _ in range(3))
+    query, key, content = (site.node(ops.Reshape(), [project(flat)], split) for _ in range(3))
     square = (batch, heads, tokens, tokens)
-    scores = site.node(Contract(((0, 1, 2, 3), (0, 1, 2, 4)), (0, 1, 3, 4)), [query, key], square)
-    weights = site.node(Mix((3,), "softmax"), [scores], square)
-    mixed = site.node(Contract(((0, 1, 3, 4), (0, 1, 2, 4)), (0, 1, 2, 3)), [weights, content], split)
-    joined = site.node(Reshape(), [mixed], (batch, channels, tokens))
-    return site.node(Reshape(), [project(joined)], shape)
+    scores = site.node(ops.Contract(((0, 1, 2, 3), (0, 1, 2, 4)), (0, 1, 3, 4)), [query, key], square)
+    weights = site.node(ops.Mix((3,), "softmax"), [scores], square)
+    mixed = site.node(ops.Contract(((0, 1, 3, 4), (0, 1, 2, 4)), (0, 1, 2, 3)), [weights, content], split)
+    joined = site.node(ops.Reshape(), [mixed], (batch, channels, tokens))
+    return site.node(ops.Reshape(), [project(joined)], shape)

@@ -15,20 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import SourceError
-from foveal.frontends.text import gallery
+from foveal.frontends.text import gallery, limits
 from foveal.frontends.text.grammar import parse_line
 from foveal.frontends.text.layers import BUILDERS
-from foveal.frontends.text.limits import (
-    MAX_AREA,
-    MAX_AXES,
-    MAX_GRID,
-    MAX_LENGTH,
-    MAX_NUMBER,
-    MAX_POSITIONS,
-    MAX_STEPS,
-    MAX_TEXT,
-    shown,
-)
+from foveal.frontends.text.limits import shown
 from foveal.frontends.text.model import BranchSpec, Item, LayerSpec, ScopeSpec, Specification
 from foveal.frontends.text.site import Site, shape_text
 from foveal.frontends.text.yaml import looks_like_yaml, parse_yaml
@@ -58,7 +48,7 @@ def _file(name: str) -> str:
     """The text of a file of a sane size; a device or a pipe is not read."""
     try:
         size = Path(name).stat().st_size if Path(name).is_file() else 0
-        if size > 4 * MAX_TEXT:
+        if size > 4 * limits.MAX_TEXT:
             raise SourceError(
                 f"cannot read the specification '{shown(name)}': it has {size} bytes, which is no network"
             )
@@ -99,14 +89,14 @@ def _input_shape(spec: Specification, given: Sequence[int] | None) -> tuple[int,
     if given is None and spec.input is None:
         raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
     lengths = (1, *(spec.input or ())) if given is None else tuple(getattr(given, "shape", given))
-    most = [MAX_NUMBER] * 2 + [MAX_LENGTH] * MAX_AXES
+    most = [limits.MAX_NUMBER] * 2 + [limits.MAX_LENGTH] * limits.MAX_AXES
     whole = all(isinstance(n, int) and n > 0 for n in lengths)
     if not whole or not 3 <= len(lengths) <= len(most) or any(n > m for n, m in zip(lengths, most, strict=False)):
         raise SourceError(
             f"the input {shown(lengths)} must be batch, channels and at least one spatial length: (1, 3, 224, 224)"
         )
-    if prod(lengths[2:]) > MAX_GRID:
-        raise SourceError(f"the input {shown(lengths)} has more than {MAX_GRID} positions; use a smaller one")
+    if prod(lengths[2:]) > limits.MAX_GRID:
+        raise SourceError(f"the input {shown(lengths)} has more than {limits.MAX_GRID} positions; use a smaller one")
     return lengths
 
 
@@ -131,7 +121,7 @@ class _Network:
         if isinstance(item, LayerSpec):
             return self._layer(item, value)
         if isinstance(item, BranchSpec):
-            return self._branches(item, value)
+            return self._join(item.join, [self.sequence(path, value) for path in item.paths], item.where, "")
         if isinstance(item, ScopeSpec):
             return self._scope(item, value)
         for _ in range(item.times):
@@ -141,16 +131,16 @@ class _Network:
 
     def _count(self) -> None:
         self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise SourceError(f"the specification has more than {MAX_STEPS} parts, repeats counted; write fewer")
+        if self.steps > limits.MAX_STEPS:
+            raise SourceError(f"the specification has more than {limits.MAX_STEPS} parts, repeats counted; write fewer")
         values = self.builder.graph.values
         for shape in (value.shape[2:] for value in values[self.summed :] if value.kind != "parameter"):
-            if prod(shape) > MAX_GRID:
+            if prod(shape) > limits.MAX_GRID:
                 continue  # attention: pairs of positions, which are not written out
             self.positions += sum(shape)
             self.area += prod(shape)
         self.summed = len(values)
-        if self.positions > MAX_POSITIONS or self.area > MAX_AREA:
+        if self.positions > limits.MAX_POSITIONS or self.area > limits.MAX_AREA:
             raise SourceError(f"the maps of all layers have {self.area} positions, too many; use a smaller input")
 
     def _layer(self, spec: LayerSpec, value: int) -> int:
@@ -174,10 +164,6 @@ class _Network:
         self._named(name, result, spec.kind, site.parameters)
         self.builder.graph.parameters += site.parameters
         return result
-
-    def _branches(self, item: BranchSpec, value: int) -> int:
-        ends = [self.sequence(path, value) for path in item.paths]
-        return self._join(item.join, ends, item.where, "")
 
     def _scope(self, item: ScopeSpec, value: int) -> int:
         outer, name = self.scope, self._name(item.name, counted=False)

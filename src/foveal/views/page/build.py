@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from fractions import Fraction
 from typing import Any
 
 from foveal.core.errors import FovealError, UnknownLayerError
@@ -126,7 +125,7 @@ def _row(graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int
         "size": list(row.size.value) if isinstance(row.size.value, tuple) else None,
         "clipped": list(row.clipped),
         "local": None if row.local is None else list(row.local),
-        "stride": _numbers(row.stride),
+        "stride": [None if number is None else float(number) for number in row.stride],
         "covered": row.covered,
         "parameters": row.parameters,
         "adds": row.multiply_adds.value,
@@ -179,7 +178,3 @@ def _provenance(graph: Graph, options: PageOptions) -> dict[str, Any]:
     if options.image is not None:
         found["image_sha256"] = file_digest(options.image)
     return found
-
-
-def _numbers(values: Sequence[int | Fraction | None]) -> list[float | None]:
-    return [None if value is None else float(value) for value in values]

@@ -56,6 +56,15 @@ def default_kinds(graph: Graph) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if not (attention and kind == "edges"))
 
 
+def field_answer(graph: Graph, layer: str, kind: str, **how: Any) -> dict[str, Any]:
+    """The packed field of a unit, the middle one where none is named, or under "missing" why there is none."""
+    graph.layer(layer)
+    try:
+        return {"field": packed(field_of(graph, layer, kind=kind, **how))}
+    except FovealError as error:
+        return {"missing": str(error)}
+
+
 def layer_fields(
     graph: Graph, layer: str, source: str, kinds: Sequence[str], images: Any = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -63,10 +72,11 @@ def layer_fields(
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     for kind in kinds:
-        try:
-            found[kind] = packed(field_of(graph, layer, kind=kind, source=source, **_images(kind, images)))
-        except FovealError as error:
-            missing[kind] = str(error)
+        answer = field_answer(graph, layer, kind, source=source, **({"images": images} if kind == "gradient" else {}))
+        if "field" in answer:
+            found[kind] = answer["field"]
+        else:
+            missing[kind] = answer["missing"]
     return found, missing
 
 
@@ -111,10 +121,6 @@ def _block_means(values: np.ndarray, step: Sequence[int]) -> np.ndarray:
             sums = np.add.reduceat(values, edges, axis=axis)
             values = sums / counts.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
     return values
-
-
-def _images(kind: str, images: Any) -> dict[str, Any]:
-    return {"images": images} if kind == "gradient" else {}
 
 
 def _key(row: LayerResult) -> tuple[int, ...]:

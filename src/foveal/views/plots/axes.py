@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 
 from foveal.fields.metrics import GaussianFit, checkerboard_index, fit_gaussian
-from foveal.views.plots.style import BLUE, BOX, BOX_TOP, COLOUR_MAP, LINES, ORANGE, PALE
+from foveal.views.plots.style import BLUE, BOX, BOX_TOP, COLOUR_MAP, LINES, ORANGE, PALE, label_plane
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -68,26 +68,25 @@ def draw_plane(
 ) -> AxesImage:
     """A heat map over a plane source; grey ground lies outside the source. Rows run downwards, aspect 1."""
     rows, columns = shown or window(field)
-    weights = shares(field)
-    height, width = weights.shape
-    axes.set_facecolor("#d9d9d9")
-    image = axes.imshow(
-        weights,
-        cmap=COLOUR_MAP,
-        vmin=0,
-        vmax=1,
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-        interpolation="nearest",
-    )
+    image = _map(axes, shares(field), rows, columns, ticks=6)
     if outline:
         outlines(axes, field)
-    axes.set_xlim(*columns)
-    axes.set_ylim(rows[1], rows[0])
     axes.set_aspect("equal")
-    axes.locator_params(nbins=6, integer=True)
     if labels:
-        axes.set_xlabel("column (pixels)")
-        axes.set_ylabel("row (pixels)")
+        label_plane(axes)
+    return image
+
+
+def _map(
+    axes: Axes, weights: np.ndarray, rows: tuple[float, float], columns: tuple[float, float], ticks: int
+) -> AxesImage:
+    height, width = weights.shape
+    image = axes.imshow(weights, cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest",
+                        extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # fmt: skip
+    axes.set_facecolor("#d9d9d9")
+    axes.set_xlim(*columns)
+    axes.set_ylim(*rows[::-1])
+    axes.locator_params(nbins=ticks, integer=True)
     return image
 
 
@@ -145,15 +144,7 @@ def draw_slices(axes: tuple[Axes, Axes, Axes], field: Field) -> AxesImage:
     shown = window(field)
     for axis, (drawn, name) in enumerate(zip(axes, "DHW")):
         down, across = (a for a in range(3) if a != axis)
-        plane = weights.take(peak[axis], axis=axis)
-        image = drawn.imshow(
-            plane, cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest",
-            extent=(-0.5, plane.shape[1] - 0.5, plane.shape[0] - 0.5, -0.5),
-        )  # fmt: skip
-        drawn.set_facecolor("#d9d9d9")
-        drawn.set_xlim(*shown[across])
-        drawn.set_ylim(*shown[down][::-1])
-        drawn.locator_params(nbins=5, integer=True)
+        image = _map(drawn, weights.take(peak[axis], axis=axis), shown[down], shown[across], ticks=5)
         drawn.set_title(f"{name} = {peak[axis]}")
         drawn.set_xlabel(f"{'DHW'[across]} (voxels)")
         drawn.set_ylabel(f"{'DHW'[down]} (voxels)")

@@ -20,6 +20,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PINK, "#56b4e9", "#e69f00", "#f0e442", "#999999"
 """One per output; Okabe and Ito's set."""
 
 
+@styled()
 def region_picture(asked: RegionPicture) -> Picture:
     """Neighbouring outputs on the image: on the left each one's theoretical field, on the right the box of its
     effective field with its label.
@@ -27,53 +28,52 @@ def region_picture(asked: RegionPicture) -> Picture:
     layer, shape, regions = asked.cells.layer, asked.cells.source_shape, asked.cells.regions
     ground = np.full((*shape, 3), 0.92) if asked.image is None else asked.image
     ground = fitted_image(ground, shape) if isinstance(ground, str) else ground
-    with styled():
-        origin = {"layer": layer, "source_shape": list(shape), "units": [list(item.unit) for item in regions]}
-        figure = picture(9.6, 5.8, origin)
-        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-        for axes, title in ((left, "theoretical fields"), (right, "effective fields (2 sigma boxes)")):
-            shown = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
-            axes.imshow(ground, extent=shown, interpolation="nearest", alpha=0.85)
-            axes.set_title(title)
-            label_plane(axes)
-            for top, first, height, width, label in asked.objects:
-                _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
-                axes.annotate(label, (first, top - 1), fontsize=7, va="bottom", color=INK)
-        right.set_ylabel("")
-        fields = [item.box for item in regions], [item.effective for item in regions]
-        boxes = [box for box in (*fields[0], *fields[1]) if box is not None]
-        rows, columns = _shown(shape, boxes)
-        clear = [_clear(boxes, columns) for boxes in fields]
-        for index, item in enumerate(regions):
-            colour, own = COLOURS[index % len(COLOURS)], f"{item.unit[0]}, {item.unit[1]}"
-            _region(left, item.box, colour, own if clear[0] else "")
-            if item.effective is not None:
-                _region(right, item.effective, colour, item.label or own if clear[1] else item.label)
-        right.set_ylim(*rows)
-        right.set_xlim(*columns)
-        figure.suptitle(f"{layer}: {_named(regions)} and what each sees", fontsize=10)
+    origin = {"layer": layer, "source_shape": list(shape), "units": [list(item.unit) for item in regions]}
+    figure = picture(9.6, 5.8, origin)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, title in ((left, "theoretical fields"), (right, "effective fields (2 sigma boxes)")):
+        shown = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
+        axes.imshow(ground, extent=shown, interpolation="nearest", alpha=0.85)
+        axes.set_title(title)
+        label_plane(axes)
+        for top, first, height, width, label in asked.objects:
+            _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
+            axes.annotate(label, (first, top - 1), fontsize=7, va="bottom", color=INK)
+    right.set_ylabel("")
+    fields = [item.box for item in regions], [item.effective for item in regions]
+    boxes = [box for box in (*fields[0], *fields[1]) if box is not None]
+    rows, columns = _shown(shape, boxes)
+    clear = [_clear(boxes, columns) for boxes in fields]
+    for index, item in enumerate(regions):
+        colour, own = COLOURS[index % len(COLOURS)], f"{item.unit[0]}, {item.unit[1]}"
+        _region(left, item.box, colour, own if clear[0] else "")
+        if item.effective is not None:
+            _region(right, item.effective, colour, item.label or own if clear[1] else item.label)
+    right.set_ylim(*rows)
+    right.set_xlim(*columns)
+    figure.suptitle(f"{layer}: {_named(regions)} and what each sees", fontsize=10)
     return figure
 
 
+@styled()
 def level_picture(shown: LevelPicture) -> Picture:
     """Per level the effective box, the effective side, the theoretical field and the anchors on a logarithmic axis of
     sizes in pixels; below, where there are objects, how many have which size.
     """
     levels, sizes = shown.levels, shown.sizes
-    with styled():
-        height = 1.1 + 0.5 * len(levels) + (1.8 if sizes else 0.0)
-        figure = picture(8.4, height, {"levels": [level.name for level in levels]})
-        heights = [0.5 * len(levels) + 0.6, 1.6]
-        if sizes:
-            top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-            edges = 2.0 ** np.arange(np.floor(np.log2(max(min(sizes), 1))), np.ceil(np.log2(max(sizes))) + 0.5, 0.5)
-            bottom.hist(sizes, bins=list(edges), color=PALE, edgecolor="white")
-            bottom.set_ylabel("objects")
-            bottom.set_xlabel("size (pixels, square root of the area)")
-        else:
-            top = figure.subplots()
-            top.set_xlabel("size (pixels)")
-        _bars(top, levels)
+    height = 1.1 + 0.5 * len(levels) + (1.8 if sizes else 0.0)
+    figure = picture(8.4, height, {"levels": [level.name for level in levels]})
+    heights = [0.5 * len(levels) + 0.6, 1.6]
+    if sizes:
+        top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})
+        edges = 2.0 ** np.arange(np.floor(np.log2(max(min(sizes), 1))), np.ceil(np.log2(max(sizes))) + 0.5, 0.5)
+        bottom.hist(sizes, bins=list(edges), color=PALE, edgecolor="white")
+        bottom.set_ylabel("objects")
+        bottom.set_xlabel("size (pixels, square root of the area)")
+    else:
+        top = figure.subplots()
+        top.set_xlabel("size (pixels)")
+    _bars(top, levels)
     return figure
 
 

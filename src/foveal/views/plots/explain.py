@@ -18,29 +18,29 @@ ZOOM, LEAST = 0.3, 36
 """A field below that share of the image is shown enlarged, with about so many pixels around it at least."""
 
 
+@styled()
 def explanation_page(found: Explanation) -> Picture:
     """One page: the field over the image, the foveated view, the view of an eye, profiles through the peak, numbers."""
-    with styled():
-        figure = picture(11.0, 8.0, origin_of([found.field]) | {"image": found.image_name, "gamma": found.gamma})
-        parts: Any = figure.subfigures(2, 1, height_ratios=[1.25, 1])
-        top, bottom = parts
-        over, seen, human = top.subplots(1, 3)
-        draw_overlay(over, found.field, found.image)
-        over.set_title("the field over the image")
-        draw_image(seen, found.seen, "as the unit sees it")
-        draw_image(human, found.human, "with the fall-off of an eye on the cross")
-        power = "weight" if found.gamma == 1 else f"weight ** {found.gamma:g}"
-        human.plot(*found.fixation[::-1], marker="+", color=ORANGE, markersize=9, markeredgewidth=1.6)
-        human.set_xlabel(f"resolution halved at {found.pixels_per_degree * HALF_RESOLUTION:.3g} px, like the weight")
-        seen.set_xlabel(f"bandwidth kept = {power}; grey: cannot be seen")
-        handles, labels = over.get_legend_handles_labels()
-        top.legend(handles, labels, loc="outside lower left", ncols=3, facecolor="#8f8f8f", framealpha=0.55)
-        for axes in (over, seen, human):
-            _zoom(axes, found)
-        curves, numbers = bottom.subplots(1, 2, width_ratios=[1.15, 1])
-        _profiles(curves, found)
-        _numbers(numbers, found)
-        figure.suptitle(f"{found.network}: {title_of(found.field)}", fontsize=12)
+    figure = picture(11.0, 8.0, origin_of([found.field]) | {"image": found.image_name, "gamma": found.gamma})
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+    top, bottom = parts
+    over, seen, human = top.subplots(1, 3)
+    draw_overlay(over, found.field, found.image)
+    over.set_title("the field over the image")
+    draw_image(seen, found.seen, "as the unit sees it")
+    draw_image(human, found.human, "with the fall-off of an eye on the cross")
+    power = "weight" if found.gamma == 1 else f"weight ** {found.gamma:g}"
+    human.plot(*found.fixation[::-1], marker="+", color=ORANGE, markersize=9, markeredgewidth=1.6)
+    human.set_xlabel(f"resolution halved at {found.pixels_per_degree * HALF_RESOLUTION:.3g} px, like the weight")
+    seen.set_xlabel(f"bandwidth kept = {power}; grey: cannot be seen")
+    handles, labels = over.get_legend_handles_labels()
+    top.legend(handles, labels, loc="outside lower left", ncols=3, facecolor="#8f8f8f", framealpha=0.55)
+    for axes in (over, seen, human):
+        _zoom(axes, found)
+    curves, numbers = bottom.subplots(1, 2, width_ratios=[1.15, 1])
+    _profiles(curves, found)
+    _numbers(numbers, found)
+    figure.suptitle(f"{found.network}: {title_of(found.field)}", fontsize=12)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from foveal.core.errors import FovealError
 from foveal.views.plots.axes import draw_line, draw_plane, draw_profile, draw_slices, outlines, shares, window
-from foveal.views.plots.style import COLOUR_MAP, Picture, label_plane, origin_of, picture, styled, title_of
+from foveal.views.plots.style import COLOUR_MAP, Picture, label_plane, origin_of, panel, picture, styled, title_of
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -22,6 +22,7 @@ SURFACE_CELLS = 72
 _AXIS_NAMES = {1: ("position",), 2: ("row", "column"), 3: ("depth", "row", "column")}
 
 
+@styled()
 def heat_map(field: Field, title: str = "") -> Picture:
     """The field as a picture: bars or a curve over a line, a map over a plane, three central slices over a volume."""
     if field.values.ndim == 1:
@@ -29,68 +30,64 @@ def heat_map(field: Field, title: str = "") -> Picture:
     if field.values.ndim == 3:
         return _slices(field, title)
     _only(field, 2, "a heat map")
-    with styled():
-        (top, bottom), (left, right) = window(field)
-        width = float(np.clip(4.6 * (right - left) / (bottom - top), 3.4, 9.0))
-        figure = picture(width + 1.1, 5.3, origin_of([field]))
-        axes = figure.subplots()
-        image = draw_plane(axes, field, outline=field.kind != "usage")  # of no one unit: no box, no contour
-        axes.set_title(title or title_of(field))
-        if field.kind != "support":
-            figure.colorbar(image, ax=axes, shrink=0.85, label="share of the maximum")
-        legend_below(figure, axes)
+    (top, bottom), (left, right) = window(field)
+    width = float(np.clip(4.6 * (right - left) / (bottom - top), 3.4, 9.0))
+    figure, axes = panel(width + 1.1, 5.3, origin_of([field]))
+    image = draw_plane(axes, field, outline=field.kind != "usage")  # of no one unit: no box, no contour
+    axes.set_title(title or title_of(field))
+    if field.kind != "support":
+        figure.colorbar(image, ax=axes, shrink=0.85, label="share of the maximum")
+    legend_below(figure, axes)
     return figure
 
 
+@styled()
 def surface(field: Field, title: str = "") -> Picture:
     """The field over a plane as a surface in space, as shares of its maximum."""
     _only(field, 2, "a surface")
     weights, rows, columns = _blocks(field)
     if min(weights.shape) < 2:
         raise FovealError(f"{field.layer}: a surface needs at least two positions along each axis")
-    with styled():
-        figure = picture(6.0, 4.8, origin_of([field]))
-        axes: Any = figure.add_subplot(projection="3d")
-        across, down = np.meshgrid(columns, rows)
-        axes.plot_surface(
-            across, down, weights, cmap=COLOUR_MAP, vmin=0, rstride=1, cstride=1, linewidth=0, antialiased=False
-        )
-        axes.set_box_aspect((1, 1, 0.6), zoom=0.9)
-        axes.view_init(elev=32, azim=-55)
-        axes.locator_params(nbins=5)
-        axes.set_xlabel("column (pixels)")
-        axes.set_ylabel("row (pixels)")
-        axes.set_zlabel("share of the maximum")
-        axes.set_title(title or title_of(field))
+    figure = picture(6.0, 4.8, origin_of([field]))
+    axes: Any = figure.add_subplot(projection="3d")
+    across, down = np.meshgrid(columns, rows)
+    axes.plot_surface(
+        across, down, weights, cmap=COLOUR_MAP, vmin=0, rstride=1, cstride=1, linewidth=0, antialiased=False
+    )
+    axes.set_box_aspect((1, 1, 0.6), zoom=0.9)
+    axes.view_init(elev=32, azim=-55)
+    axes.locator_params(nbins=5)
+    label_plane(axes)
+    axes.set_zlabel("share of the maximum")
+    axes.set_title(title or title_of(field))
     return figure
 
 
+@styled()
 def profiles(field: Field, title: str = "") -> Picture:
     """Weights along each source axis through the greatest one, with the Gaussian that was fitted to the field."""
     names = _AXIS_NAMES.get(field.values.ndim)
     if names is None:
         raise FovealError(f"{field.layer}: profiles are drawn for one to three source axes, not {field.values.ndim}")
-    with styled():
-        figure = picture(1.2 + 3.6 * len(names), 3.4, origin_of([field]))
-        for axis, axes in enumerate(figure.subplots(1, len(names), squeeze=False)[0]):
-            draw_profile(axes, field, axis)
-            axes.set_xlabel(f"{names[axis]} (pixels)" if len(names) > 1 else "position (samples)")
-            axes.set_ylabel("share of the maximum" if axis == 0 else "")
-        figure.suptitle(title or title_of(field), fontsize=10)
-        legend_below(figure, axes)
+    figure = picture(1.2 + 3.6 * len(names), 3.4, origin_of([field]))
+    for axis, axes in enumerate(figure.subplots(1, len(names), squeeze=False)[0]):
+        draw_profile(axes, field, axis)
+        axes.set_xlabel(f"{names[axis]} (pixels)" if len(names) > 1 else "position (samples)")
+        axes.set_ylabel("share of the maximum" if axis == 0 else "")
+    figure.suptitle(title or title_of(field), fontsize=10)
+    legend_below(figure, axes)
     return figure
 
 
+@styled()
 def overlay(field: Field, image: np.ndarray, title: str = "") -> Picture:
     """The field over the image (H, W, 3 in 0..1) that the network reads: what carries weight is light, the rest dim."""
     fits(field, image)
-    with styled():
-        figure = picture(5.4 * min(1.5, image.shape[1] / image.shape[0]), 5.6, origin_of([field]))
-        axes = figure.subplots()
-        draw_overlay(axes, field, image)
-        axes.set_title(title or title_of(field))
-        label_plane(axes)
-        legend_below(figure, axes)
+    figure, axes = panel(5.4 * min(1.5, image.shape[1] / image.shape[0]), 5.6, origin_of([field]))
+    draw_overlay(axes, field, image)
+    axes.set_title(title or title_of(field))
+    label_plane(axes)
+    legend_below(figure, axes)
     return figure
 
 
@@ -106,18 +103,16 @@ def draw_overlay(axes: Axes, field: Field, image: np.ndarray) -> None:
     axes.locator_params(nbins=6, integer=True)
 
 
+@styled()
 def foveated(field: Field, pictures: Sequence[np.ndarray], titles: Sequence[str], title: str = "") -> Picture:
     """Views of one image beside each other, such as the original, as the unit sees it, as an eye sees it."""
     for image in pictures:
         fits(field, image)
-    with styled():
-        ratio = field.source_shape[1] / field.source_shape[0]
-        figure = picture(3.3 * len(pictures) * min(1.5, ratio), 3.7, origin_of([field]))
-        for axes, image, name in zip(
-            figure.subplots(1, len(pictures), squeeze=False)[0], pictures, titles, strict=True
-        ):
-            draw_image(axes, image, name)
-        figure.suptitle(title or title_of(field), fontsize=10)
+    ratio = field.source_shape[1] / field.source_shape[0]
+    figure = picture(3.3 * len(pictures) * min(1.5, ratio), 3.7, origin_of([field]))
+    for axes, image, name in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, titles, strict=True):
+        draw_image(axes, image, name)
+    figure.suptitle(title or title_of(field), fontsize=10)
     return figure
 
 
@@ -136,14 +131,8 @@ def legend_below(figure: Picture, *panels: Axes) -> None:
         handles, labels = axes.get_legend_handles_labels()
         entries |= dict(zip(labels, handles))
     if entries:
-        figure.legend(
-            list(entries.values()),
-            list(entries),
-            loc="outside lower center",
-            ncols=2 if len(entries) == 4 else 3,
-            facecolor="#8f8f8f",
-            framealpha=0.55,
-        )
+        figure.legend(list(entries.values()), list(entries), loc="outside lower center",
+                      ncols=2 if len(entries) == 4 else 3, facecolor="#8f8f8f", framealpha=0.55)  # fmt: skip
 
 
 def fits(field: Field, image: np.ndarray) -> None:
@@ -159,23 +148,22 @@ def _only(field: Field, axes: int, what: str) -> None:
         raise FovealError(f"{field.layer}: {what} needs a source with {axes} axes, this one has {field.values.ndim}")
 
 
+@styled()
 def _line(field: Field, title: str) -> Picture:
-    with styled():
-        figure = picture(6.4, 3.2, origin_of([field]))
-        axes = figure.subplots()
-        draw_line(axes, field)
-        axes.set_title(title or title_of(field))
-        legend_below(figure, axes)
+    figure, axes = panel(6.4, 3.2, origin_of([field]))
+    draw_line(axes, field)
+    axes.set_title(title or title_of(field))
+    legend_below(figure, axes)
     return figure
 
 
+@styled()
 def _slices(field: Field, title: str) -> Picture:
-    with styled():
-        figure = picture(10.0, 3.8, origin_of([field]))
-        drawn = figure.subplots(1, 3)
-        image = draw_slices((drawn[0], drawn[1], drawn[2]), field)
-        figure.colorbar(image, ax=list(drawn), shrink=0.8, label="share of the maximum")
-        figure.suptitle(title or title_of(field), fontsize=10)
+    figure = picture(10.0, 3.8, origin_of([field]))
+    drawn = figure.subplots(1, 3)
+    image = draw_slices((drawn[0], drawn[1], drawn[2]), field)
+    figure.colorbar(image, ax=list(drawn), shrink=0.8, label="share of the maximum")
+    figure.suptitle(title or title_of(field), fontsize=10)
     return figure
 
 

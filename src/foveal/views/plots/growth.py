@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foveal.core.errors import FovealError
-from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, picture, styled
+from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, panel, styled
 
 if TYPE_CHECKING:
     from foveal.report.results import Growth
@@ -15,34 +15,33 @@ NAMED = 40
 """Up to so many layers are named under the axis; of more, some are left out evenly."""
 
 
+@styled()
 def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Picture:
     """Side of the theoretical and the effective field, layer by layer: one network by names, several by layer count."""
     rows = [growths] if not isinstance(growths, Sequence) else list(growths)
     if not rows or not all(row.layers for row in rows):
         raise FovealError("no layers to draw")
-    with styled():
-        several = len(rows) > 1
-        most = max(len(row.layers) for row in rows)
-        figure = picture(6.8 if several else min(11.0, max(6.0, 2.0 + 0.26 * most)), 4.2,
-                         {"growth": [{"network": row.network, "kind": row.kind} for row in rows]})  # fmt: skip
-        axes = figure.subplots()
-        for index, row in enumerate(rows):
-            own = LINES[index % len(LINES)][0] if several else None
-            place = range(1, len(row.layers) + 1)
-            name = f"{row.network}: " if several else ""
-            axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
-            axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
-                      label=f"{name}effective (4.55 % side)")  # fmt: skip
-        if several:
-            axes.set_xlabel("layer")
-            axes.locator_params(axis="x", integer=True)
-        else:
-            _names(figure, rows[0])
-        axes.set_ylabel("side (pixels)")
-        axes.set_ylim(bottom=0)
-        axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
-        axes.set_title(title or f"{', '.join(row.network for row in rows)}: growth of the receptive field")
-        axes.legend(loc="upper left", frameon=False)
+    several = len(rows) > 1
+    most = max(len(row.layers) for row in rows)
+    figure, axes = panel(6.8 if several else min(11.0, max(6.0, 2.0 + 0.26 * most)), 4.2,
+                     {"growth": [{"network": row.network, "kind": row.kind} for row in rows]})  # fmt: skip
+    for index, row in enumerate(rows):
+        own = LINES[index % len(LINES)][0] if several else None
+        place = range(1, len(row.layers) + 1)
+        name = f"{row.network}: " if several else ""
+        axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
+        axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
+                  label=f"{name}effective (4.55 % side)")  # fmt: skip
+    if several:
+        axes.set_xlabel("layer")
+        axes.locator_params(axis="x", integer=True)
+    else:
+        _names(figure, rows[0])
+    axes.set_ylabel("side (pixels)")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
+    axes.set_title(title or f"{', '.join(row.network for row in rows)}: growth of the receptive field")
+    axes.legend(loc="upper left", frameon=False)
     return figure
 
 

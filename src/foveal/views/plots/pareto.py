@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foveal.core.errors import FovealError
-from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, picture, styled
+from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, panel, styled
 
 if TYPE_CHECKING:
     from foveal.designs.record import Designs
@@ -14,49 +14,43 @@ WORDS = {"multiply-adds": "multiply-adds", "parameters": "parameters", "memory":
          "latency": "measured latency (ms)"}  # fmt: skip
 
 
+@styled()
 def pareto(designs: Designs) -> Picture:
     """The front as a line, each design by its number; known networks by name. Lower left is better."""
     if not designs.designs and not designs.known:
         raise FovealError("no designs to draw")
-    with styled():
-        target = designs.target
-        figure = picture(6.8, 4.4, {"designs": {"task": target.task, "seed": designs.seed, "scored": designs.scored}})
-        axes = figure.subplots()
-        front = [one for one in designs.designs if one.role == "front"]
-        x, y = [one.cost for one in front], [one.misfit for one in front]
-        axes.plot(x, y, color=BLUE, marker="o", drawstyle="steps-post", label="found: no other is better in both")
-        others = [one for one in designs.designs if one.role == "alternative"]
-        if others:
-            place = [one.cost for one in others], [one.misfit for one in others]
-            axes.plot(*place, "o", color=BLUE, fillstyle="none", label="the best of another kind of block")
-        for number, one in enumerate(designs.designs, 1):
-            if one.role == "nearest":
-                continue
-            axes.annotate(
-                str(number),
-                (one.cost, one.misfit),
-                xytext=(3, 5 - 17 * (number % 2 == 0)),
-                textcoords="offset points",
-                color=BLUE,
-            )
-        nearest = [one for one in designs.designs if one.role == "nearest"]
-        if nearest:
-            place = [n.cost for n in nearest], [n.misfit for n in nearest]
-            axes.plot(*place, "D", color=INK, label="nearest, breaks limits")
-        known = designs.known
-        if known:
-            axes.plot([k.cost for k in known], [k.misfit for k in known], "s", color=ORANGE, label="known networks")
-        for one in known:
-            place_of = (one.cost, one.misfit)
-            axes.annotate(one.network.name, place_of, xytext=(5, -9), textcoords="offset points", color=ORANGE)
-        axes.set_xscale("log")
-        axes.margins(x=0.14)
-        axes.set_xlabel(WORDS[target.cost])
-        axes.set_ylabel(_misfit_in_words(target.task))
-        axes.grid(color=PALE, alpha=0.3, linewidth=0.6)
-        size = "x".join(map(str, target.space))
-        axes.set_title(f"{target.task} on {size}: how well the effective field fits, and what it costs")
-        axes.legend(loc="best", frameon=False)
+    target = designs.target
+    figure, axes = panel(6.8, 4.4, {"designs": {"task": target.task, "seed": designs.seed, "scored": designs.scored}})
+    front = [one for one in designs.designs if one.role == "front"]
+    x, y = [one.cost for one in front], [one.misfit for one in front]
+    axes.plot(x, y, color=BLUE, marker="o", drawstyle="steps-post", label="found: no other is better in both")
+    others = [one for one in designs.designs if one.role == "alternative"]
+    if others:
+        place = [one.cost for one in others], [one.misfit for one in others]
+        axes.plot(*place, "o", color=BLUE, fillstyle="none", label="the best of another kind of block")
+    for number, one in enumerate(designs.designs, 1):
+        if one.role == "nearest":
+            continue
+        above = 5 - 17 * (number % 2 == 0)
+        axes.annotate(str(number), (one.cost, one.misfit), xytext=(3, above), textcoords="offset points", color=BLUE)
+    nearest = [one for one in designs.designs if one.role == "nearest"]
+    if nearest:
+        place = [n.cost for n in nearest], [n.misfit for n in nearest]
+        axes.plot(*place, "D", color=INK, label="nearest, breaks limits")
+    known = designs.known
+    if known:
+        axes.plot([k.cost for k in known], [k.misfit for k in known], "s", color=ORANGE, label="known networks")
+    for one in known:
+        place_of = (one.cost, one.misfit)
+        axes.annotate(one.network.name, place_of, xytext=(5, -9), textcoords="offset points", color=ORANGE)
+    axes.set_xscale("log")
+    axes.margins(x=0.14)
+    axes.set_xlabel(WORDS[target.cost])
+    axes.set_ylabel(_misfit_in_words(target.task))
+    axes.grid(color=PALE, alpha=0.3, linewidth=0.6)
+    size = "x".join(map(str, target.space))
+    axes.set_title(f"{target.task} on {size}: how well the effective field fits, and what it costs")
+    axes.legend(loc="best", frameon=False)
     return figure
 
 

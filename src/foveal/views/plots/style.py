@@ -7,7 +7,8 @@ and Ito's set) and in dashes. Figures are made without pyplot: no global state, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from foveal.core.errors import FovealError
+from foveal.core.errors import FovealError, writing
 from foveal.core.version import __version__
 
 if TYPE_CHECKING:
@@ -66,11 +67,8 @@ class Picture(Figure):
         kind = Path(path).suffix.lower()
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
-        try:
-            with mpl.rc_context(_SETTINGS):
-                self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
-        except OSError as error:
-            raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with writing(path), mpl.rc_context(_SETTINGS):
+            self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
 
     def _metadata(self, kind: str) -> dict[str, Any]:
         text = json.dumps(dict(self.provenance), sort_keys=True)
@@ -91,9 +89,17 @@ def picture(width: float, height: float, provenance: Mapping[str, Any]) -> Pictu
     return figure
 
 
-def styled() -> Any:
-    """The settings of all pictures, as a context; text takes its size when it is made."""
-    return mpl.rc_context(_SETTINGS)
+def panel(width: float, height: float, provenance: Mapping[str, Any]) -> tuple[Picture, Axes]:
+    """As :func:`picture`, with one pair of axes."""
+    figure = picture(width, height, provenance)
+    return figure, figure.subplots()
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The settings of all pictures, around a function or as a context; text takes its size when it is made."""
+    with mpl.rc_context(_SETTINGS):
+        yield
 
 
 def origin_of(fields: Sequence[Field]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from foveal.views.text.table import shape_text
+
 if TYPE_CHECKING:
     from foveal.fields.field import Field
     from foveal.fields.metrics import FieldMetrics
@@ -26,7 +28,7 @@ def field_html(field: Field) -> str:
     rows = {
         "kind": f"{field.kind} ({field.status})",
         "layer": f"{field.layer or 'a given array'}, {place}{channel}",
-        "source": f"{field.source} {_by(field.source_shape)}",
+        "source": f"{field.source} {shape_text(field.source_shape)}",
         "positions": _positions(field.hull) if field.values.size else "none",
         "method": field.method,
     }
@@ -39,10 +41,10 @@ def _place(field: Field) -> Rows:
     rows = [
         ("field", f"{field.kind} ({field.status})"),
         ("layer", f"{field.layer}, unit ({unit})" if field.unit else field.layer),
-        ("source", f"{field.source} {_by(field.source_shape)}"),
+        ("source", f"{field.source} {shape_text(field.source_shape)}"),
     ]
     if field.box is not None:
-        rows.append(("RF size, unclipped", _by(b - a for a, b in field.box)))
+        rows.append(("RF size, unclipped", shape_text([b - a for a, b in field.box])))
     if field.center is not None:
         rows.append(("RF center", _list(field.center)))
     return rows
@@ -103,10 +105,6 @@ def _shape(measured: FieldMetrics) -> Rows:
 
 def _positions(hull: Iterable[tuple[int, int]]) -> str:
     return " x ".join(f"{first}..{last - 1}" for first, last in hull)
-
-
-def _by(lengths: Iterable[int]) -> str:
-    return "x".join(map(str, lengths))
 
 
 def _list(values: Iterable[float]) -> str:

@@ -77,6 +77,12 @@ def table(report: Report) -> Table:
     )
 
 
+def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each name and value, the values one below the other."""
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {value}".rstrip() for name, value in rows]
+
+
 def axes_text(values: Sequence[int | Fraction | None], signed: bool = False) -> str:
     """One entry per axis, written once where all are equal: "32", "7x1", "-3,0"; "" where there is none."""
     cells = [number_text(value) for value in values]

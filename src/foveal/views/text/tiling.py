@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from foveal.core.words import bytes_text
+from foveal.views.text.table import aligned
 
 if TYPE_CHECKING:
     from foveal.tasks.tiling.record import TilePlan
@@ -43,10 +44,7 @@ def plan_rows(plan: TilePlan) -> Rows:
 
 def plan_text(plan: TilePlan) -> str:
     """The plan as lines of text."""
-    rows = plan_rows(plan)
-    width = max(len(label) for label, _ in rows)
-    lines = [f"{plan.network}: {plan.layer} in tiles"]
-    return "\n".join([*lines, *(f"{label:<{width}}  {text}".rstrip() for label, text in rows)])
+    return "\n".join([f"{plan.network}: {plan.layer} in tiles", *aligned(plan_rows(plan))])
 
 
 def plan_html(plan: TilePlan) -> str:

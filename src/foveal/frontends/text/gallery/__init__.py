@@ -6,10 +6,10 @@ torchvision: same padding, same places of the strides, same parameter count.
 
 from __future__ import annotations
 
-import difflib
 from importlib import resources
 
 from foveal.core.errors import SourceError
+from foveal.frontends.text.kinds import closest
 
 
 def names() -> list[str]:
@@ -23,6 +23,5 @@ def text(name: str) -> str:
     known = names()
     if name not in known:
         word = " ".join(name[:60].split())
-        close = ", ".join(difflib.get_close_matches(word, known, n=3, cutoff=0.0))
-        raise SourceError(f"the gallery has no network {word!r}; closest: {close}")
+        raise SourceError(f"the gallery has no network {word!r}; {closest(word, known)}")
     return resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
