@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from foveal.frontends.jax.lowering.table import HEAVY
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Jaxpr, Variable
 from foveal.frontends.jax.names import scope_path
 from foveal.ir import ops
+
+if TYPE_CHECKING:
+    from foveal.frontends.jax.walk import Walk
 
 LONGEST = 1024
 """Loops of more steps than this are a bound."""
 LARGEST = 200_000
 """Equations that a loop may unroll to."""
 
-Control = Callable[..., Sequence[Any]]
+Control = Callable[..., Sequence[Cell]]
 CONTROL: dict[str, Control] = {}
 
 
@@ -32,12 +36,12 @@ def control(*names: str) -> Callable[[Control], Control]:
     return register
 
 
-def closed(item: Any) -> tuple[Any, Sequence[Any]]:
+def closed(item: Any) -> tuple[Jaxpr, Sequence[Any]]:
     """A jaxpr and its constants, whether it is closed or not."""
     return (item.jaxpr, item.consts) if hasattr(item, "consts") else (item, ())
 
 
-def _inner(t: Any, item: Any, cells: Sequence[Any], path: tuple[str, ...]) -> list[Any]:
+def _inner(t: Walk, item: Any, cells: Sequence[Cell], path: tuple[str, ...]) -> list[Cell]:
     jaxpr, consts = closed(item)
     return list(t.walk(jaxpr, [t.closed_over(const) for const in consts], cells, path))
 
@@ -46,7 +50,7 @@ def _inner(t: Any, item: Any, cells: Sequence[Any], path: tuple[str, ...]) -> li
     "jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "custom_jvp_call",
     "custom_vjp_call", "custom_vjp_call_jaxpr", "custom_lin", "composite", "run_state", "remat_opt",
 )  # fmt: skip
-def call(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[Any]:
+def call(t: Walk, eqn: Equation, cells: list[Cell], path: tuple[str, ...]) -> Sequence[Cell]:
     """A call is its body; a small one is named as one operation."""
     body = next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in eqn.params)
     name = str(eqn.params.get("name", "")).strip("_<>")
@@ -64,7 +68,7 @@ def call(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[
     return outputs
 
 
-def _is_small(jaxpr: Any) -> bool:
+def _is_small(jaxpr: Jaxpr) -> bool:
     """Without a convolution, a product, a loop or a named scope."""
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in HEAVY or scope_path(eqn):
@@ -76,7 +80,7 @@ def _is_small(jaxpr: Any) -> bool:
 
 
 @control("cond")
-def condition(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[Any]:
+def condition(t: Walk, eqn: Equation, cells: list[Cell], path: tuple[str, ...]) -> Sequence[Cell]:
     """With a known index its branch; else every output reads the index and the outputs of all branches."""
     which, branches = cells[0], eqn.params["branches"]
     if which.data is not None:
@@ -87,7 +91,7 @@ def condition(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequ
     for row in zip(*found):
         shape = row[0].shape
         value = t.node(ops.Pointwise("cond"), [t.value(which), *(t.value(cell) for cell in row)], shape)
-        outputs.append(type(which)(shape, value))
+        outputs.append(Cell(shape, value))
     if t.live:
         index = jnp.asarray(which.array).astype(jnp.int32)
         for cell, row in zip(outputs, zip(*found)):
@@ -97,7 +101,7 @@ def condition(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequ
 
 
 @control("scan")
-def scan(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[Any]:
+def scan(t: Walk, eqn: Equation, cells: list[Cell], path: tuple[str, ...]) -> Sequence[Cell]:
     """Unrolled; where it runs over the source its steps have no names, where over weights they are layers."""
     params = eqn.params
     body, length = params["jaxpr"], params["length"]
@@ -106,7 +110,7 @@ def scan(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[
     if length > LONGEST or length * len(closed(body)[0].eqns) > LARGEST:
         return _bound(t, eqn, cells)
     t.names.quiet += any(t.depends(row) for row in rows)
-    steps: list[list[Any]] = []
+    steps: list[list[Cell]] = []
     order = range(length - 1, -1, -1) if params["reverse"] else range(length)
     for index in order:
         outputs = _inner(t, body, [*fixed, *carry, *(_row(t, row, index) for row in rows)], path)
@@ -123,31 +127,31 @@ def scan(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[
     return outputs
 
 
-def _row(t: Any, cell: Any, index: int) -> Any:
+def _row(t: Walk, cell: Cell, index: int) -> Cell:
     """One step's slice of a scanned array."""
     shape = cell.shape[1:]
     array = cell.array[index] if t.live else None
     if cell.data is not None:
-        return type(cell)(shape, None, cell.data[index], array)
+        return Cell(shape, None, cell.data[index], array)
     value = t.node(ops.Slice(0, index), (t.value(cell),), (1, *shape))
-    return type(cell)(shape, t.reshaped(value, shape), None, array)
+    return Cell(shape, t.reshaped(value, shape), None, array)
 
 
-def _stacked(t: Any, cells: list[Any], var: Any) -> Any:
+def _stacked(t: Walk, cells: list[Cell], var: Variable) -> Cell:
     """The steps' outputs as one array."""
     shape = tuple(var.aval.shape)
     if not cells:
         return t.constant(np.zeros(shape, var.aval.dtype))
     array = jnp.stack([t.lift(cell.array) for cell in cells]) if t.live else None
     if all(cell.data is not None for cell in cells):
-        data = np.stack([cell.data for cell in cells])
-        return type(cells[0])(shape, None, data, array if t.live else data)
+        data = np.stack([np.asarray(cell.data) for cell in cells])
+        return Cell(shape, None, data, array if t.live else data)
     parts = [t.reshaped(t.value(cell), (1, *shape[1:])) for cell in cells]
-    return type(cells[0])(shape, t.node(ops.Concatenate(0), parts, shape), None, array)
+    return Cell(shape, t.node(ops.Concatenate(0), parts, shape), None, array)
 
 
 @control("while")
-def loop(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[Any]:
+def loop(t: Walk, eqn: Equation, cells: list[Cell], path: tuple[str, ...]) -> Sequence[Cell]:
     """Unrolled while its condition is known; a condition that depends on data makes it a bound."""
     params = eqn.params
     n, m = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
@@ -160,10 +164,12 @@ def loop(t: Any, eqn: Any, cells: list[Any], path: tuple[str, ...]) -> Sequence[
     return state
 
 
-def _counted(t: Any, params: Any, test: Any, fixed: Any, start: Any, path: tuple[str, ...]) -> bool:
+def _counted(
+    t: Walk, params: dict[str, Any], test: list[Cell], fixed: list[Cell], start: list[Cell], path: tuple[str, ...]
+) -> bool:
     """Whether every step's condition is known: tried on a graph of its own."""
     twin = t.twin()
-    state: list[Any] = [twin.stand_in(cell, t.depends(cell)) for cell in start]
+    state: list[Cell] = [twin.stand_in(cell, t.depends(cell)) for cell in start]
     test = [twin.stand_in(cell, t.depends(cell)) for cell in test]
     fixed = [twin.stand_in(cell, t.depends(cell)) for cell in fixed]
     for _ in range(LONGEST):
@@ -176,11 +182,11 @@ def _counted(t: Any, params: Any, test: Any, fixed: Any, start: Any, path: tuple
     return False
 
 
-def _bound(t: Any, eqn: Any, cells: list[Any]) -> Sequence[Any]:
+def _bound(t: Walk, eqn: Equation, cells: list[Cell]) -> Sequence[Cell]:
     """Every output reads everything."""
     inputs = [t.value(cell) for cell in cells if cell.data is None]
     name = eqn.primitive.name
-    outputs = [type(cells[0])(tuple(v.aval.shape), t.opaque(eqn, inputs, v.aval.shape, name)) for v in eqn.outvars]
+    outputs = [Cell(tuple(v.aval.shape), t.opaque(eqn, inputs, v.aval.shape, name)) for v in eqn.outvars]
     t.names.operation(name, name, [cell for cell in outputs if t.depends(cell)])
     if t.live:
         for cell, array in zip(outputs, t.computed(eqn, cells)):

@@ -11,18 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from jax.extend.core import Literal, Var
+from jax.extend.core import Literal
 
 from foveal.frontends.jax.lowering.table import HEAVY
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Jaxpr, Variable
 from foveal.ir.graph import GraphBuilder
 
 ABSOLUTE = "foveal:"
 """A scope of this form holds a whole dotted path."""
 
 
-def scope_path(eqn: Any) -> tuple[str, ...]:
+def scope_path(eqn: Equation) -> tuple[str, ...]:
     """The named scopes around an equation, without what transformations add."""
     stack = eqn.source_info.name_stack.stack
     return tuple(part for entry in stack if type(entry).__name__ == "Scope" for part in _parts(entry.name))
@@ -37,7 +37,7 @@ class Named:
     """A layer to be: its name, cell, kind, type and whether it is a leaf."""
 
     name: str
-    cell: Any
+    cell: Cell
     kind: str
     type: str
     leaf: bool = True
@@ -62,11 +62,11 @@ class Names:
             return ".".join((path[absolute[-1]].removeprefix(ABSOLUTE), *path[absolute[-1] + 1 :])).strip(".")
         return ".".join(path[1:] if self.root else path)
 
-    def scopes(self, jaxpr: Any, env: dict[Any, Any], prefix: tuple[str, ...]) -> Scopes:
+    def scopes(self, jaxpr: Jaxpr, env: Mapping[Variable, Cell], prefix: tuple[str, ...]) -> Scopes:
         """The scopes of one jaxpr."""
         return Scopes(self, jaxpr, env, prefix)
 
-    def operation(self, title: str, primitive: str, cells: Sequence[Any]) -> None:
+    def operation(self, title: str, primitive: str, cells: Sequence[Cell]) -> None:
         """Name what an operation computed."""
         if self.quiet:
             return
@@ -82,10 +82,10 @@ class Names:
         for item in self.found:
             item.gone |= item.kind == "operation" and item.cell.value in gone
 
-    def write(self, builder: GraphBuilder, dependent: set[int], parameters: Mapping[str, int]) -> dict[str, Any]:
+    def write(self, builder: GraphBuilder, dependent: set[int], parameters: Mapping[str, int]) -> dict[str, Cell]:
         """Put the layers into the graph; returns the cells by layer name."""
         modules = {item.cell.value for item in self.found if item.kind == "module"}
-        cells: dict[str, Any] = {}
+        cells: dict[str, Cell] = {}
         done: set[int] = set()
         for item in self.found:
             value = item.cell.value
@@ -115,7 +115,7 @@ class _Open:
 class Scopes:
     """Follows the scopes through the equations of one jaxpr."""
 
-    def __init__(self, names: Names, jaxpr: Any, env: dict[Any, Any], prefix: tuple[str, ...]) -> None:
+    def __init__(self, names: Names, jaxpr: Jaxpr, env: Mapping[Variable, Cell], prefix: tuple[str, ...]) -> None:
         self.names, self.jaxpr, self.env = names, jaxpr, env
         self.prefix = prefix
         self.path = prefix
@@ -158,9 +158,9 @@ class Scopes:
             self.names.found.append(Named(title, cell, "module", kind, leaf))
 
 
-def _last_uses(jaxpr: Any) -> dict[Var, float]:
+def _last_uses(jaxpr: Jaxpr) -> dict[Variable, float]:
     """Which equation reads each variable last; infinity for outputs."""
-    last: dict[Var, float] = {}
+    last: dict[Variable, float] = {}
     for index, eqn in enumerate(jaxpr.eqns):
         last.update((var, index) for var in eqn.invars if not isinstance(var, Literal))
     last.update((var, math.inf) for var in jaxpr.outvars if not isinstance(var, Literal))

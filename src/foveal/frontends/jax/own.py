@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
+from foveal.frontends.jax.lowering.table import Rule
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir.extension import REGISTRY, Call, results
 
 
-def own_rule(name: str) -> Callable[..., tuple[int, ...]] | None:
+def own_rule(name: str) -> Rule | None:
     """The table's kind of rule for a primitive that was taught; None where none was."""
     taught = REGISTRY.find("jax", name)
     if taught is None:
         return None
 
-    def rule(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
+    def rule(t: Tracer, eqn: Equation, *cells: Cell) -> tuple[int, ...]:
         call = Call(
             name,
             tuple(t.value(cell) for cell in cells),

@@ -8,7 +8,6 @@ lowered by the table. Calls (jit, custom derivatives, remat), conditions and loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -26,28 +25,15 @@ from foveal.frontends.jax.lowering import (
     table as table,
     windows as jax_lowering_windows,
 )
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Jaxpr, Tracer
 from foveal.frontends.jax.models import Adapted
 from foveal.frontends.jax.names import Named, Names, scope_path
 from foveal.frontends.jax.own import own_rule
-from foveal.ir import ops
-from foveal.ir.graph import Graph, GraphBuilder, Node
+from foveal.ir.graph import Graph, GraphBuilder
 
 FAMILIES = (jax_lowering_moves, jax_lowering_pointwise, jax_lowering_reduce, jax_lowering_windows)
 """Importing a family fills the table."""
-_MOVES = (ops.Reshape, ops.Expand)
 _DTYPES = ("new_dtype", "preferred_element_type", "dtype")
-
-
-@dataclass(eq=False)
-class Cell:
-    """What a variable holds: a value of the graph, or numbers known before any input is seen; ``array`` in a live
-    walk.
-    """
-
-    shape: tuple[int, ...]
-    value: int | None = None
-    data: np.ndarray | None = None
-    array: Any = None
 
 
 class Program(NamedTuple):
@@ -59,94 +45,13 @@ class Program(NamedTuple):
     axes: tuple[tuple[int, ...] | None, ...]
 
 
-class Walk:
+class Walk(Tracer):
     """One pass over a jaxpr. ``live``: compute too; ``number``: in this floating type instead of the traced ones."""
 
     def __init__(self, builder: GraphBuilder, names: Names, live: bool = False, number: Any = None) -> None:
-        self.builder = builder
-        self.names = names
+        super().__init__(builder, names)
         self.live = live
         self.number = number
-        self.dependent: set[int] = set()
-        self.made: dict[int, Node] = {}
-        self.origin_name = ""
-        self.title = ""
-
-    # What rules use.
-
-    def node(self, op: ops.Operation, inputs: Sequence[int], shape: Sequence[int]) -> int:
-        """Add an operation; returns the id of its output value."""
-        value = self.builder.node(op, inputs, tuple(shape), self.origin_name)
-        self.made[value] = self.builder.graph.nodes[-1]
-        if not self.dependent.isdisjoint(inputs):
-            self.dependent.add(value)
-        return value
-
-    def array(self, data: Any) -> int:
-        """A constant value."""
-        return self.builder.constant(np.asarray(data))
-
-    def value(self, cell: Cell) -> int:
-        """The value id of a cell; a constant gets one when it is first asked for."""
-        if cell.value is None:
-            assert cell.data is not None
-            cell.value = self.array(cell.data)
-        return cell.value
-
-    def depends(self, cell: Cell) -> bool:
-        """Whether a cell depends on a source."""
-        return cell.value in self.dependent
-
-    def shape(self, value: int) -> tuple[int, ...]:
-        """The shape of a value."""
-        return self.builder.graph.values[value].shape
-
-    def producer(self, value: int) -> Node | None:
-        """The node that made a value."""
-        return self.made.get(value)
-
-    def origin(self, value: int) -> Node | None:
-        """The node behind reshapes and broadcasts."""
-        node = self.producer(value)
-        while node is not None and isinstance(node.op, _MOVES):
-            node = self.producer(node.inputs[0])
-        return node
-
-    def permuted(self, value: int, order: Sequence[int]) -> int:
-        """The value with output axis i its axis ``order[i]``."""
-        if tuple(order) == tuple(range(len(order))):
-            return value
-        shape = self.shape(value)
-        return self.node(ops.Permute(tuple(order)), (value,), [shape[axis] for axis in order])
-
-    def reshaped(self, value: int, shape: Sequence[int]) -> int:
-        """The value in another shape."""
-        return value if self.shape(value) == tuple(shape) else self.node(ops.Reshape(), (value,), shape)
-
-    def spread(self, value: int, axis: int, factor: int) -> int:
-        """Every ``factor``-th place along an axis holds an element, the places between hold nothing."""
-        shape = self.shape(value)
-        if factor == 1 or shape[axis] < 2:
-            return value
-        place = np.arange((shape[axis] - 1) * factor + 1)
-        index = np.where(place % factor == 0, place // factor, -1)
-        return self.node(ops.Take(axis, index), (value,), (*shape[:axis], index.size, *shape[axis + 1 :]))
-
-    def together(self, inputs: Sequence[int], shape: Sequence[int], name: str) -> int:
-        """One value that reads the same element of several."""
-        return inputs[0] if len(inputs) == 1 else self.node(ops.Pointwise(name), inputs, shape)
-
-    def opaque(self, eqn: Any, inputs: Sequence[int], shape: Sequence[int], name: str) -> int:
-        """No rule: reads everything; the report lists it."""
-        self.builder.note("opaque", self.builder.scope, name)
-        return self.node(ops.Opaque(name), inputs, shape)
-
-    def means(self, title: str, *inner: int) -> None:
-        """The operation at hand, together with those that made the values ``inner``, is one of another name."""
-        self.title = title
-        self.names.forget(inner)
-
-    # The walk.
 
     def constant(self, data: Any) -> Cell:
         """A cell known by value."""
@@ -176,7 +81,7 @@ class Walk:
             self.dependent.add(made.value)
         return made
 
-    def walk(self, jaxpr: Any, consts: Sequence[Cell], inputs: Sequence[Cell], prefix: tuple[str, ...]) -> list[Cell]:
+    def walk(self, jaxpr: Jaxpr, consts: Sequence[Cell], inputs: Sequence[Cell], prefix: tuple[str, ...]) -> list[Cell]:
         """The cells of a jaxpr's outputs."""
         env: dict[Any, Cell] = dict(zip(jaxpr.constvars, consts, strict=True))
         env.update(zip(jaxpr.invars, inputs, strict=True))
@@ -196,7 +101,7 @@ class Walk:
             return self.constant(np.asarray(item.val, aval.dtype))
         return env[item]
 
-    def _step(self, eqn: Any, cells: list[Cell], path: tuple[str, ...]) -> list[Cell]:
+    def _step(self, eqn: Equation, cells: list[Cell], path: tuple[str, ...]) -> list[Cell]:
         name = self.origin_name = eqn.primitive.name
         self.title = table.TITLES.get(name, name)
         if name in CONTROL:
@@ -217,7 +122,7 @@ class Walk:
             self.names.operation(self.title, name, outputs)
         return self._with_arrays(eqn, cells, outputs)
 
-    def _lowered(self, eqn: Any, cells: list[Cell]) -> Sequence[int]:
+    def _lowered(self, eqn: Equation, cells: list[Cell]) -> Sequence[int]:
         rule = own_rule(eqn.primitive.name) or table.RULES.get(eqn.primitive.name)
         if rule is None:
             inputs = [self.value(cell) for cell in cells if cell.data is None]
@@ -225,19 +130,19 @@ class Walk:
         made = rule(self, eqn, *cells)
         return (made,) if isinstance(made, int) else tuple(made)
 
-    def _folded(self, eqn: Any, cells: list[Cell]) -> list[Cell]:
+    def _folded(self, eqn: Equation, cells: list[Cell]) -> list[Cell]:
         """Run an equation on known numbers."""
         with jax.ensure_compile_time_eval():
             found = bind(eqn, [_as(cell.data, var) for cell, var in zip(cells, eqn.invars)])
         return [self.constant(array) for array in found]
 
-    def _with_arrays(self, eqn: Any, cells: list[Cell], outputs: list[Cell]) -> list[Cell]:
+    def _with_arrays(self, eqn: Equation, cells: list[Cell], outputs: list[Cell]) -> list[Cell]:
         if self.live:
             for cell, array in zip(outputs, self.computed(eqn, cells)):
                 cell.array = array
         return outputs
 
-    def computed(self, eqn: Any, cells: list[Cell]) -> list[Any]:
+    def computed(self, eqn: Equation, cells: list[Cell]) -> list[Any]:
         """The equation's outputs in a live walk."""
         if self.number is None:
             return bind(eqn, [_as(cell.array, var) for cell, var in zip(cells, eqn.invars)])
@@ -280,7 +185,7 @@ def _as(array: Any, var: Any) -> Any:
     return jnp.asarray(array, dtype)
 
 
-def bind(eqn: Any, arrays: Sequence[Any], params: dict[str, Any] | None = None) -> list[Any]:
+def bind(eqn: Equation, arrays: Sequence[Any], params: dict[str, Any] | None = None) -> list[Any]:
     """Run one equation as it stands."""
     given = eqn.primitive.get_bind_params(eqn.params if params is None else params)
     # JAX before 0.9 hands the inner functions out apart from the parameters.

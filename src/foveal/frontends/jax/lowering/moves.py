@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from foveal.frontends.jax.lowering.table import rule
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Shape, Tracer
 from foveal.ir import ops
 
 
 @rule("reshape", "squeeze")
-def reshape(t: Any, eqn: Any, x: Any, *_: Any) -> int:
-    return int(t.reshaped(t.value(x), eqn.outvars[0].aval.shape))
+def reshape(t: Tracer, eqn: Equation, x: Cell, *_: object) -> int:
+    return t.reshaped(t.value(x), eqn.outvars[0].aval.shape)
 
 
 @rule("broadcast_in_dim")
-def broadcast(t: Any, eqn: Any, x: Any, *_: Any) -> int:
+def broadcast(t: Tracer, eqn: Equation, x: Cell, *_: object) -> int:
     shape = eqn.outvars[0].aval.shape
     placed = [1] * len(shape)
     for axis, n in zip(eqn.params["broadcast_dimensions"], x.shape):
         placed[axis] = n
     value = t.reshaped(t.value(x), tuple(placed))
-    return int(value if tuple(placed) == shape else t.node(ops.Expand(), (value,), shape))
+    return value if tuple(placed) == shape else t.node(ops.Expand(), (value,), shape)
 
 
 @rule("broadcast_to")
-def broadcast_to(t: Any, eqn: Any, x: Any, *_: Any) -> int:
-    return int(t.node(ops.Expand(), (t.value(x),), eqn.outvars[0].aval.shape))
+def broadcast_to(t: Tracer, eqn: Equation, x: Cell, *_: object) -> int:
+    return t.node(ops.Expand(), (t.value(x),), eqn.outvars[0].aval.shape)
 
 
 @rule("transpose")
-def transpose(t: Any, eqn: Any, x: Any) -> int:
-    return int(t.permuted(t.value(x), tuple(eqn.params["permutation"])))
+def transpose(t: Tracer, eqn: Equation, x: Cell) -> int:
+    return t.permuted(t.value(x), tuple(eqn.params["permutation"]))
 
 
 @rule("rev")
-def reverse(t: Any, eqn: Any, x: Any) -> int:
-    return int(t.node(ops.Flip(tuple(eqn.params["dimensions"])), (t.value(x),), x.shape))
+def reverse(t: Tracer, eqn: Equation, x: Cell) -> int:
+    return t.node(ops.Flip(tuple(eqn.params["dimensions"])), (t.value(x),), x.shape)
 
 
 @rule("slice")
-def slices(t: Any, eqn: Any, x: Any) -> int:
+def slices(t: Tracer, eqn: Equation, x: Cell) -> int:
     strides = eqn.params["strides"] or (1,) * len(x.shape)
-    return int(sliced(t, t.value(x), eqn.params["start_indices"], eqn.outvars[0].aval.shape, strides))
+    return sliced(t, t.value(x), eqn.params["start_indices"], eqn.outvars[0].aval.shape, strides)
 
 
-def sliced(t: Any, value: int, starts: Any, shape: tuple[int, ...], strides: Any) -> int:
+def sliced(t: Tracer, value: int, starts: Sequence[int], shape: tuple[int, ...], strides: Sequence[int]) -> int:
     """One slice per axis that changes."""
     current = t.shape(value)
     for axis, (start, step, n) in enumerate(zip(starts, strides, shape)):
@@ -59,7 +60,7 @@ def sliced(t: Any, value: int, starts: Any, shape: tuple[int, ...], strides: Any
 
 
 @rule("split")
-def split(t: Any, eqn: Any, x: Any) -> list[int]:
+def split(t: Tracer, eqn: Equation, x: Cell) -> list[int]:
     axis, start, made = eqn.params["axis"], 0, []
     for var, size in zip(eqn.outvars, eqn.params["sizes"]):
         made.append(t.node(ops.Slice(axis, start), (t.value(x),), var.aval.shape))
@@ -68,13 +69,13 @@ def split(t: Any, eqn: Any, x: Any) -> list[int]:
 
 
 @rule("concatenate")
-def concatenate(t: Any, eqn: Any, *cells: Any) -> int:
+def concatenate(t: Tracer, eqn: Equation, *cells: Cell) -> int:
     op = ops.Concatenate(eqn.params["dimension"])
-    return int(t.node(op, [t.value(cell) for cell in cells], eqn.outvars[0].aval.shape))
+    return t.node(op, [t.value(cell) for cell in cells], eqn.outvars[0].aval.shape)
 
 
 @rule("pad")
-def pad(t: Any, eqn: Any, x: Any, fill: Any) -> int:
+def pad(t: Tracer, eqn: Equation, x: Cell, fill: Cell) -> int:
     """Interior padding spreads the elements; the rest pads or crops. A computed fill is read by every padded place."""
     value, shape = t.value(x), eqn.outvars[0].aval.shape
     config = eqn.params["padding_config"]
@@ -84,30 +85,30 @@ def pad(t: Any, eqn: Any, x: Any, fill: Any) -> int:
     widths = tuple((int(low), int(high)) for low, high, _ in config)
     if any(pair != (0, 0) for pair in widths):
         value = t.node(ops.Pad(widths, "constant", number), (value,), shape)
-    return int(t.together([value, t.value(fill)], shape, "pad") if t.depends(fill) else value)
+    return t.together([value, t.value(fill)], shape, "pad") if t.depends(fill) else value
 
 
 @rule("tile")
-def tile(t: Any, eqn: Any, x: Any) -> int:
+def tile(t: Tracer, eqn: Equation, x: Cell) -> int:
     value = t.value(x)
     for axis, count in enumerate(eqn.params["reps"]):
         if count > 1:
             index = np.tile(np.arange(x.shape[axis]), count)
             shape = t.shape(value)
             value = t.node(ops.Take(axis, index), (value,), (*shape[:axis], index.size, *shape[axis + 1 :]))
-    return int(value)
+    return value
 
 
 @rule("stack")
-def stack(t: Any, eqn: Any, *cells: Any) -> int:
+def stack(t: Tracer, eqn: Equation, *cells: Cell) -> int:
     axis, shape = eqn.params.get("axis", 0), eqn.outvars[0].aval.shape
     one = (*shape[:axis], 1, *shape[axis + 1 :])
     parts = [t.reshaped(t.value(cell), one) for cell in cells]
-    return int(t.node(ops.Concatenate(axis), parts, shape))
+    return t.node(ops.Concatenate(axis), parts, shape)
 
 
 @rule("unstack")
-def unstack(t: Any, eqn: Any, x: Any) -> list[int]:
+def unstack(t: Tracer, eqn: Equation, x: Cell) -> list[int]:
     axis, made = eqn.params.get("axis", 0), []
     one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     for number, var in enumerate(eqn.outvars):
@@ -117,46 +118,46 @@ def unstack(t: Any, eqn: Any, x: Any) -> list[int]:
 
 
 @rule("dynamic_slice")
-def dynamic_slice(t: Any, eqn: Any, x: Any, *starts: Any) -> int:
+def dynamic_slice(t: Tracer, eqn: Equation, x: Cell, *starts: Cell) -> int:
     """With known starts (moved inside, as XLA does) a slice; with computed ones a sample."""
     shape = eqn.outvars[0].aval.shape
     if any(start.data is None for start in starts):
         inputs = [t.value(cell) for cell in (x, *starts) if cell.data is None]
-        return int(t.node(ops.Sample("dynamic_slice"), inputs, shape))
-    return int(sliced(t, t.value(x), _inside(x.shape, shape, starts), shape, (1,) * len(shape)))
+        return t.node(ops.Sample("dynamic_slice"), inputs, shape)
+    return sliced(t, t.value(x), _inside(x.shape, shape, starts), shape, (1,) * len(shape))
 
 
 @rule("dynamic_update_slice")
-def dynamic_update_slice(t: Any, eqn: Any, x: Any, part: Any, *starts: Any) -> int:
+def dynamic_update_slice(t: Tracer, eqn: Equation, x: Cell, part: Cell, *starts: Cell) -> int:
     if any(start.data is None for start in starts):
         inputs = [t.value(cell) for cell in (x, part, *starts) if cell.data is None]
-        return int(t.node(ops.Sample("dynamic_update_slice"), inputs, x.shape))
+        return t.node(ops.Sample("dynamic_update_slice"), inputs, x.shape)
     op = ops.Place(tuple(_inside(x.shape, part.shape, starts)), (1,) * len(x.shape))
-    return int(t.node(op, (t.value(x), t.value(part)), x.shape))
+    return t.node(op, (t.value(x), t.value(part)), x.shape)
 
 
-def _inside(whole: Any, part: Any, starts: Any) -> list[int]:
-    return [int(np.clip(int(s.data), 0, n - m)) for s, n, m in zip(starts, whole, part)]
+def _inside(whole: Shape, part: Shape, starts: Sequence[Cell]) -> list[int]:
+    return [int(np.clip(np.asarray(s.data), 0, n - m)) for s, n, m in zip(starts, whole, part)]
 
 
 @rule("gather")
-def gather(t: Any, eqn: Any, x: Any, indices: Any) -> int:
+def gather(t: Tracer, eqn: Equation, x: Cell, indices: Cell) -> int:
     """Known indices are a move, found by gathering positions; computed ones sample."""
     shape = eqn.outvars[0].aval.shape
     if indices.data is None:
         if t.depends(indices) and not t.depends(x) and _one_row_each(eqn, x):
-            return int(_looked_up(t, eqn, indices, shape))
-        return int(t.node(ops.Sample("gather"), (t.value(x), t.value(indices)), shape))
+            return _looked_up(t, eqn, indices, shape)
+        return t.node(ops.Sample("gather"), (t.value(x), t.value(indices)), shape)
     index = _run_on(eqn, _positions(x.shape) + 1, indices.data, fill=0) - 1
     axis = _taken_axis(eqn, x)
     if axis is not None and shape == (*x.shape[:axis], shape[axis], *x.shape[axis + 1 :]):
         stride = int(np.prod(x.shape[axis + 1 :]))
         row = np.moveaxis(index, axis, 0).reshape(shape[axis], -1)[:, 0] if index.size else np.zeros(0, np.int64)
-        return int(t.node(ops.Take(axis, np.where(row < 0, -1, row // stride)), (t.value(x),), shape))
-    return int(t.node(ops.Gather(index), (t.value(x),), shape))
+        return t.node(ops.Take(axis, np.where(row < 0, -1, row // stride)), (t.value(x),), shape)
+    return t.node(ops.Gather(index), (t.value(x),), shape)
 
 
-def _taken_axis(eqn: Any, x: Any) -> int | None:
+def _taken_axis(eqn: Equation, x: Cell) -> int | None:
     """The single axis that is indexed while all others are kept whole and in place; None where there is none."""
     numbers, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
     partial = [axis for axis, (size, n) in enumerate(zip(sizes, x.shape)) if size != n]
@@ -167,26 +168,26 @@ def _taken_axis(eqn: Any, x: Any) -> int | None:
     return axes[0] if numbers.offset_dims == rest else None
 
 
-def _one_row_each(eqn: Any, x: Any) -> bool:
+def _one_row_each(eqn: Equation, x: Cell) -> bool:
     """An embedding: rows of a table of weights."""
     numbers = eqn.params["dimension_numbers"]
     return numbers.start_index_map == (0,) == numbers.collapsed_slice_dims and not numbers.operand_batching_dims
 
 
-def _looked_up(t: Any, eqn: Any, indices: Any, shape: tuple[int, ...]) -> int:
+def _looked_up(t: Tracer, eqn: Equation, indices: Cell, shape: tuple[int, ...]) -> int:
     """Each index reads its own row: the table's axes come last."""
     offset = eqn.params["dimension_numbers"].offset_dims
     row = [axis for axis in range(len(shape)) if axis not in offset]
     value = t.reshaped(t.value(indices), indices.shape[:-1])
     value = t.node(ops.Lookup(), (value,), tuple(shape[axis] for axis in (*row, *offset)))
-    return int(t.permuted(value, tuple(int(axis) for axis in np.argsort((*row, *offset)))))
+    return t.permuted(value, tuple(int(axis) for axis in np.argsort((*row, *offset))))
 
 
-def _positions(shape: Any) -> np.ndarray:
+def _positions(shape: Sequence[int]) -> np.ndarray:
     return np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)
 
 
-def _run_on(eqn: Any, *arrays: np.ndarray, fill: int | None = None) -> np.ndarray:
+def _run_on(eqn: Equation, *arrays: np.ndarray, fill: int | None = None) -> np.ndarray:
     """The primitive itself, run on whole numbers."""
     params = dict(eqn.params)
     if fill is not None and "fill_value" in params:
@@ -196,23 +197,23 @@ def _run_on(eqn: Any, *arrays: np.ndarray, fill: int | None = None) -> np.ndarra
 
 
 @rule("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")
-def scatter(t: Any, eqn: Any, x: Any, indices: Any, updates: Any) -> int:
+def scatter(t: Tracer, eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> int:
     """Known indices without repetition are a move; computed ones reach everywhere. Repeated ones are a bound."""
     shape = x.shape
     inputs = [t.value(cell) for cell in (x, indices, updates) if cell.data is None]
     if indices.data is None:
-        return int(t.node(ops.Sample("scatter"), inputs, shape))
+        return t.node(ops.Sample("scatter"), inputs, shape)
     back, count = _scattered(eqn, x, indices, updates)
     if count.max(initial=0) > 1:
-        return int(t.opaque(eqn, inputs, shape, "scatter to repeated places"))
+        return t.opaque(eqn, inputs, shape, "scatter to repeated places")
     moved = t.node(ops.Gather(back), (t.value(updates),), shape)
     if eqn.primitive.name == "scatter":
-        return int(t.node(ops.Select(), (t.array(back >= 0), moved, t.value(x)), shape))
+        return t.node(ops.Select(), (t.array(back >= 0), moved, t.value(x)), shape)
     inputs = [t.value(x)] if x.data is None else []
-    return int(t.node(ops.Pointwise("add"), (*inputs, moved), shape))
+    return t.node(ops.Pointwise("add"), (*inputs, moved), shape)
 
 
-def _scattered(eqn: Any, x: Any, indices: Any, updates: Any) -> tuple[np.ndarray, np.ndarray]:
+def _scattered(eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> tuple[np.ndarray, np.ndarray]:
     """For each place of the operand the update that reaches it (-1: none), and how many do."""
     number = jnp.asarray(_positions(updates.shape) + 1)
     zeros = jnp.zeros(x.shape, jnp.int32)
@@ -225,11 +226,11 @@ def _scattered(eqn: Any, x: Any, indices: Any, updates: Any) -> tuple[np.ndarray
 
 
 @rule("bitcast_convert_type")
-def bitcast(t: Any, eqn: Any, x: Any) -> int:
+def bitcast(t: Tracer, eqn: Equation, x: Cell) -> int:
     """Narrower numbers stand side by side on a new last axis, and are one number again."""
     shape, value = eqn.outvars[0].aval.shape, t.value(x)
     if len(shape) > len(x.shape):
         value = t.node(ops.Expand(), (t.reshaped(value, (*x.shape, 1)),), shape)
     elif len(shape) < len(x.shape):
         value = t.node(ops.Reduce((len(shape),), False, "bitcast"), (value,), shape)
-    return int(t.node(ops.Pointwise("bitcast"), (value,), shape))
+    return t.node(ops.Pointwise("bitcast"), (value,), shape)

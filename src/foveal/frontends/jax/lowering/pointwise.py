@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from foveal.frontends.jax.lowering.table import rule
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
 
 SWITCHED_OFF = -100.0
@@ -23,47 +24,47 @@ _PUBLIC = {"logistic": "sigmoid", "neg": "negative", "max": "maximum", "min": "m
 
 
 @rule(*_PLAIN)
-def pointwise(t: Any, eqn: Any, *cells: Any) -> int:
+def pointwise(t: Tracer, eqn: Equation, *cells: Cell) -> int:
     """Reads the same element of each operand that is not a plain number."""
     name = _PUBLIC.get(eqn.primitive.name, eqn.primitive.name)
     if name == "maximum" and len(cells) == 2 and any(c.data is not None and np.all(c.data == 0) for c in cells):
         name = "relu"
     if name == "maximum" and len(cells) == 2 and any(c.data is not None and np.all(c.data == -np.inf) for c in cells):
-        return int(t.value(next(c for c in cells if c.data is None or not np.all(c.data == -np.inf))))
-    return int(t.node(ops.Pointwise(name), _arrays(t, cells), eqn.outvars[0].aval.shape))
+        return t.value(next(c for c in cells if c.data is None or not np.all(c.data == -np.inf)))
+    return t.node(ops.Pointwise(name), _arrays(t, cells), eqn.outvars[0].aval.shape)
 
 
-def _arrays(t: Any, cells: Any) -> list[int]:
+def _arrays(t: Tracer, cells: Sequence[Cell]) -> list[int]:
     return [t.value(cell) for cell in cells if cell.data is None]
 
 
 @rule("complex")
-def complex_number(t: Any, eqn: Any, real: Any, imaginary: Any) -> int:
+def complex_number(t: Tracer, eqn: Equation, real: Cell, imaginary: Cell) -> int:
     """Both parts stay operands, so that either is found again."""
-    return int(t.node(ops.Pointwise("complex"), (t.value(real), t.value(imaginary)), eqn.outvars[0].aval.shape))
+    return t.node(ops.Pointwise("complex"), (t.value(real), t.value(imaginary)), eqn.outvars[0].aval.shape)
 
 
 @rule("real", "imag")
-def part(t: Any, eqn: Any, x: Any) -> int:
+def part(t: Tracer, eqn: Equation, x: Cell) -> int:
     """Of a number just put together the part itself; of any other, something made from it."""
-    value, imaginary = t.value(x), eqn.primitive.name == "imag"
+    value, imaginary = t.value(x), bool(eqn.primitive.name == "imag")
     made = t.producer(value)
     if made is not None and getattr(made.op, "name", "") == "complex":
-        return int(made.inputs[imaginary])
-    return int(t.node(ops.Pointwise("imag"), (value,), x.shape) if imaginary else value)
+        return made.inputs[imaginary]
+    return t.node(ops.Pointwise("imag"), (value,), x.shape) if imaginary else value
 
 
 @rule("tie")
-def tie(t: Any, eqn: Any, first: Any, second: Any) -> int:
+def tie(t: Tracer, eqn: Equation, first: Cell, second: Cell) -> int:
     """Computed after the first operand, it is the second."""
-    return int(t.value(second))
+    return t.value(second)
 
 
 @rule("add", "add_any")
-def add(t: Any, eqn: Any, a: Any, b: Any) -> int:
+def add(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant of -100 or less may switch a softmax off, so such numbers are kept."""
     inputs = [t.value(c) for c in (a, b) if c.data is None or _switches_off(c.data)]
-    return int(t.node(ops.Pointwise("add"), inputs, eqn.outvars[0].aval.shape))
+    return t.node(ops.Pointwise("add"), inputs, eqn.outvars[0].aval.shape)
 
 
 def _switches_off(data: np.ndarray) -> bool:
@@ -71,18 +72,18 @@ def _switches_off(data: np.ndarray) -> bool:
 
 
 @rule("sub")
-def subtract(t: Any, eqn: Any, a: Any, b: Any) -> int:
+def subtract(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant taken away is its negative added."""
     shape = eqn.outvars[0].aval.shape
     if b.data is None:
-        return int(t.node(ops.Pointwise("subtract"), _arrays(t, (a, b)), shape))
+        return t.node(ops.Pointwise("subtract"), _arrays(t, (a, b)), shape)
     negative = -b.data.astype(np.float64) if b.data.dtype.kind == "f" else np.zeros(())
     inputs = [t.value(a)] + ([t.array(negative)] if _switches_off(negative) else [])
-    return int(t.node(ops.Pointwise("add"), inputs, shape))
+    return t.node(ops.Pointwise("add"), inputs, shape)
 
 
 @rule("mul")
-def multiply(t: Any, eqn: Any, a: Any, b: Any) -> int:
+def multiply(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant zero annuls the other factor, so arrays with zeros are kept; a mean is a sum over a count."""
     inputs = [t.value(c) for c in (a, b) if c.data is None or np.any(c.data == 0)]
     shape = eqn.outvars[0].aval.shape
@@ -91,24 +92,24 @@ def multiply(t: Any, eqn: Any, a: Any, b: Any) -> int:
             mean = _mean(t, cell, 1.0 / float(other.data.real), shape)
             if mean is not None:
                 return mean
-    return int(t.node(ops.Pointwise("multiply"), inputs, shape))
+    return t.node(ops.Pointwise("multiply"), inputs, shape)
 
 
 @rule("div")
-def divide(t: Any, eqn: Any, a: Any, b: Any) -> int:
+def divide(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A softmax and a mean are recognised by what was divided, since they mean more than the division."""
     shape = eqn.outvars[0].aval.shape
     if b.data is None:
         found = _softmax(t, t.value(a), t.value(b), shape)
-        return int(t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape)) if found is None else found
+        return t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape) if found is None else found
     if b.data.size == 1 and a.data is None and b.data.dtype.kind in "fiu":
         mean = _mean(t, a, float(b.data), shape)
         if mean is not None:
             return mean
-    return int(t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape))
+    return t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape)
 
 
-def _mean(t: Any, cell: Any, count: float, shape: Any) -> int | None:
+def _mean(t: Tracer, cell: Cell, count: float, shape: Sequence[int]) -> int | None:
     """The mean, where ``cell`` is a sum (perhaps with axes of length 1 put back) of that many elements."""
     moves = []
     node = t.producer(t.value(cell))
@@ -124,10 +125,10 @@ def _mean(t: Any, cell: Any, count: float, shape: Any) -> int | None:
     value = t.node(ops.Reduce(node.op.axes, node.op.keepdims, "mean"), node.inputs, t.shape(node.output))
     for move in reversed(moves):
         value = t.node(ops.Reshape(), (value,), t.shape(move.output))
-    return int(value)
+    return value
 
 
-def _softmax(t: Any, top: int, bottom: int, shape: Any) -> int | None:
+def _softmax(t: Tracer, top: int, bottom: int, shape: Sequence[int]) -> int | None:
     """The softmax, where ``top`` is exp(x - max x) and ``bottom`` its sum, broadcast."""
     exponential, total = t.producer(top), t.origin(bottom)
     if exponential is None or getattr(exponential.op, "name", "") != "exp":
@@ -141,18 +142,18 @@ def _softmax(t: Any, top: int, bottom: int, shape: Any) -> int | None:
         if largest is not None and isinstance(largest.op, ops.Reduce) and largest.inputs == shifted.inputs[:1]:
             x, inner = shifted.inputs[0], [*inner, shifted.output, largest.output]
     t.means("softmax", *inner)
-    return int(t.node(ops.Mix(total.op.axes, "softmax"), (x,), shape))
+    return t.node(ops.Mix(total.op.axes, "softmax"), (x,), shape)
 
 
 @rule("select_n")
-def select(t: Any, eqn: Any, which: Any, *cases: Any) -> int:
+def select(t: Tracer, eqn: Equation, which: Cell, *cases: Cell) -> int:
     """Two cases by a Boolean; more by a whole number, one after the other."""
     shape = eqn.outvars[0].aval.shape
     if len(cases) == 2:
         inputs = (t.value(which), t.value(cases[1]), t.value(cases[0]))
-        return int(t.node(ops.Select(), inputs, shape))
+        return t.node(ops.Select(), inputs, shape)
     value = t.value(cases[-1])
     for number, case in reversed(list(enumerate(cases[:-1]))):
         chosen = t.array(np.asarray(which.data == number)) if which.data is not None else t.value(which)
         value = t.node(ops.Select(), (chosen, t.value(case), value), shape)
-    return int(value)
+    return value

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foveal.frontends.jax.lowering.table import rule
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
 
 _NAMES = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
@@ -13,14 +12,14 @@ _NAMES = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
 @rule(
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"
 )  # fmt: skip
-def reduce(t: Any, eqn: Any, x: Any) -> int:
+def reduce(t: Tracer, eqn: Equation, x: Cell) -> int:
     axes = tuple(eqn.params["axes"])
     name = _NAMES.get(eqn.primitive.name, eqn.primitive.name)
-    return int(t.node(ops.Reduce(axes, False, name), (t.value(x),), eqn.outvars[0].aval.shape))
+    return t.node(ops.Reduce(axes, False, name), (t.value(x),), eqn.outvars[0].aval.shape)
 
 
 @rule("reduce")
-def reduce_generic(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
+def reduce_generic(t: Tracer, eqn: Equation, *cells: Cell) -> tuple[int, ...]:
     """Several operands reduced together: each output reads all of them."""
     operands = cells[: len(cells) // 2]
     op = ops.Reduce(tuple(eqn.params["dimensions"]), False, "reduce")
@@ -30,14 +29,14 @@ def reduce_generic(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
 
 
 @rule("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
-def running(t: Any, eqn: Any, x: Any) -> int:
+def running(t: Tracer, eqn: Equation, x: Cell) -> int:
     direction = "backward" if eqn.params["reverse"] else "forward"
     op = ops.Scan(eqn.params["axis"], direction, eqn.primitive.name)
-    return int(t.node(op, (t.value(x),), eqn.outvars[0].aval.shape))
+    return t.node(op, (t.value(x),), eqn.outvars[0].aval.shape)
 
 
 @rule("sort")
-def sort(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
+def sort(t: Tracer, eqn: Equation, *cells: Cell) -> tuple[int, ...]:
     """Operands sorted together: each output reads all of them along the axis."""
     op = ops.Mix((eqn.params["dimension"],), "sort")
     shape = eqn.outvars[0].aval.shape
@@ -46,7 +45,7 @@ def sort(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
 
 
 @rule("top_k", "approx_top_k")
-def top_k(t: Any, eqn: Any, x: Any) -> tuple[int, ...]:
+def top_k(t: Tracer, eqn: Equation, x: Cell) -> tuple[int, ...]:
     axis = eqn.params.get("axis", eqn.params.get("reduction_dimension", -1)) % len(x.shape)
     value = t.node(ops.Mix((axis,), "sort"), (t.value(x),), x.shape)
     value = t.node(ops.Slice(axis, 0), (value,), eqn.outvars[0].aval.shape)
@@ -54,12 +53,12 @@ def top_k(t: Any, eqn: Any, x: Any) -> tuple[int, ...]:
 
 
 @rule("fft")
-def fft(t: Any, eqn: Any, x: Any) -> int:
+def fft(t: Tracer, eqn: Equation, x: Cell) -> int:
     """Each output reads everything along the transformed axes, whatever their new length."""
     shape, rank = eqn.outvars[0].aval.shape, len(x.shape)
     axes = tuple(range(rank - len(eqn.params["fft_lengths"]), rank))
     if shape == x.shape:
-        return int(t.node(ops.Mix(axes, "fft"), (t.value(x),), shape))
+        return t.node(ops.Mix(axes, "fft"), (t.value(x),), shape)
     kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
     value = t.node(ops.Reduce(axes, True, "fft"), (t.value(x),), kept)
-    return int(t.node(ops.Expand(), (value,), shape))
+    return t.node(ops.Expand(), (value,), shape)

@@ -6,10 +6,12 @@ A rule takes the walk, the equation and its operands' cells, adds nodes, and ret
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Concatenate
 
-Rule = Callable[..., Any]
+from foveal.frontends.jax.lowering.tracer import Equation, Tracer
+
+Rule = Callable[Concatenate[Tracer, Equation, ...], int | Sequence[int]]
 
 RULES: dict[str, Rule] = {}
 SAME: set[str] = {
@@ -33,17 +35,10 @@ UNNAMED: set[str] = SAME | {
 """Moves that compute nothing get no layer of their own."""
 
 TITLES: dict[str, str] = {
-    "conv_general_dilated": "conv",
-    "dot_general": "dot",
-    "reduce_window_max": "max_pool",
-    "reduce_window_min": "min_pool",
-    "reduce_window_sum": "avg_pool",
-    "select_n": "where",
-    "logistic": "sigmoid",
-    "div": "divide",
-    "sub": "subtract",
-    "mul": "multiply",
-}
+    "conv_general_dilated": "conv", "dot_general": "dot", "reduce_window_max": "max_pool",
+    "reduce_window_min": "min_pool", "reduce_window_sum": "avg_pool", "select_n": "where",
+    "logistic": "sigmoid", "div": "divide", "sub": "subtract", "mul": "multiply",
+}  # fmt: skip
 """Layer names of primitives whose own names say little."""
 
 HEAVY: set[str] = {
@@ -57,8 +52,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register a rule under the names of the primitives it lowers."""
 
     def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
+        RULES.update(dict.fromkeys(names, function))
         return function
 
     return register

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from foveal.frontends.jax.lowering.table import rule
+from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
 from foveal.ir.relation import Table
 from foveal.ir.rules import reads
 
 
 @rule("conv_general_dilated")
-def convolution(t: Any, eqn: Any, x: Any, kernel: Any) -> int:
+def convolution(t: Tracer, eqn: Equation, x: Cell, kernel: Cell) -> int:
     """Any layout is brought to (N, C, *space) and (O, C / groups, *taps); a dilated input is a transposed convolution.
 
     The formula is that of XLA: output o reads dilated position o * stride - before + tap * dilation, and dilated
@@ -30,66 +31,66 @@ def convolution(t: Any, eqn: Any, x: Any, kernel: Any) -> int:
     shape = tuple(out[axis] for axis in numbers.out_spec)
     value = _convolve(t, eqn, value, weight, groups, shape)
     back = tuple(int(axis) for axis in np.argsort(numbers.out_spec))
-    return int(t.permuted(value, back))
+    return t.permuted(value, back)
 
 
-def _batch_groups(t: Any, value: int, groups: int) -> int:
+def _batch_groups(t: Tracer, value: int, groups: int) -> int:
     """Feature group j of the output reads part j of the batch: the parts side by side as channels."""
     n, c, *space = t.shape(value)
     value = t.reshaped(value, (groups, n // groups, c, *space))
     value = t.permuted(value, (1, 0, *range(2, len(space) + 3)))
-    return int(t.reshaped(value, (n // groups, groups * c, *space)))
+    return t.reshaped(value, (n // groups, groups * c, *space))
 
 
-def _convolve(t: Any, eqn: Any, value: int, weight: int, groups: int, shape: tuple[int, ...]) -> int:
+def _convolve(t: Tracer, eqn: Equation, value: int, weight: int, groups: int, shape: tuple[int, ...]) -> int:
     stride, dilation = tuple(eqn.params["window_strides"]), tuple(eqn.params["rhs_dilation"])
     spread, padding = tuple(eqn.params["lhs_dilation"]), tuple(eqn.params["padding"])
     taps = t.shape(weight)[2:]
     if any(n > 1 for n in spread) and all(n == 1 for n in stride):
         before = tuple((k - 1) * d - low for k, d, (low, _) in zip(taps, dilation, padding))
         op = ops.TransposedConvolution(taps, spread, before, dilation, groups)
-        return int(t.node(op, (value, _mirrored(t, weight, groups)), shape))
+        return t.node(op, (value, _mirrored(t, weight, groups)), shape)
     for axis, factor in enumerate(spread):
         value = t.spread(value, axis + 2, factor)
     pairs = tuple((int(low), int(high)) for low, high in padding)
-    return int(t.node(ops.Convolution(taps, stride, pairs, dilation, groups), (value, weight), shape))
+    return t.node(ops.Convolution(taps, stride, pairs, dilation, groups), (value, weight), shape)
 
 
-def _mirrored(t: Any, weight: int, groups: int) -> int:
+def _mirrored(t: Tracer, weight: int, groups: int) -> int:
     """(O, C / groups, *taps) as the kernel (C, O / groups, *taps) of the transposed convolution, taps reversed."""
     o, c, *taps = t.shape(weight)
     axes = tuple(range(2, len(taps) + 2))
     weight = t.node(ops.Flip(axes), (weight,), (o, c, *taps))
     weight = t.reshaped(weight, (groups, o // groups, c, *taps))
     weight = t.permuted(weight, (0, 2, 1, *range(3, len(taps) + 3)))
-    return int(t.reshaped(weight, (groups * c, o // groups, *taps)))
+    return t.reshaped(weight, (groups * c, o // groups, *taps))
 
 
 @rule("reduce_window_max", "reduce_window_min", "reduce_window_sum")
-def window(t: Any, eqn: Any, x: Any) -> int:
+def window(t: Tracer, eqn: Equation, x: Cell) -> int:
     name = "average" if eqn.primitive.name == "reduce_window_sum" else "max"
     return _pooled(t, eqn, t.value(x), name)
 
 
 @rule("reduce_window")
-def window_generic(t: Any, eqn: Any, *cells: Any) -> tuple[int, ...]:
+def window_generic(t: Tracer, eqn: Equation, *cells: Cell) -> tuple[int, ...]:
     """Several operands reduced together: each output reads all of them."""
     parts = [_pooled(t, eqn, t.value(cell), "max") for cell in cells[: len(cells) // 2]]
     return (t.together(parts, eqn.outvars[0].aval.shape, "reduce_window"),) * len(eqn.outvars)
 
 
-def _pooled(t: Any, eqn: Any, value: int, name: str) -> int:
+def _pooled(t: Tracer, eqn: Equation, value: int, name: str) -> int:
     params, rank = eqn.params, len(t.shape(value))
     for axis, factor in enumerate(params.get("base_dilation") or (1,) * rank):
         value = t.spread(value, axis, factor)
     padding = tuple((int(low), int(high)) for low, high in params["padding"])
     dilation = tuple(params.get("window_dilation") or (1,) * rank)
     op = ops.Pool(tuple(params["window_dimensions"]), tuple(params["window_strides"]), padding, dilation, name)
-    return int(t.node(op, (value,), eqn.outvars[0].aval.shape))
+    return t.node(op, (value,), eqn.outvars[0].aval.shape)
 
 
 @rule("select_and_scatter_add")
-def select_and_scatter(t: Any, eqn: Any, source: Any, operand: Any) -> int:
+def select_and_scatter(t: Tracer, eqn: Equation, source: Cell, operand: Cell) -> int:
     """The gradient of a maximum: each place reads every window that holds it, the window's gradient and its elements.
 
     Padding can leave a window a single element, which wins whatever it is: then this is read as everything.
@@ -101,7 +102,7 @@ def select_and_scatter(t: Any, eqn: Any, source: Any, operand: Any) -> int:
     count = source.shape
     if prod(taps) > 1:
         if any(low >= k or high >= k for k, (low, high) in zip(taps, padding)) or _lone(shape, taps, stride, padding):
-            return int(t.node(ops.Sample("select_and_scatter"), inputs, shape))
+            return t.node(ops.Sample("select_and_scatter"), inputs, shape)
         ones = (1,) * len(taps)
         largest = t.node(ops.Pool(taps, stride, padding, ones, "max"), (inputs[1],), count)
         value = t.together([inputs[0], largest], count, "select_and_scatter")
@@ -111,10 +112,10 @@ def select_and_scatter(t: Any, eqn: Any, source: Any, operand: Any) -> int:
         value = t.spread(value, axis, factor)
     before = tuple(k - 1 - low for k, (low, _) in zip(taps, padding))
     after = tuple(n + k - 1 - m - low for n, k, m, low in zip(shape, taps, t.shape(value), before))
-    return int(t.node(ops.Pool(taps, ones, tuple(zip(before, after)), ones, "average"), (value,), shape))
+    return t.node(ops.Pool(taps, ones, tuple(zip(before, after)), ones, "average"), (value,), shape)
 
 
-def _lone(shape: Any, taps: Any, stride: Any, padding: Any) -> bool:
+def _lone(shape: Sequence[int], taps: Sequence[int], stride: Sequence[int], padding: Sequence[tuple[int, int]]) -> bool:
     """Whether a window holds a single element of an operand of that shape."""
     least = 1
     for n, k, step, (low, high) in zip(shape, taps, stride, padding):
@@ -124,7 +125,7 @@ def _lone(shape: Any, taps: Any, stride: Any, padding: Any) -> bool:
 
 
 @rule("dot_general")
-def product(t: Any, eqn: Any, a: Any, b: Any) -> int:
+def product(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """The result's axes are the batch axes, then the free axes of each operand."""
     resized = _resized(t, eqn, a, b)
     if resized is not None:
@@ -143,16 +144,16 @@ def product(t: Any, eqn: Any, a: Any, b: Any) -> int:
                 own[axis] = next(fresh)
                 out.append(own[axis])
     op = ops.Contract((tuple(labels[0]), tuple(labels[1])), tuple(out))
-    return int(t.node(op, (t.value(a), t.value(b)), eqn.outvars[0].aval.shape))
+    return t.node(op, (t.value(a), t.value(b)), eqn.outvars[0].aval.shape)
 
 
-def _resized(t: Any, eqn: Any, a: Any, b: Any) -> int | None:
+def _resized(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int | None:
     """An interpolation, where one operand is a known matrix with just its weights; None where it is not."""
     (sum_a, sum_b), (batch, _) = eqn.params["dimension_numbers"]
     if len(sum_a) != 1 or batch or (a.data is None) == (b.data is None):
         return None
     image, matrix, axis, row = (a, b, sum_a[0], sum_b[0]) if a.data is None else (b, a, sum_b[0], sum_a[0])
-    if matrix.data.ndim != 2 or not np.any(matrix.data == 0) or not matrix.data.any():
+    if matrix.data is None or matrix.data.ndim != 2 or not np.any(matrix.data == 0) or not matrix.data.any():
         return None
     weights = np.abs(matrix.data if row == 0 else matrix.data.T).astype(np.float64)
     op = _interpolation(axis, weights > _ROUNDING * weights.max(), image.shape)
@@ -161,7 +162,7 @@ def _resized(t: Any, eqn: Any, a: Any, b: Any) -> int | None:
     n_out = weights.shape[1]
     value = t.node(op, (t.value(image),), (*image.shape[:axis], n_out, *image.shape[axis + 1 :]))
     rest = [k for k in range(len(image.shape)) if k != axis]
-    return int(t.permuted(value, (*rest, axis) if a.data is None else (axis, *rest)))
+    return t.permuted(value, (*rest, axis) if a.data is None else (axis, *rest))
 
 
 _ROUNDING = 1e-6

@@ -133,7 +133,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._bind_view(entry, args, kwargs, out)
         if entry.kind == "rule":
             self.spatial, self.plain, self.func = entry.spatial, entry.plain, func
-            made = entry.function(self, out, *args, **{k: v for k, v in kwargs.items() if k not in _NO_MATTER})
+            rule: table.Rule = entry.function
+            made = rule(self, out, *args, **{k: v for k, v in kwargs.items() if k not in _NO_MATTER})
             if made is NotImplemented:
                 return self._decompose(func, entry, args, kwargs)
         else:

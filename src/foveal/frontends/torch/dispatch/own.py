@@ -6,16 +6,17 @@ from typing import Any
 
 from torch import Tensor
 
+from foveal.frontends.torch.lowering.table import Made, Outputs, Rule, Tracer
 from foveal.ir.extension import REGISTRY, Call, Lowering, results
 
 
-def own_rule(names: tuple[str, ...]) -> Any:
+def own_rule(names: tuple[str, ...]) -> Rule | None:
     """The table's kind of rule for an operation that was taught; None where none was."""
     lowering = REGISTRY.find("torch", *names)
     if lowering is None:
         return None
 
-    def rule(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
+    def rule(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
         given = t.arguments(args, kwargs)
         tensors = [part for item in given.values() for part in _flat(item)]
         outputs = out if isinstance(out, (tuple, list)) else (out,)

@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
-from foveal.frontends.torch.lowering.table import rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
 
 @rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product")
-def matmul(t: Any, out: Tensor, a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
-    return int(t.node(matmul_op(a.dim(), b.dim()), (t.value(a), t.value(b)), out.shape, t.plain))
+def matmul(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *_: object, **__: object) -> int:
+    return t.node(matmul_op(a.dim(), b.dim()), (t.value(a), t.value(b)), out.shape, t.plain)
 
 
-def _plus(t: Any, value: int, other: Tensor, shape: Any) -> int:
+def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
     """``value`` plus ``other``; a bias of weights only is no input."""
     if not t.depends(other) and other.dim() <= 1:
         return value
-    return int(t.node(ops.Pointwise("add"), (value, t.value(other)), shape, t.plain))
+    return t.node(ops.Pointwise("add"), (value, t.value(other)), shape, t.plain)
 
 
 @rule("addmm", "baddbmm", "addmv", "addbmm")
-def add_matmul(t: Any, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *_: Any, beta: Any = 1, **__: Any) -> int:
+def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, **_: object) -> int:
     summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
     op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
-    value = int(t.node(op, (t.value(a), t.value(b)), out.shape, t.plain))
+    value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain)
     return value if beta == 0 else _plus(t, value, other, out.shape)
 
 
 @rule("linear")
-def linear(t: Any, out: Tensor, x: Tensor, weight: Tensor, bias: Any = None) -> int:
+def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None) -> int:
     rank = x.dim()
     labels = (rank, rank - 1) if weight.dim() == 2 else (rank - 1,)
     op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]))
-    value = int(t.node(op, (t.value(x), t.value(weight)), out.shape, "linear"))
+    value = t.node(op, (t.value(x), t.value(weight)), out.shape, "linear")
     return value if bias is None else _plus(t, value, bias, out.shape)
 
 
 @rule("einsum")
-def einsum(t: Any, out: Tensor, equation: str, tensors: Any, **_: Any) -> Any:
+def einsum(t: Tracer, out: Tensor, equation: str, tensors: Sequence[Tensor], **_: object) -> Made:
     """A plain equation is one contraction; one with repeated letters in an operand is taken apart."""
     equation = equation.replace(" ", "")
     left, _arrow, right = equation.partition("->")
     terms = left.split(",")
     if not _arrow or any(len(set(term.replace("...", ""))) != len(term.replace("...", "")) for term in terms):
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     labels = [_letters(term, tensor.dim()) for term, tensor in zip(terms, tensors, strict=True)]
     widest = max((len([label for label in row if label < 0]) for row in labels), default=0)
     result = _letters(right, len(right.replace("...", "")) + widest * ("..." in right))
@@ -66,24 +66,24 @@ def _letters(term: str, rank: int) -> tuple[int, ...]:
 
 
 @rule("cdist", "_cdist_forward", "_euclidean_dist")
-def distances(t: Any, out: Tensor, a: Tensor, b: Tensor, *_: Any) -> int:
+def distances(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *_: object) -> int:
     batch = tuple(range(20 - (out.dim() - 2), 20))
     labels = ((*batch[len(batch) - a.dim() + 2 :], 30, 32), (*batch[len(batch) - b.dim() + 2 :], 31, 32))
-    return int(t.node(ops.Contract(labels, (*batch, 30, 31)), (t.value(a), t.value(b)), out.shape, "cdist"))
+    return t.node(ops.Contract(labels, (*batch, 30, 31)), (t.value(a), t.value(b)), out.shape, "cdist")
 
 
 @rule("scaled_dot_product_attention")
 def attention(
-    t: Any,
+    t: Tracer,
     out: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Any = None,
+    mask: Maybe = None,
     dropout: float = 0.0,
     is_causal: bool = False,
     *,
-    scale: Any = None,
+    scale: float | None = None,
     enable_gqa: bool = False,
 ) -> int:
     """query key^T, plus mask, softmax, times value."""
@@ -105,7 +105,7 @@ def attention(
         scores = t.node(ops.Pointwise("add"), (scores, added), shape, name)
     weights = t.node(mix_op((rank - 1,), "softmax"), (scores,), shape, name)
     second = ops.Contract(((*batch, 90, 91), (*batch, 91, 93)), (*batch, 90, 93))
-    return int(t.node(second, (weights, values), out.shape, name))
+    return t.node(second, (weights, values), out.shape, name)
 
 
 def _additive(allowed: np.ndarray) -> np.ndarray:
@@ -113,22 +113,22 @@ def _additive(allowed: np.ndarray) -> np.ndarray:
     return np.where(allowed, 0.0, -np.inf)
 
 
-def _shared_heads(t: Any, tensor: Tensor, heads: int) -> tuple[int, tuple[int, ...]]:
+def _shared_heads(t: Tracer, tensor: Tensor, heads: int) -> tuple[int, tuple[int, ...]]:
     """Keys or values with each head repeated for the queries that share it."""
     shape = tuple(tensor.shape)
     if tensor.dim() < 3 or shape[-3] in (heads, 1):
-        return int(t.value(tensor)), shape
+        return t.value(tensor), shape
     index = np.repeat(np.arange(shape[-3]), heads // shape[-3])
     shape = (*shape[:-3], heads, *shape[-2:])
-    return int(t.node(ops.Take(tensor.dim() - 3, index), (t.value(tensor),), shape, "repeat_heads")), shape
+    return t.node(ops.Take(tensor.dim() - 3, index), (t.value(tensor),), shape, "repeat_heads"), shape
 
 
 @rule("embedding")
-def embedding(t: Any, out: Tensor, weight: Tensor, indices: Tensor, *_: Any) -> int:
+def embedding(t: Tracer, out: Tensor, weight: Tensor, indices: Tensor, *_: object) -> int:
     if t.depends(weight):
-        return int(t.node(ops.Sample("embedding"), (t.value(weight), t.value(indices)), out.shape, "embedding"))
+        return t.node(ops.Sample("embedding"), (t.value(weight), t.value(indices)), out.shape, "embedding")
     if id(indices) in t.handles:
-        return int(t.node(ops.Lookup(), (t.value(indices),), out.shape, "embedding"))
+        return t.node(ops.Lookup(), (t.value(indices),), out.shape, "embedding")
     index = t.data(indices).reshape(-1)
     value = t.node(ops.Take(0, index), (t.value(weight),), (index.size, *weight.shape[1:]), "embedding")
-    return int(t.node(RESHAPE, (value,), out.shape, "embedding"))
+    return t.node(RESHAPE, (value,), out.shape, "embedding")

@@ -2,125 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import DATA_DEPENDENT, axes_of, axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Operand, Outputs, Sizes, Tracer, axes_of, axis_of, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op, positions
 from foveal.ir import ops
 
-DATA_DEPENDENT.update(
-    {
-        "nonzero",
-        "masked_select",
-        "unique",
-        "_unique",
-        "_unique2",
-        "unique_dim",
-        "unique_consecutive",
-        "nms",
-        "nonzero_numpy",
-        "argwhere",
-        "bincount",
-        "repeat_interleave.Tensor",
-    }
-)
-
 
 @rule("cat", "concat", "concatenate", "_cat")
-def concatenate(t: Any, out: Tensor, tensors: Any, dim: int = 0) -> int:
+def concatenate(t: Tracer, out: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> int:
     parts = [tensor for tensor in tensors if not (tensor.dim() == 1 and tensor.shape[0] == 0 and out.dim() != 1)]
     op = ops.Concatenate(axis_of(dim, out.dim()))
-    return int(t.node(op, [t.value(part) for part in parts], out.shape, "cat"))
+    return t.node(op, [t.value(part) for part in parts], out.shape, "cat")
 
 
 @rule("stack")
-def stack(t: Any, out: Tensor, tensors: Any, dim: int = 0) -> int:
+def stack(t: Tracer, out: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> int:
     axis = axis_of(dim, out.dim())
     shape = (*out.shape[:axis], 1, *out.shape[axis + 1 :])
     parts = [t.node(RESHAPE, (t.value(tensor),), shape, "stack") for tensor in tensors]
-    return int(t.node(ops.Concatenate(axis), parts, out.shape, "stack"))
+    return t.node(ops.Concatenate(axis), parts, out.shape, "stack")
 
 
 @rule("roll")
-def roll(t: Any, out: Tensor, x: Tensor, shifts: Any, dims: Any = ()) -> int:
+def roll(t: Tracer, out: Tensor, x: Tensor, shifts: Sizes, dims: Sizes = ()) -> int:
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     value = t.value(x)
     if not axes:
         value = t.node(RESHAPE, (value,), (x.numel(),), "roll")
         value = t.node(ops.Roll((0,), steps), (value,), (x.numel(),), "roll")
-        return int(t.node(RESHAPE, (value,), out.shape, "roll"))
+        return t.node(RESHAPE, (value,), out.shape, "roll")
     op = ops.Roll(tuple(axis_of(axis, x.dim()) for axis in axes), steps)
-    return int(t.node(op, (value,), out.shape, "roll"))
+    return t.node(op, (value,), out.shape, "roll")
 
 
 @rule("flip")
-def flip(t: Any, out: Tensor, x: Tensor, dims: Any) -> int:
+def flip(t: Tracer, out: Tensor, x: Tensor, dims: Sequence[int]) -> int:
     axes = axes_of(dims, x.dim()) if len(dims) else ()
-    return int(t.node(ops.Flip(axes), (t.value(x),), out.shape, "flip"))
+    return t.node(ops.Flip(axes), (t.value(x),), out.shape, "flip")
 
 
 @rule("rot90", "diag_embed", "diag", "take_along_axis", "fliplr", "flipud")
-def moved(t: Any, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
+def moved(t: Tracer, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
     """A move without a shorter form: the operation itself, run on positions, tells where each element comes from."""
     index = t.func(positions(x) + 1, *args, **kwargs) - 1
-    return int(t.node(ops.Gather(index.contiguous().numpy()), (t.value(x),), out.shape, t.plain))
+    return t.node(ops.Gather(index.contiguous().numpy()), (t.value(x),), out.shape, t.plain)
 
 
 @rule("pixel_shuffle")
-def pixel_shuffle(t: Any, out: Tensor, x: Tensor, factor: int) -> int:
+def pixel_shuffle(t: Tracer, out: Tensor, x: Tensor, factor: int) -> int:
     lead, (c, h, w) = tuple(x.shape[:-3]), x.shape[-3:]
     n = len(lead)
     value = t.node(RESHAPE, (t.value(x),), (*lead, c // factor**2, factor, factor, h, w), "pixel_shuffle")
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
     value = t.node(permute_op(order), (value,), (*lead, c // factor**2, h, factor, w, factor), "pixel_shuffle")
-    return int(t.node(RESHAPE, (value,), out.shape, "pixel_shuffle"))
+    return t.node(RESHAPE, (value,), out.shape, "pixel_shuffle")
 
 
 @rule("pixel_unshuffle")
-def pixel_unshuffle(t: Any, out: Tensor, x: Tensor, factor: int) -> int:
+def pixel_unshuffle(t: Tracer, out: Tensor, x: Tensor, factor: int) -> int:
     lead, (c, h, w) = tuple(x.shape[:-3]), x.shape[-3:]
     n = len(lead)
     split = (*lead, c, h // factor, factor, w // factor, factor)
     value = t.node(RESHAPE, (t.value(x),), split, "pixel_unshuffle")
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
     value = t.node(permute_op(order), (value,), [split[axis] for axis in order], "pixel_unshuffle")
-    return int(t.node(RESHAPE, (value,), out.shape, "pixel_unshuffle"))
+    return t.node(RESHAPE, (value,), out.shape, "pixel_unshuffle")
 
 
 @rule("channel_shuffle", "native_channel_shuffle")
-def channel_shuffle(t: Any, out: Tensor, x: Tensor, groups: int) -> int:
+def channel_shuffle(t: Tracer, out: Tensor, x: Tensor, groups: int) -> int:
     n, c, *space = x.shape
     value = t.node(RESHAPE, (t.value(x),), (n, groups, c // groups, *space), "channel_shuffle")
     order = (0, 2, 1, *range(3, len(space) + 3))
     value = t.node(permute_op(order), (value,), (n, c // groups, groups, *space), "channel_shuffle")
-    return int(t.node(RESHAPE, (value,), out.shape, "channel_shuffle"))
+    return t.node(RESHAPE, (value,), out.shape, "channel_shuffle")
 
 
 @rule("repeat_interleave.self_int", "repeat_interleave.self_Tensor")
-def repeat_interleave(t: Any, out: Tensor, x: Tensor, repeats: Any, dim: Any = None, **_: Any) -> int:
+def repeat_interleave(
+    t: Tracer, out: Tensor, x: Tensor, repeats: Tensor | int, dim: int | None = None, **_: object
+) -> int:
     value, shape = t.value(x), tuple(x.shape)
     if isinstance(repeats, Tensor) and id(repeats) in t.handles:
-        return int(t.node(ops.Sample("repeat_interleave"), (value, t.value(repeats)), out.shape, "repeat_interleave"))
+        return t.node(ops.Sample("repeat_interleave"), (value, t.value(repeats)), out.shape, "repeat_interleave")
     if dim is None:
         value, shape, dim = t.node(RESHAPE, (value,), (x.numel(),), "repeat_interleave"), (x.numel(),), 0
     axis = axis_of(dim, len(shape))
     counts = t.data(repeats) if isinstance(repeats, Tensor) else repeats
     index = np.repeat(np.arange(shape[axis]), counts)
-    return int(t.node(ops.Take(axis, index), (value,), out.shape, "repeat_interleave"))
+    return t.node(ops.Take(axis, index), (value,), out.shape, "repeat_interleave")
 
 
 @rule("index_select")
-def index_select(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor) -> int:
+def index_select(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor) -> int:
     if id(index) in t.handles:
         return _sampled(t, out, "index_select", x, index)
     axis = axis_of(dim, x.dim())
     numbers = _positive(t.data(index).reshape(-1), x.shape[axis])
-    return int(t.node(ops.Take(axis, numbers), (t.value(x),), out.shape, "index_select"))
+    return t.node(ops.Take(axis, numbers), (t.value(x),), out.shape, "index_select")
 
 
 def _positive(index: np.ndarray, length: int) -> np.ndarray:
@@ -128,20 +114,20 @@ def _positive(index: np.ndarray, length: int) -> np.ndarray:
     return np.where(numbers < 0, numbers + length, numbers)
 
 
-def _sampled(t: Any, out: Tensor, name: str, x: Tensor, *others: Any) -> int:
+def _sampled(t: Tracer, out: Tensor, name: str, x: Tensor, *others: object) -> int:
     inputs = [t.value(item) for item in (x, *others) if isinstance(item, Tensor)]
-    return int(t.node(ops.Sample(name), inputs, out.shape, name))
+    return t.node(ops.Sample(name), inputs, out.shape, name)
 
 
 @rule("index", "_unsafe_index")
-def index(t: Any, out: Tensor, x: Tensor, indices: Any) -> int:
+def index(t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe]) -> int:
     """Advanced indexing: constant indices are a move along one merged axis; computed ones sample."""
     given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
     if any(id(item) in t.handles for _, item in given):
         if any(item.dtype is torch.bool and t.depends(item) for _, item in given):
             t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
         if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
-            return int(t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index"))
+            return t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index")
         return _sampled(t, out, "index", x, *(item for _, item in given))
     numbers, axes = constant_indices(t, given, tuple(x.shape))
     shape = tuple(x.shape)
@@ -157,11 +143,11 @@ def index(t: Any, out: Tensor, x: Tensor, indices: Any) -> int:
         value = t.node(RESHAPE, (value,), shape, "index")
     taken = (*shape[:first], flat.size, *shape[first + 1 :])
     value = t.node(ops.Take(first, flat.reshape(-1)), (value,), taken, "index")
-    return int(value if taken == tuple(out.shape) else t.node(RESHAPE, (value,), out.shape, "index"))
+    return value if taken == tuple(out.shape) else t.node(RESHAPE, (value,), out.shape, "index")
 
 
 def constant_indices(
-    t: Any, given: list[tuple[int, Tensor]], shape: tuple[int, ...]
+    t: Tracer, given: list[tuple[int, Tensor]], shape: tuple[int, ...]
 ) -> tuple[list[np.ndarray], list[int]]:
     """Index arrays, broadcast together, and the axes they index; a Boolean mask gives one array per axis it covers."""
     numbers: list[np.ndarray] = []
@@ -178,36 +164,39 @@ def constant_indices(
 
 
 @rule("gather")
-def gather(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, **_: Any) -> int:
+def gather(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, **_: object) -> int:
     if id(index) not in t.handles:
         place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
-        return int(t.node(ops.Gather(place.numpy()), (t.value(x),), out.shape, "gather"))
+        return t.node(ops.Gather(place.numpy()), (t.value(x),), out.shape, "gather")
     if not t.depends(x):
-        return int(t.node(ops.Pointwise("lookup"), (t.value(index),), out.shape, "gather"))
+        return t.node(ops.Pointwise("lookup"), (t.value(index),), out.shape, "gather")
     return _sampled(t, out, "gather", x, index)
 
 
 @rule("take")
-def take(t: Any, out: Tensor, x: Tensor, index: Tensor) -> int:
+def take(t: Tracer, out: Tensor, x: Tensor, index: Tensor) -> int:
     if id(index) in t.handles:
         return _sampled(t, out, "take", x, index)
-    return int(t.node(ops.Gather(_positive(t.data(index), x.numel())), (t.value(x),), out.shape, "take"))
+    return t.node(ops.Gather(_positive(t.data(index), x.numel())), (t.value(x),), out.shape, "take")
 
 
 @rule(
     "scatter", "scatter.src", "scatter.value", "scatter_add", "scatter_reduce", "scatter.reduce", "scatter.value_reduce"
 )
-def scatter(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Any, reduce: str = "", **_: Any) -> int:
+def scatter(
+    t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Operand, reduce: str = "", **_: object
+) -> int:
     """A constant index is a move; a computed one reaches along the whole axis."""
     replaces = t.plain == "scatter" and not reduce and "reduce" not in _
     if id(index) not in t.handles and replaces:
         place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
-        value = t.value(source) if isinstance(source, Tensor) else None
-        if value is not None and tuple(source.shape) != tuple(index.shape):
-            for axis in range(x.dim()):
-                shape = tuple(index.shape[: axis + 1]) + tuple(source.shape[axis + 1 :])
-                value = t.node(ops.Slice(axis, 0), (value,), shape, "scatter")
-        return _write(t, x, place.numpy(), value, source)
+        if not isinstance(source, Tensor):
+            return _write(t, x, place.numpy(), None, source)
+        value = t.value(source)
+        for axis in range(x.dim() if source.shape != index.shape else 0):
+            shape = tuple(index.shape[: axis + 1]) + tuple(source.shape[axis + 1 :])
+            value = t.node(ops.Slice(axis, 0), (value,), shape, "scatter")
+        return _write(t, x, place.numpy(), value)
     axis = axis_of(dim, x.dim())
     others = [size for k, size in enumerate(x.shape) if k != axis]
     parts = [item for item in (index, source) if isinstance(item, Tensor)]
@@ -215,10 +204,10 @@ def scatter(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Any
         return _sampled(t, out, "scatter", x, *parts)
     kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
     reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
-    return int(t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter"))
+    return t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter")
 
 
-def _write(t: Any, x: Tensor, place: np.ndarray, value: int | None, number: Any = 0) -> int:
+def _write(t: Tracer, x: Tensor, place: np.ndarray, value: int | None, number: complex = 0) -> int:
     """``x`` with the elements at row-major positions ``place`` replaced by those of ``value`` (same shape), or a
     number.
     """
@@ -230,16 +219,18 @@ def _write(t: Any, x: Tensor, place: np.ndarray, value: int | None, number: Any 
         new = t.array(np.asarray(number))
     else:
         new = t.node(ops.Gather(back.reshape(shape)), (value,), shape, "write")
-    return int(t.node(ops.Select(), (mask, new, t.value(x)), shape, "write"))
+    return t.node(ops.Select(), (mask, new, t.value(x)), shape, "write")
 
 
 @rule("index_put", "_index_put_impl", "_unsafe_index_put")
-def index_put(t: Any, out: Tensor, x: Tensor, indices: Any, values: Tensor, accumulate: bool = False, *_: Any) -> int:
+def index_put(
+    t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe], values: Tensor, accumulate: bool = False, *_: object
+) -> int:
     given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
     if any(id(item) in t.handles for _, item in given):
         masks = [item for _, item in given]
         if len(masks) == 1 and masks[0].dtype is torch.bool and values.numel() == 1 and masks[0].shape == x.shape:
-            return int(t.node(ops.Select(), (t.value(masks[0]), t.value(values), t.value(x)), x.shape, "index_put"))
+            return t.node(ops.Select(), (t.value(masks[0]), t.value(values), t.value(x)), x.shape, "index_put")
         return _sampled(t, x, "index_put", x, values, *masks)
     places = positions(x)[tuple(slice(None) if item is None else torch.as_tensor(t.data(item)) for item in indices)]
     place = places.numpy()
@@ -249,15 +240,15 @@ def index_put(t: Any, out: Tensor, x: Tensor, indices: Any, values: Tensor, accu
     if not accumulate:
         return _write(t, x, place, value)
     if np.unique(place).size != place.size:
-        return int(t.node(ops.Opaque("aten::index_put"), (t.value(x), value), x.shape, "index_put"))
+        return t.node(ops.Opaque("aten::index_put"), (t.value(x), value), x.shape, "index_put")
     back = np.full(x.numel(), -1, dtype=np.int64)
     back[place.reshape(-1)] = np.arange(place.size)
     moved_in = t.node(ops.Gather(back.reshape(tuple(x.shape))), (value,), x.shape, "index_put")
-    return int(t.node(ops.Pointwise("add"), (t.value(x), moved_in), x.shape, "index_put"))
+    return t.node(ops.Pointwise("add"), (t.value(x), moved_in), x.shape, "index_put")
 
 
 @rule("index_copy")
-def index_copy(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+def index_copy(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
     if id(index) in t.handles:
         return _sampled(t, x, "index_copy", x, index, source)
     place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
@@ -265,7 +256,7 @@ def index_copy(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, source: 
 
 
 @rule("index_fill")
-def index_fill(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, value: Any) -> int:
+def index_fill(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, value: float) -> int:
     if id(index) in t.handles:
         return _sampled(t, x, "index_fill", x, index)
     place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
@@ -273,7 +264,7 @@ def index_fill(t: Any, out: Tensor, x: Tensor, dim: int, index: Tensor, value: A
 
 
 @rule("slice_scatter", "select_scatter", "diagonal_scatter")
-def view_scatter(t: Any, out: Tensor, x: Tensor, source: Tensor, *args: Any, **kwargs: Any) -> int:
+def view_scatter(t: Tracer, out: Tensor, x: Tensor, source: Tensor, *args: Any, **kwargs: Any) -> int:
     """The place is told by the same view of positions."""
     plain = t.plain.removesuffix("_scatter")
     viewed = {"slice": torch.ops.aten.slice.Tensor, "select": torch.ops.aten.select.int}.get(
@@ -284,7 +275,7 @@ def view_scatter(t: Any, out: Tensor, x: Tensor, source: Tensor, *args: Any, **k
 
 
 @rule("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "fractional_max_pool2d", "fractional_max_pool3d")
-def grid_sample(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
+def grid_sample(t: Tracer, out: Outputs, x: Tensor, *args: object) -> Made:
     first = out[0] if isinstance(out, (tuple, list)) else out
     value = _sampled(t, first, t.plain, x, *(item for item in args if isinstance(item, Tensor)))
     return (value,) * len(out) if isinstance(out, (tuple, list)) else value
@@ -298,7 +289,7 @@ def grid_sample(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
     "torchvision::ps_roi_pool",
     "torchvision::nms",
 )
-def sample_regions(t: Any, out: Any, x: Tensor, *args: Any) -> Any:
+def sample_regions(t: Tracer, out: Outputs, x: Tensor, *args: object) -> Made:
     tensors = [item for item in args if isinstance(item, Tensor)]
     first = out[0] if isinstance(out, (tuple, list)) else out
     value = _sampled(t, first, t.plain, x, *tensors)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Operand, Outputs, Tracer, axis_of, rule
 from foveal.ir import ops
 
 _SWITCHED_OFF = -100.0
@@ -47,7 +45,7 @@ def pointwise_op(name: str) -> ops.Pointwise:
 
 
 @rule(*_PLAIN)
-def pointwise(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
+def pointwise(t: Tracer, out: Outputs, *args: object, **kwargs: object) -> Made:
     """Reads the same element of each tensor operand; numbers do not matter."""
     plain = t.plain
     inputs = [t.value(item) for item in args if isinstance(item, Tensor)]
@@ -59,12 +57,12 @@ def pointwise(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @rule("prelu")
-def prelu(t: Any, out: Tensor, x: Tensor, weight: Tensor) -> int:
-    return int(t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu"))
+def prelu(t: Tracer, out: Tensor, x: Tensor, weight: Tensor) -> int:
+    return t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu")
 
 
 @rule("add", "_add_relu", "__add__")
-def add(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
+def add(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float = 1) -> int:
     """A constant of -100 or less may switch a softmax off, so such a number is kept."""
     inputs = [t.value(a)]
     if isinstance(b, Tensor):
@@ -72,90 +70,90 @@ def add(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
         inputs.append(t.array(np.asarray(t.data(b) * alpha)) if scaled else t.value(b))
     elif not isinstance(b, complex) and b * alpha <= _SWITCHED_OFF:
         inputs.append(t.array(np.asarray(float(b * alpha))))
-    return int(t.node(pointwise_op("add"), inputs, out.shape, "add"))
+    return t.node(pointwise_op("add"), inputs, out.shape, "add")
 
 
 @rule("sub", "subtract", "__sub__")
-def subtract(t: Any, out: Tensor, a: Any, b: Any, *_: Any, alpha: Any = 1) -> int:
+def subtract(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float = 1) -> int:
     """A constant taken away is its negative added, which may switch a softmax off."""
     if isinstance(b, Tensor) and id(b) in t.handles:
-        return int(t.node(pointwise_op("subtract"), (t.value(a), t.value(b)), out.shape, "sub"))
+        return t.node(pointwise_op("subtract"), (t.value(a), t.value(b)), out.shape, "sub")
     inputs = [t.value(a)]
     if isinstance(b, Tensor):
         inputs.append(t.array(np.asarray(-1.0 * t.data(b) * alpha)))
     elif not isinstance(b, complex) and -b * alpha <= _SWITCHED_OFF:
         inputs.append(t.array(np.asarray(float(-b * alpha))))
-    return int(t.node(pointwise_op("add"), inputs, out.shape, "sub"))
+    return t.node(pointwise_op("add"), inputs, out.shape, "sub")
 
 
 @rule("mul", "multiply", "__mul__")
-def multiply(t: Any, out: Tensor, a: Any, b: Any) -> int:
+def multiply(t: Tracer, out: Tensor, a: Operand, b: Operand) -> int:
     """A constant zero annuls the other operand, so zeros are kept."""
     inputs = [t.value(item) for item in (a, b) if isinstance(item, Tensor)]
     if any(not isinstance(item, Tensor) and item == 0 for item in (a, b)):
         inputs.append(t.array(np.zeros(())))
-    return int(t.node(pointwise_op("multiply"), inputs, out.shape, "multiply"))
+    return t.node(pointwise_op("multiply"), inputs, out.shape, "multiply")
 
 
-def operand(t: Any, item: Any) -> int:
+def operand(t: Tracer, item: Operand) -> int:
     """The value of a tensor or a number."""
-    return int(t.value(item)) if isinstance(item, Tensor) else int(t.array(np.asarray(item)))
+    return t.value(item) if isinstance(item, Tensor) else t.array(np.asarray(item))
 
 
 @rule("masked_fill")
-def masked_fill(t: Any, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> int:
-    return int(t.node(ops.Select(), (t.value(mask), operand(t, value), t.value(x)), out.shape, "masked_fill"))
+def masked_fill(t: Tracer, out: Tensor, x: Tensor, mask: Tensor, value: Operand) -> int:
+    return t.node(ops.Select(), (t.value(mask), operand(t, value), t.value(x)), out.shape, "masked_fill")
 
 
 @rule("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
-def where(t: Any, out: Tensor, condition: Tensor, a: Any, b: Any) -> int:
+def where(t: Tracer, out: Tensor, condition: Tensor, a: Operand, b: Operand) -> int:
     inputs = (t.value(condition), operand(t, a), operand(t, b))
-    return int(t.node(ops.Select(), inputs, out.shape, "where"))
+    return t.node(ops.Select(), inputs, out.shape, "where")
 
 
 @rule("tril", "triu")
-def triangle(t: Any, out: Tensor, x: Tensor, diagonal: int = 0) -> int:
+def triangle(t: Tracer, out: Tensor, x: Tensor, diagonal: int = 0) -> int:
     """Multiplies by a constant mask of zeros and ones."""
     mask = torch.ones(tuple(x.shape[-2:]))
     mask = torch.tril(mask, diagonal) if t.plain == "tril" else torch.triu(mask, diagonal)
-    return int(t.node(pointwise_op("multiply"), (t.value(x), t.array(mask.numpy())), out.shape, t.plain))
+    return t.node(pointwise_op("multiply"), (t.value(x), t.array(mask.numpy())), out.shape, t.plain)
 
 
 @rule("glu")
-def glu(t: Any, out: Tensor, x: Tensor, dim: int = -1) -> int:
+def glu(t: Tracer, out: Tensor, x: Tensor, dim: int = -1) -> int:
     axis = axis_of(dim, x.dim())
     half = x.shape[axis] // 2
     value = t.value(x)
     parts = [t.node(ops.Slice(axis, start), (value,), out.shape, "glu") for start in (0, half)]
-    return int(t.node(pointwise_op("multiply"), parts, out.shape, "glu"))
+    return t.node(pointwise_op("multiply"), parts, out.shape, "glu")
 
 
 @rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
-def dropout(t: Any, out: Tensor, x: Tensor, p: float, train: bool) -> int:
-    value = int(t.value(x))
-    return int(t.node(pointwise_op("dropout"), (value,), out.shape, "dropout")) if train and p > 0 else value
+def dropout(t: Tracer, out: Tensor, x: Tensor, p: float, train: bool) -> int:
+    value = t.value(x)
+    return t.node(pointwise_op("dropout"), (value,), out.shape, "dropout") if train and p > 0 else value
 
 
 @rule("native_dropout")
-def native_dropout(t: Any, out: Any, x: Tensor, p: float, train: Any) -> tuple[int, int]:
+def native_dropout(t: Tracer, out: Outputs, x: Tensor, p: float, train: bool | None) -> tuple[int, int]:
     value = dropout(t, out[0], x, p, bool(train))
     return value, value
 
 
 @rule("copy")
-def copy(t: Any, out: Tensor, x: Tensor, source: Tensor, non_blocking: bool = False) -> int:
+def copy(t: Tracer, out: Tensor, x: Tensor, source: Tensor, non_blocking: bool = False) -> int:
     return _filled(t, out, t.value(source), tuple(source.shape))
 
 
 @rule("fill", "zero")
-def fill(t: Any, out: Tensor, x: Tensor, value: Any = 0) -> int:
+def fill(t: Tracer, out: Tensor, x: Tensor, value: Operand = 0) -> int:
     if isinstance(value, Tensor):
         return _filled(t, out, t.value(value), tuple(value.shape))
     return _filled(t, out, t.array(np.asarray(value)), ())
 
 
-def _filled(t: Any, out: Tensor, value: int, shape: tuple[int, ...]) -> int:
-    return value if shape == tuple(out.shape) else int(t.node(ops.Expand(), (value,), out.shape, "fill"))
+def _filled(t: Tracer, out: Tensor, value: int, shape: tuple[int, ...]) -> int:
+    return value if shape == tuple(out.shape) else t.node(ops.Expand(), (value,), out.shape, "fill")
 
 
 @rule(
@@ -170,14 +168,7 @@ def _filled(t: Any, out: Tensor, value: int, shape: tuple[int, ...]) -> int:
     "randn_like",
     "rand_like",
 )
-def draw(t: Any, out: Tensor, *_: Any, **__: Any) -> int:
+def draw(t: Tracer, out: Tensor, *_: object, **__: object) -> int:
     """Random numbers: like weights, unknown and never zero. The odds they were drawn by do not reach them as a rule."""
     inputs = [t.value(item) for item in _ if isinstance(item, Tensor)]
-    return int(t.node(pointwise_op("random"), inputs, out.shape, "random"))
-
-
-def is_switched_off(value: Any) -> bool:
-    """Whether a number is low enough to switch a softmax off."""
-    return not isinstance(value, complex) and (
-        value <= _SWITCHED_OFF or (isinstance(value, float) and math.isinf(value))
-    )
+    return t.node(pointwise_op("random"), inputs, out.shape, "random")

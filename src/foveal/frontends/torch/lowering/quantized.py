@@ -8,7 +8,7 @@ from torch import Tensor
 
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.pointwise import pointwise_op
-from foveal.frontends.torch.lowering.table import axis_of, rule
+from foveal.frontends.torch.lowering.table import Tracer, axis_of, rule
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
 
@@ -16,7 +16,7 @@ _CONVOLUTIONS = [f"quantized::conv{n}d{end}" for n in (1, 2, 3) for end in ("", 
 
 
 @rule(*_CONVOLUTIONS)
-def quantized_convolution(t: Any, out: Tensor, x: Tensor, packed: Any, *_: Any) -> int:
+def quantized_convolution(t: Tracer, out: Tensor, x: Tensor, packed: Any, *_: object) -> int:
     """The packed weights tell stride, padding, dilation and groups."""
     weight = packed.unpack()[0]
     count = t.spatial
@@ -26,34 +26,34 @@ def quantized_convolution(t: Any, out: Tensor, x: Tensor, packed: Any, *_: Any) 
     settings = [tuple(item())[-count:] for item in (packed.stride, packed.padding, packed.dilation)]
     op = convolution_op(tuple(weight.shape[2:]), *settings, packed.groups())
     kernel = t.builder.parameter(tuple(weight.shape), "packed weights")
-    return int(t.node(op, (t.value(x), kernel), out.shape, t.plain))
+    return t.node(op, (t.value(x), kernel), out.shape, t.plain)
 
 
 @rule("quantized::linear", "quantized::linear_relu", "quantized::linear_dynamic", "quantized::linear_relu_dynamic")
-def quantized_linear(t: Any, out: Tensor, x: Tensor, packed: Any, *_: Any) -> int:
+def quantized_linear(t: Tracer, out: Tensor, x: Tensor, packed: Any, *_: object) -> int:
     """The last axis against a weight of shape (features in, features out)."""
     kernel = t.builder.parameter((x.shape[-1], out.shape[-1]), "packed weights")
-    return int(t.node(matmul_op(x.dim(), 2), (t.value(x), kernel), out.shape, t.plain))
+    return t.node(matmul_op(x.dim(), 2), (t.value(x), kernel), out.shape, t.plain)
 
 
 @rule(*(f"quantized::{name}{end}" for name in ("add", "mul") for end in ("", "_relu")))
-def quantized_binary(t: Any, out: Tensor, a: Tensor, b: Tensor, *_: Any) -> int:
-    return int(t.node(pointwise_op("quantized"), (t.value(a), t.value(b)), out.shape, t.plain))
+def quantized_binary(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *_: object) -> int:
+    return t.node(pointwise_op("quantized"), (t.value(a), t.value(b)), out.shape, t.plain)
 
 
 @rule(
     *(f"quantized::{name}" for name in ("hardswish", "leaky_relu", "elu", "celu", "relu6", "add_scalar", "mul_scalar"))
 )
-def quantized_unary(t: Any, out: Tensor, x: Tensor, *_: Any) -> int:
-    return int(t.node(pointwise_op("quantized"), (t.value(x),), out.shape, t.plain))
+def quantized_unary(t: Tracer, out: Tensor, x: Tensor, *_: object) -> int:
+    return t.node(pointwise_op("quantized"), (t.value(x),), out.shape, t.plain)
 
 
 @rule("quantized::cat", "quantized::cat_relu")
-def quantized_cat(t: Any, out: Tensor, tensors: list[Tensor], dim: int, *_: Any) -> int:
+def quantized_cat(t: Tracer, out: Tensor, tensors: list[Tensor], dim: int, *_: object) -> int:
     op = ops.Concatenate(axis_of(dim, out.dim()))
-    return int(t.node(op, [t.value(tensor) for tensor in tensors], out.shape, t.plain))
+    return t.node(op, [t.value(tensor) for tensor in tensors], out.shape, t.plain)
 
 
 @rule("quantized::batch_norm2d", "quantized::batch_norm2d_relu", "quantized::batch_norm3d")
-def quantized_batch_norm(t: Any, out: Tensor, x: Tensor, *_: Any) -> int:
-    return int(t.node(pointwise_op("batch_norm"), (t.value(x),), out.shape, t.plain))
+def quantized_batch_norm(t: Tracer, out: Tensor, x: Tensor, *_: object) -> int:
+    return t.node(pointwise_op("batch_norm"), (t.value(x),), out.shape, t.plain)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import rule
+from foveal.frontends.torch.lowering.table import Outputs, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
 
 @rule("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
 def recurrent(
-    t: Any,
-    out: Any,
+    t: Tracer,
+    out: Outputs,
     x: Tensor,
-    hidden: Any,
-    params: Any,
+    hidden: Tensor | Sequence[Tensor],
+    params: Sequence[Tensor],
     has_biases: bool,
     layers: int,
     dropout: float,
@@ -51,24 +51,24 @@ def recurrent(
     return (value, *(final for _ in out[1:]))
 
 
-def _projected(t: Any, final: int, part: Tensor, count: int, width: int) -> int:
+def _projected(t: Tracer, final: int, part: Tensor, count: int, width: int) -> int:
     """A state of another width (a projection) reads all features of the same state."""
     shape = (count, *part.shape[1:])
     if shape[-1] == width:
         return final
     reduced = t.node(ops.Reduce((part.dim() - 1,), True, "projection"), (final,), (*shape[:-1], 1), t.plain)
-    return int(t.node(ops.Expand(), (reduced,), part.shape, t.plain))
+    return t.node(ops.Expand(), (reduced,), part.shape, t.plain)
 
 
-def _at_end(t: Any, run: int, shape: tuple[int, ...], time: int, direction: str) -> int:
+def _at_end(t: Tracer, run: int, shape: tuple[int, ...], time: int, direction: str) -> int:
     """The state after the last step, with a leading axis for the layer."""
     start = shape[time] - 1 if direction == "forward" else 0
     one = (*shape[:time], 1, *shape[time + 1 :])
     value = t.node(ops.Slice(time, start), (run,), one, t.plain)
-    return int(t.node(RESHAPE, (value,), (1, *shape[:time], *shape[time + 1 :]), t.plain))
+    return t.node(RESHAPE, (value,), (1, *shape[:time], *shape[time + 1 :]), t.plain)
 
 
-def _with_state(t: Any, run: int, shape: tuple[int, ...], states: list[Tensor], index: int, time: int) -> int:
+def _with_state(t: Tracer, run: int, shape: tuple[int, ...], states: list[Tensor], index: int, time: int) -> int:
     """An initial state that depends on a source reaches every step of its sample."""
     for state in states:
         part = t.node(ops.Slice(0, index), (t.value(state),), (1, *state.shape[1:]), t.plain)

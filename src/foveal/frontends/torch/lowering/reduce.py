@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import axes_of, axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, axes_of, axis_of, rule
 from foveal.ir import ops
+
+_REDUCTIONS = """
+sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var std var_mean std_mean logsumexp
+special_logsumexp count_nonzero median nanmedian nansum nanmean aminmax kthvalue mode std.correction var.correction
+frobenius_norm nuclear_norm linalg_norm linalg_matrix_norm""".split()  # noqa: SIM905
 
 
 @lru_cache(maxsize=2048)
@@ -23,42 +29,8 @@ def mix_op(axes: tuple[int, ...], name: str, groups: tuple[int, int] | None = No
     return ops.Mix(axes, name, groups)
 
 
-@rule(
-    "sum",
-    "mean",
-    "prod",
-    "amax",
-    "amin",
-    "max",
-    "min",
-    "argmax",
-    "argmin",
-    "any",
-    "all",
-    "norm",
-    "linalg_vector_norm",
-    "var",
-    "std",
-    "var_mean",
-    "std_mean",
-    "logsumexp",
-    "special_logsumexp",
-    "count_nonzero",
-    "median",
-    "nanmedian",
-    "nansum",
-    "nanmean",
-    "aminmax",
-    "kthvalue",
-    "mode",
-    "std.correction",
-    "var.correction",
-    "frobenius_norm",
-    "nuclear_norm",
-    "linalg_norm",
-    "linalg_matrix_norm",
-)
-def reduce(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
+@rule(*_REDUCTIONS)
+def reduce(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     """Reads ``dim`` and ``keepdim`` by the names of the schema; two tensors (``maximum``) are element by element."""
     if len(args) > 1 and isinstance(args[1], Tensor) and not isinstance(out, (tuple, list)):
         return t.node(ops.Pointwise(t.plain), (t.value(args[0]), t.value(args[1])), out.shape, t.plain)
@@ -72,27 +44,27 @@ def reduce(t: Any, out: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @rule("softmax", "_softmax", "_safe_softmax", "special_softmax")
-def softmax(t: Any, out: Tensor, x: Tensor, dim: int, *_: Any, **__: Any) -> int:
+def softmax(t: Tracer, out: Tensor, x: Tensor, dim: int, *_: object, **__: object) -> int:
     return _softmax(t, out, x, dim, "softmax")
 
 
 @rule("log_softmax", "_log_softmax", "special_log_softmax")
-def log_softmax(t: Any, out: Tensor, x: Tensor, dim: int, *_: Any, **__: Any) -> int:
+def log_softmax(t: Tracer, out: Tensor, x: Tensor, dim: int, *_: object, **__: object) -> int:
     return _softmax(t, out, x, dim, "log_softmax")
 
 
-def _softmax(t: Any, out: Tensor, x: Tensor, dim: int, name: str) -> int:
+def _softmax(t: Tracer, out: Tensor, x: Tensor, dim: int, name: str) -> int:
     axes = (axis_of(dim, x.dim()),) if x.dim() else ()
-    return int(t.node(mix_op(axes, name), (t.value(x),), out.shape, name))
+    return t.node(mix_op(axes, name), (t.value(x),), out.shape, name)
 
 
-def normalize(t: Any, x: Tensor, axes: tuple[int, ...], origin: str, groups: tuple[int, int] | None = None) -> int:
+def normalize(t: Tracer, x: Tensor, axes: tuple[int, ...], origin: str, groups: tuple[int, int] | None = None) -> int:
     """Element plus statistics over ``axes``."""
-    return int(t.node(mix_op(axes, "normalize", groups), (t.value(x),), x.shape, origin))
+    return t.node(mix_op(axes, "normalize", groups), (t.value(x),), x.shape, origin)
 
 
 @rule("layer_norm", "rms_norm", "native_layer_norm", "_fused_rms_norm")
-def layer_norm(t: Any, out: Any, x: Tensor, shape: Any, *_: Any, **__: Any) -> Any:
+def layer_norm(t: Tracer, out: Outputs, x: Tensor, shape: Sequence[int], *_: object, **__: object) -> Made:
     axes = tuple(range(x.dim() - len(shape), x.dim()))
     value = normalize(t, x, axes, t.plain)
     if isinstance(out, (tuple, list)):
@@ -101,34 +73,36 @@ def layer_norm(t: Any, out: Any, x: Tensor, shape: Any, *_: Any, **__: Any) -> A
 
 
 @rule("group_norm")
-def group_norm(t: Any, out: Tensor, x: Tensor, count: int, *_: Any, **__: Any) -> int:
+def group_norm(t: Tracer, out: Tensor, x: Tensor, count: int, *_: object, **__: object) -> int:
     return normalize(t, x, tuple(range(1, x.dim())), "group_norm", (1, count))
 
 
 @rule("native_group_norm")
 def native_group_norm(
-    t: Any, out: Any, x: Tensor, weight: Any, bias: Any, n: int, c: int, hw: int, count: int, eps: float
+    t: Tracer, out: Outputs, x: Tensor, weight: Maybe, bias: Maybe, n: int, c: int, hw: int, count: int, eps: float
 ) -> tuple[int, None, None]:
     return group_norm(t, out[0], x, count), None, None
 
 
 @rule("instance_norm")
 def instance_norm(
-    t: Any, out: Tensor, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, use_input_stats: bool, *_: Any
+    t: Tracer, out: Tensor, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, use_input_stats: bool, *_: object
 ) -> int:
     if not use_input_stats:
-        return int(t.node(ops.Pointwise("batch_norm"), (t.value(x),), out.shape, "instance_norm"))
+        return t.node(ops.Pointwise("batch_norm"), (t.value(x),), out.shape, "instance_norm")
     return normalize(t, x, tuple(range(2, x.dim())), "instance_norm")
 
 
-def _batch_norm(t: Any, x: Tensor, training: bool) -> int:
+def _batch_norm(t: Tracer, x: Tensor, training: bool) -> int:
     if training:
         return normalize(t, x, (0, *range(2, x.dim())), "batch_norm")
-    return int(t.node(ops.Pointwise("batch_norm"), (t.value(x),), x.shape, "batch_norm"))
+    return t.node(ops.Pointwise("batch_norm"), (t.value(x),), x.shape, "batch_norm")
 
 
 @rule("batch_norm")
-def batch_norm(t: Any, out: Tensor, x: Tensor, w: Any, b: Any, mean: Any, var: Any, training: bool, *_: Any) -> int:
+def batch_norm(
+    t: Tracer, out: Tensor, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, training: bool, *_: object
+) -> int:
     return _batch_norm(t, x, training)
 
 
@@ -136,23 +110,25 @@ def batch_norm(t: Any, out: Tensor, x: Tensor, w: Any, b: Any, mean: Any, var: A
     "native_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index", "cudnn_batch_norm", "miopen_batch_norm"
 )
 def native_batch_norm(
-    t: Any, out: Any, x: Tensor, w: Any, b: Any, mean: Any, var: Any, training: bool, *_: Any
+    t: Tracer, out: Outputs, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, training: bool, *_: object
 ) -> tuple[int, None, None]:
     return _batch_norm(t, x, training), None, None
 
 
 @rule("_native_batch_norm_legit.no_stats")
-def batch_norm_no_stats(t: Any, out: Any, x: Tensor, w: Any, b: Any, training: bool, *_: Any) -> tuple[int, None, None]:
+def batch_norm_no_stats(
+    t: Tracer, out: Outputs, x: Tensor, w: Maybe, b: Maybe, training: bool, *_: object
+) -> tuple[int, None, None]:
     return _batch_norm(t, x, training), None, None
 
 
 @rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update")
-def batch_norm_inference(t: Any, out: Any, x: Tensor, *_: Any) -> tuple[int, None, None]:
+def batch_norm_inference(t: Tracer, out: Outputs, x: Tensor, *_: object) -> tuple[int, None, None]:
     return _batch_norm(t, x, False), None, None
 
 
 @rule("sort", "argsort", "msort")
-def sort(t: Any, out: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def sort(t: Tracer, out: Outputs, x: Tensor, *args: Any, **kwargs: Any) -> Made:
     given = t.arguments((x, *args), kwargs)
     dim = given.get("dim", 0 if t.plain == "msort" else -1)
     value = t.node(mix_op((axis_of(dim, x.dim()),), "sort"), (t.value(x),), x.shape, t.plain)
@@ -160,7 +136,7 @@ def sort(t: Any, out: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 
 @rule("topk")
-def topk(t: Any, out: Any, x: Tensor, k: int, dim: int = -1, *_: Any) -> tuple[int, int]:
+def topk(t: Tracer, out: Outputs, x: Tensor, k: int, dim: int = -1, *_: object) -> tuple[int, int]:
     axis = axis_of(dim, x.dim())
     value = t.node(mix_op((axis,), "sort"), (t.value(x),), x.shape, "topk")
     value = t.node(ops.Slice(axis, 0), (value,), out[0].shape, "topk")
@@ -168,7 +144,7 @@ def topk(t: Any, out: Any, x: Tensor, k: int, dim: int = -1, *_: Any) -> tuple[i
 
 
 @rule("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
-def running(t: Any, out: Any, x: Tensor, dim: int, **_: Any) -> Any:
+def running(t: Tracer, out: Outputs, x: Tensor, dim: int, **_: object) -> Made:
     if x.dim() == 0:
         return t.value(x)
     value = t.node(ops.Scan(axis_of(dim, x.dim()), "forward", t.plain), (t.value(x),), x.shape, t.plain)
@@ -176,15 +152,15 @@ def running(t: Any, out: Any, x: Tensor, dim: int, **_: Any) -> Any:
 
 
 @rule("_fft_c2c")
-def fft(t: Any, out: Tensor, x: Tensor, dim: Any, *_: Any) -> int:
-    return int(t.node(mix_op(axes_of(dim, x.dim()), "fft"), (t.value(x),), out.shape, "fft"))
+def fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) -> int:
+    return t.node(mix_op(axes_of(dim, x.dim()), "fft"), (t.value(x),), out.shape, "fft")
 
 
 @rule("_fft_r2c", "_fft_c2r")
-def real_fft(t: Any, out: Tensor, x: Tensor, dim: Any, *_: Any) -> int:
+def real_fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) -> int:
     """Each output reads everything along the transformed axes, whatever their new length."""
     axes = axes_of(dim, x.dim())
     value = t.node(
         reduce_op(axes, True, "fft"), (t.value(x),), [1 if i in axes else n for i, n in enumerate(x.shape)], "fft"
     )
-    return int(t.node(ops.Expand(), (value,), out.shape, "fft"))
+    return t.node(ops.Expand(), (value,), out.shape, "fft")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import ints, rule
+from foveal.frontends.torch.lowering.table import Sizes, Tracer, ints, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
 
@@ -24,7 +25,7 @@ _PLAIN = [
 
 
 @rule(*_PLAIN)
-def resample(t: Any, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
+def resample(t: Tracer, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
     """Reads size or factors by the names of the schema: the factors are used where they were given."""
     given = t.arguments((x, *args), kwargs)
     count = t.spatial
@@ -38,12 +39,12 @@ def resample(t: Any, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
     antialias = name.endswith("_aa")
     if antialias and out.shape[-1] == 1 and any(x.shape[axis] != out.shape[axis] for axis in axes[:-1]):
         # PyTorch's kernel uses the first row's taps for every row when there is one output column
-        return int(t.node(ops.Opaque(f"aten::{t.plain} to one column"), (t.value(x),), out.shape, "interpolate"))
+        return t.node(ops.Opaque(f"aten::{t.plain} to one column"), (t.value(x),), out.shape, "interpolate")
     op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, tuple(factors))
-    return int(t.node(op, (t.value(x),), out.shape, "interpolate"))
+    return t.node(op, (t.value(x),), out.shape, "interpolate")
 
 
-def _widths(pad: Any, rank: int) -> tuple[tuple[int, int], ...]:
+def _widths(pad: Sequence[int], rank: int) -> tuple[tuple[int, int], ...]:
     """PyTorch counts from the last axis backwards."""
     pairs = [(0, 0)] * rank
     for index in range(len(pad) // 2):
@@ -51,36 +52,38 @@ def _widths(pad: Any, rank: int) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
-def _pad(t: Any, out: Tensor, x: Tensor, pad: Any, mode: str, value: Any = 0.0) -> int:
+def _pad(t: Tracer, out: Tensor, x: Tensor, pad: Sequence[int], mode: str, value: float | None = 0.0) -> int:
     widths = _widths(pad, x.dim())
     if not any(any(pair) for pair in widths):
-        return int(t.value(x))
+        return t.value(x)
     op = ops.Pad(widths, mode, float(value or 0.0))
-    return int(t.node(op, (t.value(x),), out.shape, "pad"))
+    return t.node(op, (t.value(x),), out.shape, "pad")
 
 
 @rule("pad")
-def pad(t: Any, out: Tensor, x: Tensor, widths: Any, mode: str = "constant", value: Any = None) -> int:
+def pad(
+    t: Tracer, out: Tensor, x: Tensor, widths: Sequence[int], mode: str = "constant", value: float | None = None
+) -> int:
     return _pad(t, out, x, widths, mode, value)
 
 
 @rule("constant_pad_nd")
-def constant_pad(t: Any, out: Tensor, x: Tensor, widths: Any, value: Any = 0) -> int:
+def constant_pad(t: Tracer, out: Tensor, x: Tensor, widths: Sequence[int], value: float = 0) -> int:
     return _pad(t, out, x, widths, "constant", value)
 
 
 @rule(*(f"{mode}_pad{n}d" for mode in ("reflection", "replication") for n in (1, 2, 3)))
-def border_pad(t: Any, out: Tensor, x: Tensor, widths: Any) -> int:
+def border_pad(t: Tracer, out: Tensor, x: Tensor, widths: Sequence[int]) -> int:
     return _pad(t, out, x, widths, "reflect" if t.plain.startswith("reflection") else "replicate")
 
 
 @rule("_pad_circular")
-def circular_pad(t: Any, out: Tensor, x: Tensor, widths: Any) -> int:
+def circular_pad(t: Tracer, out: Tensor, x: Tensor, widths: Sequence[int]) -> int:
     return _pad(t, out, x, widths, "circular")
 
 
 @rule("im2col")
-def im2col(t: Any, out: Tensor, x: Tensor, kernel: Any, dilation: Any, padding: Any, stride: Any) -> int:
+def im2col(t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> int:
     """Pad, slide along rows, slide along columns, bring the taps next to the channels."""
     kernel, dilation, padding, stride = (ints(item, 2) for item in (kernel, dilation, padding, stride))
     n, (c, h, w) = x.shape[0] if x.dim() == 4 else 1, x.shape[-3:]
@@ -96,11 +99,13 @@ def im2col(t: Any, out: Tensor, x: Tensor, kernel: Any, dilation: Any, padding: 
     value = t.node(ops.Unroll(2, kernel[0], stride[0], dilation[0]), (value,), (n, c, oh, w, kernel[0]), "im2col")
     value = t.node(ops.Unroll(3, kernel[1], stride[1], dilation[1]), (value,), (n, c, oh, ow, *kernel), "im2col")
     value = t.node(permute_op((0, 1, 4, 5, 2, 3)), (value,), (n, c, *kernel, oh, ow), "im2col")
-    return int(t.node(RESHAPE, (value,), out.shape, "im2col"))
+    return t.node(RESHAPE, (value,), out.shape, "im2col")
 
 
 @rule("col2im")
-def col2im(t: Any, out: Tensor, x: Tensor, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> int:
+def col2im(
+    t: Tracer, out: Tensor, x: Tensor, size: Sizes, kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes
+) -> int:
     """The reverse: taps last, overlap along columns, overlap along rows."""
     size, kernel, dilation, padding, stride = (ints(item, 2) for item in (size, kernel, dilation, padding, stride))
     n, c = x.shape[0] if x.dim() == 3 else 1, x.shape[-2] // (kernel[0] * kernel[1])
@@ -111,11 +116,11 @@ def col2im(t: Any, out: Tensor, x: Tensor, size: Any, kernel: Any, dilation: Any
     value = t.node(across, (value,), (n, c, blocks[0], size[1], kernel[0]), "col2im")
     down = ops.Overlap(2, stride[0], dilation[0], padding[0])
     value = t.node(down, (value,), (n, c, *size), "col2im")
-    return int(value if tuple(out.shape) == (n, c, *size) else t.node(RESHAPE, (value,), out.shape, "col2im"))
+    return value if tuple(out.shape) == (n, c, *size) else t.node(RESHAPE, (value,), out.shape, "col2im")
 
 
 @rule("max_unpool2d", "max_unpool3d", "max_unpool1d")
-def max_unpool(t: Any, out: Tensor, x: Tensor, indices: Tensor, *_: Any) -> int:
+def max_unpool(t: Tracer, out: Tensor, x: Tensor, indices: Tensor, *_: object) -> int:
     """Each output reads the pooled cells (value and index) whose window holds it: the pool that made the indices tells.
 
     That is the dependency of a depthwise transposed convolution with the pool's own window.
@@ -123,10 +128,10 @@ def max_unpool(t: Any, out: Tensor, x: Tensor, indices: Tensor, *_: Any) -> int:
     values, places = t.value(x), t.value(indices)
     node = next((node for node in reversed(t.builder.graph.nodes) if node.output == places), None)
     if node is None or not isinstance(node.op, ops.Pool) or x.dim() < len(node.op.kernel) + 2:
-        return int(t.node(ops.Sample("max_unpool"), (values, places), out.shape, "max_unpool"))
+        return t.node(ops.Sample("max_unpool"), (values, places), out.shape, "max_unpool")
     pool = node.op
     before = tuple(pair[0] for pair in pool.padding)
     op = ops.TransposedConvolution(pool.kernel, pool.stride, before, pool.dilation, x.shape[1])
     window = t.builder.parameter((x.shape[1], 1, *pool.kernel), "max_unpool window")
     joined = t.node(ops.Pointwise("max_unpool"), (values, places), x.shape, "max_unpool")
-    return int(t.node(op, (joined, window), out.shape, "max_unpool"))
+    return t.node(op, (joined, window), out.shape, "max_unpool")

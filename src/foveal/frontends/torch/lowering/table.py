@@ -9,37 +9,85 @@ files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, Protocol, TypeVar
 
-Rule = Callable[..., Any]
+import numpy as np
+from torch import Tensor
+
+from foveal.ir import ops
+from foveal.ir.graph import GraphBuilder
+
+Sizes = int | Sequence[int]  # one number for every axis, or one for each
+Operand = Tensor | complex  # a tensor or a number
+Maybe = Tensor | None  # None where it was left out
+Outputs = Tensor | tuple[Tensor, ...] | list[Tensor]  # what the framework made: one tensor or several
+Made = int | tuple[int | None, ...]  # the value of each output; None for one that nothing is made for
+
+
+class Tracer(Protocol):
+    """What a rule is given of the run at hand."""
+
+    builder: GraphBuilder
+    plain: str  # the name of the operation, without namespace
+    spatial: int  # spatial axes that the name tells (``avg_pool2d``: 2)
+    func: Any  # the framework's own overload
+
+    @property
+    def handles(self) -> Mapping[int, object]:
+        """By ``id`` the tensors that stand for values of the graph; any other is a constant."""
+
+    def node(self, op: ops.Operation, inputs: Sequence[int], shape: Sequence[int], origin: str = "") -> int:
+        """Add an operation; returns the value of its output."""
+
+    def value(self, tensor: Tensor) -> int:
+        """The value that a tensor stands for now."""
+
+    def array(self, data: np.ndarray) -> int:
+        """The value of a constant."""
+
+    def data(self, tensor: Tensor) -> np.ndarray:
+        """The numbers of a constant."""
+
+    def depends(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on a source."""
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the operation at hand by the names of its schema."""
+
+
+Rule = Callable[Concatenate[Tracer, ...], Any]
+View = Callable[Concatenate[Tensor, ...], Any]
+Kind = TypeVar("Kind")
 
 RULES: dict[str, Rule] = {}
-VIEWS: dict[str, Rule] = {}
-SAME: set[str] = set()
-DATA_DEPENDENT: set[str] = set()
+VIEWS: dict[str, View] = {}
+_SAME = """
+clone detach alias contiguous to _to_copy lift lift_fresh lift_fresh_copy detach_copy positive resolve_conj
+resolve_neg type_as requires_grad alias_copy _to_dense to_dense _autocast_to_full_precision
+_autocast_to_reduced_precision _conj_physical data cpu cuda""".split()  # noqa: SIM905
+_DATA_DEPENDENT = """
+nonzero masked_select unique _unique _unique2 unique_dim unique_consecutive nms nonzero_numpy argwhere bincount
+repeat_interleave.Tensor""".split()  # noqa: SIM905
+SAME, DATA_DEPENDENT = set(_SAME), set(_DATA_DEPENDENT)
+
+
+def _register(table: dict[str, Kind], names: tuple[str, ...]) -> Callable[[Kind], Kind]:
+    def register(function: Kind) -> Kind:
+        table.update(dict.fromkeys(names, function))
+        return function
+
+    return register
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register a rule under the names of the operations it lowers."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return register
+    return _register(RULES, names)
 
 
-def view(*names: str) -> Callable[[Rule], Rule]:
+def view(*names: str) -> Callable[[View], View]:
     """Register a view under the names of the operations it describes."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            VIEWS[name] = function
-        return function
-
-    return register
+    return _register(VIEWS, names)
 
 
 def axis_of(axis: int, rank: int) -> int:
@@ -47,16 +95,14 @@ def axis_of(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
-def axes_of(axes: Any, rank: int) -> tuple[int, ...]:
+def axes_of(axes: Sizes | None, rank: int) -> tuple[int, ...]:
     """Non-negative axes in order; None or () means all of them."""
-    if axes is None or (not isinstance(axes, int) and len(axes) == 0):
+    if axes is None or axes == () or axes == []:
         return tuple(range(rank))
-    if isinstance(axes, int):
-        axes = (axes,)
-    return tuple(sorted(axis_of(axis, rank) for axis in axes))
+    return tuple(sorted(axis_of(axis, rank) for axis in ((axes,) if isinstance(axes, int) else axes)))
 
 
-def ints(value: Any, count: int) -> tuple[int, ...]:
+def ints(value: Sizes, count: int) -> tuple[int, ...]:
     """A number or a sequence as a tuple of ``count`` numbers (a sequence of one is repeated)."""
     if isinstance(value, int):
         return (value,) * count

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import SAME, axis_of, rule, view
+from foveal.frontends.torch.lowering.table import Outputs, Sizes, Tracer, axis_of, rule, view
 from foveal.ir import ops
 
 Path = list[tuple[ops.Operation, tuple[int, ...]]]
 
 RESHAPE = ops.Reshape()
 EXPAND = ops.Expand()
-
-SAME.update(
-    {
-        "clone",
-        "detach",
-        "alias",
-        "contiguous",
-        "to",
-        "_to_copy",
-        "lift",
-        "lift_fresh",
-        "lift_fresh_copy",
-        "detach_copy",
-        "positive",
-        "resolve_conj",
-        "resolve_neg",
-        "type_as",
-        "requires_grad",
-        "alias_copy",
-        "_to_dense",
-        "to_dense",
-        "_autocast_to_full_precision",
-        "_autocast_to_reduced_precision",
-        "_conj_physical",
-        "data",
-        "cpu",
-        "cuda",
-    }
-)
 
 
 @lru_cache(maxsize=1024)
@@ -78,19 +49,19 @@ def permute_op(order: tuple[int, ...]) -> ops.Permute:
     "squeeze_copy",
     "unsqueeze_copy",
 )
-def reshape(x: Tensor, out: Any, *_: Any, **__: Any) -> Path:
+def reshape(x: Tensor, out: Tensor, *_: object, **__: object) -> Path:
     return [(RESHAPE, tuple(out.shape))]
 
 
 @view("view.dtype")
-def bit_cast(x: Tensor, out: Tensor, dtype: Any) -> Path:
+def bit_cast(x: Tensor, out: Tensor, dtype: torch.dtype) -> Path:
     if out.shape == x.shape:
         return [(ops.Pointwise("bit_cast"), tuple(out.shape))]
     return [(ops.Opaque("aten::view.dtype"), tuple(out.shape))]
 
 
 @view("permute", "permute_copy")
-def permute(x: Tensor, out: Tensor, order: Any) -> Path:
+def permute(x: Tensor, out: Tensor, order: Sequence[int]) -> Path:
     rank = x.dim()
     return [(permute_op(tuple(axis_of(axis, rank) for axis in order)), tuple(out.shape))]
 
@@ -112,11 +83,13 @@ def swap_last(x: Tensor, out: Tensor) -> Path:
 
 
 @view("slice.Tensor", "slice_copy")
-def slice_axis(x: Tensor, out: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Path:
+def slice_axis(
+    x: Tensor, out: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Path:
     return _sliced(x, out, dim, start, step)
 
 
-def _sliced(x: Tensor, out: Tensor, dim: int, start: Any, step: int) -> Path:
+def _sliced(x: Tensor, out: Tensor, dim: int, start: int | None, step: int) -> Path:
     shape = tuple(out.shape)
     if shape == tuple(x.shape) and step == 1:
         return []
@@ -124,13 +97,13 @@ def _sliced(x: Tensor, out: Tensor, dim: int, start: Any, step: int) -> Path:
     return [(slice_op(axis, _start(start, x.shape[axis]), step), shape)]
 
 
-def _start(start: Any, length: int) -> int:
+def _start(start: int | None, length: int) -> int:
     first = 0 if start is None else int(start)
     return min(max(first + length if first < 0 else first, 0), length)
 
 
 @view("narrow", "narrow_copy")
-def narrow(x: Tensor, out: Tensor, dim: int, start: Any, length: int) -> Path:
+def narrow(x: Tensor, out: Tensor, dim: int, start: int, length: int) -> Path:
     return _sliced(x, out, dim, start, 1)
 
 
@@ -149,7 +122,7 @@ def _pick(x: Tensor, axis: int, index: int) -> Path:
 
 
 @view("unbind.int", "unbind_copy")
-def unbind(x: Tensor, out: Any, dim: int = 0) -> list[Path]:
+def unbind(x: Tensor, out: Outputs, dim: int = 0) -> list[Path]:
     axis = axis_of(dim, x.dim())
     return [_pick(x, axis, index) for index in range(len(out))]
 
@@ -165,7 +138,7 @@ def unbind(x: Tensor, out: Any, dim: int = 0) -> list[Path]:
     "split_copy.Tensor",
     "split_with_sizes_copy",
 )
-def split(x: Tensor, out: Any, size: Any, dim: int = 0) -> list[Path]:
+def split(x: Tensor, out: Outputs, size: Sizes, dim: int = 0) -> list[Path]:
     axis = axis_of(dim, x.dim())
     paths: list[Path] = []
     start = 0
@@ -176,7 +149,7 @@ def split(x: Tensor, out: Any, size: Any, dim: int = 0) -> list[Path]:
 
 
 @view("expand", "expand_copy")
-def expand(x: Tensor, out: Tensor, size: Any, **_: Any) -> Path:
+def expand(x: Tensor, out: Tensor, size: Sizes, **_: object) -> Path:
     return [] if out.shape == x.shape else [(EXPAND, tuple(out.shape))]
 
 
@@ -199,7 +172,7 @@ def positions(x: Tensor) -> Tensor:
 
 
 @view("as_strided", "as_strided_copy")
-def as_strided(x: Tensor, out: Tensor, size: Any, stride: Any, offset: Any = None) -> Path:
+def as_strided(x: Tensor, out: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Path:
     """Only for a contiguous input does the place in memory tell the element."""
     if tuple(out.shape) == tuple(x.shape) and tuple(stride) == tuple(x.stride()):
         return []
@@ -226,7 +199,7 @@ def part(x: Tensor, out: Tensor) -> Path:
 
 
 @rule("repeat")
-def repeat(t: Any, out: Tensor, x: Tensor, repeats: Any) -> int:
+def repeat(t: Tracer, out: Tensor, x: Tensor, repeats: Sequence[int]) -> int:
     lead = len(repeats) - x.dim()
     shape = (*(1,) * lead, *x.shape)
     value = t.value(x)
@@ -236,4 +209,4 @@ def repeat(t: Any, out: Tensor, x: Tensor, repeats: Any) -> int:
     target = [size for count, length in zip(repeats, shape, strict=True) for size in (count, length)]
     value = t.node(RESHAPE, (value,), spread, "repeat")
     value = t.node(EXPAND, (value,), target, "repeat")
-    return int(t.node(RESHAPE, (value,), out.shape, "repeat"))
+    return t.node(RESHAPE, (value,), out.shape, "repeat")

@@ -7,22 +7,22 @@ from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import ints, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, ints, rule
 from foveal.ir import ops
 
 
 @lru_cache(maxsize=4096)
-def convolution_op(kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int) -> ops.Convolution:
+def convolution_op(
+    kernel: tuple[int, ...], stride: Sizes, padding: Sizes | str, dilation: Sizes, groups: int
+) -> ops.Convolution:
     """The convolution of PyTorch's arguments; ``padding`` may be "same" or "valid"."""
     count = len(kernel)
     strides, dilations = ints(stride, count), ints(dilation, count)
-    if padding == "valid":
-        pairs = ((0, 0),) * count
-    elif padding == "same":
+    if padding == "same":
         totals = [(size - 1) * step for size, step in zip(kernel, dilations, strict=True)]
         pairs = tuple((total // 2, total - total // 2) for total in totals)
     else:
-        pairs = tuple((side, side) for side in ints(padding, count))
+        pairs = tuple((side, side) for side in ints(0 if isinstance(padding, str) else padding, count))
     return ops.Convolution(kernel, strides, pairs, dilations, groups)
 
 
@@ -30,25 +30,25 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _convolve(t: Any, out: Tensor, x: Tensor, weight: Tensor, op: ops.Operation, origin: str) -> int:
+def _convolve(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, op: ops.Operation, origin: str) -> int:
     """Add a convolution; an input without a batch axis gets one of length 1 for the while."""
     value = t.value(x)
     if x.dim() == weight.dim():
-        return int(t.node(op, (value, t.value(weight)), out.shape, origin))
+        return t.node(op, (value, t.value(weight)), out.shape, origin)
     value = t.node(ops.Reshape(), (value,), (1, *x.shape), origin)
     value = t.node(op, (value, t.value(weight)), (1, *out.shape), origin)
-    return int(t.node(ops.Reshape(), (value,), out.shape, origin))
+    return t.node(ops.Reshape(), (value,), out.shape, origin)
 
 
 def _plain(
-    t: Any, out: Tensor, x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int
+    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> int:
     op = convolution_op(tuple(weight.shape[2:]), _tuple(stride), _tuple(padding), _tuple(dilation), groups)
     return _convolve(t, out, x, weight, op, t.plain)
 
 
 def _transposed(
-    t: Any, out: Tensor, x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int
+    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> int:
     kernel = tuple(weight.shape[2:])
     count = len(kernel)
@@ -58,14 +58,14 @@ def _transposed(
 
 @rule("conv1d", "conv2d", "conv3d", "conv1d.padding", "conv2d.padding", "conv3d.padding")
 def convolution(
-    t: Any,
+    t: Tracer,
     out: Tensor,
     x: Tensor,
     weight: Tensor,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    bias: Maybe = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     groups: int = 1,
 ) -> int:
     return _plain(t, out, x, weight, stride, padding, dilation, groups)
@@ -73,18 +73,18 @@ def convolution(
 
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "cudnn_convolution")
 def any_convolution(
-    t: Any,
+    t: Tracer,
     out: Tensor,
     x: Tensor,
     weight: Tensor,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    bias: Maybe,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
     transposed: bool,
-    output_padding: Any,
+    output_padding: Sizes,
     groups: int,
-    *_: Any,
+    *_: object,
 ) -> int:
     if transposed:
         return _transposed(t, out, x, weight, stride, padding, dilation, groups)
@@ -93,22 +93,22 @@ def any_convolution(
 
 @rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_transpose2d.input", "conv_transpose3d.input")
 def transposed_convolution(
-    t: Any,
+    t: Tracer,
     out: Tensor,
     x: Tensor,
     weight: Tensor,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    bias: Maybe = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
     groups: int = 1,
-    dilation: Any = 1,
+    dilation: Sizes = 1,
 ) -> int:
     return _transposed(t, out, x, weight, stride, padding, dilation, groups)
 
 
 @lru_cache(maxsize=4096)
-def pool_op(kernel: Any, stride: Any, padding: Any, dilation: Any, count: int, name: str) -> ops.Pool:
+def pool_op(kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, count: int, name: str) -> ops.Pool:
     """The pool of PyTorch's arguments; an empty stride is the kernel."""
     sizes = ints(kernel, count)
     steps = sizes if stride is None or stride == () else ints(stride, count)
@@ -116,52 +116,33 @@ def pool_op(kernel: Any, stride: Any, padding: Any, dilation: Any, count: int, n
     return ops.Pool(sizes, steps, pairs, ints(dilation, count), name)
 
 
-def _pool(t: Any, out: Tensor, x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, name: str) -> int:
+def _pool(
+    t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, name: str
+) -> int:
     count = t.spatial
     op = pool_op(_tuple(kernel), _tuple(stride), _tuple(padding), _tuple(dilation), count, name)
-    return int(t.node(op, (t.value(x),), out.shape, t.plain))
+    return t.node(op, (t.value(x),), out.shape, t.plain)
 
 
-@rule("max_pool1d", "max_pool2d", "max_pool3d", "quantized_max_pool2d")
+@rule("quantized_max_pool2d", *(f"max_pool{n}d{end}" for n in (1, 2, 3) for end in ("", "_with_indices")))
 def max_pool(
-    t: Any,
-    out: Tensor,
+    t: Tracer,
+    out: Outputs,
     x: Tensor,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel: Sizes,
+    stride: Sizes = (),
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> int:
-    return _pool(t, out, x, kernel, stride, padding, dilation, "max")
-
-
-@rule("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d_with_indices")
-def max_pool_with_indices(
-    t: Any,
-    out: Any,
-    x: Tensor,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-) -> tuple[int, int]:
-    value = _pool(t, out[0], x, kernel, stride, padding, dilation, "max")
-    return value, value
+) -> Made:
+    if isinstance(out, Tensor):
+        return _pool(t, out, x, kernel, stride, padding, dilation, "max")
+    return (_pool(t, out[0], x, kernel, stride, padding, dilation, "max"),) * 2
 
 
 @rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def average_pool(
-    t: Any,
-    out: Tensor,
-    x: Tensor,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: Any = None,
+    t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, *_: object, **__: object
 ) -> int:
     return _pool(t, out, x, kernel, stride, padding, 1, "average")
 
@@ -175,11 +156,11 @@ def adaptive_op(axes: int, name: str) -> ops.AdaptivePool:
 @rule(
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"
 )
-def adaptive_average_pool(t: Any, out: Tensor, x: Tensor, size: Any) -> int:
-    return int(t.node(adaptive_op(t.spatial, "average"), (t.value(x),), out.shape, t.plain))
+def adaptive_average_pool(t: Tracer, out: Tensor, x: Tensor, size: Sizes) -> int:
+    return t.node(adaptive_op(t.spatial, "average"), (t.value(x),), out.shape, t.plain)
 
 
 @rule("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def adaptive_max_pool(t: Any, out: Any, x: Tensor, size: Any) -> tuple[int, int]:
-    value = int(t.node(adaptive_op(t.spatial, "max"), (t.value(x),), out[0].shape, t.plain))
+def adaptive_max_pool(t: Tracer, out: Outputs, x: Tensor, size: Sizes) -> tuple[int, int]:
+    value = t.node(adaptive_op(t.spatial, "max"), (t.value(x),), out[0].shape, t.plain)
     return value, value
