@@ -1,15 +1,19 @@
 """Protocols of measured fields, as data: which unit, which scalar is differentiated, how gradients become one map.
 
-A protocol says nothing in code. a front end's ``gradient`` reads ``features``, ``channels``, ``draws``, ``each``,
-``colours`` and ``after``; ``measured`` reads ``unit`` and ``total``; pictures read ``display``. ``steps`` tell the
-same in words, in order. The model is in evaluation mode, so that dropout and drop path are off (docs/methods.md 2.4).
+A protocol says nothing in code: the published ones stand in ``protocols.yaml``. A front end's ``gradient`` reads
+``features``, ``channels``, ``draws``, ``each``, ``colours`` and ``after``; ``measure`` reads ``unit`` and ``total``;
+pictures read ``display``. ``steps`` tell the same in words, in order. The model is in evaluation mode, so that dropout
+and drop path are off (docs/methods.md 2.4).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt, prod
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from foveal.core.errors import FovealError
 
@@ -79,67 +83,10 @@ class Protocol:
         return f"measured input gradient, protocol {self.name}: " + "; ".join(self.steps)
 
 
-LUO = Protocol(
-    name="luo2016",
-    source="Luo, Li, Urtasun, Zemel: Understanding the effective receptive field, NIPS 2016 (docs/methods.md 2.1)",
-    steps=(
-        "gradient 1 at every feature of the unit whose RF center is nearest to the source's, 0 elsewhere",
-        "back to the source, the absolute value of each element (the article does not say how signs are treated)",
-        "sum over the source's channels",
-        "mean over images",
-        "size: positions above 4.55 % of the value at the center",
-    ),
-    each="abs",
-)
-REPLKNET = Protocol(
-    name="replknet",
-    source="Ding et al.: Scaling up your kernels to 31x31, CVPR 2022, released scripts (docs/methods.md 3.1)",
-    steps=(
-        "images resized to 1024x1024 without keeping their shape, bicubic, ImageNet statistics",
-        "sum of the positive features at unit (h // 2, w // 2) of the last feature map",
-        "gradient at each element of the source, negative ones set to 0",
-        "sum over colours",
-        "mean over images, those with a gradient that is not a number left out",
-        "areas: smallest centered square of log10(1 + map) with more than the share of its sum",
-    ),
-    unit="half",
-    features="relu",
-    each="relu",
-    display="log10",
-    preparation="squash",
-    size=1024,
-    images=50,
-)
-OPENERF = Protocol(
-    name="openerf",
-    source="Kim et al.: Dead pixel test using effective receptive field, PRL 2023, released code (docs/methods.md 3.5)",
-    steps=(
-        "images prepared as the model's own evaluation does",
-        "mean of the features at unit (h // 2, w // 2), or at the upper left one of the middle four tokens",
-        "mean of the gradient over colours, negative values set to 0",
-        "sum over images, divided by its sum",
-    ),
-    unit="openerf",
-    channels="mean",
-    colours="mean",
-    after="relu",
-    total="share",
-)
-FOVEAL = Protocol(
-    name="foveal",
-    source="this package: an unbiased estimate of the sum over features of squared gradients (docs/methods.md 2.4)",
-    steps=(
-        "images prepared as the model's own evaluation does",
-        "features of the unit whose RF center is nearest to the source's, summed with random signs",
-        "square of the gradient at each element of the source",
-        "sum over the source's channels, mean over draws of signs and over images",
-        "areas and sizes free of scale, about the RF center",
-    ),
-    channels="signs",
-    each="square",
-)
-
-PROTOCOLS = {item.name: item for item in (FOVEAL, LUO, REPLKNET, OPENERF)}
+PROTOCOLS = {
+    name: Protocol(name, **{**data, "steps": tuple(data["steps"])})
+    for name, data in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items()
+}
 
 
 def protocol_of(given: str | Protocol) -> Protocol:
