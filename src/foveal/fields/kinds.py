@@ -11,7 +11,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.engine.backward.algebra import ENERGY, PATHS, SUPPORT
 from foveal.engine.backward.edges import count_edges
-from foveal.engine.backward.gains import Gains
+from foveal.engine.backward.gains import Gains, place
 from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.certainty import Certainty, certainty
@@ -156,18 +156,9 @@ def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> Non
         raise FovealError(f"'{kind}' is not available here: {why}; use kind='support'")
     if kind != "energy":
         return
-    behind, producers = {value}, graph.producers()
-    stack = [value]
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None:
-            continue
+    for node in graph.behind(value):
         if not traits(node.op).gain(node.op):
-            where = f"{node.origin} at {node.scope or '(top)'}"
-            raise FovealError(f"'energy' is not available here: {where} has no fixed gain; use kind='paths'")
-        fresh = [i for i in node.inputs if i not in behind]
-        behind.update(fresh)
-        stack += fresh
+            raise FovealError(f"'energy' is not available here: {place(node)} has no fixed gain; use kind='paths'")
 
 
 def _unit(rf: ReceptiveField, at: Sequence[int] | int | None) -> tuple[int, ...]:

@@ -88,11 +88,7 @@ class Passage:
 
 def path_sets(graph: Graph, source: Source) -> tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]]:
     """Per value its paths, and per node (by its output) the operands it read them from."""
-    key = f"path-sets-{source.name}"
-    if key not in graph.cache:
-        graph.cache[key] = _all(graph, source)
-    result: tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]] = graph.cache[key]
-    return result
+    return graph.once(f"path-sets-{source.name}", lambda graph: _all(graph, source))
 
 
 def _all(graph: Graph, source: Source) -> tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]]:

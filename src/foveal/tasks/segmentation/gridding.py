@@ -106,12 +106,7 @@ def _lengths(graph: Graph, node: Node) -> tuple[int, ...]:
 
 
 def _dilated_nodes(graph: Graph, value: int) -> list[Node]:
-    behind, stack, producers = {value}, [value], graph.producers()
-    while stack:
-        node = producers.get(stack.pop())
-        fresh = [] if node is None else [i for i in node.inputs if i not in behind]
-        behind.update(fresh)
-        stack += fresh
+    behind = graph.values_behind(value)
     return [
         node
         for node in graph.nodes
