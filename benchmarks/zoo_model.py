@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import foveal
 from foveal.engine.forward.bounds import bounds
-from foveal.frontends.trace import load
+from foveal.frontends.torch.files.read import load
 from foveal.ir.graph import Graph
 from foveal.report.results import Report
 

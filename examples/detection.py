@@ -77,7 +77,7 @@ def dense_detector() -> None:
         f"difference {check.difference:.2g} of {check.scale:.3g}; multiply-adds {check.sliding:,} against "
         f"{check.dense:,}: {check.cheaper:.2f} times ({time.perf_counter() - started:.1f} s)"
     )
-    scores = graph.runner.run({graph.sources[0].name: source}, ["softmax4_1"], dtype="float32")["softmax4_1"][0, 1]
+    scores = graph.backend.run({graph.sources[0].name: source}, ["softmax4_1"], dtype="float32")["softmax4_1"][0, 1]
     best = tuple(int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
     (level,) = levels(graph)
     cells = regions(graph, level, at=(best[0], best[1]))

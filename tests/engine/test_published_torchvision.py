@@ -16,7 +16,7 @@ from torch import nn
 import foveal
 from foveal import Graph
 from foveal.fields.receptive_field import ReceptiveField
-from foveal.frontends.trace import load
+from foveal.frontends.torch.files.read import load
 from support.networks.published_networks import RetinaNetMaps, ValidUNet, paper_googlenet, patch_gan
 from support.networks.swin_windows import stage_boxes
 

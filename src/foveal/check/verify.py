@@ -24,10 +24,9 @@ from foveal.core import show
 from foveal.core.errors import VerificationError
 from foveal.engine.forward.bounds import bounds
 from foveal.fields.receptive_field import receptive_field, unit_bounds
+from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
 
-CLEAR = 1e-7
-"""Share of the layer's largest value: an influence this large does not fall below rounding one position further out."""
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
 GAINS = (1.0, 10.0, 100.0)
@@ -35,7 +34,7 @@ GAINS = (1.0, 10.0, 100.0)
 NEIGHBOURS = 4
 """Silent edges whose neighbours inside are tried."""
 INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
-"""How far inside a neighbour lies, and how many times ``CLEAR`` its influence must be: it grows quickly inwards."""
+"""How far inside a neighbour lies, and how many times a clear one its influence must be: it grows quickly inwards."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
 INPUTS = 6
@@ -128,7 +127,7 @@ class _Target:
 class _Session:
     """The model's inputs and reference outputs for one seed, and what the perturbed runs have shown so far."""
 
-    graph: Graph
+    model: Backend
     source: Source
     targets: tuple[_Target, ...]
     seed: int
@@ -142,7 +141,7 @@ class _Session:
     def start(self) -> None:
         """Run the unperturbed input twice: the second run tells the model's own noise."""
         self.rng = np.random.default_rng(self.seed)
-        self.inputs: dict[str, np.ndarray] = self.graph.runner.example(self.seed)
+        self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
         if self.inputs[self.source.name].dtype.kind != "f":
@@ -153,7 +152,7 @@ class _Session:
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
-        outputs: dict[str, Floats] = self.graph.runner.run(inputs, [t.layer for t in self.targets], dtype="float64")
+        outputs: dict[str, Floats] = self.model.run(inputs, [t.layer for t in self.targets], dtype="float64")
         for target in self.targets:
             if outputs[target.layer].shape != target.bounds[0][0].shape:
                 raise VerificationError(
@@ -209,11 +208,11 @@ def verify(
     ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
     yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
     """
-    if graph.runner is None:
+    if graph.backend is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)
     targets = _targets(graph, layer, chosen, units, seed)
-    session = _Session(graph, chosen, targets, seed)
+    session = _Session(graph.backend, chosen, targets, seed)
     session.start()
     plan = _columns(graph, chosen, targets, max(3, forwards // (2 * len(chosen.axes))), seed)
     for axis, position in plan:
@@ -331,13 +330,12 @@ def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]
     unit, axis, position = edge
     box = target.box(unit, axis)
     assert box is not None
-    clear = getattr(session.graph.runner, "clear", CLEAR)  # a runner in single precision has its own
     for distance, times in INWARD:
         neighbour = position + distance if position == box[0] else position - distance
         if not box[0] <= neighbour <= box[1]:
             return None
         session.perturb(axis, neighbour, "large")
-        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > times * clear:
+        if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > times * session.model.clear:
             return neighbour
     return None
 

@@ -16,6 +16,7 @@ from foveal.designs.network import Network
 from foveal.designs.spaces.space import Genome
 from foveal.designs.targets import Target
 from foveal.designs.text import code, specification
+from foveal.frontends.backends import emitted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,11 +54,7 @@ class Design:
 
     def to_onnx(self, path: str | Path) -> None:
         """Write it as ONNX with random weights; raises FovealError without PyTorch."""
-        try:
-            from foveal.frontends.torch.emitted import export_onnx
-        except ModuleNotFoundError:
-            raise FovealError("ONNX export needs PyTorch: pip install 'foveal[torch,onnx]'") from None
-        export_onnx(self.code(), self.network.input, path)
+        emitted("ONNX export").export_onnx(self.code(), self.network.input, path)
 
 
 class Relaxed(NamedTuple):

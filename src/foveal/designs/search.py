@@ -24,6 +24,7 @@ from foveal.designs.network import Network, fault
 from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import Target, limit_names, limits, objectives
 from foveal.designs.text import code
+from foveal.frontends.backends import emitted
 
 EXHAUSTIVE = 20_000
 """Spaces up to this size are looked through completely."""
@@ -120,12 +121,7 @@ def score(space: Space, target: Target, genome: Genome) -> Score | None:
 
 def measured_latency(network: Network) -> float:
     """Milliseconds of one inference on this device; raises FovealError without PyTorch."""
-    try:
-        import_module("torch")
-    except ModuleNotFoundError:
-        raise FovealError("measured latency needs PyTorch: pip install 'foveal[torch]'") from None
-    found: float = import_module("foveal.frontends.torch.emitted").latency_of(code(network), network.input)
-    return found
+    return emitted("measured latency").latency(code(network), network.input)
 
 
 def score_all(space: Space, target: Target, genomes: Sequence[Genome]) -> list[Score | None]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from foveal.core.errors import InvalidGraphError, UnknownLayerError
+from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
 
 T = TypeVar("T")
@@ -88,8 +89,8 @@ class Graph:
     layer_table: dict[str, Layer] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     parameters: int = 0
-    runner: Any = None
-    """What ``verify`` and measured fields need to run the real model again; set by a front end, else None."""
+    backend: Backend | None = None
+    """The real model behind it; set by a front end, None where there is none."""
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
     """Results of analyses, by name; never part of equality or output."""
 

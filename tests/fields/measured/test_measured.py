@@ -14,10 +14,11 @@ from torchvision import transforms
 
 import foveal
 from foveal.core.errors import FovealError, SourceError
-from foveal.fields.measured.images import SQUASH, Layout, Preparation, collect, prepared
+from foveal.fields.measured.images import SQUASH, Layout, collect, prepared
 from foveal.fields.measured.measure import Measured, Settings, measure
 from foveal.fields.measured.uncertainty import BLOCKS, Frame, Interval, Running, intervals
 from foveal.fields.metrics import measure as metrics_of
+from foveal.ir.backend import Preparation
 from support.networks.small_nets import Residual, seeded
 
 PLANE = Layout((1, 3, 32, 32), (2, 3))
@@ -215,14 +216,18 @@ def test_preparation_of_the_models_own() -> None:
     import timm
     import torchvision
 
-    from foveal.frontends.torch.gradient import own_preparation
+    from foveal.frontends.torch.backend import TorchBackend
+    from foveal.frontends.torch.inputs import Inputs
+
+    def own_preparation(model: nn.Module, name: str) -> Preparation:
+        return TorchBackend(model, Inputs((), {})).preparation(name)
 
     with torch.device("meta"):
-        found = own_preparation(torchvision.models.resnet18(), "resnet18", 224)
+        found = own_preparation(torchvision.models.resnet18(), "resnet18")
         assert (found.crop, found.interpolation, found.origin) == (224 / 256, "bilinear", "torchvision")
-        found = own_preparation(timm.create_model("convnext_atto"), "convnext_atto", 224)
+        found = own_preparation(timm.create_model("convnext_atto"), "convnext_atto")
         assert (found.interpolation, found.origin) == ("bicubic", "timm")
-    assert own_preparation(nn.Conv2d(3, 3, 1), "mine", 224) == Preparation()
+    assert own_preparation(nn.Conv2d(3, 3, 1), "mine") == Preparation()
 
 
 def test_bad_settings() -> None:

@@ -35,7 +35,7 @@ def sizes(graph: Graph) -> dict[str, tuple[Any, ...]]:
 
 def agrees(graph: Graph) -> bool:
     pytest.importorskip("onnxruntime")
-    return foveal.verify(graph, [name for name in graph.layers if name in graph.runner.tensors]).agrees
+    return foveal.verify(graph, [name for name in graph.layers if name in graph.backend.tensors]).agrees
 
 
 def test_names_sizes_and_strides_of_a_small_network() -> None:

@@ -23,7 +23,7 @@ from foveal.frontends.onnx import (  # noqa: E402, F401
     trace as onnx_trace,
 )
 from foveal.frontends.onnx.lowering import table as onnx_lowering  # noqa: E402
-from foveal.frontends.onnx.lowering.resize_taps import Convention  # noqa: E402
+from foveal.frontends.onnx.lowering.resample import Convention  # noqa: E402
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused  # noqa: E402
 from foveal.ir import ops  # noqa: E402
 from support.onnx_cases.onnx_operator_cases import CASES  # noqa: E402
@@ -268,7 +268,7 @@ def test_what_data_decides_is_said_to_be_data_dependent(op: str) -> None:
 def test_half_pixel_linear_taps_by_hand(n_in: int, n_out: int) -> None:
     from fractions import Fraction
 
-    from foveal.frontends.onnx.lowering.resize_taps import resize_taps
+    from foveal.frontends.onnx.lowering.resample import resize_taps
 
     taps = resize_taps(n_in, n_out, Fraction(n_out, n_in), Convention("linear"))
     for output in range(n_out):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from foveal import receptive_field, trace
 from foveal.core.errors import TraceError, UnknownLayerError
+from foveal.frontends.torch.files.read import load
 from foveal.frontends.torch.trace import trace_module
-from foveal.frontends.trace import load
 from foveal.ir.graph import Graph
 from foveal.ir.ops import Place, Sample
 
@@ -327,7 +327,7 @@ MODELS = [
 def test_names_and_shapes_equal_those_of_a_real_run(name: str) -> None:
     model = load(f"torchvision:{name}").model
     graph = trace_module(model, (1, 3, 64, 64)).verify()
-    found = graph.runner.run(graph.runner.example(0), graph.layers, dtype="float32")
+    found = graph.backend.run(graph.backend.example(0), graph.layers, dtype="float32")
     assert [found[name].shape for name in graph.layers] == [
         graph.values[graph.layer(name).value].shape for name in graph.layers
     ]
@@ -336,7 +336,7 @@ def test_names_and_shapes_equal_those_of_a_real_run(name: str) -> None:
 def test_runner_reads_layers_before_they_are_overwritten() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     graph = trace(model, IMAGE)
-    found = graph.runner.run(graph.runner.example(0), ["0", "1"])
+    found = graph.backend.run(graph.backend.example(0), ["0", "1"])
     assert found["0"].dtype == np.float64
     assert found["0"].min() < 0
     assert np.array_equal(np.maximum(found["0"], 0), found["1"])

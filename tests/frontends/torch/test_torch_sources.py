@@ -14,7 +14,7 @@ from torch import nn
 
 from foveal import receptive_field, trace
 from foveal.core.errors import SourceError
-from foveal.frontends.trace import load
+from foveal.frontends.torch.files.read import load
 from support.networks.plain_factory import Small
 
 

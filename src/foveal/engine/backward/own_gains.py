@@ -38,8 +38,9 @@ class OwnGains(Gains):
 
     def __init__(self, graph: Graph, detail: str) -> None:
         super().__init__(graph, "energy")
-        if graph.runner is None or not hasattr(graph.runner, "array"):
+        if graph.backend is None:
             raise FovealError(f"the model's own weights are not available: {graph.name or 'the graph'} has none")
+        self.model = graph.backend
         self.detail = detail
         self.producers = graph.producers()
 
@@ -84,7 +85,7 @@ class OwnGains(Gains):
         if item.kind == "constant" and item.data is not None:
             return np.asarray(item.data)
         if item.kind == "parameter":
-            found = self.graph.runner.array(item.name) if item.name else None
+            found = self.model.array(item.name) if item.name else None
             if found is None:
                 raise unavailable(node, "has weights whose values are not known")
             return np.asarray(found)
@@ -140,14 +141,14 @@ class OwnGains(Gains):
         """The factor of each channel (or of all alike, length 1) of a norm or an activation; None for other names."""
         name = traits(node.op).function(node.op)
         if name == "batch_norm":
-            own = self.graph.runner.settings(node.scope)
+            own = self.model.settings(node.scope)
             if "running_var" not in own:
                 raise unavailable(node, "has no running variance")
             variance = np.asarray(own["running_var"], dtype=float) + float(own.get("eps", 1e-5))
             return np.asarray(_gamma(own) ** 2 / variance)
         if name not in activations.SLOPES and name != "prelu":
             return None
-        settings: dict[str, Any] = self.graph.runner.settings(node.scope)
+        settings: dict[str, Any] = self.model.settings(node.scope)
         if name == "prelu":
             slope = settings.get("weight")
             return None if slope is None else activations.leaky_factor(np.asarray(slope, dtype=float))
@@ -161,7 +162,7 @@ class OwnGains(Gains):
         before = self.producers.get(node.inputs[0])
         if before is None or traits(before.op).function(before.op) != "batch_norm":
             return np.zeros(1), np.ones(1)
-        own = self.graph.runner.settings(before.scope)
+        own = self.model.settings(before.scope)
         gamma = np.abs(_gamma(own))
         return np.asarray(own.get("bias", np.zeros_like(gamma)), dtype=float), gamma
 

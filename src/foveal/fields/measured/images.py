@@ -18,29 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foveal.core.errors import FovealError, SourceError
+from foveal.ir.backend import Preparation
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet statistics."""
 NOISE_IMAGES = 20
 """How many images of noise are drawn where nothing says how many."""
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """From a picture to the network's input.
-
-    fit: "squash" (resized to the source, shape not kept) or "cover" (short side to size / crop, then the middle cut
-    out). mean, deviation: one number per channel.
-    """
-
-    fit: str = "cover"
-    interpolation: str = "bicubic"
-    crop: float = 1.0
-    mean: tuple[float, ...] = MEAN
-    deviation: tuple[float, ...] = DEVIATION
-    origin: str = "default"
-    """Where these numbers come from."""
 
 
 SQUASH = Preparation(fit="squash", origin="protocol")

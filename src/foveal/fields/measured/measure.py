@@ -18,7 +18,7 @@ from foveal.core.errors import FovealError, SourceError
 from foveal.core.serial import to_plain
 from foveal.engine.roles import roles
 from foveal.fields.field import Box, Field
-from foveal.fields.measured.images import SQUASH, ImageSet, Preparation, Sample, collect
+from foveal.fields.measured.images import SQUASH, ImageSet, Sample, collect
 from foveal.fields.measured.protocols import Protocol, protocol_of
 from foveal.fields.measured.provenance import versions
 from foveal.fields.measured.uncertainty import Frame, Interval, Running, intervals
@@ -26,10 +26,10 @@ from foveal.fields.measured.unit_plan import (
     Plan as Plan,
     Settings as Settings,
     central_unit as central_unit,
-    gradient_part,
     plan_of as plan_of,
 )
 from foveal.fields.receptive_field import ReceptiveField
+from foveal.ir.backend import Gradient, Preparation
 from foveal.ir.graph import Graph
 
 FEWEST = 5
@@ -109,7 +109,7 @@ def image_set(
     settings: Settings,
 ) -> ImageSet:
     """The images, prepared as the caller, the protocol or the model says."""
-    chosen = preparation or preparation_of(graph, plan, protocol)
+    chosen = preparation or preparation_of(graph, protocol)
     wanted = count if count is not None else None if images is None else protocol.images
     given = collect(images, plan.layout, chosen, wanted, settings.seed)
     if not len(given):
@@ -118,21 +118,20 @@ def image_set(
     return replace(given, origin={**given.origin, "preparation": to_plain(chosen) if files else None})
 
 
-def preparation_of(graph: Graph, plan: Plan, protocol: Protocol) -> Preparation:
+def preparation_of(graph: Graph, protocol: Protocol) -> Preparation:
     """How image files are prepared unless the caller says."""
     if protocol.preparation == "squash":
         return SQUASH
-    side = max((plan.layout.shape[a] for a in plan.layout.axes), default=0)
-    found: Preparation = gradient_part(graph.runner).own_preparation(graph.runner.model, graph.name, side)
-    return found
+    assert graph.backend is not None
+    return graph.backend.preparation(graph.name)
 
 
 def contributions(
     graph: Graph, plan: Plan, protocol: Protocol, settings: Settings, images: ImageSet, numbers: Sequence[int]
 ) -> Iterator[tuple[Sample, list[Contribution]]]:
     """Each image of these numbers with one contribution per layer, in order."""
-    torch = gradient_part(graph.runner)
-    ready = torch.Differentiator(graph.runner, plan.source.name, plan.source.axes, settings.dtype, plan.waists)
+    assert graph.backend is not None
+    ready = graph.backend.gradient(plan.source.name, plan.source.axes, settings.dtype, plan.waists)
     size = settings.batch if plan.layout.batched and _independent(graph, plan) else 1
     for first in range(0, len(numbers), size):
         loaded: list[tuple[int, Sample]] = []
@@ -160,7 +159,7 @@ def _independent(graph: Graph, plan: Plan) -> bool:
 
 
 def _maps(
-    ready: Any, plan: Plan, protocol: Protocol, settings: Settings, loaded: Sequence[tuple[int, Sample]]
+    ready: Gradient, plan: Plan, protocol: Protocol, settings: Settings, loaded: Sequence[tuple[int, Sample]]
 ) -> list[np.ndarray]:
     arrays = np.stack([sample.array for _, sample in loaded]) if plan.layout.batched else loaded[0][1].array
     if plan.crop is not None:
@@ -173,8 +172,7 @@ def _maps(
         [np.random.default_rng([settings.seed, number, crc32(rf.layer.encode())]) for number, _ in loaded]
         for rf in plan.fields
     ]
-    found: list[np.ndarray] = ready.maps(arrays, plan.targets, protocol, signs, plan.layout.batched)
-    return found
+    return ready.maps(arrays, plan.targets, protocol, signs, plan.layout.batched)
 
 
 def _contribution(plan: Plan, number: int, full: np.ndarray) -> Contribution:
@@ -251,7 +249,7 @@ class Account:
 
     def _notes(self, graph: Graph) -> list[str]:
         notes = [f"{self.running.count} images"]
-        by = getattr(graph.runner, "measured_by", "")
+        by = graph.backend.measured_by if graph.backend is not None else ""
         notes += [by] if by else []
         if self.skipped:
             names = ", ".join(f"{name} ({reason})" for name, reason in self.skipped[:3])

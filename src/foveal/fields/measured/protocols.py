@@ -1,6 +1,6 @@
 """Protocols of measured fields, as data: which unit, which scalar is differentiated, how gradients become one map.
 
-A protocol says nothing in code. ``frontends.torch_gradient`` reads ``features``, ``channels``, ``draws``, ``each``,
+A protocol says nothing in code. a front end's ``gradient`` reads ``features``, ``channels``, ``draws``, ``each``,
 ``colours`` and ``after``; ``measured`` reads ``unit`` and ``total``; pictures read ``display``. ``steps`` tell the
 same in words, in order. The model is in evaluation mode, so that dropout and drop path are off (docs/methods.md 2.4).
 """

@@ -5,11 +5,9 @@ A request is plain values, so that it can stand in a figure's metadata, be sent 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
-from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ from foveal.fields.measured.measure import Measured, Settings, measure
 from foveal.fields.measured.protocols import PROTOCOLS, protocol_of
 from foveal.fields.measured.provenance import SCHEMA, changed, file_digest, versions
 from foveal.fields.receptive_field import receptive_field
+from foveal.frontends.backends import backend_of
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
 
@@ -75,8 +74,8 @@ def from_plain_request(data: dict[str, Any]) -> Request:
 def run(request: Request) -> list[Result]:
     """All measured fields of a request, by source, weights, then layer."""
     found = []
-    with threads(request.threads):
-        for source, weights in request.models:
+    for source, weights in request.models:
+        with backend_of(source).threads(request.threads):  # the last bits depend on their number
             graph = graph_of(request, source, weights)
             names = layers_of(graph, request.layers)
             for item in measure(graph, names, **arguments(request)):
@@ -117,14 +116,10 @@ def graph_of(request: Request, source: str, weights: str) -> Graph:
         shape = (1, 3, size, size)
     graph = trace(source, shape, pretrained=weights == "pretrained")
     if weights not in (RANDOM, "pretrained"):
-        graph.runner = import_module("foveal.frontends.torch.gradient").with_weights(_runner(graph), weights)
+        if graph.backend is None:
+            raise FovealError(f"{graph.name}: weights need a PyTorch model; this network has none behind it")
+        graph.backend = graph.backend.with_weights(weights)
     return graph
-
-
-def _runner(graph: Graph) -> Any:
-    if graph.runner is None:
-        raise FovealError(f"{graph.name}: weights need a PyTorch model; this network has none behind it")
-    return graph.runner
 
 
 def layers_of(graph: Graph, patterns: Sequence[str]) -> list[str]:
@@ -162,20 +157,6 @@ def _energy(graph: Graph, measured: Field) -> Field | None:
         except FovealError:
             continue
     return None
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """Within: the framework computes with that many threads, on which the last bits depend."""
-    torch = import_module("torch") if number is not None else None
-    before = torch.get_num_threads() if torch is not None else 0
-    try:
-        if torch is not None:
-            torch.set_num_threads(number)
-        yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(before)
 
 
 def record(request: Request, results: Sequence[Result]) -> dict[str, Any]:

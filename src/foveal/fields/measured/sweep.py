@@ -22,7 +22,8 @@ from foveal.core.workers import in_processes, on_ray
 from foveal.fields.measured.images import ImageSet, Sample
 from foveal.fields.measured.measure import Account, Contribution, Plan, contributions, image_set, plan_of
 from foveal.fields.measured.protocols import Protocol, protocol_of
-from foveal.fields.measured.request import Request, Result, arguments, graph_of, layers_of, threads
+from foveal.fields.measured.request import Request, Result, arguments, graph_of, layers_of
+from foveal.frontends.backends import backend_of
 from foveal.ir.graph import Graph
 
 CHUNK = 5
@@ -94,7 +95,7 @@ def work(request: Request, folder: str, number: int, images: list[int]) -> tuple
     """Compute and write these pieces of one network; returns its number and what went wrong, or ""."""
     try:
         # One thread: the last bits depend on the number of threads.
-        with threads(1):
+        with backend_of(request.models[number][0]).threads(1):
             bench = _bench(request, number)
             found = contributions(bench.graph, bench.plan, bench.protocol, request.settings, bench.images, images)
             for image, (sample, parts) in zip(images, found):

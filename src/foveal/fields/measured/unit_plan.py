@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from foveal.fields.measured.protocols import Protocol, fixed_unit
 from foveal.fields.measured.uncertainty import METRICS
 from foveal.fields.measured.waists import Waist, plan_waists
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.frontends.gradient_target import Target
+from foveal.ir.backend import Backend, Target
 from foveal.ir.graph import Graph, Source
 
 
@@ -70,7 +69,7 @@ def plan_of(
     settings: Settings,
 ) -> Plan:
     """Units, targets and the cut."""
-    if graph.runner is None or not hasattr(graph.runner, "model"):
+    if graph.backend is None:
         raise FovealError(f"{graph.name}: a measured field needs a PyTorch model; this network has none behind it")
     if not layers:
         raise FovealError("a measured field needs a layer")
@@ -78,18 +77,17 @@ def plan_of(
     if len({rf.source for rf in fields}) > 1:
         raise FovealError("layers measured together must depend on the same source; name it")
     chosen = next(s for s in graph.sources if s.name == fields[0].source)
-    torch = gradient_part(graph.runner)
-    prefix = torch.prefix_tokens(graph.runner.model)
-    units = tuple(_unit(rf, at, protocol, prefix) for rf in fields)
+    model = graph.backend
+    units = tuple(_unit(rf, at, protocol, model.prefix_tokens) for rf in fields)
     layout = Layout(graph.values[chosen.value].shape, chosen.axes)
     crop: Crop | str = "switched off"
     if settings.crop:
-        crop = plan_crop(graph, fields, units, _retrace(torch, graph.runner, layout, chosen.name))
+        crop = plan_crop(graph, fields, units, _retrace(model, layout, chosen.name))
     cut = crop if isinstance(crop, Crop) else None
     waists: tuple[Waist, ...] = ()
     places = units if cut is None else cut.units
     # In single precision the kernels for small maps round otherwise, which opens and closes ReLUs.
-    double = (settings.dtype or torch.precision_name(graph.runner.model)) == "float64"
+    double = (settings.dtype or model.precision) == "float64"
     if cut is not None and len(fields) == 1 and double:
         waists, place = plan_waists(graph, fields[0], units[0], cut)
         places = (place,)
@@ -99,17 +97,12 @@ def plan_of(
     return Plan(chosen, layout, fields, units, tuple(targets), cut, waists, "" if cut else str(crop), channel)
 
 
-def gradient_part(runner: Any) -> Any:
-    """The front end's module that differentiates: a runner names its own, PyTorch's has none to name."""
-    return import_module(getattr(runner, "gradient", "foveal.frontends.torch.gradient"))
-
-
-def _retrace(torch: Any, runner: Any, layout: Layout, source: str) -> Any:
+def _retrace(model: Backend, layout: Layout, source: str) -> Any:
     def graph_of(box: Box) -> Any:
         shape = list(layout.shape)
         for axis, (first, last) in zip(layout.axes, box):
             shape[axis] = last - first
-        return torch.retraced(runner, source, tuple(shape))
+        return model.retraced(source, tuple(shape))
 
     return graph_of
 

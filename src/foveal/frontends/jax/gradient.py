@@ -15,21 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from foveal.core.errors import FovealError, VerificationError
-from foveal.fields.measured.images import Preparation
-from foveal.fields.measured.protocols import Protocol
-from foveal.frontends.gradient_target import Target
+from foveal.frontends.gradients import reduced
 from foveal.frontends.jax.run import JaxRunner, double
+from foveal.frontends.jax.walk import walk_program
+from foveal.ir.backend import Procedure, Target
 
 
 class Differentiator:
     """A model ready to give input gradients of one source; ``dtype`` None: in the precision of the trace."""
 
-    def __init__(
-        self, runner: JaxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
-    ) -> None:
+    def __init__(self, runner: JaxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None) -> None:
         self.runner, self.source, self.axes, self.dtype = runner, source, axes, dtype
         self.others = {name: array for name, array in runner.example(0).items() if name != source}
-        self.slot = next(slot for slot in runner.call.slots if slot.name == source)
+        self.slot = next(slot for slot in runner.program.call.slots if slot.name == source)
         if not jnp.issubdtype(self.slot.dtype, jnp.floating):
             raise FovealError(f"source '{source}' takes whole numbers: they have no gradient")
         self.compiled: dict[Any, Any] = {}
@@ -38,7 +36,7 @@ class Differentiator:
         self,
         images: np.ndarray,
         targets: Sequence[Target],
-        protocol: Protocol,
+        protocol: Procedure,
         signs: Sequence[Sequence[np.random.Generator]],
         batched: bool = True,
     ) -> list[np.ndarray]:
@@ -51,7 +49,7 @@ class Differentiator:
             ]
 
     def _map(
-        self, image: np.ndarray, target: Target, protocol: Protocol, rng: np.random.Generator, batched: bool
+        self, image: np.ndarray, target: Target, protocol: Procedure, rng: np.random.Generator, batched: bool
     ) -> np.ndarray:
         function = self._function(target, protocol)
         draws = protocol.draws if protocol.channels == "signs" else 1
@@ -78,19 +76,17 @@ class Differentiator:
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if "shapes" not in self.compiled:
-            from foveal.frontends.jax.trace import walk_program
-
-            graph, _ = walk_program(self.runner)
+            graph, _ = walk_program(self.runner.program)
             table = graph.layer_table
             self.compiled["shapes"] = {name: graph.values[layer.value].shape for name, layer in table.items()}
         found: dict[str, tuple[int, ...]] = self.compiled["shapes"]
         return found
 
-    def _function(self, target: Target, protocol: Protocol) -> Any:
+    def _function(self, target: Target, protocol: Procedure) -> Any:
         """``weights, arrays, factors -> gradient of the source``, compiled once per unit."""
         key = (target, protocol.channels, protocol.features)
         if key not in self.compiled:
-            place = self.runner.call.slots.index(self.slot)
+            place = self.runner.program.call.slots.index(self.slot)
 
             def scalar(image: Any, weights: Any, arrays: Any, factors: Any) -> Any:
                 given = [image if k == place else array for k, array in enumerate(arrays)]
@@ -107,40 +103,3 @@ class Differentiator:
                 lambda weights, arrays, factors: found(arrays[place], weights, arrays, factors)
             )
         return self.compiled[key]
-
-
-def reduced(gradient: np.ndarray, axes: tuple[int, ...], protocol: Protocol, batched: bool) -> np.ndarray:
-    """(images, *source axes) of a gradient of the source's shape, in float64."""
-    values = gradient.astype(np.float64)
-    if protocol.each == "square":
-        values = values**2
-    elif protocol.each == "relu":
-        values = np.maximum(values, 0)
-    elif protocol.each != "plain":
-        values = np.abs(values)
-    colours = tuple(a for a in range(values.ndim) if a not in axes and not (batched and a == 0))
-    if colours:
-        values = values.sum(colours) if protocol.colours == "sum" else values.mean(colours)
-    if protocol.after == "relu":
-        values = np.maximum(values, 0)
-    return values if batched else values[None]
-
-
-def prefix_tokens(model: Any) -> int:
-    """Tokens before those of the image: a JAX model does not say."""
-    return 0
-
-
-def precision_name(model: Any) -> str:
-    """The floating type of a run."""
-    return str(jnp.zeros(()).dtype)
-
-
-def own_preparation(model: Any, name: str, side: int) -> Preparation:
-    """How image files are prepared: a JAX model does not say, so ImageNet's way."""
-    return Preparation()
-
-
-def retraced(runner: JaxRunner, source: str, shape: tuple[int, ...]) -> None:
-    """A jaxpr holds its shapes: no cut of the source."""
-    return

@@ -13,10 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foveal.core.errors import VerificationError
-from foveal.frontends.jax.inputs import Call
-from foveal.frontends.jax.models import Adapted
-
-gradient_module = "foveal.frontends.jax.gradient"
+from foveal.frontends.jax.walk import Program, walk_program
 
 
 def double() -> Any:
@@ -28,22 +25,17 @@ def double() -> Any:
 
 @dataclass(frozen=True)
 class JaxRunner:
-    """The model, its jaxpr and how it was called."""
+    """The model, and what was traced of it."""
 
     model: Any
-    adapted: Adapted
-    call: Call
-    program: Any
-    axes: tuple[tuple[int, ...] | None, ...]
+    program: Program
     compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
-    gradient: str = gradient_module
-    measured_by: str = "by jax.grad"
 
     def example(self, seed: int) -> dict[str, np.ndarray]:
         """Seeded random inputs by source name: normal floats, integers that the example (or zero and one) gives."""
         generator = np.random.default_rng(seed)
         made: dict[str, np.ndarray] = {}
-        for slot, axes in zip(self.call.slots, self.axes):
+        for slot, axes in zip(self.program.call.slots, self.program.axes):
             if axes is None:
                 continue
             if jnp.issubdtype(slot.dtype, jnp.floating):
@@ -79,10 +71,8 @@ class JaxRunner:
 
     def layers_of(self, layers: tuple[str, ...], dtype: str | None, weights: Any, arrays: Any) -> dict[str, Any]:
         """The walk behind :meth:`function`."""
-        from foveal.frontends.jax.trace import walk_program
-
         number = None if dtype is None else np.dtype(dtype)
-        _, cells = walk_program(self, arrays=[*weights, *arrays], number=number)
+        _, cells = walk_program(self.program, arrays=[*weights, *arrays], number=number)
         missing = [name for name in layers if name not in cells]
         if missing:
             raise VerificationError(f"layers that a run does not reach: {', '.join(missing)}")
@@ -90,13 +80,13 @@ class JaxRunner:
 
     def weights(self, dtype: str | None) -> list[Any]:
         """The weights in ``dtype``; those known by shape only get seeded values."""
-        pairs = zip(self.adapted.names, self.adapted.weights)
+        pairs = zip(self.program.adapted.names, self.program.adapted.weights)
         return [_cast(seeded(item, name), dtype) for name, item in pairs]
 
     def arrays(self, inputs: dict[str, np.ndarray], dtype: str | None) -> list[Any]:
         """The call's arrays in order, with ``inputs`` by source name."""
         made = []
-        for slot in self.call.slots:
+        for slot in self.program.call.slots:
             array = inputs.get(slot.name, slot.example)
             if array is None:
                 raise VerificationError(f"no numbers for input '{slot.name}'")
@@ -106,7 +96,7 @@ class JaxRunner:
 
     def array(self, name: str) -> np.ndarray | None:
         """The weights of that dotted name; None where only their shape is known."""
-        for known, item in zip(self.adapted.names, self.adapted.weights):
+        for known, item in zip(self.program.adapted.names, self.program.adapted.weights):
             if known == name and not isinstance(item, jax.ShapeDtypeStruct):
                 return np.asarray(item)
         return None
@@ -114,7 +104,7 @@ class JaxRunner:
     def settings(self, path: str) -> dict[str, Any]:
         """A module's own weights as arrays."""
         found: dict[str, Any] = {}
-        for name, item in zip(self.adapted.names, self.adapted.weights):
+        for name, item in zip(self.program.adapted.names, self.program.adapted.weights):
             if name.rpartition(".")[0] == path and not isinstance(item, jax.ShapeDtypeStruct):
                 found[name.rpartition(".")[2]] = np.asarray(item)
         return found

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
-import numpy as np
 
-from foveal.core.errors import FovealError, TraceError
-from foveal.frontends.jax.inputs import Call, Slot, counted_axes, read_call
+from foveal.core.errors import FovealError, SourceError, TraceError
+from foveal.frontends.jax.backend import JaxBackend
+from foveal.frontends.jax.inputs import Call, counted_axes, read_call
 from foveal.frontends.jax.models import Adapted, adapt
-from foveal.frontends.jax.names import Named, Names
-from foveal.frontends.jax.run import JaxRunner
-from foveal.frontends.jax.walk import Cell, Walk
-from foveal.ir.graph import Graph, GraphBuilder
+from foveal.frontends.jax.walk import Program, walk_program
+from foveal.ir.graph import Graph
+
+
+def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, training: bool, weights: str) -> Graph:
+    """The graph of a function or module; see :func:`trace_function`."""
+    if inputs is None:
+        raise SourceError("no input shape: give one, such as (1, 224, 224, 3)")
+    return trace_function(model, inputs, name=name, axes=axes, weights=weights)
 
 
 def trace_function(model: Any, inputs: Any, *, name: str = "", axes: Any = None, weights: str = "generic") -> Graph:
@@ -34,9 +38,9 @@ def trace_adapted(model: Any, adapted: Adapted, call: Call, *, name: str, axes: 
         raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
     adapted = replace(adapted, name=name or adapted.name)
     program = make_program(adapted, call)
-    runner = JaxRunner(model, adapted, call, program, _sources(program, adapted, call, axes))
-    graph, _ = walk_program(runner, weights == "values")
-    graph.runner = runner
+    traced = Program(adapted, call, program, _sources(program, adapted, call, axes))
+    graph, _ = walk_program(traced, weights == "values")
+    graph.backend = JaxBackend(model, traced)
     return graph
 
 
@@ -64,58 +68,3 @@ def _sources(program: Any, adapted: Adapted, call: Call, axes: Any) -> tuple[tup
     variables = program.jaxpr.invars[len(adapted.weights) :]
     pairs = zip(call.slots, variables)
     return tuple(counted_axes(slot, axes, index, program.jaxpr, var) for index, (slot, var) in enumerate(pairs))
-
-
-def walk_program(
-    runner: JaxRunner, values: bool = False, arrays: Sequence[Any] | None = None, number: Any = None
-) -> tuple[Graph, dict[str, Cell]]:
-    """The graph and the cell of each layer. With ``arrays`` (weights, then inputs) all is computed too."""
-    adapted, call, program = runner.adapted, runner.call, runner.program
-    builder = GraphBuilder(adapted.name)
-    names = Names(adapted.root, adapted.types)
-    walk = Walk(builder, names, arrays is not None, number)
-    given = list(arrays) if arrays is not None else [None] * (len(adapted.weights) + len(call.slots))
-    cells = [_weight(walk, adapted, k, values, given[k]) for k in range(len(adapted.weights))]
-    for slot, axes, array in zip(call.slots, runner.axes, given[len(cells) :]):
-        cells.append(_input(walk, slot, axes, array))
-    consts = [walk.closed_over(const) for const in program.consts]
-    outputs = walk.walk(program.jaxpr, consts, cells, ())
-    leaves = [cell for cell in outputs if walk.depends(cell)]
-    for number_, cell in enumerate(leaves):
-        title = "output" if len(leaves) == 1 else f"output.{number_}"
-        names.found.append(Named(title, cell, "module", adapted.name, False))
-    by_layer = names.write(builder, walk.dependent, _parameters(adapted))
-    builder.graph.parameters = sum(_parameters(adapted).values())
-    return builder.graph.verify(), by_layer
-
-
-def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Any) -> Cell:
-    item = adapted.weights[index]
-    real = not isinstance(item, jax.ShapeDtypeStruct)
-    if real and (adapted.fixed[index] or (values and np.dtype(item.dtype).kind in "fiub")):
-        cell = walk.constant(np.asarray(item))
-        cell.array = item if array is None else array
-        return cell
-    return walk.parameter(item.shape, adapted.names[index], array)
-
-
-def _input(walk: Walk, slot: Slot, axes: tuple[int, ...] | None, array: Any) -> Cell:
-    if axes is None:
-        if slot.example is None:
-            raise TraceError(f"input '{slot.name}' of shape {slot.shape} has no axis to count; give an array or axes")
-        cell = walk.constant(slot.example)
-        cell.array = slot.example if array is None else array
-        return cell
-    value = walk.builder.source(slot.shape, axes, slot.name)
-    walk.dependent.add(value)
-    return Cell(slot.shape, value, None, array)
-
-
-def _parameters(adapted: Adapted) -> dict[str, int]:
-    """How many parameters each module holds itself."""
-    found: dict[str, int] = {}
-    for name, item, trained in zip(adapted.names, adapted.weights, adapted.trained):
-        if trained:
-            path = name.rpartition(".")[0]
-            found[path] = found.get(path, 0) + int(np.prod(item.shape))
-    return found

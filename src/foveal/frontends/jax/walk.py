@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
+from foveal.core.errors import TraceError
 from foveal.frontends.jax.control import CONTROL
+from foveal.frontends.jax.inputs import Call, Slot
 from foveal.frontends.jax.lowering import (
     moves as jax_lowering_moves,
     pointwise as jax_lowering_pointwise,
@@ -24,10 +26,11 @@ from foveal.frontends.jax.lowering import (
     table as table,
     windows as jax_lowering_windows,
 )
-from foveal.frontends.jax.names import Names, scope_path
+from foveal.frontends.jax.models import Adapted
+from foveal.frontends.jax.names import Named, Names, scope_path
 from foveal.frontends.jax.own import own_rule
 from foveal.ir import ops
-from foveal.ir.graph import GraphBuilder, Node
+from foveal.ir.graph import Graph, GraphBuilder, Node
 
 FAMILIES = (jax_lowering_moves, jax_lowering_pointwise, jax_lowering_reduce, jax_lowering_windows)
 """Importing a family fills the table."""
@@ -45,6 +48,15 @@ class Cell:
     value: int | None = None
     data: np.ndarray | None = None
     array: Any = None
+
+
+class Program(NamedTuple):
+    """A model brought to a closed jaxpr of ``weights, inputs -> outputs``, its call and its counted axes."""
+
+    adapted: Adapted
+    call: Call
+    closed: Any
+    axes: tuple[tuple[int, ...] | None, ...]
 
 
 class Walk:
@@ -275,3 +287,58 @@ def bind(eqn: Any, arrays: Sequence[Any], params: dict[str, Any] | None = None) 
     functions, bound = given if isinstance(given, tuple) else ((), given)
     found = eqn.primitive.bind(*functions, *arrays, **bound)
     return list(found) if eqn.primitive.multiple_results else [found]
+
+
+def walk_program(
+    traced: Program, values: bool = False, arrays: Sequence[Any] | None = None, number: Any = None
+) -> tuple[Graph, dict[str, Cell]]:
+    """The graph and the cell of each layer. With ``arrays`` (weights, then inputs) all is computed too."""
+    adapted, call, program = traced.adapted, traced.call, traced.closed
+    builder = GraphBuilder(adapted.name)
+    names = Names(adapted.root, adapted.types)
+    walk = Walk(builder, names, arrays is not None, number)
+    given = list(arrays) if arrays is not None else [None] * (len(adapted.weights) + len(call.slots))
+    cells = [_weight(walk, adapted, k, values, given[k]) for k in range(len(adapted.weights))]
+    for slot, axes, array in zip(call.slots, traced.axes, given[len(cells) :]):
+        cells.append(_input(walk, slot, axes, array))
+    consts = [walk.closed_over(const) for const in program.consts]
+    outputs = walk.walk(program.jaxpr, consts, cells, ())
+    leaves = [cell for cell in outputs if walk.depends(cell)]
+    for number_, cell in enumerate(leaves):
+        title = "output" if len(leaves) == 1 else f"output.{number_}"
+        names.found.append(Named(title, cell, "module", adapted.name, False))
+    by_layer = names.write(builder, walk.dependent, _parameters(adapted))
+    builder.graph.parameters = sum(_parameters(adapted).values())
+    return builder.graph.verify(), by_layer
+
+
+def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Any) -> Cell:
+    item = adapted.weights[index]
+    real = not isinstance(item, jax.ShapeDtypeStruct)
+    if real and (adapted.fixed[index] or (values and np.dtype(item.dtype).kind in "fiub")):
+        cell = walk.constant(np.asarray(item))
+        cell.array = item if array is None else array
+        return cell
+    return walk.parameter(item.shape, adapted.names[index], array)
+
+
+def _input(walk: Walk, slot: Slot, axes: tuple[int, ...] | None, array: Any) -> Cell:
+    if axes is None:
+        if slot.example is None:
+            raise TraceError(f"input '{slot.name}' of shape {slot.shape} has no axis to count; give an array or axes")
+        cell = walk.constant(slot.example)
+        cell.array = slot.example if array is None else array
+        return cell
+    value = walk.builder.source(slot.shape, axes, slot.name)
+    walk.dependent.add(value)
+    return Cell(slot.shape, value, None, array)
+
+
+def _parameters(adapted: Adapted) -> dict[str, int]:
+    """How many parameters each module holds itself."""
+    found: dict[str, int] = {}
+    for name, item, trained in zip(adapted.names, adapted.weights, adapted.trained):
+        if trained:
+            path = name.rpartition(".")[0]
+            found[path] = found.get(path, 0) + int(np.prod(item.shape))
+    return found

@@ -21,15 +21,7 @@ SIDE = 224
 """Positions along an axis that a model leaves open, unless the caller says."""
 
 
-def trace_keras(
-    model: Any,
-    inputs: Any = None,
-    *,
-    name: str = "",
-    axes: Any = None,
-    weights: str = "generic",
-    training: bool = False,
-) -> Graph:
+def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, training: bool, weights: str) -> Graph:
     """The graph of a Keras model or layer, of ``keras:NAME`` (Keras Applications, no weights) or of a ``.keras`` file.
 
     ``inputs``: as for the other front ends; by default what the model itself says, open axes 224. Raises SourceError

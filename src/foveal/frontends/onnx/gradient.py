@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError
-from foveal.fields.measured.images import Preparation
-from foveal.fields.measured.protocols import Protocol
-from foveal.frontends.gradient_target import Target
+from foveal.frontends.gradients import reduced
 from foveal.frontends.onnx.run import OnnxRunner
+from foveal.ir.backend import Procedure, Target
 
 SINGLY = 1024
 """Changed inputs per image, up to which each element is changed by itself."""
@@ -32,9 +31,7 @@ STEP = 2.0**-6
 class Differentiator:
     """A model ready to give finite differences of one source."""
 
-    def __init__(
-        self, runner: OnnxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
-    ) -> None:
+    def __init__(self, runner: OnnxRunner, source: str, axes: tuple[int, ...], dtype: str | None = None) -> None:
         if dtype not in (None, "float32"):
             raise FovealError(f"an ONNX model is measured in its own precision; {dtype} is not available")
         self.runner, self.source, self.axes = runner, source, axes
@@ -44,11 +41,11 @@ class Differentiator:
         self,
         images: np.ndarray,
         targets: Sequence[Target],
-        protocol: Protocol,
+        protocol: Procedure,
         signs: Sequence[Sequence[np.random.Generator]],
         batched: bool = True,
     ) -> list[np.ndarray]:
-        """One array (images, *source axes) in float64 per target; see the framework front ends' own."""
+        """One array (images, *source axes) in float64 per target; see :class:`foveal.ir.backend.Gradient`."""
         rows: list[list[np.ndarray]] = [[] for _ in targets]
         for number in range(images.shape[0] if batched else 1):
             image = images[number : number + 1] if batched else images
@@ -57,7 +54,7 @@ class Differentiator:
         return [np.stack(found) for found in rows]
 
     def _image(
-        self, image: np.ndarray, targets: Sequence[Target], protocol: Protocol, signs: Sequence[np.random.Generator]
+        self, image: np.ndarray, targets: Sequence[Target], protocol: Procedure, signs: Sequence[np.random.Generator]
     ) -> list[np.ndarray]:
         draws = protocol.draws if protocol.channels == "signs" else 1
         first = self._features(image, targets)
@@ -111,18 +108,11 @@ class Differentiator:
             side += 1
         return tuple(min(side, n) for n in lengths)
 
-    def _map(self, values: np.ndarray, protocol: Protocol, singly: bool) -> np.ndarray:
+    def _map(self, values: np.ndarray, protocol: Procedure, singly: bool) -> np.ndarray:
         """(draws, *source) or (draws, *source axes) to (*source axes)."""
         if not singly:
             return np.asarray((values**2 if protocol.each == "square" else np.abs(values)).mean(0))
-        if protocol.each == "square":
-            values = values**2
-        elif protocol.each != "plain":
-            values = np.maximum(values, 0) if protocol.each == "relu" else np.abs(values)
-        colours = tuple(a + 1 for a in range(values.ndim - 1) if a not in self.axes)
-        values = values.sum(colours) if protocol.colours == "sum" else values.mean(colours)
-        values = np.maximum(values, 0) if protocol.after == "relu" else values
-        return np.asarray(values.mean(0))
+        return np.asarray(reduced(values, tuple(a + 1 for a in self.axes), protocol, True).mean(0))
 
     def _features(self, image: np.ndarray, targets: Sequence[Target]) -> list[np.ndarray]:
         """The features of each unit, one after the other."""
@@ -134,39 +124,12 @@ class Differentiator:
         return found
 
 
-def _weights(count: int, protocol: Protocol, generator: np.random.Generator, draws: int) -> np.ndarray:
+def _weights(count: int, protocol: Procedure, generator: np.random.Generator, draws: int) -> np.ndarray:
     """(draws, features): how features become one number."""
     if protocol.channels == "signs":
         return generator.integers(0, 2, (draws, count)) * 2.0 - 1.0
     return np.full((1, count), 1.0 / count if protocol.channels == "mean" else 1.0)
 
 
-def _scalars(rows: np.ndarray, weights: np.ndarray, protocol: Protocol) -> np.ndarray:
+def _scalars(rows: np.ndarray, weights: np.ndarray, protocol: Procedure) -> np.ndarray:
     return np.asarray(weights @ (np.maximum(rows, 0) if protocol.features == "relu" else rows))
-
-
-def precision_name(model: Any) -> str:
-    """The precision that finite differences are computed in."""
-    return "float32"
-
-
-def prefix_tokens(model: Any) -> int:
-    """An ONNX file does not say which tokens stand for no place."""
-    return 0
-
-
-def own_preparation(model: Any, name: str, side: int) -> Preparation:
-    """An ONNX file does not say how images are prepared: ImageNet's way."""
-    return Preparation()
-
-
-def retraced(runner: OnnxRunner, source: str, shape: tuple[int, ...]) -> Any:
-    """The graph of the model with another shape of one source; None where it does not run with it."""
-    from foveal.frontends.onnx.trace import trace_again
-
-    try:
-        graph = trace_again(runner, {source: shape})
-        graph.runner.run(graph.runner.example(0), [graph.layers[-1]])
-    except FovealError:
-        return None
-    return graph

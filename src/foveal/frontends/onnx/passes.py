@@ -7,24 +7,13 @@ reads no other mean, wave n reads means of wave n - 1 and before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from foveal.core.errors import SourceError
 from foveal.frontends.onnx.load import OnnxFile, numbers, subgraphs
-from foveal.frontends.onnx.trace import trace_model
-from foveal.ir.graph import Graph
-
-
-class Mean(NamedTuple):
-    """A global mean: its node, the tensor that it reads and the one that it makes."""
-
-    name: str
-    reads: str
-    makes: str
+from foveal.ir.backend import Mean
 
 
 def waves(file: OnnxFile, output: str, rank: int) -> list[list[Mean]]:
@@ -70,19 +59,6 @@ def part(file: OnnxFile, outputs: Sequence[str], means: Sequence[Mean], rank: in
     for item in graph.output:
         item.type.tensor_type.elem_type = kind
     return model
-
-
-def traced(model: ModelProto, shapes: dict[str, tuple[int, ...]], name: str) -> tuple[Graph, dict[str, str]]:
-    """The graph of a part, and the layer that makes each tensor."""
-    names = [item.name for item in model.graph.input]
-    graph = trace_model(model, {n: shapes[n] for n in names}, name=name)
-    runner: Any = graph.runner
-    return graph, {tensor: layer for layer, tensor in runner.tensors.items()}
-
-
-def session(model: ModelProto) -> Any:
-    """An onnxruntime session of a part, on the CPU."""
-    return import_module("onnxruntime").InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def _image(file: OnnxFile) -> ValueInfoProto:

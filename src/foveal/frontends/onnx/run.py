@@ -20,9 +20,6 @@ from foveal.frontends.onnx.inputs import Entry
 from foveal.frontends.onnx.load import OnnxFile, first_line, numbers
 from foveal.frontends.onnx.observe import observe, session_of
 
-SINGLE_CLEAR = 1e-3
-"""See :data:`foveal.verify.CLEAR`: in single precision an influence this large does not fall below rounding at once."""
-
 
 @dataclass
 class OnnxRunner:
@@ -31,17 +28,13 @@ class OnnxRunner:
     file: OnnxFile
     entries: tuple[Entry, ...]
     tensors: dict[str, str] = field(default_factory=dict)
-    gradient: str = "foveal.frontends.onnx.gradient"
-    clear: float = SINGLE_CLEAR
     measured_by: str = ""
     """How the last measured field was made, for its method."""
     sessions: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """The last session, by the tensors and shapes that it was made for."""
 
-    @property
-    def model(self) -> ModelProto:
-        """The model, local functions inlined."""
-        return self.file.model
+    def __post_init__(self) -> None:
+        self.model = self.file.model
 
     def example(self, seed: int) -> dict[str, np.ndarray]:
         """Seeded random inputs by name: normal floats, integers of 0 and 1, or what the caller gave."""

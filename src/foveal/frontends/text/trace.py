@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from foveal.core.errors import SourceError
 from foveal.frontends.text import gallery
@@ -67,6 +68,15 @@ def _file(name: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"cannot read the specification '{shown(name)}': {reason}") from None
+
+
+def trace(source: Any, inputs: Any, **others: Any) -> Graph:
+    """The graph of a gallery name, a YAML file or a quoted specification."""
+    if isinstance(inputs, dict):
+        if len(inputs) != 1:
+            raise SourceError("a specification has one input; give one shape")
+        inputs = next(iter(inputs.values()))
+    return trace_spec(str(source), inputs)
 
 
 def trace_spec(text_or_path: str | Specification, input_shape: Sequence[int] | None = None) -> Graph:

@@ -7,11 +7,8 @@ last layer that is asked for was reached.
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,35 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError
-from foveal.fields.measured.images import Preparation
-from foveal.fields.measured.protocols import Protocol
-from foveal.frontends.gradient_target import Target
-from foveal.frontends.torch.dispatch.values import Values
-from foveal.frontends.torch.inputs import Inputs, Slot
-from foveal.frontends.torch.names import Naming
-from foveal.frontends.torch.run import TorchRunner, _default_dtype, _with_examples
-from foveal.ir.graph import GraphBuilder
-
-
-class _Reached(BaseException):
-    """Ends a forward pass once every layer was read; no model catches it."""
-
-
-class _Reader(Naming):
-    """Copies the units' features out as their layers are named."""
-
-    def __init__(self, model: nn.Module, targets: Sequence[Target]) -> None:
-        super().__init__(model, Values(GraphBuilder("run")))
-        self.targets = targets
-        self.found: dict[int, Tensor] = {}
-
-    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
-        for number, target in enumerate(self.targets):
-            if target.layer == name and number not in self.found:
-                index = tuple(slice(None) if i is None else i for i in target.place)
-                self.found[number] = tensor[index].clone()
-        if len(self.found) == len(self.targets):
-            raise _Reached
+from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
+from foveal.ir.backend import Procedure, Target
 
 
 class _Leaf:
@@ -71,8 +41,8 @@ class Differentiator:
     def __init__(
         self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
     ) -> None:
-        self.number = getattr(torch, dtype) if dtype else precision(runner.model)
-        self.model = runner._copy(self.number).eval().requires_grad_(False)
+        self.number = getattr(torch, dtype) if dtype else precision_of(runner.model)
+        self.model = runner.copy(self.number).eval().requires_grad_(False)
         self.waists = waists
         self.inputs = runner.inputs
         self.source = source
@@ -83,7 +53,7 @@ class Differentiator:
         self,
         images: np.ndarray,
         targets: Sequence[Target],
-        protocol: Protocol,
+        protocol: Procedure,
         signs: Sequence[Sequence[np.random.Generator]],
         batched: bool = True,
     ) -> list[np.ndarray]:
@@ -113,16 +83,16 @@ class Differentiator:
             raise FovealError(f"layer '{target.layer}' holds {rows.dtype}: whole numbers have no gradient")
         return rows if target.channel is None else rows[:, target.channel : target.channel + 1]
 
-    def _forward(self, images: np.ndarray, targets: Sequence[Target]) -> tuple[Tensor, _Reader]:
+    def _forward(self, images: np.ndarray, targets: Sequence[Target]) -> tuple[Tensor, Reader]:
         leaf = _Leaf(self.source)
-        given = _with_examples(self.inputs, {**self.others, self.source: images}, self.number)
-        reader = _Reader(self.model, targets)
+        given = with_examples(self.inputs, {**self.others, self.source: images}, self.number)
+        reader = Reader(self.model, targets)
         with _quietly(self.number):
             args, kwargs = given.make(leaf, real=True)  # type: ignore[arg-type]
             try:
                 with reader, _cut_at(self.model, self.waists):
                     reader.outputs(self.model(*args, **kwargs))
-            except _Reached:
+            except Reached:
                 pass
             except Exception as error:
                 line = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -137,7 +107,7 @@ class Differentiator:
         return leaf.tensor, reader
 
 
-def _scalar(rows: Tensor, protocol: Protocol, signs: Sequence[np.random.Generator]) -> Tensor:
+def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:
     """What is differentiated: images do not mix, so their sum serves them all."""
     if protocol.features == "relu":
         rows = rows.relu()
@@ -147,7 +117,7 @@ def _scalar(rows: Tensor, protocol: Protocol, signs: Sequence[np.random.Generato
     return rows.mean(1).sum() if protocol.channels == "mean" else rows.sum()
 
 
-def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Protocol, batched: bool) -> np.ndarray:
+def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Procedure, batched: bool) -> np.ndarray:
     """(images, *source axes) of a gradient of the source's shape, in float64 where it is squared or added up."""
     values = gradient
     if protocol.each == "square":
@@ -161,81 +131,6 @@ def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Protocol, batched
         values = values.relu()
     found: np.ndarray = values.double().numpy()
     return found if batched else found[None]
-
-
-def precision(model: nn.Module) -> torch.dtype:
-    """The model's own floating type."""
-    for item in (*model.parameters(), *model.buffers()):
-        if item.dtype.is_floating_point:
-            return item.dtype
-    return torch.get_default_dtype()
-
-
-def precision_name(model: nn.Module) -> str:
-    """The same by name, such as "float32"."""
-    return str(precision(model)).removeprefix("torch.")
-
-
-def resized(runner: TorchRunner, source: str, shape: tuple[int, ...]) -> tuple[nn.Module, Inputs]:
-    """The runner's model and its call with another shape of one source, for a trace."""
-
-    def fill(item: Any) -> Any:
-        if isinstance(item, Slot):
-            return replace(item, shape=shape, example=None) if item.name == source else item
-        if isinstance(item, dict):
-            return {key: fill(part) for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return type(item)(fill(part) for part in item)
-        return item
-
-    return runner.model, Inputs(fill(runner.inputs.args), fill(runner.inputs.kwargs))
-
-
-def prefix_tokens(model: nn.Module) -> int:
-    """How many tokens stand before those of the image (class token, registers), where the model says so."""
-    number = getattr(model, "num_prefix_tokens", None)
-    if isinstance(number, int):
-        return number
-    return int(hasattr(model, "class_token") or hasattr(model, "cls_token"))
-
-
-def own_preparation(model: nn.Module, name: str, side: int) -> Preparation:
-    """How the model's own evaluation prepares images: timm's data config or torchvision's weights, else ImageNet's."""
-    config = getattr(model, "pretrained_cfg", None)
-    if isinstance(config, dict) and config.get("mean"):
-        return Preparation(
-            "squash" if config.get("crop_mode") == "squash" else "cover",
-            str(config.get("interpolation") or "bicubic"),
-            float(config.get("crop_pct") or 0.875),
-            tuple(map(float, config["mean"])),
-            tuple(map(float, config["std"])),
-            "timm",
-        )
-    if type(model).__module__.startswith("torchvision.models.detection"):
-        return Preparation("cover", "bilinear", 1.0, (0.0,), (1.0,), "torchvision")  # it normalises by itself
-    if type(model).__module__.startswith("torchvision.models"):
-        return _torchvision_preparation(name)
-    return Preparation()
-
-
-def _torchvision_preparation(name: str) -> Preparation:
-    from torchvision import models
-
-    try:
-        given: Any = next(iter(models.get_model_weights(name).__members__.values())).transforms
-        options = {**{k: p.default for k, p in inspect.signature(given.func).parameters.items()}, **given.keywords}
-    except (ValueError, StopIteration, AttributeError):
-        return Preparation()
-    if "crop_size" not in options or not isinstance(options["crop_size"], int):
-        return Preparation()
-    return Preparation(
-        "cover",
-        str(options["interpolation"].value),
-        options["crop_size"] / options.get("resize_size", options["crop_size"]),
-        tuple(map(float, options["mean"])),
-        tuple(map(float, options["std"])),
-        "torchvision",
-    )
 
 
 @contextmanager
@@ -260,25 +155,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.enable_grad(), _default_dtype(number):
+        with torch.enable_grad(), default_dtype(number):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-
-
-def with_weights(runner: TorchRunner, path: str) -> TorchRunner:
-    """The same call of a copy of the model with the weights in a file; see :mod:`foveal.frontends.torch.weights`."""
-    from foveal.frontends.torch.weights import load_weights
-
-    model = copy.deepcopy(runner.model)
-    load_weights(model, path)
-    return TorchRunner(model, runner.inputs, runner.training)
-
-
-def retraced(runner: TorchRunner, source: str, shape: tuple[int, ...]) -> Any:
-    """The graph of the model with another shape of one source; None where it does not run with it."""
-    from foveal.frontends.torch.trace import run_once
-
-    model, inputs = resized(runner, source, shape)
-    attempt = run_once(model, inputs, "cropped", runner.training, "generic", real=False)
-    return None if attempt.error is not None else attempt.graph

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -39,38 +39,31 @@ class Inputs:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    def changed(self, change: Callable[[Slot], Any]) -> Inputs:
+        """The same call with something else in place of each slot, in order."""
+
+        def fill(item: Any) -> Any:
+            if isinstance(item, Slot):
+                return change(item)
+            if isinstance(item, dict):
+                return {key: fill(part) for key, part in item.items()}
+            if isinstance(item, (list, tuple)):
+                return type(item)([fill(part) for part in item])
+            return item
+
+        return Inputs(fill(self.args), fill(self.kwargs))
+
     def make(self, values: Values, real: bool, seed: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments as tensors, meta or real, each counted one a source of ``values``."""
         device = "cpu" if real else "meta"
         generator = torch.Generator().manual_seed(seed)
-
-        def build(item: Any) -> Any:
-            if isinstance(item, Slot):
-                return _tensor(item, device, generator, values)
-            if isinstance(item, dict):
-                return {key: build(part) for key, part in item.items()}
-            if isinstance(item, (list, tuple)):
-                return type(item)([build(part) for part in item])
-            return item
-
-        return tuple(build(item) for item in self.args), build(self.kwargs)
+        made = self.changed(lambda slot: _tensor(slot, device, generator, values))
+        return made.args, made.kwargs
 
     def slots(self) -> list[Slot]:
         """All tensors in order."""
         found: list[Slot] = []
-
-        def visit(item: Any) -> None:
-            if isinstance(item, Slot):
-                found.append(item)
-            elif isinstance(item, dict):
-                for part in item.values():
-                    visit(part)
-            elif isinstance(item, (list, tuple)):
-                for part in item:
-                    visit(part)
-
-        visit(self.args)
-        visit(self.kwargs)
+        self.changed(found.append)
         return found
 
 

@@ -1,9 +1,9 @@
-"""Run a traced PyTorch model for real and read its layers, under the names that the trace gave them."""
+"""Run a PyTorch model, watched or not, and read its layers under the names that a trace gives them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +12,48 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.core.errors import VerificationError
-from foveal.frontends.torch.dispatch.swap import seeded
+from foveal.core.errors import FovealError, VerificationError
+from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.mode import Tracer
+from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
+from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
+from foveal.frontends.torch.names import Capture, Naming
+from foveal.ir.backend import Target
+from foveal.ir.graph import Graph, GraphBuilder
+
+
+@dataclass
+class Attempt:
+    """One run: the graph so far, and the error that ended it with the place where it arose."""
+
+    graph: Graph
+    error: Exception | None = None
+    layer: str = ""
+    place: str = ""
+
+
+def run_once(
+    model: nn.Module, given: Inputs, name: str, training: bool, weights: str, real: bool, capture: Capture | None = None
+) -> Attempt:
+    """One traced run on meta or on real tensors."""
+    builder = GraphBuilder(name)
+    values = Values(builder)
+    error: Exception | None = None
+    with torch.inference_mode():
+        args, kwargs = given.make(values, real)
+        with stand_ins(model, training, weights == "values", real) as swapped:
+            for stand_in, original, path in swapped:
+                values.weights(stand_in, original, path)
+            naming = Naming(model, values, capture)
+            try:
+                with naming, RealConstants(), Tracer(values, naming, real):
+                    naming.outputs(model(*args, **kwargs))
+            except FovealError:
+                raise
+            except Exception as raised:
+                error = raised
+    return Attempt(builder.graph, error, builder.scope, naming.place())
 
 
 @dataclass(frozen=True)
@@ -48,8 +87,6 @@ class TorchRunner:
         A layer is read when it is named, before a later in-place operation can change it. Raises VerificationError
         naming the framework's message where the model cannot be run, and the layers it did not reach.
         """
-        from foveal.frontends.torch.trace import run_once
-
         number = getattr(torch, dtype)
         found: dict[str, np.ndarray] = {}
         wanted = set(layers)
@@ -58,9 +95,9 @@ class TorchRunner:
             if name in wanted:
                 found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
-        given = _with_examples(self.inputs, inputs, number)
-        with _default_dtype(number):
-            attempt = run_once(self._copy(number), given, "run", self.training, "generic", real=True, capture=keep)
+        given = with_examples(self.inputs, inputs, number)
+        with default_dtype(number):
+            attempt = run_once(self.copy(number), given, "run", self.training, "generic", real=True, capture=keep)
         if attempt.error is not None and wanted - set(found):
             raise VerificationError(f"the model cannot be run in {dtype}: {attempt.error} ({attempt.place})")
         missing = sorted(wanted - set(found))
@@ -93,7 +130,7 @@ class TorchRunner:
                 found[key] = (data.float() if data.dtype in (torch.bfloat16, torch.float16) else data).numpy()
         return found
 
-    def _copy(self, number: torch.dtype) -> nn.Module:
+    def copy(self, number: torch.dtype) -> nn.Module:
         """A deep copy in ``number`` precision; parameters on the meta device get seeded values."""
         key = (number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers())))
         if key not in self.copies:
@@ -118,33 +155,91 @@ class TorchRunner:
         return model.cpu().to(number)
 
 
-def _with_examples(given: Inputs, arrays: dict[str, np.ndarray], number: torch.dtype) -> Inputs:
+def with_examples(given: Inputs, arrays: dict[str, np.ndarray], number: torch.dtype) -> Inputs:
     """The same call with these arrays as its examples."""
 
-    def fill(item: Any) -> Any:
-        if isinstance(item, Slot):
-            floating = item.dtype.is_floating_point
-            dtype = number if floating else item.dtype
-            example = item.example
-            if item.name in arrays:
-                example = torch.as_tensor(np.asarray(arrays[item.name])).to(dtype)
-            elif floating and example is not None:
-                example = example.to(dtype)
-            return replace(item, dtype=dtype, example=example)
-        if isinstance(item, dict):
-            return {key: fill(part) for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return type(item)(fill(part) for part in item)
-        return item
+    def fill(slot: Slot) -> Slot:
+        floating = slot.dtype.is_floating_point
+        dtype, example = number if floating else slot.dtype, slot.example
+        if slot.name in arrays:
+            example = torch.as_tensor(np.asarray(arrays[slot.name])).to(dtype)
+        elif floating and example is not None:
+            example = example.to(dtype)
+        return replace(slot, dtype=dtype, example=example)
 
-    return Inputs(fill(given.args), fill(given.kwargs))
+    return given.changed(fill)
+
+
+def precision_of(model: nn.Module) -> torch.dtype:
+    """The model's own floating type."""
+    for item in (*model.parameters(), *model.buffers()):
+        if item.dtype.is_floating_point:
+            return item.dtype
+    return torch.get_default_dtype()
 
 
 @contextmanager
-def _default_dtype(number: torch.dtype) -> Iterator[None]:
+def default_dtype(number: torch.dtype) -> Iterator[None]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(number)
     try:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+class Reached(BaseException):
+    """Ends a forward pass once every layer was read; no model catches it."""
+
+
+class Reader(Naming):
+    """Copies the units' features out as their layers are named, before an in-place operation can change them."""
+
+    def __init__(self, model: nn.Module, targets: Sequence[Target]) -> None:
+        super().__init__(model, Values(GraphBuilder("run")))
+        self.targets = targets
+        self.found: dict[int, Tensor] = {}
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        for number, target in enumerate(self.targets):
+            if target.layer == name and number not in self.found:
+                index = tuple(slice(None) if i is None else i for i in target.place)
+                self.found[number] = tensor[index].clone()
+        if len(self.found) == len(self.targets):
+            raise Reached
+
+
+class TorchLayer:
+    """A module as a function from a part of the source to one layer's value, both on the CPU as arrays.
+
+    The module runs as it is: its mode, precision and device are the caller's business.
+    """
+
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        self.model = model
+        self.layer = layer
+        sample = next((p for p in (*model.parameters(), *model.buffers()) if p.dtype.is_floating_point), None)
+        self.device = sample.device if sample is not None else torch.device("cpu")
+        self.number = sample.dtype if sample is not None else None
+
+    def __call__(self, part: np.ndarray) -> np.ndarray:
+        """The layer for one part; raises FovealError with the model's own message, or where the layer is not met."""
+        given = torch.as_tensor(np.ascontiguousarray(part)).to(self.device)
+        if self.number is not None and given.dtype.is_floating_point:
+            given = given.to(self.number)
+        reader = Reader(self.model, [Target(self.layer, ())])
+        with torch.inference_mode():
+            try:
+                with reader:
+                    reader.outputs(self.model(given))
+            except Reached:
+                pass
+            except Exception as error:
+                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                shape = "x".join(map(str, part.shape))
+                raise FovealError(f"the model does not run on a tile of {shape}: {line} ({reader.place()})") from error
+        if not reader.found:
+            raise FovealError(f"layer '{self.layer}': no module returns it, so that it cannot be read while tiling")
+        found = reader.found[0].detach().cpu()
+        array: np.ndarray = (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+        return array

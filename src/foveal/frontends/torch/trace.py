@@ -7,31 +7,33 @@ came before is kept and a note says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from foveal.core.errors import FovealError, TraceError
-from foveal.frontends.torch.dispatch.creation import RealConstants
-from foveal.frontends.torch.dispatch.mode import NeedsValues, Tracer
-from foveal.frontends.torch.dispatch.swap import stand_ins
-from foveal.frontends.torch.dispatch.values import Values
-from foveal.frontends.torch.inputs import Inputs, read_inputs
-from foveal.frontends.torch.names import Capture, Naming
-from foveal.frontends.torch.run import TorchRunner
-from foveal.ir.graph import Graph, GraphBuilder, Note
+from foveal.core.errors import SourceError, TraceError
+from foveal.frontends.torch.backend import TorchBackend
+from foveal.frontends.torch.dispatch.values import NeedsValues
+from foveal.frontends.torch.files.read import adopt, load
+from foveal.frontends.torch.inputs import read_inputs
+from foveal.frontends.torch.run import Attempt, run_once
+from foveal.ir.graph import Graph, Note
 
 
-@dataclass
-class Attempt:
-    """One run: the graph so far, and the error that ended it with the place where it arose."""
-
-    graph: Graph
-    error: Exception | None = None
-    layer: str = ""
-    place: str = ""
+def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, training: bool, weights: str) -> Graph:
+    """The graph of a module, an exported program or what a source string names; see :func:`trace_module`."""
+    named = isinstance(model, (str, Path))
+    loaded = load(str(model), pretrained=pretrained) if named else adopt(model)
+    if isinstance(loaded.model, Graph):
+        return loaded.model
+    chosen = loaded.inputs if inputs is None else inputs
+    if chosen is None:
+        raise SourceError("no input shape: give one, such as (1, 3, 224, 224)")
+    counted = loaded.axes if axes is None and inputs is None else axes
+    title = name or (loaded.name if named else "")
+    return trace_module(loaded.model, chosen, name=title, axes=counted, training=training, weights=weights)
 
 
 def trace_module(
@@ -58,31 +60,8 @@ def trace_module(
         attempt = _partial(model, first, attempt, title)
     graph = attempt.graph
     graph.parameters = sum(parameter.numel() for parameter in model.parameters())
-    graph.runner = TorchRunner(model, given, training)
+    graph.backend = TorchBackend(model, given, training)
     return graph
-
-
-def run_once(
-    model: nn.Module, given: Inputs, name: str, training: bool, weights: str, real: bool, capture: Capture | None = None
-) -> Attempt:
-    """One traced run on meta or on real tensors."""
-    builder = GraphBuilder(name)
-    values = Values(builder)
-    error: Exception | None = None
-    with torch.inference_mode():
-        args, kwargs = given.make(values, real)
-        with stand_ins(model, training, weights == "values", real) as swapped:
-            for stand_in, original, path in swapped:
-                values.weights(stand_in, original, path)
-            naming = Naming(model, values, capture)
-            try:
-                with naming, RealConstants(), Tracer(values, naming, real):
-                    naming.outputs(model(*args, **kwargs))
-            except FovealError:
-                raise
-            except Exception as raised:
-                error = raised
-    return Attempt(builder.graph, error, builder.scope, naming.place())
 
 
 def _first_line(error: Exception) -> str:

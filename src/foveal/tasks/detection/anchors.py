@@ -136,7 +136,7 @@ def _side(text: str) -> tuple[float, float]:
 
 def _generator(graph: Graph, found: Sequence[Level]) -> Anchors | None:
     """Sizes and origin that a torchvision detector's own anchor generator holds; None where there is none."""
-    model: Any = getattr(graph.runner, "model", None)
+    model: Any = graph.backend.model if graph.backend is not None else None
     for holder in (model, getattr(model, "rpn", None)):
         made: Any = getattr(holder, "anchor_generator", None)
         kind = type(made).__name__ if type(made).__module__.startswith("torchvision") else ""

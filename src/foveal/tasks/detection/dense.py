@@ -8,7 +8,6 @@ form shares the work of overlapping windows. Both are run here for real, so the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
 from foveal.report.costs import total_cost
 
@@ -63,7 +63,7 @@ def dense_check(graph: Graph, layer: str, image: np.ndarray | None = None, most:
     rf, source = _checked(graph, layer)
     boxes = _whole_windows(rf)
     height, width = (last - first for first, last in boxes[0][1])
-    whole = graph.runner.example(0)[source.name] if image is None else np.asarray(image)
+    whole = _model(graph).example(0)[source.name] if image is None else np.asarray(image)
     if whole.shape != graph.values[source.value].shape:
         raise FovealError(
             f"dense form: the image has shape {whole.shape}, the source takes {graph.values[source.value].shape}"
@@ -86,8 +86,7 @@ def dense_check(graph: Graph, layer: str, image: np.ndarray | None = None, most:
 
 
 def _checked(graph: Graph, layer: str) -> tuple[ReceptiveField, Source]:
-    if graph.runner is None or not hasattr(graph.runner, "run"):
-        raise FovealError(f"dense form: {graph.name} has no PyTorch model behind it to run; trace a module")
+    _model(graph)
     rf = receptive_field(graph, layer)
     source = next(item for item in graph.sources if item.name == rf.source)
     shape = graph.values[source.value].shape
@@ -103,6 +102,12 @@ def _checked(graph: Graph, layer: str) -> tuple[ReceptiveField, Source]:
             f"dense form: the field of '{layer}' is not the same for all units; check a layer before upsampling"
         )
     return rf, source
+
+
+def _model(graph: Graph) -> Backend:
+    if graph.backend is None:
+        raise FovealError(f"dense form: {graph.name} has no PyTorch model behind it to run; trace a module")
+    return graph.backend
 
 
 def _whole_windows(rf: ReceptiveField) -> list[tuple[tuple[int, int], tuple[tuple[int, int], ...]]]:
@@ -128,8 +133,8 @@ def _cut(source: Source, rank: int, box: tuple[tuple[int, int], ...]) -> tuple[s
 
 
 def _run(graph: Graph, source: Source, layer: str, array: np.ndarray) -> np.ndarray:
-    inputs = {**graph.runner.example(0), source.name: array}
-    return np.asarray(graph.runner.run(inputs, [layer], dtype="float32")[layer])
+    inputs = {**_model(graph).example(0), source.name: array}
+    return np.asarray(_model(graph).run(inputs, [layer], dtype="float32")[layer])
 
 
 def _middle_unit(scores: np.ndarray) -> np.ndarray:
@@ -141,8 +146,7 @@ def _cost_of_window(graph: Graph, source: Source, window: tuple[int, int]) -> in
     shape = list(graph.values[source.value].shape)
     for axis, n in zip(source.axes, window):
         shape[axis] = n
-    torch: Any = import_module("foveal.frontends.torch.gradient")
-    small = torch.retraced(graph.runner, source.name, tuple(shape))
+    small = _model(graph).retraced(source.name, tuple(shape))
     if small is None:
         raise FovealError(f"dense form: {graph.name} does not run on a window of {window[0]}x{window[1]}")
     return int(_number(total_cost(small).value))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.frontends.backends import backend_of
+from foveal.ir.backend import Cuttable, Mean
 from foveal.ir.graph import Graph
 from foveal.tasks.equivariance import shifts
 from foveal.tasks.tiling.grid import plan_axis
@@ -43,28 +44,24 @@ def run_in_passes(
 
     Raises FovealError where something other than a global mean stands in the way of exact tiles, naming the layer.
     """
-    load, passes = import_module("foveal.frontends.onnx.load"), import_module("foveal.frontends.onnx.passes")
-    file = load.read_bytes(model, None, "model") if isinstance(model, bytes) else load.read_file(model)
-    names = [item.name for item in file.model.graph.output]
-    wanted = names[0] if output is None else output
-    if wanted not in names:
-        raise FovealError(f"output '{wanted}': the model has {', '.join(names)}")
-    stored = {tensor.name for tensor in file.model.graph.initializer}
-    inputs = [item.name for item in file.model.graph.input if item.name not in stored]
-    if len(inputs) != 1 or image.ndim < 3:
+    network = backend_of(model).cuttable(model)
+    wanted = network.outputs[0] if output is None else output
+    if wanted not in network.outputs:
+        raise FovealError(f"output '{wanted}': the model has {', '.join(network.outputs)}")
+    if len(network.inputs) != 1 or image.ndim < 3:
         raise FovealError("tiling in passes: expected a model with one input, an image with batch and channels")
-    waves = passes.waves(file, wanted, image.ndim)
+    waves = network.waves(wanted, image.ndim)
     values: dict[str, np.ndarray] = {}
-    done: list[Any] = []
+    done: list[Mean] = []
     plans = []
     for wave in waves:
         reads = list(dict.fromkeys(mean.reads for mean in wave))
-        walk = _Pass(passes, file, reads, done, inputs[0], image, tile, values)
+        walk = _Pass(network, reads, done, image, tile, values)
         found = walk.means()
         values.update({mean.makes: found[mean.reads] for mean in wave})
         done += wave
         plans.append(walk.plans[-1])
-    last = _Pass(passes, file, [wanted], done, inputs[0], image, tile, values)
+    last = _Pass(network, [wanted], done, image, tile, values)
     whole = last.stitched()
     return Passes(whole, (*plans, last.plans[-1]), (*(tuple(m.name for m in wave) for wave in waves), ()))
 
@@ -73,23 +70,20 @@ class _Pass:
     """One walk over the tiles: the tensors that it computes, with one set of tiles for all of them."""
 
     def __init__(
-        self, passes: Any, file: Any, wanted: list[str], means: list[Any], source: str, image: np.ndarray,
-        size: int | Sequence[int], values: dict[str, np.ndarray],
+        self, network: Cuttable, wanted: list[str], means: list[Mean], image: np.ndarray, size: int | Sequence[int],
+        values: dict[str, np.ndarray],
     ) -> None:  # fmt: skip
-        model = passes.part(file, wanted, means, image.ndim)
-        given = {item.name for item in model.graph.input} - {source}
-        self.feeds = {name: values[name] for name in given}
+        source, lengths = network.inputs[0], image.shape[2:]
+        near = (*image.shape[:2], *(min(n, TRACED + n % TRACED) for n in lengths))
+        self.part = network.part(wanted, means, {source: near, **{name: array.shape for name, array in values.items()}})
+        self.feeds = {name: array for name, array in values.items() if name in self.part.inputs}
         self.wanted, self.source, self.image = wanted, source, image
-        near = (*image.shape[:2], *(min(n, TRACED + n % TRACED) for n in image.shape[2:]))
-        shapes = {source: near, **{name: array.shape for name, array in self.feeds.items()}}
-        graph, layers = passes.traced(model, shapes, file.name)
-        lengths = image.shape[2:]
+        layers = self.part.layers
         missing = [name for name in wanted if name not in layers]
         if missing:
-            raise FovealError(f"{file.name}: tensor '{missing[0]}' is no layer of the trace; it cannot be tiled")
-        plans = [_exact_plan(graph, layers[name], lengths, size, source) for name in wanted]
+            raise FovealError(f"{network.name}: tensor '{missing[0]}' is no layer of the trace; it cannot be tiled")
+        plans = [_exact_plan(self.part.graph, layers[name], lengths, size, source) for name in wanted]
         self.plans = _joined(plans, size)
-        self.session = passes.session(model)
 
     def means(self) -> dict[str, np.ndarray]:
         """The mean over space of each tensor, (batch, channels, 1, ...), in the image's type."""
@@ -119,7 +113,7 @@ class _Pass:
             pieces = rows[number]
             box = tuple(slice(*ends) for ends in lead.box)
             fed = np.ascontiguousarray(self.image[(slice(None), slice(None), *box)])
-            found = self.session.run(self.wanted, {self.source: fed, **self.feeds})
+            found = self.part.run({self.source: fed, **self.feeds})
             for name, plan, piece, values in zip(self.wanted, self.plans, pieces, found):
                 self.shape = _whole_shape(plan, values)
                 take, put = _places(plan, piece, values.shape, self.shape)

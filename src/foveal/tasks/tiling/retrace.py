@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
@@ -17,7 +15,7 @@ PERIODS = 8
 
 def can_retrace(graph: Graph) -> bool:
     """Whether there is a model behind the graph that can be traced again."""
-    return _part(graph) is not None
+    return graph.backend is not None and graph.backend.retraces
 
 
 def with_source(graph: Graph, source: str, lengths: Sequence[int]) -> Graph:
@@ -30,21 +28,13 @@ def with_source(graph: Graph, source: str, lengths: Sequence[int]) -> Graph:
     for axis, length in zip(found.axes, lengths):
         shape[axis] = length
     text = "x".join(map(str, shape))
-    if not can_retrace(graph):
+    if graph.backend is None or not graph.backend.retraces:
         raise FovealError(f"{graph.name}: what it does at another size cannot be told from here; trace it with {text}")
-    again = _part(graph).retraced(graph.runner, source, tuple(shape))
-    if again is None:
+    made = graph.backend.retraced(source, tuple(shape))
+    if made is None:
         raise FovealError(f"{graph.name}: the model does not run with the input {text}")
-    made: Graph = again
-    made.name, made.runner, made.parameters = graph.name, graph.runner, graph.parameters
+    made.name, made.backend, made.parameters = graph.name, graph.backend, graph.parameters
     return made
-
-
-def _part(graph: Graph) -> Any:
-    """The part of the front end that can trace again; None where the model holds its shapes or there is none."""
-    default = "foveal.frontends.torch.gradient" if hasattr(graph.runner, "inputs") else ""
-    name = getattr(graph.runner, "gradient", default)
-    return import_module(name) if name.endswith((".torch.gradient", ".onnx.gradient")) else None
 
 
 def runs_with(graph: Graph, source: str, lengths: Sequence[int]) -> bool:

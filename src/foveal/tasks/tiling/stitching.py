@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.frontends.backends import backend_of, forward_of, to_array
+from foveal.ir.backend import Forward
 
 if TYPE_CHECKING:
     from foveal.tasks.tiling.record import Tile, TilePlan
 
-Forward = Callable[[np.ndarray], np.ndarray]
 BAR = 1.0
 """Seconds of work before the progress bar appears, on a terminal only."""
 ROUNDING = 64
@@ -60,15 +60,14 @@ def run(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = No
     or several of them; output: which of several, by name or number. image: the source's whole array, batch and
     channels included. Raises FovealError where the image or what the model gives does not fit the plan.
     """
-    array, tensor = _array(image)
+    array = to_array(image)
     _fits(plan, array)
-    stitched = _stitch(plan, forward_of(model, plan.layer, output), array)
-    return import_module("foveal.frontends.torch.tiles").to_tensor(stitched) if tensor else stitched
+    return backend_of(image).from_array(_stitch(plan, forward_of(model, plan.layer, output), array))
 
 
 def check(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = None) -> TileCheck:
     """Run in tiles and on the whole, and compare. Raises as :func:`run` does."""
-    array, _ = _array(image)
+    array = to_array(image)
     _fits(plan, array)
     forward = forward_of(model, plan.layer, output)
     whole, stitched = forward(array), _stitch(plan, forward, array)
@@ -95,59 +94,6 @@ def _last_place(array: np.ndarray) -> float:
     """A unit in the last place of 1; 0 for whole numbers and half precision, where it would excuse too much."""
     fine = array.dtype.kind == "f" and array.dtype.itemsize >= 4
     return float(np.finfo(array.dtype).eps) if fine else 0.0
-
-
-def forward_of(model: Any, layer: str, output: str | int | None) -> Forward:
-    """The model as a function from an array of the source's layout to the layer's array."""
-    if hasattr(model, "get_inputs") and hasattr(model, "run"):
-        return _session(model, layer, output)
-    if hasattr(model, "named_modules"):
-        if output is not None:
-            raise FovealError("output: a module's outputs have names; give the plan the layer, such as 'output.mask'")
-        found: Forward = import_module("foveal.frontends.torch.tiles").TorchLayer(model, layer)
-        return found
-    if not callable(model):
-        got = type(model).__name__
-        raise FovealError(f"model: expected a module, an ONNX Runtime session or a function, got {got}")
-    return lambda part: _array(_chosen(model(part), layer, output))[0]
-
-
-def _session(session: Any, layer: str, output: str | int | None) -> Forward:
-    names = [item.name for item in session.get_outputs()]
-    wanted = output if output is not None else layer if layer in names else 0
-    if isinstance(wanted, int):
-        wanted = names[wanted] if -len(names) <= wanted < len(names) else str(wanted)
-    if wanted not in names:
-        raise FovealError(f"output '{wanted}': the session has {', '.join(names)}")
-    feed = session.get_inputs()[0].name
-
-    def forward(part: np.ndarray) -> np.ndarray:
-        found: np.ndarray = session.run([wanted], {feed: np.ascontiguousarray(part)})[0]
-        return found
-
-    return forward
-
-
-def _chosen(found: Any, layer: str, output: str | int | None) -> Any:
-    """One array of what a function gives."""
-    key = layer.removeprefix("output.") if output is None else output
-    if isinstance(found, dict):
-        if key not in found:
-            raise FovealError(f"output '{key}': the model gives {', '.join(map(str, found))}")
-        return found[key]
-    if isinstance(found, list | tuple):
-        index = 0 if isinstance(key, str) else key
-        if not -len(found) <= index < len(found):
-            raise FovealError(f"output {index}: the model gives {len(found)}")
-        return found[index]
-    return found
-
-
-def _array(item: Any) -> tuple[np.ndarray, bool]:
-    """An array, and whether it was a tensor."""
-    if hasattr(item, "detach"):
-        return import_module("foveal.frontends.torch.tiles").to_array(item), True
-    return np.asarray(item), False
 
 
 def _fits(plan: TilePlan, array: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from foveal.ir import ops
 from foveal.ir.graph import GraphBuilder
 
 if TYPE_CHECKING:
-    from foveal.frontends.onnx.trace import Environment, Tracer
+    from foveal.frontends.onnx.walk import Environment, Tracer
 
 UNROLLED = 64
 """Turns of a loop that are traced one by one; a longer loop is a bound."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.dispatch.values import Handle
+from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, steps_of
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
@@ -88,8 +88,6 @@ def run(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[
 
 def _remember_view(t: Tracer, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     """Keep how a constant view was made, in case its memory is written with traced data later."""
-    from foveal.frontends.torch.dispatch.mode import steps_of
-
     x = args[0]
     outputs = result if isinstance(result, (list, tuple)) else (result,)
     if entry.writes or not isinstance(x, Tensor) or not outputs or not same_memory(x, outputs[0]):
@@ -155,8 +153,6 @@ def cast_constant(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwa
 @special("item", "_local_scalar_dense", "is_nonzero")
 def read_value(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A value read by the model's control flow."""
-    from foveal.frontends.torch.dispatch.mode import NeedsValues
-
     x = args[0]
     handle: Handle = t.handles[id(x)]
     if t.values.depends.get(t.values.read(handle)):

@@ -15,8 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
-from foveal.frontends.torch.dispatch.values import Handle, Step, Values, to_array
+from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
 from foveal.frontends.torch.names import Naming
 from foveal.frontends.torch.tables import Entry, entry_of
@@ -26,10 +27,6 @@ from foveal.ir.extension import REGISTRY
 _NO_MATTER = {"out", "memory_format", "layout", "device", "pin_memory", "non_blocking", "generator"}
 
 _MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
-
-
-class NeedsValues(Exception):
-    """The model reads a value that a meta tensor does not have."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -48,7 +45,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.spatial = 0
         self.plain = ""
-        self.fast = {} if any(name.startswith("aten::") for _, name in REGISTRY.lowerings) else FAST
+        taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
+        self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
         self.func: Any = None
 
     def data(self, tensor: Tensor) -> np.ndarray:
@@ -254,10 +252,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, ...]]]) -> list[Step]:
-    """The moves of a view with the shape before and after each."""
-    steps = []
-    for op, after in path:
-        steps.append(Step(op, shape, tuple(after)))
-        shape = tuple(after)
-    return steps
+def _untaught(func: Any) -> bool:
+    """Whether no rule of a user's own is passed over: not one for it, and none for a part of what it consists of."""
+    name = func._schema.name
+    own = own_rule((name, f"{name}.{func._schema.overload_name}"))
+    return own is None and entry_of(func).kind != "decompose"

@@ -197,3 +197,16 @@ def to_array(tensor: Tensor) -> np.ndarray:
         data = data.resolve_conj().resolve_neg()
         data = data.float() if data.dtype is torch.bfloat16 else data
     return np.array(data.numpy(), copy=True)
+
+
+class NeedsValues(Exception):
+    """The model reads a value that a meta tensor does not have."""
+
+
+def steps_of(shape: tuple[int, ...], path: list[tuple[ops.Operation, tuple[int, ...]]]) -> list[Step]:
+    """The moves of a view with the shape before and after each."""
+    steps = []
+    for op, after in path:
+        steps.append(Step(op, shape, tuple(after)))
+        shape = tuple(after)
+    return steps

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,16 @@ from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, SourceError
 from foveal.frontends.torch.dispatch.constants import to_meta
-from foveal.frontends.trace import Loaded
 from foveal.ir.graph import Graph
+
+
+class Loaded(NamedTuple):
+    """A model built from a source string, and what to call it with unless the caller says."""
+
+    model: Any
+    inputs: Any
+    axes: Any = None
+    name: str = ""
 
 
 class WithoutInitialization(TorchFunctionMode):

@@ -11,8 +11,21 @@ from torch import nn
 
 from foveal.core.errors import SourceError
 from foveal.frontends.torch.files.archive import load_program
+from foveal.frontends.torch.files.build import Loaded, build
 from foveal.frontends.torch.files.export import ExportedModule
-from foveal.frontends.trace import Loaded
+
+SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".jit")
+
+
+def load(source: str, *, pretrained: bool = False) -> Loaded:
+    """Build the model a source string names, without downloading anything unless ``pretrained``.
+
+    Raises SourceError in one line: no such name (with the closest three), a missing package, an unreadable file.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix == ".h5":
+        raise SourceError(f"{source}: Keras files cannot be read in this version; export the model as .pt2")
+    return load_file(source) if suffix in SUFFIXES else build(source, pretrained)
 
 
 def load_file(source: str) -> Loaded:

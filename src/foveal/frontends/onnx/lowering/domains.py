@@ -1,13 +1,15 @@
-"""Lowering of the operators that onnxruntime writes when it optimises or quantises a model (``com.microsoft``)."""
+"""Lowering of other domains: ``com.microsoft`` (written by onnxruntime) and ``ai.onnx.ml`` (features come last)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from foveal.frontends.onnx.lowering.attention import additive, blend, heads_apart, heads_together, masked, product
-from foveal.frontends.onnx.lowering.contract import gemm, multiply, plus
+from foveal.frontends.onnx.lowering.contract import gemm, multiply, plus, quantize
 from foveal.frontends.onnx.lowering.elementwise import dependent, unary, with_vectors
-from foveal.frontends.onnx.lowering.quantized import quantize
+from foveal.frontends.onnx.lowering.reduce import whole_axes
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, axis_of, lowering, spread
 from foveal.frontends.onnx.lowering.windows import convolve, window_padding
 from foveal.frontends.products import matmul_op
@@ -164,3 +166,63 @@ def multi_head_attention(
     scores = masked(call, scores, mask, fixed)
     weights = call.emit(ops.Mix((3,), "softmax"), scores, scores.shape)
     return heads_together(call, blend(call, weights, v))
+
+
+ML = "ai.onnx.ml"
+
+
+@lowering("Binarizer", "Imputer", "LabelEncoder", "Scaler", "CategoryMapper", domain=ML)
+def elementwise(call: Call, x: Operand) -> Operand:
+    """Its own element; tables, offsets and scales are attributes."""
+    return call.emit(ops.Pointwise(call.name), x, x.shape)
+
+
+@lowering("Normalizer", domain=ML)
+def normalizer(call: Call, x: Operand) -> Operand:
+    """Divided by a norm over the features."""
+    return call.emit(ops.Mix((x.rank - 1,), "normalize"), x, x.shape)
+
+
+@lowering("ArrayFeatureExtractor", domain=ML)
+def extract(call: Call, x: Operand, index: Operand) -> Operand | list[Operand]:
+    """Chosen features."""
+    if not index.known:
+        return call.data_dependent([x, index])
+    numbers = call.array(index, "the index").reshape(-1).astype(np.int64)
+    if x.rank == 1:
+        x = call.emit(ops.Reshape(), x, (1, *x.shape))
+    return call.emit(ops.Take(x.rank - 1, numbers), x, (*x.shape[:-1], numbers.size))
+
+
+@lowering("OneHotEncoder", domain=ML)
+def one_hot(call: Call, x: Operand) -> Operand:
+    """A new last axis over the categories."""
+    categories = call.attribute("cats_int64s") or call.attribute("cats_strings")
+    if not categories:
+        raise Refused("no categories")
+    wide = call.emit(ops.Reshape(), x, (*x.shape, 1))
+    return call.emit(ops.Expand(), wide, (*x.shape, len(categories)))
+
+
+@lowering("FeatureVectorizer", domain=ML)
+def join(call: Call, *parts: Operand) -> Operand:
+    """Features side by side."""
+    rows = [part if part.rank == 2 else call.emit(ops.Reshape(), part, (1, *part.shape)) for part in parts]
+    width = sum(row.shape[1] for row in rows)
+    return call.emit(ops.Concatenate(1), rows, (rows[0].shape[0], width))
+
+
+@lowering(
+    "LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor", "LinearClassifier", "SVMClassifier",
+    "TreeEnsembleClassifier", "TreeEnsemble", domain=ML,
+)  # fmt: skip
+def predictor(call: Call, x: Operand) -> list[Operand]:
+    """Every output of a sample reads all its features."""
+    row = x if x.rank == 2 else call.emit(ops.Reshape(), x, (1, *x.shape))
+    found: list[Any] = []
+    for shape in call.shapes[: max(1, call.wanted)]:
+        if len(shape) == 1:
+            found.append(call.emit(ops.Reduce((1,), False, call.name), row, (row.shape[0],)))
+        else:
+            found.append(whole_axes(call, row, (1,), call.name, shape))
+    return found

@@ -1,0 +1,32 @@
+"""All that the rooms above ask of a JAX model. A jaxpr holds its shapes: no other size can be traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from foveal.frontends.jax.gradient import Differentiator
+from foveal.frontends.jax.run import JaxRunner
+from foveal.ir.backend import Backend
+
+
+class JaxBackend(JaxRunner, Backend):
+    """A function or a Flax module and its call."""
+
+    framework = "JAX"
+    measured_by = "by jax.grad"
+
+    @property
+    def precision(self) -> str:
+        """That of a run."""
+        return str(jnp.zeros(()).dtype)
+
+    def gradient(
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+    ) -> Differentiator:
+        """By ``jax.grad``."""
+        return Differentiator(self, source, axes, dtype)
+
+
+BACKEND = JaxBackend

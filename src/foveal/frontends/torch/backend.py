@@ -1,0 +1,142 @@
+"""All that the rooms above ask of a PyTorch model."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foveal.core.errors import FovealError
+from foveal.frontends.torch import emitted
+from foveal.frontends.torch.gradient import Differentiator
+from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
+from foveal.frontends.torch.weights import load_weights
+from foveal.ir.backend import Backend, Forward, Preparation
+from foveal.ir.graph import Graph
+
+
+class TorchBackend(TorchRunner, Backend):
+    """A module and its call."""
+
+    framework = "PyTorch"
+    retraces = True
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Class token and registers, where the model says so."""
+        number = getattr(self.model, "num_prefix_tokens", None)
+        if isinstance(number, int):
+            return number
+        return int(hasattr(self.model, "class_token") or hasattr(self.model, "cls_token"))
+
+    @property
+    def precision(self) -> str:
+        """That of its first tensor that has one."""
+        return str(precision_of(self.model)).removeprefix("torch.")
+
+    def preparation(self, name: str) -> Preparation:
+        """timm's data config or torchvision's weights, else ImageNet's way."""
+        config = getattr(self.model, "pretrained_cfg", None)
+        if isinstance(config, dict) and config.get("mean"):
+            return Preparation(
+                "squash" if config.get("crop_mode") == "squash" else "cover",
+                str(config.get("interpolation") or "bicubic"),
+                float(config.get("crop_pct") or 0.875),
+                tuple(map(float, config["mean"])),
+                tuple(map(float, config["std"])),
+                "timm",
+            )
+        home = type(self.model).__module__
+        if home.startswith("torchvision.models.detection"):
+            return Preparation("cover", "bilinear", 1.0, (0.0,), (1.0,), "torchvision")  # it normalises by itself
+        return _torchvision_preparation(name) if home.startswith("torchvision.models") else Preparation()
+
+    def gradient(
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+    ) -> Differentiator:
+        """By autograd, of a copy."""
+        return Differentiator(self, source, axes, dtype, waists)
+
+    def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
+        """On meta tensors; the graph has no model behind it."""
+        inputs = self.inputs.changed(lambda s: replace(s, shape=shape, example=None) if s.name == source else s)
+        attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=False)
+        return None if attempt.error is not None else attempt.graph
+
+    def with_weights(self, path: str) -> TorchBackend:
+        """See :mod:`foveal.frontends.torch.weights`."""
+        model = copy.deepcopy(self.model)
+        load_weights(model, path)
+        return TorchBackend(model, self.inputs, self.training)
+
+    @staticmethod
+    @contextmanager
+    def threads(number: int | None) -> Iterator[None]:
+        """For all models of this process."""
+        before = torch.get_num_threads()
+        try:
+            if number is not None:
+                torch.set_num_threads(number)
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    @staticmethod
+    def to_array(item: Any) -> np.ndarray:
+        """A copy only where the tensor is on another device."""
+        found: np.ndarray = item.detach().cpu().numpy()
+        return found
+
+    @staticmethod
+    def from_array(array: np.ndarray) -> torch.Tensor:
+        """Without a copy."""
+        return torch.from_numpy(array)
+
+    @staticmethod
+    def tiled(model: Any, layer: str, output: str | int | None) -> Forward | None:
+        """One layer of a module."""
+        if not isinstance(model, torch.nn.Module):
+            return None
+        if output is not None:
+            raise FovealError("output: a module's outputs have names; give the plan the layer, such as 'output.mask'")
+        return TorchLayer(model, layer)
+
+    @classmethod
+    def latency(cls, code: str, shape: tuple[int, ...]) -> float:
+        """The median of a few runs with batch 1."""
+        return emitted.latency_of(code, shape)
+
+    @classmethod
+    def export_onnx(cls, code: str, shape: tuple[int, ...], path: str | Path) -> None:
+        """Through torch.onnx; raises FovealError where that fails."""
+        emitted.export_onnx(code, shape, path)
+
+
+def _torchvision_preparation(name: str) -> Preparation:
+    from torchvision import models
+
+    try:
+        given: Any = next(iter(models.get_model_weights(name).__members__.values())).transforms
+        options = {**{k: p.default for k, p in inspect.signature(given.func).parameters.items()}, **given.keywords}
+    except (ValueError, StopIteration, AttributeError):
+        return Preparation()
+    if "crop_size" not in options or not isinstance(options["crop_size"], int):
+        return Preparation()
+    return Preparation(
+        "cover",
+        str(options["interpolation"].value),
+        options["crop_size"] / options.get("resize_size", options["crop_size"]),
+        tuple(map(float, options["mean"])),
+        tuple(map(float, options["std"])),
+        "torchvision",
+    )
+
+
+BACKEND = TorchBackend
