@@ -72,7 +72,7 @@ def field(
 
         return measure(graph, layer, images=images, protocol=protocol, at=at, channel=channel, source=source)[0].field
     rf = receptive_field(graph, layer, source)
-    unit = _unit(rf, at)
+    unit = rf.middle if at is None else rf.unit(at)
     value = graph.layer(layer).value
     index = [s.name for s in graph.sources].index(rf.source)
     sure = certainty(graph, value)
@@ -159,14 +159,6 @@ def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> Non
     for node in graph.behind(value):
         if not traits(node.op).gain(node.op):
             raise FovealError(f"'energy' is not available here: {place(node)} has no fixed gain; use kind='paths'")
-
-
-def _unit(rf: ReceptiveField, at: Sequence[int] | int | None) -> tuple[int, ...]:
-    if at is None:
-        return tuple(n // 2 for n in rf.grid)
-    index = (at,) if isinstance(at, int) else tuple(at)
-    rf.box(index, clip=True)
-    return tuple(i % n for i, n in zip(index, rf.grid, strict=True))
 
 
 def _over_hull(

@@ -93,17 +93,8 @@ def _tied_to_place(graph: Graph, node: Node) -> bool:
 
 def behind(graph: Graph, values: Sequence[int]) -> list[Node]:
     """The nodes that depend on a source and that these values depend on."""
-    producers, known = graph.producers(), roles(graph)
-    seen, stack, found = set(values), list(values), []
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None or node.output not in known:
-            continue
-        found.append(node)
-        fresh = [i for i in node.inputs if i not in seen]
-        seen.update(fresh)
-        stack += fresh
-    return found
+    known = roles(graph)
+    return [node for node in graph.behind(*values) if node.output in known]
 
 
 def _layersbehind(graph: Graph, values: Sequence[int]) -> list[str]:

@@ -18,6 +18,7 @@ from foveal.core.errors import FovealError, SourceError
 from foveal.core.serial import to_plain
 from foveal.engine.roles import roles
 from foveal.fields.field import Box, Field
+from foveal.fields.measured.cropping import behind
 from foveal.fields.measured.images import SQUASH, ImageSet, Sample, collect
 from foveal.fields.measured.protocols import Protocol, protocol_of
 from foveal.fields.measured.provenance import versions
@@ -313,17 +314,8 @@ def _center(rf: ReceptiveField, unit: tuple[int, ...]) -> tuple[float, ...] | No
 
 def stopped_at(graph: Graph, layer: str) -> str:
     """The first operation on the path to a layer that passes no gradient though it passes information, else ""."""
-    producers, known = graph.producers(), roles(graph)
-    stack = [graph.layer(layer).value]
-    seen = set(stack)
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None or node.output not in known:
-            continue
+    for node in behind(graph, [graph.layer(layer).value]):
         name = str(getattr(node.op, "name", "")) or node.origin
         if name.split(".")[-1].rstrip("_") in ROUNDING or node.origin.split(".")[-1].rstrip("_") in ROUNDING:
             return f"{node.origin} at {node.scope or '(top)'}"
-        fresh = [i for i in node.inputs if i not in seen]
-        seen.update(fresh)
-        stack += fresh
     return ""

@@ -117,9 +117,7 @@ def _index(graph: Graph, layer: str, unit: tuple[int, ...]) -> tuple[int | None,
 
 def _unit(rf: ReceptiveField, at: Sequence[int] | int | None, protocol: Protocol, prefix: int) -> tuple[int, ...]:
     if at is not None:
-        index = (at,) if isinstance(at, int) else tuple(at)
-        rf.box(index, clip=True)
-        return tuple(i % n for i, n in zip(index, rf.grid, strict=True))
+        return rf.unit(at)
     if protocol.unit == "center":
         return central_unit(rf, prefix)
     return fixed_unit(protocol.unit, rf.grid, len(rf.source_shape) == 2, prefix)

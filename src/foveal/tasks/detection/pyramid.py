@@ -191,7 +191,7 @@ def effective(graph: Graph, layer: str, rf: ReceptiveField) -> tuple[Pair | None
     """Sigma of the middle unit's energy field, and its center minus the RF center (mean over the phases); None, None
     where energy has no meaning.
     """
-    unit = tuple(n // 2 for n in rf.grid)
+    unit = rf.middle
     try:
         found = energy_moments(graph, layer, unit, rf.source)
         sigmas, center = found.sigmas, found.center

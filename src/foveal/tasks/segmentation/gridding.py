@@ -72,7 +72,6 @@ def dilated_convolutions(graph: Graph, layer: str) -> tuple[Dilated, ...]:
 def grids(graph: Graph, layer: str) -> Grids:
     """The lattices that the middle unit of ``layer`` reads."""
     rf = receptive_field(graph, layer)
-    unit = tuple(n // 2 for n in rf.grid)
     value = graph.layer(layer).value
     source = next(item for item in graph.sources if item.name == rf.source)
     axes = len(source.axes)
@@ -80,14 +79,14 @@ def grids(graph: Graph, layer: str) -> Grids:
     def local(node: Node, way: Read) -> float:
         return 0.0 if way.kind != "value" or is_global(graph, node, way, axes) else 1.0
 
-    flows = pull(graph, {value: seed(graph, value, unit, SUPPORT)}, SUPPORT, local)
+    flows = pull(graph, {value: seed(graph, value, rf.middle, SUPPORT)}, SUPPORT, local)
     read = _spatial(graph, source.value, flows)
     nodes = [node for node in _dilated_nodes(graph, value) if node.inputs[0] in flows]
     if not nodes:
-        return Grids(unit, lattice(read), None, "", 0)
+        return Grids(rf.middle, lattice(read), None, "", 0)
     first = _first_of_its_size(graph, nodes[0], flows)
     entry = lattice(_spatial(graph, first.inputs[0], flows))
-    return Grids(unit, lattice(read), entry, first.scope, _longest_chain(graph, nodes))
+    return Grids(rf.middle, lattice(read), entry, first.scope, _longest_chain(graph, nodes))
 
 
 def _first_of_its_size(graph: Graph, node: Node, flows: Flows) -> Node:
