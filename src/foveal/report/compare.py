@@ -90,17 +90,8 @@ def _growth(graph: Graph, layers: list[Layer]) -> list[Grown]:
         before = _before(graph, layer.value, sizes)
         after = tuple(None if pair is None else pair[1] for pair in unclipped_sizes(rf))
         added = tuple(None if size is None else size - start for size, start in zip(after, before))
-        result.append(
-            Grown(
-                layer.name,
-                layer.type,
-                before,
-                size_measure(rf),
-                added,
-                exact_numbers(rf.stride),
-                exact_numbers(rf.start),
-            )
-        )
+        places = exact_numbers(rf.stride), exact_numbers(rf.start)
+        result.append(Grown(layer.name, layer.type, before, size_measure(rf), added, *places))
         sizes[layer.value] = tuple(start if size is None else size for size, start in zip(after, before))
     return result
 

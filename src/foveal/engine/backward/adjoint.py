@@ -33,14 +33,13 @@ def back(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
 
 def _slide(step: rel.Slide, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis = step.axis
-    if step.kernel == 1 and step.stride == 1 and stage.roles_before[axis] != "s":
-        return _cut(step, flow)
+    features = step.kernel == step.stride == 1 and stage.roles_before[axis] != "s"
+    cut = _cut(step, flow) if features else None
+    if cut is not None:
+        return cut
     flow = dense(flow, axis, step.n_out)
-    shape = list(flow.data.shape)
-    shape[axis] = step.n_in
-    result = np.zeros(shape, dtype=flow.data.dtype)
     source = flow.data if algebra.logical else algebra.safe(flow.data, step.kernel)
-    result = result.astype(source.dtype, copy=False)
+    result = np.zeros(with_length(source.shape, axis, step.n_in), dtype=source.dtype)
     lead: tuple[Any, ...] = (slice(None),) * axis
     for tap in range(step.kernel):
         offset = tap * step.dilation - step.before
@@ -52,11 +51,12 @@ def _slide(step: rel.Slide, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
         target = (*lead, slice(start, start + (last - first - 1) * step.stride + 1, step.stride))
         piece = source[(*lead, slice(first, last))]
         result[target] = result[target] | piece if algebra.logical else result[target] + piece
-    return Flow(result, flow.runs, flow.scale)
+    moved = Flow(result, flow.runs, flow.scale)
+    return with_runs(moved, axis) if features else moved
 
 
-def _cut(step: rel.Slide, flow: Flow) -> Flow:
-    """A stretch of features: runs before it and behind it contribute nothing."""
+def _cut(step: rel.Slide, flow: Flow) -> Flow | None:
+    """A stretch of features: runs before it and behind it contribute nothing. None where it reaches into padding."""
     axis, start = step.axis, -step.before
     ends = flow.runs.get(axis) or ((step.n_out,) if flow.data.shape[axis] == 1 else tuple(range(1, step.n_out + 1)))
     zero = np.zeros_like(flow.data.take([0], axis=axis))
@@ -68,19 +68,8 @@ def _cut(step: rel.Slide, flow: Flow) -> Flow:
         pieces.append(zero)
         new_ends.append(step.n_in)
     if start < 0 or len(set(new_ends)) < len(new_ends):
-        return _cut_with_padding(step, flow)
+        return None
     return Flow(np.concatenate(pieces, axis=axis), {**flow.runs, axis: tuple(new_ends)}, flow.scale)
-
-
-def _cut_with_padding(step: rel.Slide, flow: Flow) -> Flow:
-    flow = dense(flow, step.axis, step.n_out)
-    shape = list(flow.data.shape)
-    shape[step.axis] = step.n_in
-    result = np.zeros(shape, dtype=flow.data.dtype)
-    first, last = max(0, step.before), min(step.n_out, step.n_in + step.before)
-    lead: tuple[Any, ...] = (slice(None),) * step.axis
-    result[(*lead, slice(first - step.before, last - step.before))] = flow.data[(*lead, slice(first, last))]
-    return with_runs(Flow(result, flow.runs, flow.scale), step.axis)
 
 
 def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
@@ -241,9 +230,7 @@ def _rotate(step: rel.Rotate, stage: Stage, flow: Flow, algebra: Algebra) -> Flo
 def _unroll(step: rel.Unroll, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis, last = step.axis, flow.data.ndim - 1
     flow = dense(dense(flow, axis, step.count), last, step.size)
-    shape = list(flow.data.shape[:-1])
-    shape[axis] = stage.before[axis]
-    result = np.zeros(shape, dtype=flow.data.dtype)
+    result = np.zeros(with_length(flow.data.shape[:-1], axis, stage.before[axis]), dtype=flow.data.dtype)
     lead: tuple[Any, ...] = (slice(None),) * axis
     for tap in range(step.size):
         target = (*lead, np.arange(step.count) * step.step + tap * step.dilation)

@@ -56,12 +56,11 @@ def count_edges(graph: Graph, value: int, unit: tuple[int, ...], source: int, ch
         state = bounds(graph).states.get(operand, {}).get(source)
         if state is None or not weight.any():
             continue
-        if solid.get(operand, False):
-            _add_boxes(graph, operand, weight, state.strict, difference)
-        elif np.count_nonzero(weight) <= AFFORDABLE:
+        filled = solid.get(operand, False)
+        if not filled and np.count_nonzero(weight) <= AFFORDABLE:
             supports += _add_supports(graph, operand, weight, chosen.value, chosen.axes)
         else:
-            exact = False
+            exact = exact and filled
             _add_boxes(graph, operand, weight, state.strict, difference)
     for axis in range(len(lengths)):
         difference = difference.cumsum(axis=axis)

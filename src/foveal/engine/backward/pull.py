@@ -39,13 +39,7 @@ def seed(graph: Graph, value: int, unit: tuple[int, ...] | None, algebra: Algebr
     return _one_channel(data, features[0], shape[features[0]], channel)
 
 
-def pull(
-    graph: Graph,
-    start: Flows,
-    algebra: Algebra,
-    gain: Gain | None = None,
-    carry: Carry | None = None,
-) -> Flows:
+def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None, carry: Carry | None = None) -> Flows:
     """Run the flows back to the sources; returns the flow of every value that reaches one of the seeded units.
 
     gain(node, read) is the factor of one way of reading (0: not followed); ``carry`` does the work of the adjoint where

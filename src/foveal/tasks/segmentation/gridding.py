@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from foveal.engine.backward.algebra import SUPPORT
-from foveal.engine.backward.pull import Flows, pull, seed
+from foveal.engine.backward.pull import Flows, over_source, pull, seed
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph, Node
@@ -168,18 +168,4 @@ def _jump(graph: Graph, layer: str, op: Window) -> tuple[float, ...]:
 
 def _spatial(graph: Graph, value: int, flows: Flows) -> np.ndarray:
     """Which positions of a value are read, over its spatial axes."""
-    flow = flows.get(value)
-    axes = grid_axes(graph, value) if value not in {s.value for s in graph.sources} else _source_axes(graph, value)
-    shape = graph.values[value].shape
-    lengths = tuple(shape[axis] for axis in axes)
-    if flow is None:
-        return np.zeros(lengths, bool)
-    data = np.asarray(flow.data, bool)
-    for axis, ends in flow.runs.items():
-        data = np.repeat(data, np.diff((0, *ends)), axis=axis)
-    others = tuple(axis for axis in range(len(shape)) if axis not in axes)
-    return np.array(np.broadcast_to(data.any(axis=others), lengths))
-
-
-def _source_axes(graph: Graph, value: int) -> tuple[int, ...]:
-    return next(source.axes for source in graph.sources if source.value == value)
+    return over_source(flows.get(value), graph.values[value].shape, grid_axes(graph, value)).astype(bool)
