@@ -157,11 +157,11 @@ def _per_image(graph: foveal.Graph, folder: str, images: int) -> tuple[float, fl
 
     protocol, settings = protocol_of("replknet"), Settings()
     plan = plan_of(graph, ["layer4"], None, None, None, protocol, settings)
-    given = image_set(graph, plan, folder, protocol, images, None, settings)
+    given = image_set(graph, plan, folder, images)
     # The first image pays for the copy of the model.
     again = [i % images for i in range(images + 1)]
     spent, start = [], (time.perf_counter(), time.process_time())
-    for _ in contributions(graph, plan, protocol, settings, given, again):
+    for _ in contributions(graph, plan, given, again):
         spent.append((time.perf_counter() - start[0], time.process_time() - start[1]))
         start = time.perf_counter(), time.process_time()
     return min(spent[1:])

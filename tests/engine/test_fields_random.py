@@ -79,21 +79,21 @@ def mistake(step: type[rel.Step], wrong: Any, monkeypatch: pytest.MonkeyPatch) -
         yield
 
 
-def stride_ignored(stage: Any, flow: Any, algebra: Any) -> Any:
-    return steps._slide(stage._replace(step=replace(stage.step, stride=1)), flow, algebra)
+def stride_ignored(step: Any, stage: Any, flow: Any, algebra: Any) -> Any:
+    return steps._slide(replace(step, stride=1), stage, flow, algebra)
 
 
-def tap_dropped(stage: Any, flow: Any, algebra: Any) -> Any:
-    return steps._slide(stage._replace(step=replace(stage.step, kernel=max(1, stage.step.kernel - 1))), flow, algebra)
+def tap_dropped(step: Any, stage: Any, flow: Any, algebra: Any) -> Any:
+    return steps._slide(replace(step, kernel=max(1, step.kernel - 1)), stage, flow, algebra)
 
 
-def padding_ignored(stage: Any, flow: Any, algebra: Any) -> Any:
-    return steps._slide(stage._replace(step=replace(stage.step, before=0)), flow, algebra)
+def padding_ignored(step: Any, stage: Any, flow: Any, algebra: Any) -> Any:
+    return steps._slide(replace(step, before=0), stage, flow, algebra)
 
 
-def branch_lost(stage: Any, flow: Any, algebra: Any) -> Any:
-    found = steps._embed(stage, flow, algebra)
-    return replace(found, data=found.data * 0) if stage.step.start > 0 else found
+def branch_lost(step: Any, stage: Any, flow: Any, algebra: Any) -> Any:
+    found = steps._embed(step, stage, flow, algebra)
+    return replace(found, data=found.data * 0) if step.start > 0 else found
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,7 @@ def moved(outputs: Floats, reference: Floats, spread: float = 0.0) -> Bools:
     limit = threshold(reference, spread)
     with np.errstate(invalid="ignore"):
         differs = np.abs(outputs - reference) > limit
-    result: Bools = differs | (np.isnan(outputs) != np.isnan(reference))
-    return result
+    return np.asarray(differs | (np.isnan(outputs) != np.isnan(reference)))
 
 
 def hulls(dependent: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -111,8 +111,7 @@ class _Target:
     def ending(self, axis: int, position: int, side: int) -> NDArray[np.bool_]:
         """Which units' boxes begin (side 0) or end (side 1) at a position."""
         first, last = self.bounds[axis]
-        found: NDArray[np.bool_] = ((first, last)[side] == position) & (first <= last)
-        return found
+        return np.asarray(((first, last)[side] == position) & (first <= last))
 
     def edges(self) -> Iterator[tuple[Unit, int, int]]:
         """(unit, axis, position) of both box edges of the sampled units."""

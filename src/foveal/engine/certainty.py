@@ -24,10 +24,7 @@ EXACT = Certainty("exact", (), False)
 
 def certainty(graph: Graph, value: int) -> Certainty:
     """How sure the numbers of a value are."""
-    if "certainty" not in graph.cache:
-        graph.cache["certainty"] = _all(graph)
-    found: dict[int, Certainty] = graph.cache["certainty"]
-    return found.get(value, EXACT)
+    return graph.once("certainty", _all).get(value, EXACT)
 
 
 def _all(graph: Graph) -> dict[int, Certainty]:

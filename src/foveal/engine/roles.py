@@ -17,10 +17,7 @@ Roles = tuple[str, ...]
 
 def roles(graph: Graph) -> dict[int, Roles]:
     """Value id -> role of each axis, for every value that depends on a source; computed once."""
-    if "roles" not in graph.cache:
-        graph.cache["roles"] = _all_roles(graph)
-    result: dict[int, Roles] = graph.cache["roles"]
-    return result
+    return graph.once("roles", _all_roles)
 
 
 def grid_axes(graph: Graph, value: int) -> tuple[int, ...]:

@@ -139,8 +139,7 @@ class Field(show.Shown):
         if largest == 0:
             return values
         values /= largest
-        shares: np.ndarray = values / values.sum()
-        return shares
+        return np.asarray(values / values.sum())
 
     def metrics(self) -> FieldMetrics:
         """Sizes, spreads, fits and profiles of the field; see :mod:`foveal.fields.metrics`."""

@@ -11,7 +11,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.engine.backward.algebra import ENERGY, PATHS, SUPPORT
 from foveal.engine.backward.edges import count_edges
-from foveal.engine.backward.gains import Gains
+from foveal.engine.backward.gains import Gains, place
 from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.certainty import Certainty, certainty
@@ -72,7 +72,7 @@ def field(
 
         return measure(graph, layer, images=images, protocol=protocol, at=at, channel=channel, source=source)[0].field
     rf = receptive_field(graph, layer, source)
-    unit = _unit(rf, at)
+    unit = rf.middle if at is None else rf.unit(at)
     value = graph.layer(layer).value
     index = [s.name for s in graph.sources].index(rf.source)
     sure = certainty(graph, value)
@@ -156,26 +156,9 @@ def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> Non
         raise FovealError(f"'{kind}' is not available here: {why}; use kind='support'")
     if kind != "energy":
         return
-    behind, producers = {value}, graph.producers()
-    stack = [value]
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None:
-            continue
+    for node in graph.behind(value):
         if not traits(node.op).gain(node.op):
-            where = f"{node.origin} at {node.scope or '(top)'}"
-            raise FovealError(f"'energy' is not available here: {where} has no fixed gain; use kind='paths'")
-        fresh = [i for i in node.inputs if i not in behind]
-        behind.update(fresh)
-        stack += fresh
-
-
-def _unit(rf: ReceptiveField, at: Sequence[int] | int | None) -> tuple[int, ...]:
-    if at is None:
-        return tuple(n // 2 for n in rf.grid)
-    index = (at,) if isinstance(at, int) else tuple(at)
-    rf.box(index, clip=True)
-    return tuple(i % n for i, n in zip(index, rf.grid, strict=True))
+            raise FovealError(f"'energy' is not available here: {place(node)} has no fixed gain; use kind='paths'")
 
 
 def _over_hull(

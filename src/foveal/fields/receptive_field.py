@@ -91,7 +91,7 @@ class ReceptiveField:
     @property
     def stride(self) -> tuple[Number | None, ...]:
         """Source positions per unit; None where no single grid axis follows the source axis."""
-        own = tuple(None if p is None else _plain(p[1].rate) for p in self.progress)
+        own = tuple(None if p is None else plain(p[1].rate) for p in self.progress)
         if self.local is not None:
             return tuple(b if a is None else a for a, b in zip(own, self.local.stride, strict=True))
         return own
@@ -112,8 +112,8 @@ class ReceptiveField:
         """Middle of the unclipped hull of a unit (default: unit 0) in pixel indices."""
         if unit is None and 0 in self.grid:
             return (None,) * len(self.first)
-        found = self._intervals(self._unit(unit), False)
-        return tuple(None if i is None else _plain(Fraction(i[0] + i[1], 2)) for i in found)
+        found = self._intervals(self.unit(unit), False)
+        return tuple(None if i is None else plain(Fraction(i[0] + i[1], 2)) for i in found)
 
     def box(self, unit: Sequence[int] | int | None = None, clip: bool = False) -> Ranges:
         """((first, last + 1), ...) of a unit per source axis; ((0, 0), ...) where nothing is read.
@@ -124,7 +124,7 @@ class ReceptiveField:
             raise FovealError(
                 f"{self.layer}: the unclipped box is withheld (padding after an irregular layout); ask with clip=True"
             )
-        found = self._intervals(self._unit(unit), clip)
+        found = self._intervals(self.unit(unit), clip)
         return tuple((0, 0) if i is None else (i[0], i[1] + 1) for i in found)
 
     def units_of(self, position: Sequence[int] | int) -> list[tuple[int, ...]]:
@@ -154,14 +154,20 @@ class ReceptiveField:
         """Share of the source inside the clipped box of the middle unit (0 where there are no units)."""
         if 0 in self.grid:
             return 0.0
-        box = self.box(tuple(n // 2 for n in self.grid), clip=True)
+        box = self.box(self.middle, clip=True)
         return prod(b - a for a, b in box) / prod(self.source_shape)
 
     def size_text(self) -> str:
         """Sizes as people write them: ``427``, ``427x400``, ``140-168``, ``withheld``."""
         return sizes_text(self.sizes)
 
-    def _unit(self, unit: Sequence[int] | int | None) -> tuple[int, ...]:
+    @property
+    def middle(self) -> tuple[int, ...]:
+        """The middle unit: n // 2 per grid axis."""
+        return tuple(n // 2 for n in self.grid)
+
+    def unit(self, unit: Sequence[int] | int | None) -> tuple[int, ...]:
+        """The index of a unit (default: unit 0), counted from 0; raises FovealError where the grid has none such."""
         index = (0,) * len(self.grid) if unit is None else (unit,) if isinstance(unit, int) else tuple(unit)
         if len(index) != len(self.grid):
             raise FovealError(f"{self.layer}: a unit has {len(self.grid)} indices (grid {self.grid}), got {index}")
@@ -200,7 +206,7 @@ class ReceptiveField:
             distance = (own - edge * rate.denominator) if backward else (edge * rate.denominator - own)
             distance, nothing = np.broadcast_arrays(distance, self.nothing[1])
             seen = distance[~nothing]
-            found.append(_plain(Fraction(int(seen.max()), rate.denominator)) if seen.size else None)
+            found.append(plain(Fraction(int(seen.max()), rate.denominator)) if seen.size else None)
         return tuple(found)
 
 
@@ -354,5 +360,7 @@ def _at(array: np.ndarray, unit: tuple[int, ...]) -> Any:
     return array[tuple(0 if n == 1 else i for i, n in zip(unit, array.shape, strict=True))]
 
 
-def _plain(number: Fraction) -> Number:
-    return int(number) if number.denominator == 1 else number
+def plain(number: Number | float) -> Number:
+    """A whole number as an int, any other as an exact fraction."""
+    exact = Fraction(number)
+    return int(exact) if exact.denominator == 1 else exact

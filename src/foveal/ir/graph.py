@@ -6,15 +6,17 @@ execution order. A layer gives a value a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from foveal.core.errors import InvalidGraphError, UnknownLayerError
 from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
+
+T = TypeVar("T")
 
 
 class Value(NamedTuple):
@@ -104,12 +106,31 @@ class Graph:
         except KeyError:
             raise UnknownLayerError(name, self.layer_table) from None
 
+    def once(self, name: str, make: Callable[[Graph], T]) -> T:
+        """The result of an analysis by its name: made when it is first asked for, then kept."""
+        if name not in self.cache:
+            self.cache[name] = make(self)
+        result: T = self.cache[name]
+        return result
+
     def producers(self) -> dict[int, Node]:
         """Value id -> the node that made it."""
-        if "producers" not in self.cache:
-            self.cache["producers"] = {node.output: node for node in self.nodes}
-        result: dict[int, Node] = self.cache["producers"]
-        return result
+        return self.once("producers", lambda graph: {node.output: node for node in graph.nodes})
+
+    def behind(self, *values: int, stop: Container[int] = ()) -> Iterator[Node]:
+        """The nodes that these values are made by, from the values back; values in ``stop`` are not followed."""
+        producers, seen, stack = self.producers(), set(values), list(values)
+        while stack:
+            node = producers.get(stack.pop())
+            if node is not None:
+                yield node
+                fresh = [i for i in dict.fromkeys(node.inputs) if i not in seen and i not in stop]
+                seen.update(fresh)
+                stack += fresh
+
+    def values_behind(self, *values: int) -> set[int]:
+        """These values and all that they are made from."""
+        return {*values, *(i for node in self.behind(*values) for i in node.inputs)}
 
     def verify(self) -> Graph:
         """Check the graph's own rules; returns the graph, or raises InvalidGraphError with the neighbourhood of the

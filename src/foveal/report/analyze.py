@@ -10,7 +10,7 @@ from typing import Any
 
 from foveal.core.errors import UnknownLayerError, UnknownOperationError
 from foveal.core.version import __version__
-from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.fields.receptive_field import ReceptiveField, plain, receptive_field
 from foveal.ir.graph import Graph, Layer, Source
 from foveal.report.costs import layer_cost, total_cost
 from foveal.report.findings import findings, operations_without_rule, reachable
@@ -167,20 +167,13 @@ def _offsets(rf: ReceptiveField) -> PerAxis:
         if center is None or stride is None or uneven or (period > 1 and Fraction(stride).denominator > 1):
             found.append(None)
         else:
-            found.append(_number(center - (Fraction(stride) - 1) / 2))
+            found.append(plain(center - (Fraction(stride) - 1) / 2))
     return tuple(found)
 
 
-def exact_numbers(values: Iterable[Any]) -> PerAxis:
-    return tuple(_number(value) for value in values)
-
-
-def _number(value: Any) -> Number | None:
-    """An integer where it is one, else a fraction; exact for floats as well."""
-    if value is None:
-        return None
-    exact = Fraction(value) if isinstance(value, (int, float, Fraction)) else Fraction(int(value))
-    return exact.numerator if exact.denominator == 1 else exact
+def exact_numbers(values: Iterable[Number | None]) -> PerAxis:
+    """Integers where they are such, else fractions."""
+    return tuple(None if value is None else plain(value) for value in values)
 
 
 def _parameters(graph: Graph, layer: Layer) -> int:

@@ -6,8 +6,6 @@ largest branch counts, so that the additions along the largest path sum up to th
 
 from __future__ import annotations
 
-from typing import Any
-
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Layer, Node
@@ -86,41 +84,22 @@ def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
 
 def _growth(graph: Graph, layers: list[Layer]) -> list[Grown]:
     sizes: dict[int, tuple[int, ...]] = {}
-    producers = graph.producers()
     result = []
     for layer in layers:
         rf = receptive_field(graph, layer.name, source=graph.sources[0].name)
-        before = _before(graph, producers, layer.value, sizes)
+        before = _before(graph, layer.value, sizes)
         after = tuple(None if pair is None else pair[1] for pair in unclipped_sizes(rf))
         added = tuple(None if size is None else size - start for size, start in zip(after, before))
-        result.append(
-            Grown(
-                layer.name,
-                layer.type,
-                before,
-                size_measure(rf),
-                added,
-                exact_numbers(rf.stride),
-                exact_numbers(rf.start),
-            )
-        )
+        places = exact_numbers(rf.stride), exact_numbers(rf.start)
+        result.append(Grown(layer.name, layer.type, before, size_measure(rf), added, *places))
         sizes[layer.value] = tuple(start if size is None else size for size, start in zip(after, before))
     return result
 
 
-def _before(graph: Graph, producers: dict[int, Any], value: int, sizes: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+def _before(graph: Graph, value: int, sizes: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
     """The largest size, per axis, among the nearest named values that ``value`` is made from; 1 at the source."""
-    best = (1,) * len(graph.sources[0].axes)
-    pending, seen = [value], {value}
-    while pending:
-        node = producers.get(pending.pop())
-        for used in node.inputs if node else ():
-            if used in sizes:
-                best = tuple(max(pair) for pair in zip(best, sizes[used]))
-            elif used not in seen:
-                seen.add(used)
-                pending.append(used)
-    return best
+    near = {used for node in graph.behind(value, stop=sizes) for used in node.inputs if used in sizes}
+    return tuple(map(max, zip((1,) * len(graph.sources[0].axes), *(sizes[used] for used in near))))
 
 
 def _differences(first: Grown | None, second: Grown | None) -> tuple[str, ...]:

@@ -23,15 +23,14 @@ def layer_cost(graph: Graph, layer: Layer) -> Measure:
         producer = graph.producers().get(layer.value)
         return _measure(graph, [producer] if producer else [])
     scope = layer.name.split("#")[0]
+    inside = graph.once("nodes-by-scope", _by_scope).get(scope, [])
     if scope == layer.name and f"{scope}#2" not in graph.layer_table:
-        return _measure(graph, _by_scope(graph).get(scope, []))
-    return _measure(graph, _one_call(graph, layer, scope))
+        return _measure(graph, inside)
+    return _measure(graph, _one_call(graph, layer, scope, inside))
 
 
 def _measure(graph: Graph, nodes: Iterable[Node]) -> Measure:
-    if "multiply-adds" not in graph.cache:
-        graph.cache["multiply-adds"] = {node.output: cost(graph, node) for node in graph.nodes}
-    costs: dict[int, int | None] = graph.cache["multiply-adds"]
+    costs = graph.once("multiply-adds", lambda graph: {node.output: cost(graph, node) for node in graph.nodes})
     counts = [costs[node.output] for node in nodes]
     total = sum(int(count or 0) for count in counts)
     return Measure("bound", total, _BOUND) if None in counts else Measure("exact", total, _METHOD)
@@ -39,29 +38,16 @@ def _measure(graph: Graph, nodes: Iterable[Node]) -> Measure:
 
 def _by_scope(graph: Graph) -> dict[str, list[Node]]:
     """Module path -> the nodes that ran in it or beneath it."""
-    if "nodes-by-scope" not in graph.cache:
-        table: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            parts = node.scope.split(".") if node.scope else []
-            for end in range(1, len(parts) + 1):
-                table.setdefault(".".join(parts[:end]), []).append(node)
-        graph.cache["nodes-by-scope"] = table
-    result: dict[str, list[Node]] = graph.cache["nodes-by-scope"]
-    return result
+    table: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        parts = node.scope.split(".") if node.scope else []
+        for end in range(1, len(parts) + 1):
+            table.setdefault(".".join(parts[:end]), []).append(node)
+    return table
 
 
-def _one_call(graph: Graph, layer: Layer, scope: str) -> list[Node]:
+def _one_call(graph: Graph, layer: Layer, scope: str, inside: list[Node]) -> list[Node]:
     """The nodes of one call of a module with several: back from its value, up to other calls' values."""
-    producers, inside = graph.producers(), {node.output for node in _by_scope(graph).get(scope, [])}
     calls = {other.value for other in graph.layer_table.values() if other.name.split("#")[0] == scope}
-    pending, seen = [layer.value], {layer.value}
-    found = []
-    while pending:
-        node = producers.get(pending.pop())
-        if node is None or node.output not in inside:
-            continue
-        found.append(node)
-        fresh = [used for used in node.inputs if used not in seen and used not in calls]
-        seen.update(fresh)
-        pending += fresh
-    return found
+    own = {node.output for node in inside}
+    return list(graph.behind(layer.value, stop=calls | (graph.producers().keys() - own))) if layer.value in own else []

@@ -55,15 +55,16 @@ def operations_without_rule(graph: Graph) -> list[Occurrence]:
 
 def reachable(graph: Graph) -> dict[int, frozenset[str]]:
     """Value id -> names of the sources it depends on; a value that depends on none is left out."""
-    if "sources-of-values" not in graph.cache:
-        reach = {source.value: frozenset((source.name,)) for source in graph.sources}
-        for node in graph.nodes:
-            joined = frozenset[str]().union(*(reach.get(used, frozenset()) for used in node.inputs))
-            if joined:
-                reach[node.output] = joined
-        graph.cache["sources-of-values"] = reach
-    result: dict[int, frozenset[str]] = graph.cache["sources-of-values"]
-    return result
+    return graph.once("sources-of-values", _reach)
+
+
+def _reach(graph: Graph) -> dict[int, frozenset[str]]:
+    reach = {source.value: frozenset((source.name,)) for source in graph.sources}
+    for node in graph.nodes:
+        joined = frozenset[str]().union(*(reach.get(used, frozenset()) for used in node.inputs))
+        if joined:
+            reach[node.output] = joined
+    return reach
 
 
 def _occurrences(graph: Graph, status: str) -> list[Occurrence]:

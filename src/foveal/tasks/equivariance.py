@@ -7,6 +7,7 @@ map is, and nothing that the part's own edge touches reaches the units that are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import lcm
 from typing import NamedTuple
@@ -17,9 +18,9 @@ from foveal.engine.certainty import certainty
 from foveal.engine.forward.bounds import bounds, one_box
 from foveal.engine.forward.hull import Hull, Progress, all_dense, regular
 from foveal.engine.roles import roles
-from foveal.fields.measured.cropping import behind
+from foveal.fields.measured.cropping import behind, with_positions
 from foveal.ir.graph import Graph, Node
-from foveal.ir.relation import All, Blocks, Slide, Table
+from foveal.ir.relation import All, Blocks, Read, Slide, Table
 from foveal.ir.rules import traits
 
 Boxes = dict[int, tuple[Hull, ...] | None]
@@ -115,16 +116,7 @@ def _along_positions(graph: Graph, node: Node) -> bool:
 
 def _tied(graph: Graph, node: Node) -> bool:
     """Whether a constant or a weight differs from position to position."""
-    if traits(node.op).weighs(node.op):
-        return False
-    known = roles(graph)
-    out = known.get(node.output, ())
-    return any(
-        i not in known
-        and any(r == "s" and n > 1 for r, n in zip(reversed(out), reversed(graph.values[i].shape)))
-        and not _uniform(graph, i, out)
-        for i in node.inputs
-    )
+    return any(not _uniform(graph, i, roles(graph)[node.output]) for i in with_positions(graph, node))
 
 
 def _uniform(graph: Graph, value: int, out: tuple[str, ...]) -> bool:
@@ -164,11 +156,7 @@ def _widen(graph: Graph, node: Node, boxes: Boxes, lengths: tuple[int, ...], mar
         operand = boxes.get(node.inputs[way.operand])
         if operand is None:
             continue
-        for step in way.relation:
-            if isinstance(step, (All, Blocks)):
-                continue
-            if not isinstance(step, (Slide, Table)):
-                break  # What follows may act on other axes than the operand's own.
+        for step in windows(way):
             before, after = (step.before, step.after) if isinstance(step, Slide) else step.reach
             for k, hull in enumerate(operand):
                 if hull.context or hull.data.shape[step.axis + 1] == 1:
@@ -178,6 +166,15 @@ def _widen(graph: Graph, node: Node, boxes: Boxes, lengths: tuple[int, ...], mar
                     first, last = _beyond(hull, step.axis, progress)
                     margins[k][0] = max(margins[k][0], first + 1 if before > 0 else 0)
                     margins[k][1] = max(margins[k][1], lengths[k] - last if after > 0 else 0)
+
+
+def windows(way: Read) -> Iterator[Slide | Table]:
+    """The windows of a way of reading, up to the step after which axes may be others than the operand's own."""
+    for step in way.relation:
+        if isinstance(step, (Slide, Table)):
+            yield step
+        elif not isinstance(step, (All, Blocks)):
+            return
 
 
 def _beyond(hull: Hull, axis: int, progress: Progress) -> tuple[int, int]:

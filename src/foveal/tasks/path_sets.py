@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foveal.engine.backward.stages import shape_after
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.forward.reshaping import groups
+from foveal.fields.receptive_field import Number as Number, plain as plain
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph, Node, Source
-
-Number = int | Fraction
 
 
 class Way(NamedTuple):
@@ -88,11 +88,7 @@ class Passage:
 
 def path_sets(graph: Graph, source: Source) -> tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]]:
     """Per value its paths, and per node (by its output) the operands it read them from."""
-    key = f"path-sets-{source.name}"
-    if key not in graph.cache:
-        graph.cache[key] = _all(graph, source)
-    result: tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]] = graph.cache[key]
-    return result
+    return graph.once(f"path-sets-{source.name}", lambda graph: _all(graph, source))
 
 
 def _all(graph: Graph, source: Source) -> tuple[dict[int, PathState], dict[int, tuple[Passage, ...]]]:
@@ -147,7 +143,7 @@ class _Walk:
     def __init__(self, state: PathState, shape: tuple[int, ...]) -> None:
         self.owners = list(state.owners)
         self.paths = list(state.paths)
-        self.shape = list(shape)
+        self.shape = shape
         self.split: set[int] = set()
         self.spans = [1] * len(state.paths)
         self.lengths = [self._length(axis) for axis in range(len(state.paths))]
@@ -181,11 +177,10 @@ class _Walk:
         )
         self.paths[owner] = AxisPaths(small, large, before.whole)
 
-    def everything(self, after: Sequence[int]) -> None:
-        """Every output reads every position."""
+    def everything(self, rank: int) -> None:
+        """Every output, on so many axes, reads every position."""
         self.paths = [GLOBAL] * len(self.paths)
-        self.owners = [frozenset()] * len(after)
-        self.shape = list(after)
+        self.owners = [frozenset()] * rank
 
 
 def _through(graph: Graph, node: Node, way: rel.Read, state: PathState) -> tuple[PathState, tuple[Step, ...]]:
@@ -198,14 +193,13 @@ def _through(graph: Graph, node: Node, way: rel.Read, state: PathState) -> tuple
 
 def _follow(step: rel.Step, walk: _Walk) -> None:
     """One step of a relation. Moves without growth (flips, shifts, masks, embeddings) change no path."""
+    after = shape_after(step, walk.shape)
     if isinstance(step, rel.Slide):
         span = (step.kernel - 1) * step.dilation + 1
         walk.window(step.axis, (span, span), step.stride)
-        walk.shape[step.axis] = step.n_out
     elif isinstance(step, rel.Table):
         rate = Fraction(*step.ratio) if step.ratio is not None else Fraction(step.n_in, step.n_out)
         walk.window(step.axis, _table_spans(step), rate)
-        walk.shape[step.axis] = step.n_out
     elif isinstance(step, rel.All | rel.KeepAll):
         for axis in step.axes:
             walk.whole(axis)
@@ -213,31 +207,16 @@ def _follow(step: rel.Step, walk: _Walk) -> None:
         walk.whole(step.axis)
     elif isinstance(step, rel.Relabel):
         walk.owners = [frozenset() if a is None else walk.owners[a] for a in step.order]
-        walk.shape = [1 if a is None else walk.shape[a] for a in step.order]
     elif isinstance(step, rel.Expand):
         walk.owners = [frozenset[int]()] * (len(step.after) - len(step.before)) + walk.owners
-        walk.shape = list(step.after)
     elif isinstance(step, rel.Reshape):
         _reshape(step, walk)
-    elif isinstance(step, rel.Embed | rel.Blocks):
-        walk.shape[step.axis] = step.n_out
-    elif isinstance(step, rel.Scatter | rel.Everything):
-        walk.everything(step.after)
     elif isinstance(step, rel.Unroll) and not walk.owners[step.axis]:
         # Windows over channels, as in local response normalization, leave positions where they are.
-        walk.shape = _shape_after(step, walk)
         walk.owners.append(frozenset())
-    elif isinstance(step, rel.Unroll | rel.Overlap | rel.Taps):
-        walk.everything(_shape_after(step, walk))
-
-
-def _shape_after(step: rel.Unroll | rel.Overlap | rel.Taps, walk: _Walk) -> list[int]:
-    if isinstance(step, rel.Unroll):
-        return [step.count if a == step.axis else n for a, n in enumerate(walk.shape)] + [step.size]
-    if isinstance(step, rel.Overlap):
-        return [step.n_out if a == step.axis else n for a, n in enumerate(walk.shape[:-1])]
-    lengths = dict(zip(step.axes, step.n_out, strict=True))
-    return [lengths.get(a, n) for a, n in enumerate(walk.shape)]
+    elif isinstance(step, rel.Scatter | rel.Everything | rel.Unroll | rel.Overlap | rel.Taps):
+        walk.everything(len(after))
+    walk.shape = after
 
 
 def _table_spans(step: rel.Table) -> tuple[int, int]:
@@ -272,10 +251,4 @@ def _reshape(step: rel.Reshape, walk: _Walk) -> None:
             owners[axis] = held
         if held and len(real) > 1:
             split.update(real)
-    walk.owners, walk.split, walk.shape = owners, split, list(step.after)
-
-
-def plain(number: Number) -> Number:
-    """A whole number as an int."""
-    exact = Fraction(number)
-    return exact.numerator if exact.denominator == 1 else exact
+    walk.owners, walk.split = owners, split

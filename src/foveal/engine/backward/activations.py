@@ -42,15 +42,11 @@ def _inside(low: float, high: float, slope: float = 1.0) -> Slope:
     return lambda z: np.where((z > low) & (z < high), slope, 0.0)
 
 
-def _leaky(slope: float) -> Slope:
-    return lambda z: np.where(z > 0, 1.0, slope)
-
-
 SLOPES: dict[str, Slope] = {
     "relu": _inside(0, np.inf),
     "relu6": _inside(0, 6),
     "hardtanh": _inside(-1, 1),
-    "leaky_relu": _leaky(0.01),
+    "leaky_relu": lambda z: np.where(z > 0, 1.0, 0.01),
     "sigmoid": _sigmoid_slope,
     "hardsigmoid": _inside(-3, 3, 1 / 6),
     "tanh": lambda z: 1 - np.tanh(z) ** 2,

@@ -22,21 +22,24 @@ from foveal.ir import relation as rel
 def adjoint(relation: rel.Relation, flow: Flow, stages: tuple[Stage, ...], algebra: Algebra) -> Flow:
     """Contributions of the operand's elements that reach the unit through this relation."""
     for stage in reversed(stages):
-        flow = BACKWARD[type(stage.step)](stage, flow, algebra)
+        flow = back(stage, flow, algebra)
     return flow
 
 
-def _slide(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def back(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
+    """The same for one step."""
+    return BACKWARD[type(stage.step)](stage.step, stage, flow, algebra)
+
+
+def _slide(step: rel.Slide, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis = step.axis
-    if step.kernel == 1 and step.stride == 1 and stage.roles_before[axis] != "s":
-        return _cut(step, flow)
+    features = step.kernel == step.stride == 1 and stage.roles_before[axis] != "s"
+    cut = _cut(step, flow) if features else None
+    if cut is not None:
+        return cut
     flow = dense(flow, axis, step.n_out)
-    shape = list(flow.data.shape)
-    shape[axis] = step.n_in
-    result = np.zeros(shape, dtype=flow.data.dtype)
     source = flow.data if algebra.logical else algebra.safe(flow.data, step.kernel)
-    result = result.astype(source.dtype, copy=False)
+    result = np.zeros(with_length(source.shape, axis, step.n_in), dtype=source.dtype)
     lead: tuple[Any, ...] = (slice(None),) * axis
     for tap in range(step.kernel):
         offset = tap * step.dilation - step.before
@@ -48,11 +51,12 @@ def _slide(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
         target = (*lead, slice(start, start + (last - first - 1) * step.stride + 1, step.stride))
         piece = source[(*lead, slice(first, last))]
         result[target] = result[target] | piece if algebra.logical else result[target] + piece
-    return Flow(result, flow.runs, flow.scale)
+    moved = Flow(result, flow.runs, flow.scale)
+    return with_runs(moved, axis) if features else moved
 
 
-def _cut(step: rel.Slide, flow: Flow) -> Flow:
-    """A stretch of features: runs before it and behind it contribute nothing."""
+def _cut(step: rel.Slide, flow: Flow) -> Flow | None:
+    """A stretch of features: runs before it and behind it contribute nothing. None where it reaches into padding."""
     axis, start = step.axis, -step.before
     ends = flow.runs.get(axis) or ((step.n_out,) if flow.data.shape[axis] == 1 else tuple(range(1, step.n_out + 1)))
     zero = np.zeros_like(flow.data.take([0], axis=axis))
@@ -64,23 +68,11 @@ def _cut(step: rel.Slide, flow: Flow) -> Flow:
         pieces.append(zero)
         new_ends.append(step.n_in)
     if start < 0 or len(set(new_ends)) < len(new_ends):
-        return _cut_with_padding(step, flow)
+        return None
     return Flow(np.concatenate(pieces, axis=axis), {**flow.runs, axis: tuple(new_ends)}, flow.scale)
 
 
-def _cut_with_padding(step: rel.Slide, flow: Flow) -> Flow:
-    flow = dense(flow, step.axis, step.n_out)
-    shape = list(flow.data.shape)
-    shape[step.axis] = step.n_in
-    result = np.zeros(shape, dtype=flow.data.dtype)
-    first, last = max(0, step.before), min(step.n_out, step.n_in + step.before)
-    lead: tuple[Any, ...] = (slice(None),) * step.axis
-    result[(*lead, slice(first - step.before, last - step.before))] = flow.data[(*lead, slice(first, last))]
-    return with_runs(Flow(result, flow.runs, flow.scale), step.axis)
-
-
-def _table(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis = step.axis
     flow = dense(flow, axis, step.n_out)
     moved = np.moveaxis(flow.data, axis, 0)
@@ -105,15 +97,13 @@ def _matrix(step: rel.Table, weigh: bool) -> Any:
     return sparse.csr_array((used, (step.clipped[out, tap], out)), shape=(step.n_in, step.n_out))
 
 
-def _all(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _all(step: rel.All | rel.KeepAll, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     for axis in step.axes:
         flow = algebra.total(flow, axis, stage.after[axis], stage.roles_after[axis])
     return flow
 
 
-def _prefix(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _prefix(step: rel.Prefix, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     flow = dense(flow, step.axis, stage.after[step.axis])
     data = flow.data if step.reverse else np.flip(flow.data, step.axis)
     add = np.logical_or if algebra.logical else np.add
@@ -121,8 +111,7 @@ def _prefix(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(data if step.reverse else np.flip(data, step.axis), flow.runs, flow.scale)
 
 
-def _blocks(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _blocks(step: rel.Blocks, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis, role = step.axis, stage.roles_after[step.axis]
     if step.groups == 1:
         return algebra.total(flow, axis, step.n_out, role)
@@ -137,7 +126,7 @@ def _blocks(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
         data = algebra.safe(dense(flow, axis, step.n_out).data, size)
         shape = data.shape
         blocked = data.reshape(*shape[:axis], step.groups, size, *shape[axis + 1 :])
-        result = blocked.any(axis=axis + 1) if algebra.logical else blocked.sum(axis=axis + 1)
+        result = np.asarray(blocked.any(axis=axis + 1) if algebra.logical else blocked.sum(axis=axis + 1))
     width = step.n_in // step.groups
     runs = {a: e for a, e in flow.runs.items() if a != axis}
     if width > 1:
@@ -153,8 +142,7 @@ def _run_sums(flow: Flow, axis: int, n: int, size: int, algebra: Algebra) -> np.
     return np.asarray(np.add.reduceat(algebra.safe(pieces, size), first, axis=axis))
 
 
-def _reshape(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _reshape(step: rel.Reshape, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     shape: list[int] = []
     runs, changed = {}, False
     for ins, outs in groups(step.before, step.after):
@@ -177,8 +165,7 @@ def _reshape(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return result
 
 
-def _relabel(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _relabel(step: rel.Relabel, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     for i, axis in enumerate(step.order):
         if axis is None or stage.before[axis] == 1:
             flow = algebra.total(flow, i, stage.after[i], stage.roles_after[i])
@@ -191,8 +178,7 @@ def _relabel(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(data[index], runs, flow.scale)
 
 
-def _expand(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _expand(step: rel.Expand, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     lead = len(step.after) - len(step.before)
     for axis, n in enumerate(step.after):
         if axis < lead or (step.before[axis - lead] == 1 and n > 1):
@@ -201,8 +187,7 @@ def _expand(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(flow.data[(0,) * lead], runs, flow.scale)
 
 
-def _scatter(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _scatter(step: rel.Scatter, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     for axis, n in enumerate(step.after):
         flow = dense(flow, axis, n)
     used = step.index >= 0
@@ -212,8 +197,7 @@ def _scatter(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(result.reshape(step.before), {}, flow.scale)
 
 
-def _embed(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _embed(step: rel.Embed, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis, start, stop = step.axis, step.start, step.start + step.n_in
     runs = flow.runs.get(axis)
     if runs is None:
@@ -229,29 +213,24 @@ def _embed(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(data, rest if len(new_ends) == 1 else {**rest, axis: new_ends}, flow.scale)
 
 
-def _reverse(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _reverse(step: rel.Reverse, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     for axis, n in zip(step.axes, step.lengths, strict=True):
         if flow.data.shape[axis] > 1:
             flow = dense(flow, axis, n)
     return Flow(np.flip(flow.data, step.axes), flow.runs, flow.scale)
 
 
-def _rotate(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _rotate(step: rel.Rotate, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     if flow.data.shape[step.axis] == 1 and step.axis not in flow.runs:
         return flow
     flow = dense(flow, step.axis, stage.after[step.axis])
     return Flow(np.roll(flow.data, -step.shift, step.axis), flow.runs, flow.scale)
 
 
-def _unroll(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _unroll(step: rel.Unroll, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis, last = step.axis, flow.data.ndim - 1
     flow = dense(dense(flow, axis, step.count), last, step.size)
-    shape = list(flow.data.shape[:-1])
-    shape[axis] = stage.before[axis]
-    result = np.zeros(shape, dtype=flow.data.dtype)
+    result = np.zeros(with_length(flow.data.shape[:-1], axis, stage.before[axis]), dtype=flow.data.dtype)
     lead: tuple[Any, ...] = (slice(None),) * axis
     for tap in range(step.size):
         target = (*lead, np.arange(step.count) * step.step + tap * step.dilation)
@@ -260,8 +239,7 @@ def _unroll(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(result, flow.runs, flow.scale)
 
 
-def _overlap(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _overlap(step: rel.Overlap, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     flow = dense(flow, step.axis, step.n_out)
     index = np.arange(step.count)[:, None] * step.step + np.arange(step.size) * step.dilation - step.before
     inside = (index >= 0) & (index < step.n_out)
@@ -272,15 +250,15 @@ def _overlap(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(np.where(inside.reshape(shape), data, np.zeros((), data.dtype)), flow.runs, flow.scale)
 
 
-def _keep(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    return _masked(stage.step, flow, stage.before)
+def _keep(step: rel.Keep | rel.Outside, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
+    return _masked(step, flow, stage.before)
 
 
-def _keep_all(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    return _masked(stage.step, _all(stage, flow, algebra), stage.before)
+def _keep_all(step: rel.KeepAll, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
+    return _masked(step, _all(step, stage, flow, algebra), stage.before)
 
 
-def _masked(step: Any, flow: Flow, shape: Shape) -> Flow:
+def _masked(step: rel.Keep | rel.KeepAll | rel.Outside, flow: Flow, shape: Shape) -> Flow:
     keep = step.keep.reshape((1,) * (flow.data.ndim - step.keep.ndim) + step.keep.shape)
     for axis, n in enumerate(keep.shape):
         if n > 1 and axis in flow.runs:
@@ -288,8 +266,7 @@ def _masked(step: Any, flow: Flow, shape: Shape) -> Flow:
     return Flow(flow.data & keep if flow.data.dtype == bool else flow.data * keep, flow.runs, flow.scale)
 
 
-def _taps(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _taps(step: rel.Taps, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     result: Flow | None = None
     for offsets in step.offsets:
         part, after = flow, stage.after
@@ -298,19 +275,18 @@ def _taps(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
         ):
             slide = rel.Slide(axis, n_in, n_out, 1, stride, -int(offset), 1)
             inner = Stage(slide, with_length(after, axis, n_in), after, stage.roles_before, stage.roles_after)
-            part, after = _slide(inner, part, algebra), inner.before
+            part, after = _slide(slide, inner, part, algebra), inner.before
         result = algebra.add(result, part)
     return result or flow
 
 
-def _everything(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
-    step: Any = stage.step
+def _everything(step: rel.Everything, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     for axis, n in enumerate(step.after):
         flow = algebra.total(flow, axis, n, stage.roles_after[axis])
     return Flow(flow.data.reshape((1,) * len(step.before)), {}, flow.scale)
 
 
-BACKWARD: dict[type[rel.Step], Callable[[Stage, Flow, Algebra], Flow]] = {
+BACKWARD: dict[type[rel.Step], Callable[[Any, Stage, Flow, Algebra], Flow]] = {
     rel.Slide: _slide,
     rel.Table: _table,
     rel.All: _all,

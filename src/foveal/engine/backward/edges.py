@@ -19,12 +19,13 @@ from foveal.engine.backward.adjoint import adjoint
 from foveal.engine.backward.algebra import PATHS, SUPPORT, Flow
 from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.backward.solidity import solid_values
-from foveal.engine.backward.stages import stages
+from foveal.engine.backward.stages import Stage
 from foveal.engine.forward.bounds import bounds, one_box
 from foveal.engine.forward.boxes import align
 from foveal.engine.forward.hull import NOTHING, all_dense
 from foveal.engine.roles import grid_axes, roles
 from foveal.ir.graph import Graph, Node
+from foveal.ir.relation import Read
 
 AFFORDABLE = 20_000
 """Units with holes for which the exact support is still worked out one by one."""
@@ -41,10 +42,11 @@ def count_edges(graph: Graph, value: int, unit: tuple[int, ...], source: int, ch
     """Distinct edges on the paths from each position of a source to one unit."""
     weights: dict[int, np.ndarray] = {}
 
-    def visit(node: Node, flow: Flow) -> None:
-        _count_node(graph, node, flow, weights)
+    def count(node: Node, way: Read, flow: Flow, path: tuple[Stage, ...]) -> None:
+        if way.edges:
+            _count_way(graph, node, way, flow, path, weights)
 
-    pull(graph, {value: seed(graph, value, unit, SUPPORT, channel)}, SUPPORT, visit=visit)
+    pull(graph, {value: seed(graph, value, unit, SUPPORT, channel)}, SUPPORT, carry=count)
     chosen = graph.sources[source]
     lengths = tuple(graph.values[chosen.value].shape[axis] for axis in chosen.axes)
     difference = np.zeros(tuple(n + 1 for n in lengths), dtype=np.int64)
@@ -54,35 +56,27 @@ def count_edges(graph: Graph, value: int, unit: tuple[int, ...], source: int, ch
         state = bounds(graph).states.get(operand, {}).get(source)
         if state is None or not weight.any():
             continue
-        if solid.get(operand, False):
-            _add_boxes(graph, operand, weight, state.strict, difference)
-        elif np.count_nonzero(weight) <= AFFORDABLE:
+        filled = solid.get(operand, False)
+        if not filled and np.count_nonzero(weight) <= AFFORDABLE:
             supports += _add_supports(graph, operand, weight, chosen.value, chosen.axes)
         else:
-            exact = False
+            exact = exact and filled
             _add_boxes(graph, operand, weight, state.strict, difference)
     for axis in range(len(lengths)):
         difference = difference.cumsum(axis=axis)
     return EdgeCount(difference[tuple(slice(0, n) for n in lengths)] + supports, exact)
 
 
-def _count_node(graph: Graph, node: Node, flow: Flow, weights: dict[int, np.ndarray]) -> None:
+def _count_way(
+    graph: Graph, node: Node, way: Read, flow: Flow, path: tuple[Stage, ...], weights: dict[int, np.ndarray]
+) -> None:
     """Add, for each operand position, its edges to outputs that lie in the cone."""
-    states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
-    shapes = tuple([graph.values[i].shape for i in node.inputs])
-    out = graph.values[node.output].shape
-    cone: Flow | None = None
-    for way in facts.ways(node):
-        operand = node.inputs[way.operand]
-        if not way.edges or operand not in states:
-            continue
-        cone = cone or _positions(flow, kinds[node.output])
-        path = stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])
-        count = _positions(adjoint(way.relation, cone, path, PATHS), kinds[operand]).data
-        axes = grid_axes(graph, operand)
-        wide = np.broadcast_to(count, [shapes[way.operand][a] if a in axes else 1 for a in range(count.ndim)])
-        grid = wide.reshape([shapes[way.operand][a] for a in axes])
-        weights[operand] = weights.get(operand, 0) + grid
+    operand, kinds = node.inputs[way.operand], roles(graph)
+    cone = _positions(flow, kinds[node.output])
+    count = _positions(adjoint(way.relation, cone, path, PATHS), kinds[operand]).data
+    shape, axes = graph.values[operand].shape, grid_axes(graph, operand)
+    wide = np.broadcast_to(count, [shape[a] if a in axes else 1 for a in range(count.ndim)])
+    weights[operand] = weights.get(operand, 0) + wide.reshape([shape[a] for a in axes])
 
 
 def _positions(flow: Flow, kinds: tuple[str, ...]) -> Flow:

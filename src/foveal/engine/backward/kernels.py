@@ -129,19 +129,13 @@ def _route(way: Way, i: int, tap: int, start: int, count: int) -> tuple[slice, s
     """Which operand positions take which of the ``count`` outputs from ``start`` on, for one tap; None for none."""
     n, stride = way.lengths[i], way.stride[i]
     offset = tap * way.dilation[i] - way.before[i]
-    if way.forward:
-        offset += start * stride
-        low, high = max(0, -(offset // stride)), min(count, (n - 1 - offset) // stride + 1)
-        if high <= low:
-            return None
-        begin = offset + low * stride
-        return slice(begin, begin + (high - low - 1) * stride + 1, stride), slice(low, high)
-    offset -= start
-    low, high = max(0, -(offset // stride)), min(n, (count - 1 - offset) // stride + 1)
+    offset, steps, room = (offset + start * stride, count, n) if way.forward else (offset - start, n, count)
+    low, high = max(0, -(offset // stride)), min(steps, (room - 1 - offset) // stride + 1)
     if high <= low:
         return None
     begin = offset + low * stride
-    return slice(low, high), slice(begin, begin + (high - low - 1) * stride + 1, stride)
+    strided, single = slice(begin, begin + (high - low - 1) * stride + 1, stride), slice(low, high)
+    return (strided, single) if way.forward else (single, strided)
 
 
 def _mixed(data: np.ndarray, weight: np.ndarray, groups: int) -> np.ndarray:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal.core.errors import FovealError
-from foveal.engine.backward.adjoint import BACKWARD
+from foveal.engine.backward.adjoint import back
 from foveal.engine.backward.algebra import ENERGY, Flow
 from foveal.engine.backward.gains import Gains, place
-from foveal.engine.backward.stages import Stage, stages
-from foveal.engine.forward.bounds import bounds
+from foveal.engine.backward.pull import ways_back
+from foveal.engine.backward.stages import Stage
 from foveal.engine.roles import grid_axes, roles
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph, Node
@@ -94,24 +94,12 @@ def _summary(found: Sums, shape: tuple[int, ...], axes: tuple[int, ...], feature
 
 def _pull(graph: Graph, value: int, start: Sums) -> dict[int, Sums]:
     sums = {value: start}
-    states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
-    gain = Gains(graph, "energy")
-    for node in reversed(graph.nodes):
-        here = sums.get(node.output)
-        if here is None or not any(i in states for i in node.inputs):
-            continue
-        shapes = tuple([graph.values[i].shape for i in node.inputs])
-        out = graph.values[node.output].shape
-        for way in facts.ways(node):
-            operand = node.inputs[way.operand]
-            factor = gain(node, way) if operand in states else 0.0
-            if factor == 0:
-                continue
-            part = here
-            for stage in reversed(stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])):
-                part = _back(stage, part, node)
-            part = part.each(partial(_times, factor=factor))
-            sums[operand] = part if operand not in sums else _joined(sums[operand], part, node)
+    for node, way, factor, path in ways_back(graph, sums, Gains(graph, "energy")):
+        operand, part = node.inputs[way.operand], sums[node.output]
+        for stage in reversed(path):
+            part = _back(stage, part, node)
+        part = part.each(partial(_times, factor=factor))
+        sums[operand] = part if operand not in sums else _joined(sums[operand], part, node)
     return sums
 
 
@@ -134,7 +122,7 @@ def _back(stage: Stage, sums: Sums, node: Node) -> Sums:
         return sums
     if isinstance(step, ALONG_ONE_AXIS):
         if stage.roles_before[step.axis] != "s":
-            return sums.each(lambda flow: BACKWARD[type(step)](stage, flow, ENERGY))
+            return sums.each(lambda flow: back(stage, flow, ENERGY))
         if isinstance(step, rel.Slide):
             taps = np.arange(step.kernel) * step.dilation - step.before
             return _moved(sums, step.axis, step.stride, _powers(taps), True)
@@ -186,7 +174,7 @@ def _whole(stage: Stage, axis: int, sums: Sums) -> Sums:
 
 def _relabelled(stage: Stage, step: rel.Relabel, sums: Sums) -> Sums:
     bare = stage._replace(after=tuple(1 if i in sums.powers else n for i, n in enumerate(stage.after)))
-    moved = sums.each(lambda flow: BACKWARD[rel.Relabel](bare, flow, ENERGY))
+    moved = sums.each(lambda flow: back(bare, flow, ENERGY))
     powers = {}
     for i, pair in moved.powers.items():
         target = step.order[i]
@@ -200,7 +188,7 @@ def _expanded(stage: Stage, step: rel.Expand, sums: Sums) -> Sums:
     after = tuple(1 if i in sums.powers else n for i, n in enumerate(step.after))
     before = tuple(1 if i + lead in sums.powers else n for i, n in enumerate(step.before))
     bare = stage._replace(step=replace(step, before=before, after=after), after=after)
-    moved = sums.each(lambda flow: BACKWARD[rel.Expand](bare, flow, ENERGY))
+    moved = sums.each(lambda flow: back(bare, flow, ENERGY))
     kept = {
         i - lead: pair
         for i, pair in moved.powers.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,44 +39,41 @@ def seed(graph: Graph, value: int, unit: tuple[int, ...] | None, algebra: Algebr
     return _one_channel(data, features[0], shape[features[0]], channel)
 
 
-def pull(
-    graph: Graph,
-    start: Flows,
-    algebra: Algebra,
-    gain: Gain | None = None,
-    visit: Callable[[Node, Flow], None] | None = None,
-    carry: Carry | None = None,
-) -> Flows:
+def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None, carry: Carry | None = None) -> Flows:
     """Run the flows back to the sources; returns the flow of every value that reaches one of the seeded units.
 
-    gain(node, read) is the factor of one way of reading (0: not followed); ``visit`` sees each node with its output's
-    flow; ``carry`` does the work of the adjoint where it returns a flow.
+    gain(node, read) is the factor of one way of reading (0: not followed); ``carry`` does the work of the adjoint where
+    it returns a flow.
     """
     flows = dict(start)
+    for node, way, factor, path in ways_back(graph, flows, gain):
+        operand, flow = node.inputs[way.operand], flows[node.output]
+        part = None if carry is None else carry(node, way, flow, path)
+        if part is None:
+            part = adjoint(way.relation, flow, path, algebra)
+        if factor != 1.0:
+            part = Flow(part.data * factor, part.runs, part.scale)
+        flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
+    return flows
+
+
+def ways_back(
+    graph: Graph, reached: Container[int], gain: Gain | None = None
+) -> Iterator[tuple[Node, Read, float, tuple[Stage, ...]]]:
+    """From the last node to the first, the ways in which those whose output is ``reached`` by then read what depends on
+    a source, with their factor (those of factor 0 are left out) and their steps.
+    """
     states, kinds, facts = bounds(graph).states, roles(graph), bounds(graph).facts
     for node in reversed(graph.nodes):
-        flow = flows.get(node.output)
-        if flow is None or not any(i in states for i in node.inputs):
+        if node.output not in reached or not any(i in states for i in node.inputs):
             continue
-        if visit is not None:
-            visit(node, flow)
-        shapes = tuple([graph.values[i].shape for i in node.inputs])
         out = graph.values[node.output].shape
         for way in facts.ways(node):
             operand = node.inputs[way.operand]
-            if operand not in states:
-                continue
-            factor = 1.0 if gain is None else gain(node, way)
-            if factor == 0:
-                continue
-            path = stages(way.relation, shapes[way.operand], out, kinds[operand], kinds[node.output])
-            part = None if carry is None else carry(node, way, flow, path)
-            if part is None:
-                part = adjoint(way.relation, flow, path, algebra)
-            if factor != 1.0:
-                part = Flow(part.data * factor, part.runs, part.scale)
-            flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
-    return flows
+            factor = 0.0 if operand not in states else 1.0 if gain is None else gain(node, way)
+            if factor:
+                shape = graph.values[operand].shape
+                yield node, way, factor, stages(way.relation, shape, out, kinds[operand], kinds[node.output])
 
 
 def usage_counts(graph: Graph, layer: str, source: str | None = None) -> np.ndarray:

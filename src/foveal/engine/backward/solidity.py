@@ -20,11 +20,7 @@ from foveal.ir.rules import reads
 
 def solid_values(graph: Graph, source: int) -> dict[int, bool]:
     """Value id -> whether each unit's receptive field is known to fill its box; computed once per source."""
-    key = f"solid {source}"
-    if key not in graph.cache:
-        graph.cache[key] = _all_values(graph, source)
-    result: dict[int, bool] = graph.cache[key]
-    return result
+    return graph.once(f"solid {source}", lambda graph: _all_values(graph, source))
 
 
 def _all_values(graph: Graph, source: int) -> dict[int, bool]:

@@ -30,7 +30,7 @@ def stages(relation: rel.Relation, operand: Shape, out: Shape, roles: Roles, out
     """
     forward = [operand]
     for step in relation:
-        forward.append(_shape_after(step, forward[-1]))
+        forward.append(shape_after(step, forward[-1]))
     backward = [out]
     for step, shape in zip(reversed(relation), reversed(forward[:-1]), strict=True):
         backward.append(_shape_before(step, backward[-1], shape))
@@ -43,7 +43,8 @@ def stages(relation: rel.Relation, operand: Shape, out: Shape, roles: Roles, out
     return tuple(Stage(step, backward[i], backward[i + 1], kinds[i], kinds[i + 1]) for i, step in enumerate(relation))
 
 
-def _shape_after(step: rel.Step, shape: Shape) -> Shape:
+def shape_after(step: rel.Step, shape: Shape) -> Shape:
+    """The shape behind a step, as far as the shape before it tells."""
     if isinstance(step, (rel.Slide, rel.Table, rel.Blocks, rel.Embed)):
         return with_length(shape, step.axis, step.n_out)
     if isinstance(step, (rel.Reshape, rel.Expand, rel.Scatter, rel.Everything)):

@@ -88,10 +88,7 @@ class Bounds:
 
 def bounds(graph: Graph) -> Bounds:
     """The bounds of the graph, computed once."""
-    if "bounds" not in graph.cache:
-        graph.cache["bounds"] = Bounds(graph)
-    result: Bounds = graph.cache["bounds"]
-    return result
+    return graph.once("bounds", Bounds)
 
 
 def _check_measure(node: Node, state: State) -> None:

@@ -154,8 +154,7 @@ def _possible(data: np.ndarray, axis: int) -> list[int]:
     for part in range(PLACES):
         start = (n - 1 - periods) * part // (PLACES - 1)
         kept &= line[start + periods] - line[start] == line[periods] - line[0]
-    found: list[int] = periods[kept].tolist()
-    return found
+    return list(periods[kept].tolist())
 
 
 def minimal(data: np.ndarray, axis: int, progress: Progress) -> Progress:

@@ -77,10 +77,7 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     clipped = np.where(step.clipped == rel.ABSENT, slot, step.clipped + before)
     unclipped = np.where(step.unclipped == rel.ABSENT, slot, step.unclipped + before)
     result = np.concatenate(
-        [
-            data[0:2][(*lead, clipped)].min(axis=axis + 2),
-            data[2:4][(*lead, unclipped)].min(axis=axis + 2),
-        ]
+        [data[0:2][(*lead, clipped)].min(axis=axis + 2), data[2:4][(*lead, unclipped)].min(axis=axis + 2)]
     )
     steps = hull.steps
     if axis in steps:

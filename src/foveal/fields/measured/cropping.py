@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil, lcm
+from math import ceil, lcm, prod
 from typing import Any, NamedTuple
 
 from foveal.core.errors import FovealError
@@ -47,10 +47,7 @@ def plan_crop(
     box = _aligned(fields, units, list(ways.values()))
     if isinstance(box, str):
         return box
-    share = 1.0
-    for (a, b), n in zip(box, fields[0].source_shape):
-        share *= (b - a) / n
-    if share > WORTH:
+    if prod((b - a) / n for (a, b), n in zip(box, fields[0].source_shape)) > WORTH:
         return "the receptive field is about as large as the source"
     moved = tuple(_moved(rf, unit, box) for rf, unit in zip(fields, units))
     if any(unit is None for unit in moved):
@@ -71,39 +68,23 @@ def _no_crop(graph: Graph, rf: ReceptiveField) -> str:
     for node in behind(graph, [value]):
         if not traits(node.op).size(node.op):
             return f"{node.origin} at {node.scope or '(top)'} may depend on the size of the source"
-        if _tied_to_place(graph, node):
+        if with_positions(graph, node):
             return f"{node.origin} at {node.scope or '(top)'} adds a constant that depends on the position"
     return ""
 
 
-def _tied_to_place(graph: Graph, node: Node) -> bool:
-    """Whether a constant or weight operand differs from position to position (an embedding of the position)."""
-    if traits(node.op).weighs(node.op):
-        return False
+def with_positions(graph: Graph, node: Node) -> list[int]:
+    """Constant or weight operands that have positions of their own (an embedding of the position)."""
     known = roles(graph)
-    out = known.get(node.output)
-    if out is None:
-        return False
-    for i in node.inputs:
-        shape = graph.values[i].shape
-        if i not in known and any(r == "s" and n > 1 for r, n in zip(reversed(out), reversed(shape))):
-            return True
-    return False
+    kinds = () if traits(node.op).weighs(node.op) else known.get(node.output, ())
+    shapes = {i: graph.values[i].shape for i in node.inputs if i not in known}
+    return [i for i, shape in shapes.items() if any(r == "s" and n > 1 for r, n in zip(kinds[::-1], shape[::-1]))]
 
 
 def behind(graph: Graph, values: Sequence[int]) -> list[Node]:
     """The nodes that depend on a source and that these values depend on."""
-    producers, known = graph.producers(), roles(graph)
-    seen, stack, found = set(values), list(values), []
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None or node.output not in known:
-            continue
-        found.append(node)
-        fresh = [i for i in node.inputs if i not in seen]
-        seen.update(fresh)
-        stack += fresh
-    return found
+    known = roles(graph)
+    return [node for node in graph.behind(*values) if node.output in known]
 
 
 def _layersbehind(graph: Graph, values: Sequence[int]) -> list[str]:

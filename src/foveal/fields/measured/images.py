@@ -121,13 +121,14 @@ def _files(
     names = tuple(path.relative_to(root).as_posix() if inside and root else str(path) for path in paths)
 
     def load(index: int) -> Sample:
-        data = _bytes(paths[index])
+        data = read_bytes(paths[index])
         return Sample(names[index], sha256(data), prepared(_decode(data, paths[index], layout), layout, preparation))
 
     return ImageSet(names, load, origin)
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """All of a file; raises SourceError in one line where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

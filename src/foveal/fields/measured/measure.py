@@ -18,6 +18,7 @@ from foveal.core.errors import FovealError, SourceError
 from foveal.core.serial import to_plain
 from foveal.engine.roles import roles
 from foveal.fields.field import Box, Field
+from foveal.fields.measured.cropping import behind
 from foveal.fields.measured.images import SQUASH, ImageSet, Sample, collect
 from foveal.fields.measured.protocols import Protocol, protocol_of
 from foveal.fields.measured.provenance import versions
@@ -88,9 +89,9 @@ def measure(
     procedure = protocol_of(protocol)
     names = [layers] if isinstance(layers, str) else list(layers)
     plan = plan_of(graph, names, at, channel, source, procedure, settings)
-    given = image_set(graph, plan, images, procedure, count, preparation, settings)
-    accounts = [Account(plan, number, procedure, settings) for number in range(len(names))]
-    for sample, parts in contributions(graph, plan, procedure, settings, given, range(len(given))):
+    given = image_set(graph, plan, images, count, preparation)
+    accounts = [Account(plan, number) for number in range(len(names))]
+    for sample, parts in contributions(graph, plan, given, range(len(given))):
         for account, part in zip(accounts, parts):
             account.add(sample, part)
         if settings.tolerance is not None and all(account.settled() for account in accounts):
@@ -100,18 +101,12 @@ def measure(
 
 
 def image_set(
-    graph: Graph,
-    plan: Plan,
-    images: Any,
-    protocol: Protocol,
-    count: int | None,
-    preparation: Preparation | None,
-    settings: Settings,
+    graph: Graph, plan: Plan, images: Any, count: int | None, preparation: Preparation | None = None
 ) -> ImageSet:
     """The images, prepared as the caller, the protocol or the model says."""
-    chosen = preparation or preparation_of(graph, protocol)
-    wanted = count if count is not None else None if images is None else protocol.images
-    given = collect(images, plan.layout, chosen, wanted, settings.seed)
+    chosen = preparation or preparation_of(graph, plan.protocol)
+    wanted = count if count is not None else None if images is None else plan.protocol.images
+    given = collect(images, plan.layout, chosen, wanted, plan.settings.seed)
     if not len(given):
         raise FovealError("no image to measure on")
     files = "folder" in given.origin or "files" in given.origin
@@ -127,12 +122,12 @@ def preparation_of(graph: Graph, protocol: Protocol) -> Preparation:
 
 
 def contributions(
-    graph: Graph, plan: Plan, protocol: Protocol, settings: Settings, images: ImageSet, numbers: Sequence[int]
+    graph: Graph, plan: Plan, images: ImageSet, numbers: Sequence[int]
 ) -> Iterator[tuple[Sample, list[Contribution]]]:
     """Each image of these numbers with one contribution per layer, in order."""
     assert graph.backend is not None
-    ready = graph.backend.gradient(plan.source.name, plan.source.axes, settings.dtype, plan.waists)
-    size = settings.batch if plan.layout.batched and _independent(graph, plan) else 1
+    ready = graph.backend.gradient(plan.source.name, plan.source.axes, plan.settings.dtype, plan.waists)
+    size = plan.settings.batch if plan.layout.batched and _independent(graph, plan) else 1
     for first in range(0, len(numbers), size):
         loaded: list[tuple[int, Sample]] = []
         samples: list[tuple[Sample, str]] = []
@@ -143,14 +138,12 @@ def contributions(
                 samples.append((sample, ""))
             except SourceError as error:
                 samples.append((Sample(images.names[number], "", np.zeros(0)), str(error)))
-        maps = _maps(ready, plan, protocol, settings, loaded) if loaded else []
-        place = 0
+        maps = zip(*(_maps(ready, plan, loaded) if loaded else []))
         for sample, problem in samples:
             if problem:
                 yield sample, [Contribution(None, problem, 0.0) for _ in plan.fields]
-                continue
-            yield sample, [_contribution(plan, number, found[place]) for number, found in enumerate(maps)]
-            place += 1
+            else:
+                yield sample, [_contribution(plan, number, full) for number, full in enumerate(next(maps))]
 
 
 def _independent(graph: Graph, plan: Plan) -> bool:
@@ -158,9 +151,7 @@ def _independent(graph: Graph, plan: Plan) -> bool:
     return all(known[graph.layer(rf.layer).value][:1] == ("b",) for rf in plan.fields)
 
 
-def _maps(
-    ready: Gradient, plan: Plan, protocol: Protocol, settings: Settings, loaded: Sequence[tuple[int, Sample]]
-) -> list[np.ndarray]:
+def _maps(ready: Gradient, plan: Plan, loaded: Sequence[tuple[int, Sample]]) -> list[np.ndarray]:
     arrays = np.stack([sample.array for _, sample in loaded]) if plan.layout.batched else loaded[0][1].array
     if plan.crop is not None:
         cut = [slice(None)] * arrays.ndim
@@ -169,10 +160,10 @@ def _maps(
         arrays = np.ascontiguousarray(arrays[tuple(cut)])
     signs = [
         # Of their own for each image and layer, so that no other image or layer changes them.
-        [np.random.default_rng([settings.seed, number, crc32(rf.layer.encode())]) for number, _ in loaded]
+        [np.random.default_rng([plan.settings.seed, number, crc32(rf.layer.encode())]) for number, _ in loaded]
         for rf in plan.fields
     ]
-    return ready.maps(arrays, plan.targets, protocol, signs, plan.layout.batched)
+    return ready.maps(arrays, plan.targets, plan.protocol, signs, plan.layout.batched)
 
 
 def _contribution(plan: Plan, number: int, full: np.ndarray) -> Contribution:
@@ -191,13 +182,12 @@ def _contribution(plan: Plan, number: int, full: np.ndarray) -> Contribution:
 class Account:
     """Gathers one layer's maps, image by image, and closes with the result."""
 
-    def __init__(self, plan: Plan, number: int, protocol: Protocol, settings: Settings) -> None:
-        self.plan, self.number, self.protocol, self.settings = plan, number, protocol, settings
-        rf, unit = plan.fields[number], plan.units[number]
-        self.rf, self.unit = rf, unit
+    def __init__(self, plan: Plan, number: int) -> None:
+        self.plan, self.protocol, self.settings = plan, plan.protocol, plan.settings
+        self.rf, self.unit = rf, unit = plan.fields[number], plan.units[number]
         self.hull = rf.box(unit, clip=True)
-        center = _center(rf, unit)
-        self.frame = Frame(tuple(a for a, _ in self.hull), rf.source_shape, center, protocol.display == "log10")
+        origin = tuple(a for a, _ in self.hull)
+        self.frame = Frame(origin, rf.source_shape, _center(rf, unit), plan.protocol.display == "log10")
         self.running = Running(tuple(b - a for a, b in self.hull))
         self.used: list[tuple[str, str]] = []
         self.skipped: list[tuple[str, str]] = []
@@ -290,14 +280,9 @@ class Account:
             "why_whole": self.plan.why_whole,
             "images": [{"name": name, "sha256": digest} for name, digest in self.used],
             "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped],
-            "intervals": to_plain_intervals(known),
+            "intervals": {name: to_plain(item) for name, item in known.items()},
             "versions": versions(),
         }
-
-
-def to_plain_intervals(known: dict[str, Interval]) -> dict[str, Any]:
-    """Metric -> value, low, high."""
-    return {name: to_plain(item) for name, item in known.items()}
 
 
 def _center(rf: ReceptiveField, unit: tuple[int, ...]) -> tuple[float, ...] | None:
@@ -313,17 +298,8 @@ def _center(rf: ReceptiveField, unit: tuple[int, ...]) -> tuple[float, ...] | No
 
 def stopped_at(graph: Graph, layer: str) -> str:
     """The first operation on the path to a layer that passes no gradient though it passes information, else ""."""
-    producers, known = graph.producers(), roles(graph)
-    stack = [graph.layer(layer).value]
-    seen = set(stack)
-    while stack:
-        node = producers.get(stack.pop())
-        if node is None or node.output not in known:
-            continue
+    for node in behind(graph, [graph.layer(layer).value]):
         name = str(getattr(node.op, "name", "")) or node.origin
         if name.split(".")[-1].rstrip("_") in ROUNDING or node.origin.split(".")[-1].rstrip("_") in ROUNDING:
             return f"{node.origin} at {node.scope or '(top)'}"
-        fresh = [i for i in node.inputs if i not in seen]
-        seen.update(fresh)
-        stack += fresh
     return ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from foveal.core.errors import SourceError
 from foveal.core.version import __version__
-from foveal.fields.measured.images import sha256
+from foveal.fields.measured.images import read_bytes, sha256
 
 SCHEMA = 1
 """Version of the record; raised whenever an entry changes its name or meaning."""
@@ -36,10 +36,7 @@ def versions() -> dict[str, str]:
 
 def file_digest(path: str) -> str:
     """SHA-256 of a file; raises SourceError where it cannot be read."""
-    try:
-        return sha256(Path(path).read_bytes())
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
+    return sha256(read_bytes(Path(path)))
 
 
 def read(path: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
 from foveal.fields.measured.images import ImageSet, Sample
 from foveal.fields.measured.measure import Account, Contribution, Plan, contributions, image_set, plan_of
-from foveal.fields.measured.protocols import Protocol, protocol_of
+from foveal.fields.measured.protocols import protocol_of
 from foveal.fields.measured.request import Request, Result, arguments, graph_of, layers_of
 from foveal.frontends.backends import backend_of
 from foveal.ir.graph import Graph
@@ -36,7 +36,6 @@ class Bench(NamedTuple):
 
     graph: Graph
     plan: Plan
-    protocol: Protocol
     images: ImageSet
 
 
@@ -84,11 +83,9 @@ def prepare(request: Request, number: int) -> Bench:
     """The network of that number, planned."""
     graph = graph_of(request, *request.models[number])
     given = arguments(request)
-    protocol = protocol_of(request.protocol)
     names = layers_of(graph, request.layers)
-    plan = plan_of(graph, names, given["at"], None, None, protocol, request.settings)
-    images = image_set(graph, plan, given["images"], protocol, given["count"], None, request.settings)
-    return Bench(graph, plan, protocol, images)
+    plan = plan_of(graph, names, given["at"], None, None, protocol_of(request.protocol), request.settings)
+    return Bench(graph, plan, image_set(graph, plan, given["images"], given["count"]))
 
 
 def work(request: Request, folder: str, number: int, images: list[int]) -> tuple[int, str]:
@@ -97,7 +94,7 @@ def work(request: Request, folder: str, number: int, images: list[int]) -> tuple
         # One thread: the last bits depend on the number of threads.
         with backend_of(request.models[number][0]).threads(1):
             bench = _bench(request, number)
-            found = contributions(bench.graph, bench.plan, bench.protocol, request.settings, bench.images, images)
+            found = contributions(bench.graph, bench.plan, bench.images, images)
             for image, (sample, parts) in zip(images, found):
                 _write(_piece(Path(folder), number, image), _packed(sample, parts))
     except FullDiskError:
@@ -126,7 +123,7 @@ def _bench(request: Request, number: int) -> Bench:
 def gather(request: Request, folder: Path, number: int) -> list[Result]:
     """The results of one network from its pieces."""
     bench = _bench(request, number)
-    accounts = [Account(bench.plan, i, bench.protocol, request.settings) for i in range(len(bench.plan.fields))]
+    accounts = [Account(bench.plan, i) for i in range(len(bench.plan.fields))]
     for image in range(len(bench.images)):
         loaded = _unpacked(_piece(folder, number, image))
         if loaded is None:

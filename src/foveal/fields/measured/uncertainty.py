@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foveal.fields.metrics.mass import LUO_LEVEL, nearest_position
+from foveal.fields.metrics.mass import LUO_LEVEL, SLACK, nearest_position, rings as rings_about
 
 BLOCKS = 32
 DRAWS = 200
 SHARES = (0.2, 0.3, 0.5, 0.99)
 METRICS = ("sigma", "luo_side", "side_20", "side_30", "side_50", "side_99")
-_SLACK = 1e-10
 _CHUNK = 1 << 24
 """Numbers held at once while maps are drawn."""
 
@@ -70,8 +69,7 @@ class Running:
         """Standard error of the mean at each position; not a number for one image."""
         if self.count < 2:
             return np.full(self.mean.shape, np.nan)
-        found: np.ndarray = np.sqrt(self._squares / (self.count - 1) / self.count)
-        return found
+        return np.asarray(np.sqrt(self._squares / (self.count - 1) / self.count))
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def _evaluated(weights: np.ndarray, sums: np.ndarray, shape: tuple[int, ...], fr
     if about is not None:
         at = nearest_position(about, frame.source_shape)
         limit = max(1, max(max(p, n - 1 - p) for p, n in zip(at, frame.source_shape)))
-        ring = _ring(shape, frame.origin, at)
+        ring = rings_about(shape, frame.origin, at)
         mass = np.stack([np.bincount(ring, row, limit + 1) for row in sums])
         found |= {f"side_{share * 100:.0f}": _sides(weights @ mass, share, limit) for share in SHARES}
     if logs is not None:
@@ -148,8 +146,7 @@ def _spread(
         mean = share @ place
         variance += (share * (place[None] - mean[:, None]) ** 2).sum(1)
         center.append(float(mean[0]))
-    found: np.ndarray = np.sqrt(variance / len(axes))
-    return found, tuple(center) if np.isfinite(center).all() else None
+    return np.sqrt(variance / len(axes)), tuple(center) if np.isfinite(center).all() else None
 
 
 def _by_maps(
@@ -159,7 +156,7 @@ def _by_maps(
     step = max(1, _CHUNK // max(1, sums.shape[1]))
     middle = tuple(n // 2 for n in frame.source_shape)
     limit = min(n // 2 for n in frame.source_shape) - 1
-    ring = _ring(shape, frame.origin, middle)
+    ring = rings_about(shape, frame.origin, middle)
     counts, rings = [], []
     for first in range(0, len(weights), step):
         maps = weights[first : first + step] @ sums
@@ -169,19 +166,9 @@ def _by_maps(
     return np.concatenate(counts).astype(np.float64), np.concatenate(rings) if rings else None
 
 
-def _ring(shape: tuple[int, ...], origin: tuple[int, ...], at: tuple[int, ...]) -> np.ndarray:
-    """Each position's largest distance along an axis from ``at``, flat."""
-    apart = [np.abs(np.arange(n) + first - p) for n, first, p in zip(shape, origin, at)]
-    found = apart[0]
-    for axis in apart[1:]:
-        found = np.maximum(found[..., None], axis)
-    return found.ravel()
-
-
 def _sides(rings: np.ndarray, share: float, limit: int) -> np.ndarray:
     """Side of the smallest centered square with more than the share, per row; not a number where none has."""
     mass = np.cumsum(rings, 1)
     total = mass[:, -1:]
-    above = (mass[:, 1 : limit + 1] > total * share * (1 + _SLACK)) & (total > 0)
-    found: np.ndarray = np.where(above.any(1), 2.0 * (above.argmax(1) + 1) + 1, np.nan)
-    return found
+    above = (mass[:, 1 : limit + 1] > total * share * (1 + SLACK)) & (total > 0)
+    return np.where(above.any(1), 2.0 * (above.argmax(1) + 1) + 1, np.nan)

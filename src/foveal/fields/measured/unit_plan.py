@@ -57,6 +57,8 @@ class Plan(NamedTuple):
     waists: tuple[Waist, ...]
     why_whole: str
     channel: int | None
+    protocol: Protocol
+    settings: Settings
 
 
 def plan_of(
@@ -91,10 +93,9 @@ def plan_of(
     if cut is not None and len(fields) == 1 and double:
         waists, place = plan_waists(graph, fields[0], units[0], cut)
         places = (place,)
-    targets = []
-    for rf, unit in zip(fields, places):
-        targets.append(Target(rf.layer, _index(graph, rf.layer, unit), channel))
-    return Plan(chosen, layout, fields, units, tuple(targets), cut, waists, "" if cut else str(crop), channel)
+    targets = tuple(Target(rf.layer, _index(graph, rf.layer, unit), channel) for rf, unit in zip(fields, places))
+    why = "" if cut else str(crop)
+    return Plan(chosen, layout, fields, units, targets, cut, waists, why, channel, protocol, settings)
 
 
 def _retrace(model: Backend, layout: Layout, source: str) -> Any:
@@ -117,9 +118,7 @@ def _index(graph: Graph, layer: str, unit: tuple[int, ...]) -> tuple[int | None,
 
 def _unit(rf: ReceptiveField, at: Sequence[int] | int | None, protocol: Protocol, prefix: int) -> tuple[int, ...]:
     if at is not None:
-        index = (at,) if isinstance(at, int) else tuple(at)
-        rf.box(index, clip=True)
-        return tuple(i % n for i, n in zip(index, rf.grid, strict=True))
+        return rf.unit(at)
     if protocol.unit == "center":
         return central_unit(rf, prefix)
     return fixed_unit(protocol.unit, rf.grid, len(rf.source_shape) == 2, prefix)

@@ -72,7 +72,6 @@ def _cut(
     way: ReceptiveField, needed: np.ndarray, place: Sequence[int], ends: Sequence[int], total: Sequence[int]
 ) -> tuple[tuple[int, int], ...] | None:
     """(first, last + 1) of what is needed of a map, in its own indices; None where that is about all of it."""
-    marks = needed
     found, share = [], 1.0
     for axis in range(len(place)):
         if way.progress[axis] is None or way.local is not None or way.period[axis] != 1:
@@ -80,7 +79,7 @@ def _cut(
         grid, stride = _along(way, axis)
         if stride == 0 or total[axis] % stride or place[axis] % stride:
             return None
-        line = np.flatnonzero(marks.any(axis=tuple(a for a in range(marks.ndim) if a != grid)))
+        line = np.flatnonzero(needed.any(axis=tuple(a for a in range(needed.ndim) if a != grid)))
         if line.size == 0:
             return None
         step = total[axis] // stride

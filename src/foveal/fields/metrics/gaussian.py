@@ -67,14 +67,12 @@ class _Shape:
         return bool(np.isfinite(sides).all() and sides[-1] > 1e-7 * sides[0])
 
     def covariance(self) -> np.ndarray:
-        result: np.ndarray = np.linalg.inv(self.root @ self.root.T)
-        return result
+        return np.asarray(np.linalg.inv(self.root @ self.root.T))
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """Values at ``places`` (axes, positions)."""
         apart = self.root.T @ (places - self.center[:, None])
-        result: np.ndarray = self.amplitude * np.exp(-0.5 * (apart * apart).sum(axis=0))
-        return result
+        return np.asarray(self.amplitude * np.exp(-0.5 * (apart * apart).sum(axis=0)))
 
 
 def fit_gaussian(values: np.ndarray, origin: tuple[int, ...]) -> GaussianFit:
@@ -146,8 +144,7 @@ def _best(values: np.ndarray) -> _Shape | str:
     found, reason = [], "the fit did not converge"
 
     def residual(parameters: np.ndarray) -> np.ndarray:
-        apart: np.ndarray = _Shape.unpack(parameters, axes).at(places) - target
-        return apart
+        return np.asarray(_Shape.unpack(parameters, axes).at(places) - target)
 
     def jacobian(parameters: np.ndarray) -> np.ndarray:
         return _jacobian(_Shape.unpack(parameters, axes), places)

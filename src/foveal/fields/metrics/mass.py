@@ -18,7 +18,7 @@ SHARES = (0.2, 0.3, 0.5, 0.9, 0.99)
 RADII = (5, 10, 20, 30, 40, 60, 80)
 """Radii in positions for :func:`mass_within` (Kim et al. 2023; docs/methods.md 3.5)."""
 
-_SLACK = 1e-10
+SLACK = 1e-10
 """Relative: sums that differ by less are equal up to rounding, so that a tie stays a tie whatever the scale."""
 
 
@@ -76,10 +76,7 @@ def squares(
 
 
 def replknet_squares(
-    values: np.ndarray,
-    origin: tuple[int, ...],
-    source_shape: tuple[int, ...],
-    shares: Sequence[float] = SHARES,
+    values: np.ndarray, origin: tuple[int, ...], source_shape: tuple[int, ...], shares: Sequence[float] = SHARES
 ) -> tuple[Square, ...]:
     """The same the way RepLKNet's scripts do it: values become log10(1 + x), about (h // 2, w // 2), i < h // 2.
 
@@ -109,8 +106,13 @@ def mass_within(
 def distance_squared(shape: tuple[int, ...], origin: tuple[int, ...], center: tuple[float, ...]) -> np.ndarray:
     """Squared distance of each position of an array at ``origin`` to ``center``, in positions."""
     parts = [(np.arange(n) + first - c) ** 2 for n, first, c in zip(shape, origin, center)]
-    total: np.ndarray = reduce(np.add, np.ix_(*parts))
-    return total
+    return np.asarray(reduce(np.add, np.ix_(*parts)))
+
+
+def rings(shape: tuple[int, ...], origin: tuple[int, ...], at: tuple[int, ...]) -> np.ndarray:
+    """Each position's largest distance along an axis from ``at``, flat."""
+    apart = [np.abs(np.arange(n) + first - p) for n, first, p in zip(shape, origin, at)]
+    return np.asarray(reduce(np.maximum, np.ix_(*apart))).ravel()
 
 
 def _squares(
@@ -122,13 +124,11 @@ def _squares(
     limit: int,
 ) -> tuple[Square, ...]:
     """One pass: the mass on each ring of equal largest-axis distance, summed up from the middle."""
-    apart = [np.abs(np.arange(n) + first - p) for n, first, p in zip(values.shape, origin, at)]
-    ring: np.ndarray = reduce(np.maximum, np.ix_(*apart))
-    mass = np.cumsum(np.bincount(ring.ravel(), values.ravel().astype(np.float64), limit + 1))
+    mass = np.cumsum(np.bincount(rings(values.shape, origin, at), values.ravel().astype(np.float64), limit + 1))
     total = float(mass[-1]) if mass.size else 0.0
     found = []
     for share in shares:
-        above = np.flatnonzero(mass[1 : limit + 1] > total * share * (1 + _SLACK)) if total > 0 else np.zeros(0)
+        above = np.flatnonzero(mass[1 : limit + 1] > total * share * (1 + SLACK)) if total > 0 else np.zeros(0)
         if above.size == 0:
             found.append(Square(float(share), None, None))
             continue

@@ -74,8 +74,7 @@ def angular_spread(values: np.ndarray, origin: tuple[int, ...], center: tuple[fl
 
 def _marginal(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The mass summed over all axes but ``axes``."""
-    result: np.ndarray = values.sum(axis=tuple(a for a in range(values.ndim) if a not in axes), dtype=np.float64)
-    return result
+    return np.asarray(values.sum(axis=tuple(a for a in range(values.ndim) if a not in axes), dtype=np.float64))
 
 
 def _variation(mass: np.ndarray) -> float | None:

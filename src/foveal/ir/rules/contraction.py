@@ -33,14 +33,9 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
         for label, n in zip(labels, shape, strict=True)
     }
     fan = prod(n for label, n in lengths.items() if label not in op.out)
-    found = []
-    for i, labels in enumerate(op.labels):
-        if zeros:
-            padding = any(f.padding for f in facts)
-            found.append(Read(i, _masked(labels, op.out, zeros, padding), fan=fan, edges=True))
-        else:
-            found.append(Read(i, _plain(labels, op.out), fan=fan, edges=True))
-    return tuple(found)
+    padding = any(f.padding for f in facts)
+    ways = [_masked(labels, op.out, zeros, padding) if zeros else _plain(labels, op.out) for labels in op.labels]
+    return tuple(Read(i, way, fan=fan, edges=True) for i, way in enumerate(ways))
 
 
 def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -65,24 +66,19 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
     return tuple(found)
 
 
-def _chosen_zero(op: ops.Select, known: Known) -> Mask:
-    condition = known.value(0)
-    return None if condition is None else _where(condition, known.zero(1), known.zero(2))
-
-
-def _chosen_closed(op: ops.Select, known: Known) -> Mask:
-    condition = known.value(0)
-    return None if condition is None else _where(condition, known.closed(1), known.closed(2))
-
-
-def _where(condition: np.ndarray, a: Mask, b: Mask) -> Mask:
-    no = np.zeros((), dtype=bool)
+def _chosen(known: Known, mask: Callable[[int], Mask]) -> Mask:
+    """The mask of the side that a constant condition takes at each position."""
+    condition, no = known.value(0), np.zeros((), dtype=bool)
+    if condition is None:
+        return None
+    a, b = mask(1), mask(2)
     return np.where(condition.astype(bool), no if a is None else a, no if b is None else b)
 
 
 @rule(
     ops.Select, multiply_adds=0, gain="fixed", alike=NEITHER, shift="", size="free",
-    zero=_chosen_zero, closed=_chosen_closed, wants=lambda op, i: "value" if i == 0 else "",
+    zero=lambda op, known: _chosen(known, known.zero), closed=lambda op, known: _chosen(known, known.closed),
+    wants=lambda op, i: "value" if i == 0 else "",
 )  # fmt: skip
 def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """With a constant condition only the chosen side is read."""
@@ -166,21 +162,11 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
 )  # fmt: skip
 def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Everything so far (or from here on) along the axis, and all features."""
-    steps: list[Step] = [All(op.across)] if op.across else []
-    if op.direction == "both":
-        steps.append(All((op.axis,)))
-    else:
-        steps.append(Prefix(op.axis, op.direction == "backward"))
-    return (Read(0, tuple(steps)),)
+    features = (All(op.across),) if op.across else ()
+    along = All((op.axis,)) if op.direction == "both" else Prefix(op.axis, op.direction == "backward")
+    return (Read(0, (*features, along)),)
 
 
-@rule(ops.Sample, status="data-dependent")
-def sample(op: ops.Sample, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """What the sampler can reach is everything."""
-    return everything(op, shapes, out, facts)
-
-
-@rule(ops.Opaque, status="bound")
-def opaque(op: ops.Opaque, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """Not understood: the sound answer."""
-    return everything(op, shapes, out, facts)
+# What a sampler can reach is everything; so is what an operation reads that is not understood.
+rule(ops.Sample, status="data-dependent")(everything)
+rule(ops.Opaque, status="bound")(everything)

@@ -9,25 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from foveal.ir import ops
-from foveal.ir.relation import (
-    ABSENT,
-    SAME,
-    Embed,
-    Outside,
-    Overlap,
-    Read,
-    Relabel,
-    Relation,
-    Reshape,
-    Reverse,
-    Rotate,
-    Scatter,
-    Slide,
-    Step,
-    Table,
-    Unroll,
-)
+from foveal.ir import ops, relation as rel
+from foveal.ir.relation import Read
 from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
 from foveal.ir.rules.windows import only_zeros_read
 from foveal.ir.traits import NEITHER, Padding
@@ -41,7 +24,7 @@ def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
 @move(ops.Reshape, size="given", views=True, passes=True, apply=lambda op, arrays, out: arrays[0].reshape(out))
 def reshape(op: ops.Reshape, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Row-major order is kept."""
-    return (Read(0, SAME if shapes[0] == out else (Reshape(shapes[0], out),)),)
+    return (Read(0, rel.SAME if shapes[0] == out else (rel.Reshape(shapes[0], out),)),)
 
 
 @move(
@@ -50,7 +33,7 @@ def reshape(op: ops.Reshape, shapes: Shapes, out: Shape, facts: tuple[Facts, ...
 )  # fmt: skip
 def permute(op: ops.Permute, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Axes change places."""
-    return (Read(0, (Relabel(op.order),)),)
+    return (Read(0, (rel.Relabel(op.order),)),)
 
 
 @move(ops.Expand, size="given", views=True, apply=lambda op, arrays, out: np.broadcast_to(arrays[0], out))
@@ -71,13 +54,13 @@ def slice_(op: ops.Slice, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) 
 @move(ops.Flip, zero=only_zeros_read, shift="turns the map over", along=lambda op, shapes: op.axes)
 def flip(op: ops.Flip, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Reversed along the axes."""
-    return (Read(0, (Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
+    return (Read(0, (rel.Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
 
 
 @move(ops.Roll, zero=only_zeros_read, shift="turns the map round its border", along=lambda op, shapes: op.axes)
 def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Circular shift."""
-    return (Read(0, tuple(Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
+    return (Read(0, tuple(rel.Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
 
 
 @move(
@@ -88,7 +71,7 @@ def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
 )  # fmt: skip
 def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant padding reads nothing; the other modes read what they copy."""
-    steps: list[Step] = []
+    steps: list[rel.Step] = []
     for axis, (before, after) in enumerate(op.widths):
         if before or after:
             n_in, n_out = shapes[0][axis], out[axis]
@@ -105,7 +88,7 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     """Each operand fills its own stretch of the axis."""
     ends = accumulate(shape[op.axis] for shape in shapes)
     return tuple(
-        Read(i, (Embed(op.axis, end - shape[op.axis], shape[op.axis], out[op.axis]),))
+        Read(i, (rel.Embed(op.axis, end - shape[op.axis], shape[op.axis], out[op.axis]),))
         for i, (shape, end) in enumerate(zip(shapes, ends, strict=True))
     )
 
@@ -117,14 +100,14 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     steps = np.diff(index)
     if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():
         return (Read(0, _line(op.axis, n_in, index.size, int(steps[0]), -int(index[0]))),)
-    column = np.where(index >= 0, index, ABSENT)[:, None]
-    return (Read(0, (Table(op.axis, n_in, index.size, column, column),)),)
+    column = np.where(index >= 0, index, rel.ABSENT)[:, None]
+    return (Read(0, (rel.Table(op.axis, n_in, index.size, column, column),)),)
 
 
 @move(ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions")
 def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Any constant move."""
-    return (Read(0, (Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
+    return (Read(0, (rel.Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
 
 
 @move(
@@ -138,38 +121,40 @@ def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -
         for axis, n in enumerate(out)
         if shapes[1][axis] != n
     ]
-    return Read(0, (Outside(op.starts, op.steps, shapes[1], out),)), Read(1, tuple(block))
+    return Read(0, (rel.Outside(op.starts, op.steps, shapes[1], out),)), Read(1, tuple(block))
 
 
 @cache
-def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> Table:
+def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> rel.Table:
     offset = np.arange(n_out) - start
-    index = np.where((offset % step == 0) & (offset >= 0) & (offset // step < n_in), offset // step, ABSENT)[:, None]
-    return Table(axis, n_in, n_out, index, index, (1, step))
+    index = np.where((offset % step == 0) & (offset >= 0) & (offset // step < n_in), offset // step, rel.ABSENT)[
+        :, None
+    ]
+    return rel.Table(axis, n_in, n_out, index, index, (1, step))
 
 
 @move(ops.Unroll, zero=only_zeros_read)
 def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Sliding windows as an axis."""
-    return (Read(0, (Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)
+    return (Read(0, (rel.Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)
 
 
 @move(ops.Overlap, zero=only_zeros_read)
 def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Windows summed back where they came from."""
     count, size = shapes[0][op.axis], shapes[0][-1]
-    return (Read(0, (Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
+    return (Read(0, (rel.Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
 
 
 @cache
-def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> Relation:
+def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> rel.Relation:
     if step == 1 and before == 0 and n_in == n_out:
         return ()
-    return (Slide(axis, n_in, n_out, 1, step, before, 1),)
+    return (rel.Slide(axis, n_in, n_out, 1, step, before, 1),)
 
 
 @cache
-def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> Table:
+def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> rel.Table:
     raw = np.arange(n_out) - before
     if mode == "circular":
         read = raw % n_in
@@ -179,4 +164,4 @@ def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> Table:
         period = max(1, 2 * (n_in - 1))
         read = np.abs(raw) % period
         read = np.minimum(read, period - read) if n_in > 1 else read * 0
-    return Table(axis, n_in, n_out, read[:, None], raw[:, None], (1, 1))
+    return rel.Table(axis, n_in, n_out, read[:, None], raw[:, None], (1, 1))

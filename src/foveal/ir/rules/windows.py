@@ -95,16 +95,12 @@ def adaptive_pool(op: ops.AdaptivePool, shapes: Shapes, out: Shape, facts: tuple
 def _slides(
     kernel: ops.Ints, stride: ops.Ints, padding: ops.Pairs, dilation: ops.Ints, x: Shape, out: Shape
 ) -> Relation:
-    offset = len(x) - len(kernel)
-    steps: list[Step] = []
-    for i, k in enumerate(kernel):
-        axis = offset + i
-        n_in, n_out = x[axis], out[axis]
-        before, after = padding[i]
-        if k == 1 and stride[i] == 1 and before == 0 and after == 0:
-            continue
-        steps.append(Slide(axis, n_in, n_out, k, stride[i], before, dilation[i]))
-    return tuple(steps)
+    windows = zip(range(len(x) - len(kernel), len(x)), kernel, stride, padding, dilation, strict=True)
+    return tuple(
+        Slide(axis, x[axis], out[axis], k, s, pad[0], d)
+        for axis, k, s, pad, d in windows
+        if (k, s, *pad) != (1, 1, 0, 0)
+    )
 
 
 def _computed_kernel(shapes: Shapes, out: Shape, by_output: bool = True) -> tuple[Read, ...]:
@@ -144,10 +140,8 @@ def _masked_convolution(op: ops.Convolution, x: Shape, kernel: Shape, out: Shape
         offsets = grid[taps] * np.array(op.dilation) - before
         window = Taps(axes, tuple(x[a] for a in axes), tuple(out[a] for a in axes), op.stride, offsets)
         pairs = per_tap[:, :, taps[0]]
-        if pairs.all():
-            found.append(Read(0, (*_channels(x[1], out[1], op.groups), window), fan=fan, edges=True))
-        else:
-            found.append(Read(0, (*_channel_pairs(pairs, x, op.groups), window), fan=fan, edges=True))
+        channels = _channels(x[1], out[1], op.groups) if pairs.all() else _channel_pairs(pairs, x, op.groups)
+        found.append(Read(0, (*channels, window), fan=fan, edges=True))
     return tuple(found)
 
 

@@ -168,17 +168,7 @@ def _depth(graph: Graph, rows: Sequence[LayerPaths], source: Source) -> AuditTab
             (row.layer, longest[-1] if longest else 0, cover.size[-1], cover.covered, cover.side, sigma, cover.region)
             + spent[row.value]
         )
-    columns = (
-        "layer",
-        "depth",
-        "TRF px",
-        "TRF covers",
-        "ERF side px",
-        "sigma px",
-        "ERF covers",
-        "mult-adds",
-        "params",
-    )
+    columns = ("layer", "depth", "TRF px", "TRF covers", "ERF side px", "sigma px", "ERF covers", "mult-adds", "params")
     note = "depth: weighted layers on the longest path; covers: share of the image; costs: from the input to here"
     return AuditTable("depth", columns, tuple(cells), note)
 
@@ -229,16 +219,8 @@ def _productivity_table(rows: Sequence[LayerPaths], lengths: Sequence[int]) -> A
             + (numbers(row.largest), state, row.multiply_adds or None)
         )
     columns = (
-        "layer",
-        "kind",
-        "window",
-        "map",
-        "smallest RF before",
-        "smallest RF",
-        "largest RF",
-        "state",
-        "mult-adds",
-    )
+        "layer", "kind", "window", "map", "smallest RF before", "smallest RF", "largest RF", "state", "mult-adds",
+    )  # fmt: skip
     size = "x".join(map(str, lengths))
     note = f"sizes over single paths, in pixels, at {size}; critical: even the smallest is larger than the image"
     return AuditTable("layers", columns, tuple(cells), note)

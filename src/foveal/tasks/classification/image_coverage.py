@@ -126,13 +126,5 @@ def _pooled_whole(graph: Graph, value: int) -> bool:
 
 def _behind(graph: Graph) -> set[int]:
     """Values on the way to the network's outputs."""
-    producers = graph.producers()
-    stack = [layer.value for layer in graph.layer_table.values() if layer.name.split(".")[0] == "output"]
-    stack = stack or [graph.nodes[-1].output]
-    behind = set(stack)
-    while stack:
-        node = producers.get(stack.pop())
-        fresh = [] if node is None else [operand for operand in node.inputs if operand not in behind]
-        behind.update(fresh)
-        stack += fresh
-    return behind
+    outputs = [layer.value for layer in graph.layer_table.values() if layer.name.split(".")[0] == "output"]
+    return graph.values_behind(*(outputs or [graph.nodes[-1].output]))

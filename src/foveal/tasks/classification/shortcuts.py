@@ -77,10 +77,7 @@ def weighted_reads(graph: Graph, node: Node) -> bool:
 
 
 def _lengths(graph: Graph) -> dict[int, Lengths]:
-    if "path-lengths" not in graph.cache:
-        graph.cache["path-lengths"] = _count(graph)
-    result: dict[int, Lengths] = graph.cache["path-lengths"]
-    return result
+    return graph.once("path-lengths", _count)
 
 
 def _count(graph: Graph) -> dict[int, Lengths]:

@@ -6,7 +6,6 @@ s (i + 1/2) - 1/2 ("cell"); generators that place anchors at s i in edge coordin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +15,12 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
+from foveal.tasks.detection.objects import read_sides
 from foveal.tasks.detection.pyramid import Level
 
 ORIGINS = ("cell", "corner")
 MATCHED = 0.5
 """Overlap (intersection over union) from which an anchor is usually taken to match an object."""
-_SIDE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:[xX×]\s*(\d+(?:\.\d+)?))?\s*")
 
 Sizes = tuple[tuple[float, float], ...]
 
@@ -127,11 +126,10 @@ def _typed(texts: Sequence[str], count: int) -> tuple[Sizes, ...]:
 
 
 def _side(text: str) -> tuple[float, float]:
-    match = _SIDE.fullmatch(text)
-    width, height = (float(side or match[1]) for side in match.groups()) if match else (0.0, 0.0)
-    if min(width, height) <= 0:
+    sides = read_sides(text)
+    if sides is None:
         raise FovealError(f"anchor '{text.strip()}': expected a side such as 32, or width x height as 16x32")
-    return width, height
+    return sides
 
 
 def _generator(graph: Graph, found: Sequence[Level]) -> Anchors | None:

@@ -87,20 +87,13 @@ def _drawn(given: int | None, found: Sequence[Level], shape: tuple[int, int]) ->
 def _levels_table(found: Sequence[Level]) -> AuditTable:
     rows = [
         (
-            index,
-            _short(level),
-            "x".join(map(str, level.grid)),
-            _pair(level.stride),
-            _trf(level),
+            index, _short(level), "x".join(map(str, level.grid)), _pair(level.stride), _trf(level),
             "x".join(map(str, level.period)) if max(level.period) > 1 else "",
-            None if level.sigma is None else _mean(level.sigma),
-            None if level.erf_side is None else _mean(level.erf_side),
-            None if level.box_side is None else _mean(level.box_side),
-            _share(level),
-            level.status + (", without global context" if level.whole else ""),
+            *(None if pair is None else _mean(pair) for pair in (level.sigma, level.erf_side, level.box_side)),
+            _share(level), level.status + (", without global context" if level.whole else ""),
         )
         for index, level in enumerate(found, 1)
-    ]
+    ]  # fmt: skip
     columns = (
         "level", "heads (map below)", "grid", "stride", "TRF (px)", "phases", "sigma (px)", "ERF side (px)",
         "ERF box (px)", "ERF side / TRF", "status",
@@ -114,18 +107,10 @@ def _anchor_table(found: Sequence[Level], known: Anchors) -> AuditTable:
         cell, corner = offset(level, "cell"), offset(level, "corner")
         sides = [sqrt(width * height) for width, height in sizes]
         box = None if level.box_side is None else _mean(level.box_side)
-        rows.append(
-            (
-                index,
-                _range(sides),
-                None if not sides or box is None else _mean((min(sides), max(sides))) / box,
-                None if cell is None else _pair(cell),
-                None if corner is None else _pair(corner),
-                box,
-                4 * _mean(level.stride),
-                None if span is None else _span(*span),
-            )
-        )
+        against = None if not sides or box is None else _mean((min(sides), max(sides))) / box
+        offsets = [None if pair is None else _pair(pair) for pair in (cell, corner)]
+        reach = None if span is None else _span(*span)
+        rows.append((index, _range(sides), against, *offsets, box, 4 * _mean(level.stride), reach))
     columns = (
         "level", "anchors (px)", "anchor / ERF box", "offset to cell center (px)", "offset to corner anchor (px)",
         "suggested anchor (px)", "4 x stride (px)", "suggested object sizes (px)",
@@ -140,18 +125,15 @@ def _object_table(found: Sequence[Level], seen: Sequence[Seen], objects: ObjectS
     for (low, high), group in size_classes(seen):
         closest = most_common([one.closest for one in group])
         overlaps = [one.overlap for one in group if one.overlap is not None]
-        rows.append(
-            (
-                f"{low}-{high}",
-                len(group),
-                ", ".join(str(i + 1) for i in range(len(found)) if any(i in one.levels for one in group)),
-                None if closest is None else closest + 1,
-                sum(one.distance for one in group) / len(group),
-                sum(overlaps) / len(overlaps) if overlaps else None,
-                sum(overlap >= MATCHED for overlap in overlaps) if overlaps else None,
-                sum(bool(one.reason) for one in group),
-            )
+        seeing = ", ".join(str(i + 1) for i in range(len(found)) if any(i in one.levels for one in group))
+        mean, matched = (
+            (sum(overlaps) / len(overlaps), sum(overlap >= MATCHED for overlap in overlaps))
+            if overlaps
+            else (None, None)
         )
+        distance, missed = sum(one.distance for one in group) / len(group), sum(bool(one.reason) for one in group)
+        level = None if closest is None else closest + 1
+        rows.append((f"{low}-{high}", len(group), seeing, level, distance, mean, matched, missed))
     columns = (
         "size (px)", "objects", "levels that see them", "closest level", "closeness (RFD)", "mean best overlap",
         f"overlap >= {MATCHED}", "not covered",
@@ -165,15 +147,10 @@ def _object_table(found: Sequence[Level], seen: Sequence[Seen], objects: ObjectS
 
 
 def _region_table(cells: Regions) -> AuditTable:
-    rows = [
-        (
-            f"({item.unit[0]}, {item.unit[1]})",
-            f"{item.box[0]}..{item.box[2] - 1}",
-            f"{item.box[1]}..{item.box[3] - 1}",
-            item.label,
-        )
-        for item in cells.regions
-    ]
+    rows = []
+    for item in cells.regions:
+        top, left, bottom, right = item.box
+        rows.append((f"({item.unit[0]}, {item.unit[1]})", f"{top}..{bottom - 1}", f"{left}..{right - 1}", item.label))
     shared = ""
     if cells.overlap is not None:
         shared = f"neighbours share {cells.overlap[0]:g} rows or {cells.overlap[1]:g} columns before clipping; "

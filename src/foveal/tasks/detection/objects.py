@@ -65,14 +65,20 @@ def typed_sizes(texts: Iterable[str]) -> ObjectSet:
     found = []
     for text in texts:
         for part in text.split(","):
-            match = _SIZE.fullmatch(part)
-            sides = [float(side or match[1]) for side in match.groups()] if match else []
-            if not sides or min(sides) <= 0:
+            sides = read_sides(part)
+            if sides is None:
                 raise FovealError(
                     f"object size '{part.strip()}': expected a side such as 32, or width x height as 40x80"
                 )
-            found.append(Object(sides[0], sides[1]))
+            found.append(Object(*sides))
     return ObjectSet(tuple(found), "sizes typed in")
+
+
+def read_sides(text: str) -> tuple[float, float] | None:
+    """(width, height) of a side such as ``32`` or of ``40x80``; None for anything else."""
+    match = _SIZE.fullmatch(text)
+    width, height = (float(side or match[1]) for side in match.groups()) if match else (0.0, 0.0)
+    return (width, height) if min(width, height) > 0 else None
 
 
 def read_objects(path: str | Path, image_size: tuple[int, int] | None = None) -> ObjectSet:

@@ -159,8 +159,9 @@ def common_map(graph: Graph, heads: Sequence[str]) -> str:
     """The last named value with their grid on which all heads depend; "" for one head, or where there is none."""
     if len(heads) < 2:
         return ""
-    shared = set.intersection(*(_ancestors(graph, graph.layer(name).value) for name in heads))
-    grid = _lengths(graph, graph.layer(heads[0]).value)
+    values = [graph.layer(name).value for name in heads]
+    shared = set.intersection(*(graph.values_behind(value) - {value} for value in values))
+    grid = _lengths(graph, values[0])
     named = _names(graph)
     fitting = [value for value in shared if value in named and _lengths(graph, value) == grid]
     return named[max(fitting)] if fitting else ""
@@ -190,7 +191,7 @@ def effective(graph: Graph, layer: str, rf: ReceptiveField) -> tuple[Pair | None
     """Sigma of the middle unit's energy field, and its center minus the RF center (mean over the phases); None, None
     where energy has no meaning.
     """
-    unit = tuple(n // 2 for n in rf.grid)
+    unit = rf.middle
     try:
         found = energy_moments(graph, layer, unit, rf.source)
         sigmas, center = found.sigmas, found.center
@@ -246,17 +247,6 @@ def _behind_samples(graph: Graph) -> set[int]:
         if traits(node.op).status(node.op) != "exact" or any(used in behind for used in node.inputs):
             behind.add(node.output)
     return behind
-
-
-def _ancestors(graph: Graph, value: int) -> set[int]:
-    producers = graph.producers()
-    found, stack = set[int](), [value]
-    while stack:
-        node = producers.get(stack.pop())
-        fresh = [] if node is None else [used for used in node.inputs if used not in found]
-        found.update(fresh)
-        stack += fresh
-    return found
 
 
 def _lengths(graph: Graph, value: int) -> tuple[int, ...]:

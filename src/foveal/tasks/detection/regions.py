@@ -25,14 +25,17 @@ def regions(
     strict = receptive_field(graph, level.name)
     rf = strict.local or strict
     height, width = rf.source_shape
-    labels = _labels(level, objects)
+    priors = unit_priors(level)
+    labels = _labels(priors, objects)
     found = []
     rows, columns = (_about(n, across, None if at is None else at[axis]) for axis, n in enumerate(level.grid))
     for row in rows:
         for column in columns:
             (top, bottom), (left, right) = rf.box((row, column), clip=True)
-            label = "" if labels is None else labels[row * level.grid[1] + column]
-            found.append(Region((row, column), (top, left, bottom, right), _effective(level, row, column), label))
+            index = row * level.grid[1] + column
+            box = None if priors is None else _corners(*(float(number) for number in priors[index]))
+            label = "" if labels is None else labels[index]
+            found.append(Region((row, column), (top, left, bottom, right), box, label))
     overlap = None
     if level.trf is not None:
         overlap = (level.trf[0][1] - level.stride[0], level.trf[1][1] - level.stride[1])
@@ -53,10 +56,9 @@ def unit_priors(level: Level) -> np.ndarray | None:
     return np.concatenate([x.reshape(-1, 1), y.reshape(-1, 1), sides], axis=1)
 
 
-def _labels(level: Level, objects: Sequence[Object]) -> list[str] | None:
+def _labels(priors: np.ndarray | None, objects: Sequence[Object]) -> list[str] | None:
     """The label that each unit learns by hierarchical assignment; None without objects that have a place."""
     placed = [(item, item.center) for item in objects if item.center is not None]
-    priors = unit_priors(level)
     if not placed or priors is None:
         return None
     boxes = np.array([(center[1], center[0], item.width, item.height) for item, center in placed])
@@ -66,13 +68,8 @@ def _labels(level: Level, objects: Sequence[Object]) -> list[str] | None:
     return [names[owner] if owner >= 0 else words[int(label)] for label, owner in zip(found.label, found.object)]
 
 
-def _effective(level: Level, row: int, column: int) -> Box | None:
-    base = level.mean or level.center
-    if base is None or level.box_side is None:
-        return None
-    y, x = base[0] + level.stride[0] * row, base[1] + level.stride[1] * column
-    half = (level.box_side[0] / 2, level.box_side[1] / 2)
-    return (y - half[0], x - half[1], y + half[0], x + half[1])
+def _corners(x: float, y: float, width: float, height: float) -> Box:
+    return (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
 
 
 def _about(n: int, count: int, at: int | None) -> range:

@@ -81,7 +81,7 @@ def couplings(graph: Graph, layer: str) -> list[tuple[str, str, tuple[str, ...]]
     names: dict[int, str] = {}
     for item in graph.layer_table.values():
         names.setdefault(item.value, item.name)
-    behind, found = _behind(graph, graph.layer(layer).value), []
+    behind, found = graph.values_behind(graph.layer(layer).value), []
     for node in graph.nodes:
         if node.output not in behind or traits(node.op).joins(node.op) != "concatenation":
             continue
@@ -103,16 +103,6 @@ def _branch(graph: Graph, name: str) -> str:
         return "whole"
     rf = receptive_field(graph, name)
     return rf.local.size_text() + " + whole" if rf.local is not None else rf.size_text()
-
-
-def _behind(graph: Graph, value: int) -> set[int]:
-    producers, found, stack = graph.producers(), {value}, [value]
-    while stack:
-        node = producers.get(stack.pop())
-        fresh = [] if node is None else [i for i in node.inputs if i not in found]
-        found.update(fresh)
-        stack += fresh
-    return found
 
 
 def _output_table(rf: ReceptiveField, found: Spectrum) -> AuditTable:

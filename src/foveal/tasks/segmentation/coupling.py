@@ -80,8 +80,7 @@ def spectrum(
     are rearranged (tokens, windows of attention).
     """
     rf = receptive_field(graph, layer, source)
-    unit = tuple(n // 2 for n in rf.grid) if at is None else tuple(at)
-    rf.box(unit, clip=True)
+    unit = rf.middle if at is None else rf.unit(at)
     number = [item.name for item in graph.sources].index(rf.source)
     along = axis % len(rf.source_shape)
     if len(rf.grid) != len(rf.source_shape):

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from foveal.engine.backward.algebra import SUPPORT
-from foveal.engine.backward.pull import Flows, pull, seed
+from foveal.engine.backward.pull import Flows, over_source, pull, seed
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph, Node
@@ -72,7 +72,6 @@ def dilated_convolutions(graph: Graph, layer: str) -> tuple[Dilated, ...]:
 def grids(graph: Graph, layer: str) -> Grids:
     """The lattices that the middle unit of ``layer`` reads."""
     rf = receptive_field(graph, layer)
-    unit = tuple(n // 2 for n in rf.grid)
     value = graph.layer(layer).value
     source = next(item for item in graph.sources if item.name == rf.source)
     axes = len(source.axes)
@@ -80,14 +79,14 @@ def grids(graph: Graph, layer: str) -> Grids:
     def local(node: Node, way: Read) -> float:
         return 0.0 if way.kind != "value" or is_global(graph, node, way, axes) else 1.0
 
-    flows = pull(graph, {value: seed(graph, value, unit, SUPPORT)}, SUPPORT, local)
+    flows = pull(graph, {value: seed(graph, value, rf.middle, SUPPORT)}, SUPPORT, local)
     read = _spatial(graph, source.value, flows)
     nodes = [node for node in _dilated_nodes(graph, value) if node.inputs[0] in flows]
     if not nodes:
-        return Grids(unit, lattice(read), None, "", 0)
+        return Grids(rf.middle, lattice(read), None, "", 0)
     first = _first_of_its_size(graph, nodes[0], flows)
     entry = lattice(_spatial(graph, first.inputs[0], flows))
-    return Grids(unit, lattice(read), entry, first.scope, _longest_chain(graph, nodes))
+    return Grids(rf.middle, lattice(read), entry, first.scope, _longest_chain(graph, nodes))
 
 
 def _first_of_its_size(graph: Graph, node: Node, flows: Flows) -> Node:
@@ -106,12 +105,7 @@ def _lengths(graph: Graph, node: Node) -> tuple[int, ...]:
 
 
 def _dilated_nodes(graph: Graph, value: int) -> list[Node]:
-    behind, stack, producers = {value}, [value], graph.producers()
-    while stack:
-        node = producers.get(stack.pop())
-        fresh = [] if node is None else [i for i in node.inputs if i not in behind]
-        behind.update(fresh)
-        stack += fresh
+    behind = graph.values_behind(value)
     return [
         node
         for node in graph.nodes
@@ -174,18 +168,4 @@ def _jump(graph: Graph, layer: str, op: Window) -> tuple[float, ...]:
 
 def _spatial(graph: Graph, value: int, flows: Flows) -> np.ndarray:
     """Which positions of a value are read, over its spatial axes."""
-    flow = flows.get(value)
-    axes = grid_axes(graph, value) if value not in {s.value for s in graph.sources} else _source_axes(graph, value)
-    shape = graph.values[value].shape
-    lengths = tuple(shape[axis] for axis in axes)
-    if flow is None:
-        return np.zeros(lengths, bool)
-    data = np.asarray(flow.data, bool)
-    for axis, ends in flow.runs.items():
-        data = np.repeat(data, np.diff((0, *ends)), axis=axis)
-    others = tuple(axis for axis in range(len(shape)) if axis not in axes)
-    return np.array(np.broadcast_to(data.any(axis=others), lengths))
-
-
-def _source_axes(graph: Graph, value: int) -> tuple[int, ...]:
-    return next(source.axes for source in graph.sources if source.value == value)
+    return over_source(flows.get(value), graph.values[value].shape, grid_axes(graph, value)).astype(bool)

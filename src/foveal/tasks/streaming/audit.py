@@ -113,18 +113,17 @@ class LayerRow(NamedTuple):
 
 def _layer_rows(asked: Stream) -> list[LayerRow]:
     graph = asked.graph
-    path = _path(graph, asked.value)
+    path = graph.values_behind(asked.value)
     named: dict[int, Layer] = {}
     for layer in graph.layer_table.values():
         if layer.value in path:
             named.setdefault(layer.value, layer)  # of modules that return one value, the innermost
-    producers = graph.producers()
     rows = []
     for value in sorted(named):
         reach = reach_of(graph, value, asked.source, asked.axis)
         if reach is None:
             continue
-        before = [reach_of(graph, i, asked.source, asked.axis) for i in _named_before(producers, value, named)]
+        before = [reach_of(graph, i, asked.source, asked.axis) for i in _named_before(graph, value, named)]
         known = [r.ahead for r in before if r is not None]
         adds = (
             None if reach.ahead is None or None in known else reach.ahead - max([Fraction(0), *(a or 0 for a in known)])
@@ -134,32 +133,10 @@ def _layer_rows(asked: Stream) -> list[LayerRow]:
     return rows
 
 
-def _path(graph: Graph, value: int) -> set[int]:
-    producers = graph.producers()
-    seen, stack = {value}, [value]
-    while stack:
-        node = producers.get(stack.pop())
-        for used in node.inputs if node is not None else ():
-            if used not in seen:
-                seen.add(used)
-                stack.append(used)
-    return seen
-
-
-def _named_before(producers: dict[int, Node], value: int, named: dict[int, Any]) -> list[int]:
+def _named_before(graph: Graph, value: int, named: dict[int, Any]) -> set[int]:
     """The nearest named values (or sources) that a value is made of."""
-    found, stack, seen = [], [value], {value}
-    while stack:
-        node = producers.get(stack.pop())
-        for used in node.inputs if node is not None else ():
-            if used in seen:
-                continue
-            seen.add(used)
-            if used in named or used not in producers:
-                found.append(used)
-            else:
-                stack.append(used)
-    return found
+    used = {i for node in graph.behind(value, stop=named) for i in node.inputs}
+    return {i for i in used if i in named or i not in graph.producers()}
 
 
 def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, budget: float | None) -> Facts:

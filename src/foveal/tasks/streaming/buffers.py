@@ -10,8 +10,9 @@ import numpy as np
 from foveal.engine.forward.bounds import bounds
 from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
-from foveal.ir.relation import ABSENT, All, Blocks, Slide, Table
+from foveal.ir.relation import ABSENT, Slide, Table
 from foveal.ir.rules import traits
+from foveal.tasks.equivariance import windows
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
 
 
@@ -51,11 +52,7 @@ def _past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
         reach = known[way.operand]
         if reach is None or reach.axis is None:
             continue
-        for step in way.relation:
-            if isinstance(step, (All, Blocks)):
-                continue
-            if not isinstance(step, (Slide, Table)):
-                break  # What follows may act on other axes than the operand's own.
+        for step in windows(way):
             kept = _span(step) if step.axis == reach.axis else 0
             if kept > 0:
                 shape = graph.values[node.inputs[way.operand]].shape

@@ -66,7 +66,7 @@ def erf_halo(
 def _units(rf: ReceptiveField, multiples: tuple[int, ...], strides: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
     """Units about the middle of the grid, one per phase (at most ``PHASES``), along the diagonal."""
     local = rf.local or rf
-    middle = [n // 2 for n in rf.grid]
+    middle = rf.middle
     periods = [max(1, int(m / s)) for m, s in zip(multiples, strides)]
     found = []
     for number in range(min(PHASES, max(periods))):

@@ -10,12 +10,7 @@ from foveal.tasks.tiling.record import AxisPlan
 
 
 def plan_axis(
-    name: str,
-    length: int,
-    wanted: int | None,
-    need: Sequence[int],
-    multiple: int,
-    stride: Fraction,
+    name: str, length: int, wanted: int | None, need: Sequence[int], multiple: int, stride: Fraction
 ) -> AxisPlan:
     """Halo, tile and starts of one axis. ``wanted`` is the longest length a tile may have (None: the whole axis).
 
