@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from foveal.core.errors import FovealError
 from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
-from foveal.ir.graph import Graph, Layer, Node
+from foveal.ir.graph import Graph, Layer
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
 from foveal.tasks.equivariance import shifts
