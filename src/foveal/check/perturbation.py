@@ -102,7 +102,8 @@ def moved(outputs: Floats, reference: Floats, spread: float = 0.0) -> Bools:
     limit = threshold(reference, spread)
     with np.errstate(invalid="ignore"):
         differs = np.abs(outputs - reference) > limit
-    return np.asarray(differs | (np.isnan(outputs) != np.isnan(reference)))
+    result: Bools = differs | (np.isnan(outputs) != np.isnan(reference))
+    return result
 
 
 def hulls(dependent: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

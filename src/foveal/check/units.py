@@ -55,7 +55,8 @@ def _check_source(graph: Graph, source: Source, call: Call, name: str, seed: int
         more = dependency_round(call, name, seed, index, "generic")
         for layer, seen in more.items():
             if layer not in predictions and layer not in skipped:
-                if _comparable(graph, layer, seen):
+                known = graph.layer_table.get(layer)
+                if known is not None and graph.values[known.value].shape == seen[0].shape[1:]:
                     predictions[layer] = predicted_bounds(graph, layer, source)
                 else:
                     skipped.add(layer)
@@ -88,12 +89,6 @@ def _could_grow(mismatch: Mismatch) -> bool:
     """Whether the measured hull lies inside the predicted one, so that further rounds may still fill it."""
     box, seen = mismatch.predicted, mismatch.measured
     return box is not None and (seen is None or (box[0] <= seen[0] and seen[1] <= box[1]))
-
-
-def _comparable(graph: Graph, layer: str, measured: Sequence[Bools]) -> bool:
-    if layer not in graph.layer_table:
-        return False
-    return graph.values[graph.layer(layer).value].shape == measured[0].shape[1:]
 
 
 def compare_hulls(

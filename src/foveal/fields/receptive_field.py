@@ -198,9 +198,7 @@ class ReceptiveField:
                 found.append(None)
                 continue
             rate = progress[1].rate
-            index = np.arange(self.grid[progress[0]]).reshape(
-                [-1 if i == progress[0] else 1 for i in range(len(self.grid))]
-            )
+            index = np.arange(self.grid[progress[0]]).reshape((-1,) + (1,) * (len(self.grid) - progress[0] - 1))
             own = index * rate.numerator
             edge = self.first[axis][1] if backward else self.last[axis][1]
             distance = (own - edge * rate.denominator) if backward else (edge * rate.denominator - own)

@@ -53,9 +53,8 @@ class Algebra:
             result = np.asarray(data.any(axis=axis, keepdims=True))
         elif runs is not None:
             counts = np.array([self.multiplicity(int(m), role) for m in np.diff((0, *runs))])
-            shape = [1] * data.ndim
-            shape[axis] = counts.size
-            result = self.times(data, counts.reshape(shape)).sum(axis=axis, keepdims=True)
+            along = counts.reshape((-1,) + (1,) * (data.ndim - axis - 1))
+            result = self.times(data, along).sum(axis=axis, keepdims=True)
         else:
             result = self.safe(data, data.shape[axis]).sum(axis=axis, keepdims=True)
         return Flow(result, {a: e for a, e in flow.runs.items() if a != axis}, flow.scale)

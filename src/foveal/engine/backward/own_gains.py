@@ -172,9 +172,8 @@ def per_channel(flow: Flow, axis: int, factor: np.ndarray) -> Flow:
     if factor.size == 1:
         return Flow(flow.data * float(factor.flat[0]), flow.runs, flow.scale)
     wide = dense(flow, axis, factor.size)
-    shape = [1] * wide.data.ndim
-    shape[axis] = factor.size
-    return Flow(wide.data * factor.reshape(shape).astype(wide.data.dtype), wide.runs, wide.scale)
+    along = factor.reshape((-1,) + (1,) * (wide.data.ndim - axis - 1))
+    return Flow(wide.data * along.astype(wide.data.dtype), wide.runs, wide.scale)
 
 
 def unavailable(node: Node, why: str) -> FovealError:

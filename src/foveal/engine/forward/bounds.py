@@ -15,7 +15,7 @@ from foveal.core.errors import FovealError
 from foveal.engine.forward.boxes import Box, align, apply, join_boxes
 from foveal.engine.forward.concatenation import concatenate
 from foveal.engine.forward.facts import FactFinder
-from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, Progress
+from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, positions
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Embed, Outside, Read
 
@@ -45,7 +45,7 @@ class Bounds:
         self.facts = FactFinder(graph)
         self.states: dict[int, States] = {}
         for index, source in enumerate(graph.sources):
-            box = _source_box(graph.values[source.value].shape, source.axes)
+            box = tuple(positions(graph.values[source.value].shape, axis) for axis in source.axes)
             self.states[source.value] = {index: State((box,), (box,))}
         for node in graph.nodes:
             self.facts.producers[node.output] = node
@@ -101,17 +101,6 @@ def _check_measure(node: Node, state: State) -> None:
                     f"layer '{node.scope}': its receptive field or stride is beyond all measure (2**34 positions); "
                     "look for strides, dilations or paddings that cannot be meant"
                 )
-
-
-def _source_box(shape: tuple[int, ...], axes: tuple[int, ...]) -> Box:
-    hulls = []
-    for axis in axes:
-        index = np.arange(shape[axis], dtype=np.int64)
-        data = np.stack([index, -index, index, -index])
-        lengths = [1] * len(shape)
-        lengths[axis] = shape[axis]
-        hulls.append(Hull(data.reshape(4, *lengths), {axis: Progress(1, 1)}, {}))
-    return tuple(hulls)
 
 
 def _joined(ways: tuple[Read, ...], operands: list[State | None]) -> State | None:

@@ -72,6 +72,12 @@ class Hull:
         return frozenset(i for i, n in enumerate(self.data.shape[1:]) if n > 1)
 
 
+def positions(shape: tuple[int, ...], axis: int) -> Hull:
+    """Of a value whose positions along an axis are the source's own."""
+    index = np.arange(shape[axis], dtype=np.int64).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return Hull(np.stack([index, -index, index, -index]), {axis: Progress(1, 1)}, {})
+
+
 def dense(hull: Hull, axis: int) -> Hull:
     """The same hull with the axis at its own length instead of runs."""
     ends = hull.runs.get(axis)
@@ -113,12 +119,8 @@ def _continuation(n: int, before: int, after: int, period: int) -> tuple[np.ndar
     index[left] = position[left] % period
     index[right] = n - period + (position[right] - n) % period
     cycles = (position - index) // period
-    outside = []
-    if before > 0:
-        outside.append(slice(0, before))
-    if after > 0:
-        outside.append(slice(position.size - after, None))
-    return index, cycles, tuple(outside)
+    ends = ((before, slice(0, before)), (after, slice(position.size - after, None)))
+    return index, cycles, tuple(where for count, where in ends if count > 0)
 
 
 def regular(hull: Hull, axis: int) -> Progress:
@@ -126,10 +128,7 @@ def regular(hull: Hull, axis: int) -> Progress:
     progress = hull.steps.get(axis)
     if progress is not None and progress.regular:
         return progress
-    found = find_period(hull.data, axis)
-    if found is not None:
-        return found
-    return progress or Progress(1, 0, False)
+    return find_period(hull.data, axis) or progress or Progress(1, 0, False)
 
 
 def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:

@@ -37,17 +37,11 @@ def image_coverage(
     ``options`` (default: energy). cell: side of the cells, in positions.
     """
     rf = receptive_field(graph, layer, source=source.name)
-    region: float | None = None
-    cells: float | None = None
-    side: float | None = None
-    sigmas: tuple[float, ...] | None = None
-    why = ""
     try:
         chosen = found or field_of(graph, layer, source=source.name, **({"kind": "energy"} | options))
-        region, side, sigmas = _effective(chosen)
-        cells = _cells(chosen, cell)
+        (region, side, sigmas), cells, why = _effective(chosen), _cells(chosen, cell), ""
     except FovealError as error:
-        why = str(error)
+        region, side, sigmas, cells, why = None, None, None, None, str(error)
     state = path_sets(graph, source)[0].get(graph.layer(layer).value)
     whole = state is not None and all(paths.whole for paths in state.paths)
     local = rf.local or rf

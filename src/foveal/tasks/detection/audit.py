@@ -126,11 +126,8 @@ def _object_table(found: Sequence[Level], seen: Sequence[Seen], objects: ObjectS
         closest = most_common([one.closest for one in group])
         overlaps = [one.overlap for one in group if one.overlap is not None]
         seeing = ", ".join(str(i + 1) for i in range(len(found)) if any(i in one.levels for one in group))
-        mean, matched = (
-            (sum(overlaps) / len(overlaps), sum(overlap >= MATCHED for overlap in overlaps))
-            if overlaps
-            else (None, None)
-        )
+        mean = sum(overlaps) / len(overlaps) if overlaps else None
+        matched = sum(overlap >= MATCHED for overlap in overlaps) if overlaps else None
         distance, missed = sum(one.distance for one in group) / len(group), sum(bool(one.reason) for one in group)
         level = None if closest is None else closest + 1
         rows.append((f"{low}-{high}", len(group), seeing, level, distance, mean, matched, missed))

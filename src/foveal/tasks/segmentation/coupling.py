@@ -27,7 +27,7 @@ from foveal.engine.backward.stages import Stage
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.forward.boxes import Box, apply
 from foveal.engine.forward.concatenation import concatenate
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, all_dense
+from foveal.engine.forward.hull import NOTHING, Progress, all_dense, positions
 from foveal.engine.roles import grid_axes, roles
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Node
@@ -130,11 +130,7 @@ def back_map(graph: Graph, node: Node, way: Read, along: int, axes: int) -> Back
         )
     shape = graph.values[operand].shape
     place = inner[along]
-    lengths = [1] * len(shape)
-    lengths[place] = shape[place]
-    index = np.arange(shape[place]).reshape(lengths)
-    hull = Hull(np.stack([index, -index, index, -index]), {place: Progress(1, 1)}, {})
-    found = all_dense(_applied(way.relation, (hull,))[0])
+    found = all_dense(_applied(way.relation, (positions(shape, place),))[0])
     if found.context == 2 and shape[place] > 1:
         return None
     others = tuple(a + 1 for a in range(found.data.ndim - 1) if a != outer[along])
@@ -179,10 +175,7 @@ class BackMap:
 
     def _at(self, position: int) -> tuple[int, int]:
         n = len(self.first)
-        if 0 <= position < n or n == 1:
-            place = min(max(position, 0), n - 1)
-            return int(self.first[place]), int(self.last[place])
-        if self.progress is None or self.progress.period > n:
+        if 0 <= position < n or n == 1 or self.progress is None or self.progress.period > n:
             place = min(max(position, 0), n - 1)
             return int(self.first[place]), int(self.last[place])
         period, shift = self.progress.period, int(self.progress.shift)
