@@ -37,7 +37,7 @@ class Framework(NamedTuple):
     title: str = ""
     hint: str = ""
 
-    def load(self, module: str, model: Any = None) -> Any:
+    def load(self, module: str, model: object = None) -> Any:
         """A module of the folder. Raises SourceError where a package is missing."""
         folder = f"foveal.frontends.{self.folder}"
         import_module(folder)
@@ -81,7 +81,7 @@ FRAMEWORKS = (
 """In the order in which they are asked."""
 
 
-def framework_of(model: Any) -> Framework | None:
+def framework_of(model: object) -> Framework | None:
     """The front end that knows a source string or an object's type; None for a function or anything else."""
     if isinstance(model, (str, Path)):
         return next(row for row in FRAMEWORKS if row.reads(str(model)))
@@ -93,7 +93,7 @@ def framework_of(model: Any) -> Framework | None:
     return next((row for row in FRAMEWORKS if homes & set(row.homes)), None)
 
 
-def backend_of(model: Any) -> type[Backend]:
+def backend_of(model: object) -> type[Backend]:
     """What a framework can do with a bare model, tensor or source string; what functions and arrays can, where none
     knows it.
     """
@@ -123,7 +123,7 @@ def forward_of(model: Any, layer: str, output: str | int | None) -> Forward:
     return lambda part: to_array(_chosen(model(part), layer, output))
 
 
-def to_array(item: Any) -> np.ndarray:
+def to_array(item: object) -> np.ndarray:
     """A tensor of any framework as an array on the CPU."""
     return backend_of(item).to_array(item)
 

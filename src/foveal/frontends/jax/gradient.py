@@ -16,6 +16,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError, VerificationError
 from foveal.frontends.gradients import reduced
+from foveal.frontends.jax.lowering.tracer import Array, Arrays
 from foveal.frontends.jax.run import JaxRunner, double
 from foveal.frontends.jax.walk import walk_program
 from foveal.ir.backend import Procedure, Target
@@ -88,7 +89,7 @@ class Differentiator:
         if key not in self.compiled:
             place = self.runner.program.call.slots.index(self.slot)
 
-            def scalar(image: Any, weights: Any, arrays: Any, factors: Any) -> Any:
+            def scalar(image: Array, weights: Arrays, arrays: Arrays, factors: Array) -> Any:
                 given = [image if k == place else array for k, array in enumerate(arrays)]
                 array = self.runner.layers_of((target.layer,), self.dtype, weights, given)[target.layer]
                 if not jnp.issubdtype(array.dtype, jnp.floating):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foveal.core.errors import TraceError
+from foveal.frontends.jax.lowering.tracer import Array, Arrays, Jaxpr, Variable
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Slot:
     name: str
     shape: tuple[int, ...]
     dtype: Any
-    example: Any = None
+    example: Array = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Call:
     tree: Any
     fixed: dict[int, Any]
 
-    def arguments(self, arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments with these arrays, in the order of the slots."""
         given = iter(arrays)
         total = len(self.slots) + len(self.fixed)
@@ -39,11 +40,11 @@ class Call:
         return tuple(args), kwargs
 
 
-def _is_shape(item: Any) -> bool:
+def _is_shape(item: object) -> bool:
     return isinstance(item, (tuple, list)) and len(item) > 0 and all(type(part) is int for part in item)
 
 
-def _is_array(item: Any) -> bool:
+def _is_array(item: object) -> bool:
     return hasattr(item, "shape") and hasattr(item, "dtype")
 
 
@@ -86,7 +87,7 @@ def _name(path: Any, single: bool) -> str:
     return ".".join(["input" if single else f"input{parts[0]}", *parts[1:]])
 
 
-def counted_axes(slot: Slot, axes: Any, index: int, jaxpr: Any, var: Any) -> tuple[int, ...] | None:
+def counted_axes(slot: Slot, axes: Any, index: int, jaxpr: Jaxpr, var: Variable) -> tuple[int, ...] | None:
     """The axes of an input whose positions are counted; None where it has none.
 
     ``axes``: numbers or letters (``"NHWC"``), one for all or a dict by name. By default those over which the first
@@ -115,7 +116,7 @@ def counted_axes(slot: Slot, axes: Any, index: int, jaxpr: Any, var: Any) -> tup
 _WIRES = {"convert_element_type", "copy", "mul", "add", "sub", "div", "pad", "stop_gradient", "max", "min"}
 
 
-def _slid_over(jaxpr: Any, known: dict[Any, tuple[int, ...]]) -> tuple[int, ...] | None:
+def _slid_over(jaxpr: Jaxpr, known: dict[Variable, tuple[int, ...]]) -> tuple[int, ...] | None:
     """Axes of the input over which the first convolution or window slides. ``known``: variable -> input's axes."""
     for eqn in jaxpr.eqns:
         hits = [var for var in eqn.invars if not hasattr(var, "val") and var in known]

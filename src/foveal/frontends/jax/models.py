@@ -13,6 +13,7 @@ import numpy as np
 
 from foveal.core.errors import SourceError
 from foveal.frontends.jax.inputs import Call
+from foveal.frontends.jax.lowering.tracer import Array, Arrays
 from foveal.frontends.jax.names import ABSOLUTE
 
 
@@ -25,7 +26,7 @@ class Adapted:
     """
 
     call: Callable[..., Any]
-    weights: tuple[Any, ...] = ()
+    weights: tuple[Array, ...] = ()
     names: tuple[str, ...] = ()
     root: bool = False
     types: dict[str, str] = field(default_factory=dict)
@@ -51,14 +52,14 @@ def adapt(model: Any, call: Call) -> Adapted:
     raise SourceError(f"cannot trace a {module}.{type(model).__name__}: give a function or a Flax module")
 
 
-def _title(model: Any) -> str:
+def _title(model: object) -> str:
     return str(getattr(model, "__name__", type(model).__name__))
 
 
 def _shapes_of(model: Any, call: Call) -> Any:
     """The shapes of a linen module's variables, without making them."""
 
-    def init(*arrays: Any) -> Any:
+    def init(*arrays: Array) -> Any:
         args, kwargs = call.arguments(arrays)
         keys = {name: jax.random.key(0) for name in ("params", "dropout")}
         return model.init(keys, *args, **kwargs)
@@ -73,7 +74,7 @@ def _linen(model: Any, variables: Any) -> Adapted:
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
     mutable = [key for key in variables if key not in ("params", "batch_stats")]
 
-    def call(weights: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(weights: Arrays, *args: Any, **kwargs: Any) -> Any:
         given = jax.tree_util.tree_unflatten(tree, weights)
         keys = {"dropout": jax.random.key(0)}
         if mutable:
@@ -99,7 +100,7 @@ def _nnx(model: Any) -> Adapted:
         names.append(".".join(parts))
         trained.append(kinds.get(tuple(parts), "Param") == "Param")
 
-    def call(weights: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(weights: Arrays, *args: Any, **kwargs: Any) -> Any:
         merged = nnx.merge(definition, jax.tree_util.tree_unflatten(tree, weights))
         with _scoped(nnx, merged):
             return merged(*args, **kwargs)
@@ -132,7 +133,7 @@ def _scoped_class(kind: type, path: str) -> type:
     return type(kind.__name__, (kind,), {"__call__": run, "__module__": kind.__module__})
 
 
-def _tables(arrays: tuple[Any, ...]) -> tuple[bool, ...]:
+def _tables(arrays: tuple[Array, ...]) -> tuple[bool, ...]:
     """Whole numbers and Booleans that are known."""
     return tuple(
         not isinstance(array, jax.ShapeDtypeStruct)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foveal.core.errors import VerificationError
+from foveal.frontends.jax.lowering.tracer import Array, Arrays
 from foveal.frontends.jax.walk import Program, walk_program
 
 
@@ -69,7 +70,7 @@ class JaxRunner:
             self.compiled[key] = jax.jit(lambda weights, arrays: self.layers_of(layers, dtype, weights, arrays))
         return self.compiled[key]
 
-    def layers_of(self, layers: tuple[str, ...], dtype: str | None, weights: Any, arrays: Any) -> dict[str, Any]:
+    def layers_of(self, layers: tuple[str, ...], dtype: str | None, weights: Arrays, arrays: Arrays) -> dict[str, Any]:
         """The walk behind :meth:`function`."""
         number = None if dtype is None else np.dtype(dtype)
         _, cells = walk_program(self.program, arrays=[*weights, *arrays], number=number)
@@ -78,16 +79,16 @@ class JaxRunner:
             raise VerificationError(f"layers that a run does not reach: {', '.join(missing)}")
         return {name: cells[name].array for name in layers}
 
-    def weights(self, dtype: str | None) -> list[Any]:
+    def weights(self, dtype: str | None) -> list[Array]:
         """The weights in ``dtype``; those known by shape only get seeded values."""
         pairs = zip(self.program.adapted.names, self.program.adapted.weights)
         return [_cast(seeded(item, name), dtype) for name, item in pairs]
 
-    def arrays(self, inputs: dict[str, np.ndarray], dtype: str | None) -> list[Any]:
+    def arrays(self, inputs: dict[str, np.ndarray], dtype: str | None) -> list[Array]:
         """The call's arrays in order, with ``inputs`` by source name."""
         made = []
         for slot in self.program.call.slots:
-            array = inputs.get(slot.name, slot.example)
+            array: Array = inputs.get(slot.name, slot.example)
             if array is None:
                 raise VerificationError(f"no numbers for input '{slot.name}'")
             array = jnp.asarray(array)
@@ -126,7 +127,7 @@ def seeded(item: Any, name: str) -> Any:
     return jnp.asarray(generator.standard_normal(item.shape) / np.sqrt(fan), item.dtype)
 
 
-def _cast(array: Any, dtype: str | None) -> Any:
+def _cast(array: Array, dtype: str | None) -> Array:
     if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating):
         return array
     return jnp.asarray(array).astype(dtype)

@@ -10,6 +10,7 @@ import jax
 from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.jax.backend import JaxBackend
 from foveal.frontends.jax.inputs import Call, counted_axes, read_call
+from foveal.frontends.jax.lowering.tracer import Array
 from foveal.frontends.jax.models import Adapted, adapt
 from foveal.frontends.jax.walk import Program, walk_program
 from foveal.ir.graph import Graph
@@ -47,7 +48,7 @@ def trace_adapted(model: Any, adapted: Adapted, call: Call, *, name: str, axes: 
 def make_program(adapted: Adapted, call: Call) -> Any:
     """The closed jaxpr of ``weights, inputs -> outputs`` (both flat). Raises TraceError."""
 
-    def flat(*arrays: Any) -> Any:
+    def flat(*arrays: Array) -> Any:
         count = len(adapted.weights)
         args, kwargs = call.arguments(arrays[count:])
         return adapted.call(list(arrays[:count]), *args, **kwargs)

@@ -25,7 +25,7 @@ from foveal.frontends.jax.lowering import (
     table as table,
     windows as jax_lowering_windows,
 )
-from foveal.frontends.jax.lowering.tracer import Cell, Equation, Jaxpr, Tracer
+from foveal.frontends.jax.lowering.tracer import Array, Cell, Equation, Jaxpr, Tracer, Variable
 from foveal.frontends.jax.models import Adapted
 from foveal.frontends.jax.names import Named, Names, scope_path
 from foveal.frontends.jax.own import own_rule
@@ -53,16 +53,16 @@ class Walk(Tracer):
         self.live = live
         self.number = number
 
-    def constant(self, data: Any) -> Cell:
+    def constant(self, data: Array) -> Cell:
         """A cell known by value."""
         array = np.asarray(data)
         return Cell(array.shape, data=array, array=data)
 
-    def parameter(self, shape: Sequence[int], name: str = "", array: Any = None) -> Cell:
+    def parameter(self, shape: Sequence[int], name: str = "", array: Array = None) -> Cell:
         """A cell of weights."""
         return Cell(tuple(shape), self.builder.parameter(tuple(shape), name), None, array)
 
-    def closed_over(self, const: Any) -> Cell:
+    def closed_over(self, const: Array) -> Cell:
         """A cell for an array that a function closes over, see :func:`is_weights`."""
         if jnp.issubdtype(const.dtype, jax.dtypes.extended) or is_weights(const):
             return self.parameter(const.shape, array=const)
@@ -83,7 +83,7 @@ class Walk(Tracer):
 
     def walk(self, jaxpr: Jaxpr, consts: Sequence[Cell], inputs: Sequence[Cell], prefix: tuple[str, ...]) -> list[Cell]:
         """The cells of a jaxpr's outputs."""
-        env: dict[Any, Cell] = dict(zip(jaxpr.constvars, consts, strict=True))
+        env: dict[Variable, Cell] = dict(zip(jaxpr.constvars, consts, strict=True))
         env.update(zip(jaxpr.invars, inputs, strict=True))
         scopes = self.names.scopes(jaxpr, env, prefix)
         for index, eqn in enumerate(jaxpr.eqns):
@@ -95,7 +95,7 @@ class Walk(Tracer):
         scopes.move(len(jaxpr.eqns), prefix)
         return [self._read(env, item) for item in jaxpr.outvars]
 
-    def _read(self, env: dict[Any, Cell], item: Any) -> Cell:
+    def _read(self, env: dict[Variable, Cell], item: Any) -> Cell:
         if isinstance(item, Literal):
             aval: Any = item.aval
             return self.constant(np.asarray(item.val, aval.dtype))
@@ -142,7 +142,7 @@ class Walk(Tracer):
                 cell.array = array
         return outputs
 
-    def computed(self, eqn: Equation, cells: list[Cell]) -> list[Any]:
+    def computed(self, eqn: Equation, cells: list[Cell]) -> list[Array]:
         """The equation's outputs in a live walk."""
         if self.number is None:
             return bind(eqn, [_as(cell.array, var) for cell, var in zip(cells, eqn.invars)])
@@ -155,14 +155,14 @@ class Walk(Tracer):
                 params[key] = np.dtype(self.number)
         return bind(eqn, [self.lift(cell.array) for cell in cells], params)
 
-    def lift(self, array: Any) -> Any:
+    def lift(self, array: Array) -> Array:
         """An array in the live walk's floating type."""
         kind: Any = getattr(array, "dtype", np.dtype(object))
         found = array if jnp.issubdtype(kind, jax.dtypes.extended) else jnp.asarray(array)
         return found.astype(self.number) if self.number and jnp.issubdtype(found.dtype, jnp.floating) else found
 
 
-def is_weights(array: Any) -> bool:
+def is_weights(array: Array) -> bool:
     """Whether a closed-over array holds weights (generic numbers) rather than a table or a mask (known by value).
 
     Whole numbers, Booleans and scalars are known. Floating numbers are weights unless they are a mask of two numbers,
@@ -178,14 +178,14 @@ def is_weights(array: Any) -> bool:
     return not (found.size == 2 and 0 in found and any(number == 1 or number <= -100 for number in found))
 
 
-def _as(array: Any, var: Any) -> Any:
+def _as(array: Array, var: Variable) -> Array:
     dtype = var.aval.dtype
     if jnp.issubdtype(dtype, jax.dtypes.extended):
         return array
     return jnp.asarray(array, dtype)
 
 
-def bind(eqn: Equation, arrays: Sequence[Any], params: dict[str, Any] | None = None) -> list[Any]:
+def bind(eqn: Equation, arrays: Sequence[Array], params: dict[str, Any] | None = None) -> list[Array]:
     """Run one equation as it stands."""
     given = eqn.primitive.get_bind_params(eqn.params if params is None else params)
     # JAX before 0.9 hands the inner functions out apart from the parameters.
@@ -195,7 +195,7 @@ def bind(eqn: Equation, arrays: Sequence[Any], params: dict[str, Any] | None = N
 
 
 def walk_program(
-    traced: Program, values: bool = False, arrays: Sequence[Any] | None = None, number: Any = None
+    traced: Program, values: bool = False, arrays: Sequence[Array] | None = None, number: Any = None
 ) -> tuple[Graph, dict[str, Cell]]:
     """The graph and the cell of each layer. With ``arrays`` (weights, then inputs) all is computed too."""
     adapted, call, program = traced.adapted, traced.call, traced.closed
@@ -217,7 +217,7 @@ def walk_program(
     return builder.graph.verify(), by_layer
 
 
-def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Any) -> Cell:
+def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Array) -> Cell:
     item = adapted.weights[index]
     real = not isinstance(item, jax.ShapeDtypeStruct)
     if real and (adapted.fixed[index] or (values and np.dtype(item.dtype).kind in "fiub")):
@@ -227,7 +227,7 @@ def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Any) 
     return walk.parameter(item.shape, adapted.names[index], array)
 
 
-def _input(walk: Walk, slot: Slot, axes: tuple[int, ...] | None, array: Any) -> Cell:
+def _input(walk: Walk, slot: Slot, axes: tuple[int, ...] | None, array: Array) -> Cell:
     if axes is None:
         if slot.example is None:
             raise TraceError(f"input '{slot.name}' of shape {slot.shape} has no axis to count; give an array or axes")

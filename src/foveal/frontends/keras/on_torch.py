@@ -59,7 +59,7 @@ class KerasModule(nn.Module):
         """What a trace calls the modules that run, by identity."""
         return {id(self.keras_model): "", **{key: path for key, (path, _) in self.layer_paths.items()}}
 
-    def describe(self, module: Any, own: int, leaf: bool) -> tuple[int, bool]:
+    def describe(self, module: torch.nn.Module, own: int, leaf: bool) -> tuple[int, bool]:
         """A layer's own parameter count and whether it has no layers inside; another module's are as given."""
         if id(module) not in self.layer_paths:
             return own, leaf
@@ -70,7 +70,7 @@ class KerasModule(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)  # the hooks belong to the Keras model
 
-    def __deepcopy__(self, memo: Any) -> KerasModule:
+    def __deepcopy__(self, memo: dict[int, object]) -> KerasModule:
         """Its own parameters, the same Keras model: a run never writes to that."""
         copy = KerasModule(self.keras_model, self.mode)
         copy.load_state_dict({key: value.clone() for key, value in self.state_dict().items()}, assign=True)
@@ -91,7 +91,7 @@ def _dotted(model: Any, variable: Any) -> str:
     return str(variable.path).removeprefix(f"{model.name}/").replace("/", ".")
 
 
-def _tensors(item: Any) -> Iterator[torch.Tensor]:
+def _tensors(item: object) -> Iterator[torch.Tensor]:
     if isinstance(item, torch.Tensor):
         yield item
     elif isinstance(item, dict):

@@ -106,7 +106,7 @@ def default_axes(inputs: Any) -> Any:
     return found[0] if len(found) == 1 else tuple(found)
 
 
-def _is_one(inputs: Any) -> bool:
+def _is_one(inputs: object) -> bool:
     if hasattr(inputs, "shape"):
         return True
     return isinstance(inputs, (tuple, list)) and all(type(item) is int for item in inputs)

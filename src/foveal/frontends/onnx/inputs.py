@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
     name: str
     shape: Shape
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     axes: Shape | None
     example: np.ndarray | None
 
@@ -54,7 +54,7 @@ def read_inputs(model: ModelProto, inputs: Any = None, axes: Any = None) -> list
     return found
 
 
-def _declared(item: onnx.ValueInfoProto) -> tuple[str, tuple[int | None, ...] | None, np.dtype[Any]]:
+def _declared(item: onnx.ValueInfoProto) -> tuple[str, tuple[int | None, ...] | None, np.dtype[np.generic]]:
     kind = item.type.WhichOneof("value")
     if kind != "tensor_type":
         raise SourceError(f"input '{item.name}' is a {kind or 'value of no type'}; only tensors can be traced")
@@ -105,7 +105,7 @@ def _shape(name: str, dims: tuple[int | None, ...] | None, wanted: Shape | None)
     return shape
 
 
-def _scalar(name: str, item: Any, dtype: np.dtype[Any]) -> np.ndarray:
+def _scalar(name: str, item: Any, dtype: np.dtype[np.generic]) -> np.ndarray:
     """An input without axes is given by its number."""
     numbers = np.asarray(item).reshape(-1)
     if numbers.size != 1:

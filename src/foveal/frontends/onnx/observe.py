@@ -20,7 +20,7 @@ import numpy as np
 SECONDS = 8
 MEMORY = 2 << 30
 
-Seen = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+Seen = dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
 
 
 def observe(model: bytes, feeds: dict[str, np.ndarray], wanted: Sequence[str]) -> Seen:

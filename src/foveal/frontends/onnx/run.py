@@ -71,7 +71,7 @@ class OnnxRunner:
             raise VerificationError(f"onnxruntime cannot run the model: {first_line(error)}") from error
         return dict(zip(wanted, results, strict=True))
 
-    def observe(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    def observe(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """Shape and element type of every tensor of the main graph in one run; {} where there is none."""
         names = tuple(dict.fromkeys(name for node in self.file.model.graph.node for name in node.output if name))
         feeds = self._feeds(self.example(0))

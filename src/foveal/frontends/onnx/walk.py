@@ -18,16 +18,16 @@ from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.onnx import tables as onnx_tables  # noqa: F401  (each registers its lowerings)
 from foveal.frontends.onnx.inputs import Entry, read_inputs
 from foveal.frontends.onnx.load import LARGEST_TENSOR, LONGEST_AXIS, OnnxFile, first_line, one_line
-from foveal.frontends.onnx.lowering.table import LOWERINGS, Operand, Refused
+from foveal.frontends.onnx.lowering.table import LOWERINGS, Item, Operand, Refused
 from foveal.frontends.onnx.nodes import control as control
 from foveal.frontends.onnx.nodes.call import Materials, NodeCall, flat
 from foveal.frontends.onnx.nodes.constants import constant_node, fold, known, may_fold, sparse, stored
 from foveal.frontends.onnx.nodes.own import own_lowering
-from foveal.frontends.onnx.nodes.shapes import Made, infer, read_type, schema_of
+from foveal.frontends.onnx.nodes.shapes import Made, Schema, infer, read_type, schema_of
 from foveal.frontends.onnx.run import OnnxRunner
 from foveal.ir.graph import Graph, GraphBuilder
 
-Environment = dict[str, Any]
+Environment = dict[str, Item]
 DATA_SHAPED = {"NonZero", "Unique", "NonMaxSuppression", "StringSplit", "MelWeightMatrix", "Range"}
 """Operators whose outputs are as long as data says."""
 BUDGET = 400_000
@@ -75,7 +75,7 @@ class Tracer:
         self.place = ""
         self.visited = 0
         self.runner = OnnxRunner(file, tuple(entries))
-        self.observed: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        self.observed: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] | None = None
         self.counted: set[str] = set()
         items = (*file.model.graph.value_info, *file.model.graph.output)
         made = {item.name: read_type(item.type, item.name) for item in items if _static(item.type)}
@@ -138,7 +138,7 @@ class Tracer:
         finally:
             self.builder.scope = outer
 
-    def bind(self, node: NodeProto, outputs: Sequence[Any], environment: Environment, title: str) -> None:
+    def bind(self, node: NodeProto, outputs: Sequence[Item], environment: Environment, title: str) -> None:
         """Let the output names of a node stand for what was made, and name the layers."""
         for index, name in enumerate(node.output):
             x = outputs[index] if index < len(outputs) else None
@@ -176,7 +176,7 @@ class Tracer:
             self._sizes = {t.name: prod(t.dims) for t in tensors if stored(t, None).dtype.kind not in "biuOSU"}
         return self._sizes
 
-    def node(self, node: NodeProto, environment: Environment) -> Sequence[Any]:
+    def node(self, node: NodeProto, environment: Environment) -> Sequence[Item]:
         """What one node makes: operands, or lists of them for sequences."""
         inputs = [environment.get(name) if name else None for name in node.input]
         while inputs and inputs[-1] is None:
@@ -202,7 +202,7 @@ class Tracer:
             return [Operand(m.shape or (), m.dtype, name=n) for m, n in zip(made, node.output, strict=True)]
         return self.lower(node, schema, inputs, made, environment)
 
-    def _made(self, node: NodeProto, schema: Any, inputs: Sequence[Any]) -> list[Made]:
+    def _made(self, node: NodeProto, schema: Schema, inputs: Sequence[Item]) -> list[Made]:
         """Shapes of the outputs: inferred, else as seen in one run of the model."""
         made = infer(node, schema, inputs, self.opsets)
         lacking = [name for name, m in zip(node.output, made, strict=True) if name and m.tensor and m.shape is None]
@@ -220,7 +220,7 @@ class Tracer:
             result.append(item)
         return result
 
-    def observe(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    def observe(self) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
         """Shapes of all values of the main graph in one real run, where onnxruntime can make one."""
         if self.observed is None:
             try:
@@ -230,8 +230,8 @@ class Tracer:
         return self.observed
 
     def lower(
-        self, node: NodeProto, schema: Any, inputs: Sequence[Any], made: Sequence[Made], environment: Environment
-    ) -> Sequence[Any]:
+        self, node: NodeProto, schema: Schema, inputs: Sequence[Item], made: Sequence[Made], environment: Environment
+    ) -> Sequence[Item]:
         """Ask the table; then the operator's own definition by others; then give a bound."""
         domain = "" if node.domain == "ai.onnx" else node.domain
         call = NodeCall(node, schema, inputs, made, self.opsets.get(domain, 1), self.materials, self.file.folder)
@@ -252,7 +252,7 @@ class Tracer:
         return [_typed(x, m) for x, m in zip(outputs, made, strict=True)]
 
 
-def _typed(x: Any, made: Made) -> Any:
+def _typed(x: Item, made: Made) -> Item:
     if isinstance(x, Operand) and made.tensor and x.dtype != made.dtype and made.shape is not None:
         x = Operand(x.shape, made.dtype, x.read, x.value, x.depends, x.name)
     return x

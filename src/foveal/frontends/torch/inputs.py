@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from foveal.core.errors import TraceError
 from foveal.frontends.torch.dispatch.values import Values
+from foveal.frontends.torch.lowering.table import Args, Kwargs
 
 Axes = tuple[int, ...]
 
 
-def _is_shape(item: Any) -> bool:
+def _is_shape(item: object) -> bool:
     return isinstance(item, (tuple, list, torch.Size)) and len(item) > 0 and all(type(part) is int for part in item)
 
 
@@ -27,7 +28,7 @@ class Slot:
 
     name: str
     shape: tuple[int, ...]
-    dtype: Any
+    dtype: torch.dtype
     example: Tensor | None
     axes: Axes | None
 
@@ -36,8 +37,8 @@ class Slot:
 class Inputs:
     """The call: nested positional and keyword arguments in which each tensor is a Slot."""
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: Args
+    kwargs: Kwargs
 
     def changed(self, change: Callable[[Slot], Any]) -> Inputs:
         """The same call with something else in place of each slot, in order."""
@@ -53,7 +54,7 @@ class Inputs:
 
         return Inputs(fill(self.args), fill(self.kwargs))
 
-    def make(self, values: Values, real: bool, seed: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def make(self, values: Values, real: bool, seed: int = 0) -> tuple[Args, Kwargs]:
         """The arguments as tensors, meta or real, each counted one a source of ``values``."""
         device = "cpu" if real else "meta"
         generator = torch.Generator().manual_seed(seed)
@@ -67,7 +68,7 @@ class Inputs:
         return found
 
 
-def _tensor(slot: Slot, device: str, generator: Any, values: Values) -> Tensor:
+def _tensor(slot: Slot, device: str, generator: torch.Generator, values: Values) -> Tensor:
     if slot.axes is None:
         assert slot.example is not None
         return slot.example.detach().to("cpu", copy=True)
@@ -89,8 +90,8 @@ def read_inputs(inputs: Any, axes: Any = None, model: nn.Module | None = None) -
     The names of a dict are keyword arguments where ``model.forward`` knows them all, else only names, in order.
     """
     counter = count()
-    args: tuple[Any, ...]
-    no_names: dict[str, Any] = {}
+    args: Args
+    no_names: Kwargs = {}
     if _is_shape(inputs) or isinstance(inputs, Tensor):
         args, kwargs = (inputs,), no_names
     elif isinstance(inputs, dict):
@@ -121,7 +122,7 @@ def _read(item: Any, name: str, axes: Any, counter: Iterator[int]) -> Any:
     return item
 
 
-def _knows(model: nn.Module | None, names: dict[str, Any]) -> bool:
+def _knows(model: nn.Module | None, names: Kwargs) -> bool:
     """Whether the model's forward takes all these names."""
     if model is None:
         return True

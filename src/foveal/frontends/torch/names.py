@@ -12,7 +12,7 @@ not depend on an input have none.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from foveal.frontends.torch.dispatch.own import Inside, own_module
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.export import ExportedModule
+from foveal.frontends.torch.lowering.table import Args, Result
 
 
 def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -47,7 +48,7 @@ def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 Capture = Callable[[str, Tensor], None]
 
 
-def shape_text(shape: Any) -> str:
+def shape_text(shape: Sequence[int]) -> str:
     """A shape as 1x3x224x224."""
     return "x".join(map(str, shape)) or "scalar"
 
@@ -85,7 +86,7 @@ class Naming:
         if isinstance(self.model, ExportedModule):
             self.model.naming = None
 
-    def _enter(self, module: nn.Module, args: Any) -> None:
+    def _enter(self, module: nn.Module, args: Args) -> None:
         path = self.paths.get(id(module))
         if path is None:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
@@ -94,7 +95,7 @@ class Naming:
         if own_module(module) is not None:
             self.inside[id(module)] = Inside(self)
 
-    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
         path = ""
         while self.stack:
             top, path, _ = self.stack.pop()
@@ -110,13 +111,13 @@ class Naming:
             own, leaf = self.describe(module, own, leaf)
         self.module_output(path or "output", type(module).__name__, own, leaf, output)
 
-    def module_output(self, path: str, kind: str, parameters: int, leaf: bool, output: Any) -> None:
+    def module_output(self, path: str, kind: str, parameters: int, leaf: bool, output: Result) -> None:
         """Name each tensor that a module returned."""
         base = self._count(path)
         for name, tensor in tensors_in(output, base):
             self._name_output(name, tensor, kind, parameters, leaf)
 
-    def outputs(self, output: Any) -> None:
+    def outputs(self, output: Result) -> None:
         """Name the traced model's outputs where no hook did (a scripted module)."""
         if "output" not in self.calls:
             self.module_output("output", type(self.model).__name__, 0, False, output)

@@ -55,11 +55,11 @@ class Entry(NamedTuple):
     spatial: int
 
 
-_ENTRIES: dict[Any, Entry] = {}
+_ENTRIES: dict[table.Overload, Entry] = {}
 _VERSIONS = {"taught": 0}
 
 
-def entry_of(func: Any) -> Entry:
+def entry_of(func: table.Overload) -> Entry:
     """The entry of an overload."""
     if _VERSIONS["taught"] != REGISTRY.version:
         _VERSIONS["taught"] = REGISTRY.version
@@ -70,7 +70,7 @@ def entry_of(func: Any) -> Entry:
     return entry
 
 
-def _look_up(func: Any) -> Entry:
+def _look_up(func: table.Overload) -> Entry:
     schema = func._schema
     name = schema.name.removeprefix("aten::")
     writes = bool(schema.is_mutable)
@@ -84,7 +84,7 @@ def _look_up(func: Any) -> Entry:
     return Entry(kind, short, short.lstrip("_"), function, writes, out, random, int(digit.group(1)) if digit else 0)
 
 
-def _find(func: Any, plain: str, overload: str) -> tuple[str, Any]:
+def _find(func: table.Overload, plain: str, overload: str) -> tuple[str, Any]:
     names = (f"{plain}.{overload}", plain)
     for name in names:
         if name in table.SAME:

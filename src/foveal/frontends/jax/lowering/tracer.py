@@ -15,6 +15,8 @@ from foveal.ir.graph import GraphBuilder, Node
 if TYPE_CHECKING:
     from foveal.frontends.jax.names import Names
 
+Array = Any  # of JAX or NumPy, or what JAX takes for one
+Arrays = Sequence[Array]
 Shape = tuple[int, ...]
 _MOVES = (ops.Reshape, ops.Expand)
 
@@ -53,7 +55,7 @@ class Cell:
     shape: Shape
     value: int | None = None
     data: np.ndarray | None = None
-    array: Any = None
+    array: Array = None
 
 
 class Tracer:
@@ -75,7 +77,7 @@ class Tracer:
             self.dependent.add(value)
         return value
 
-    def array(self, data: Any) -> int:
+    def array(self, data: Array) -> int:
         """A constant value."""
         return self.builder.constant(np.asarray(data))
 

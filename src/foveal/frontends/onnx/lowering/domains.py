@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from foveal.frontends.onnx.lowering.attention import additive, blend, heads_apart, heads_together, masked, product
 from foveal.frontends.onnx.lowering.contract import gemm, multiply, plus, quantize
 from foveal.frontends.onnx.lowering.elementwise import dependent, unary, with_vectors
 from foveal.frontends.onnx.lowering.reduce import whole_axes
-from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, axis_of, lowering, spread
+from foveal.frontends.onnx.lowering.table import Call, Item, Operand, Refused, axis_of, lowering, spread
 from foveal.frontends.onnx.lowering.windows import convolve, window_padding
 from foveal.frontends.products import matmul_op
 from foveal.ir import ops
@@ -219,7 +217,7 @@ def join(call: Call, *parts: Operand) -> Operand:
 def predictor(call: Call, x: Operand) -> list[Operand]:
     """Every output of a sample reads all its features."""
     row = x if x.rank == 2 else call.emit(ops.Reshape(), x, (1, *x.shape))
-    found: list[Any] = []
+    found: list[Item] = []
     for shape in call.shapes[: max(1, call.wanted)]:
         if len(shape) == 1:
             found.append(call.emit(ops.Reduce((1,), False, call.name), row, (row.shape[0],)))

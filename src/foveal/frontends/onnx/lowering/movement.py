@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, Shape, axis_of, lowering
+from foveal.frontends.onnx.lowering.table import Call, Item, Operand, Refused, Shape, axis_of, lowering
 from foveal.ir import ops
 
 
@@ -52,7 +52,7 @@ def concatenate(call: Call, *operands: Operand) -> Operand:
 
 
 @lowering("Split")
-def split(call: Call, x: Operand, sizes: Operand | None = None) -> list[Operand] | Any:
+def split(call: Call, x: Operand, sizes: Operand | None = None) -> list[Operand] | Operand:
     """Parts follow one another along the axis; their lengths show in the outputs' shapes."""
     if sizes is not None and sizes.depends:
         return call.data_dependent([x, sizes])
@@ -294,7 +294,7 @@ def split_to_sequence(call: Call, x: Operand, sizes: Operand | None = None) -> l
 
 
 @lowering("Optional", "OptionalGetElement")
-def optional(call: Call, x: Any = None) -> list[Any]:
+def optional(call: Call, x: Item = None) -> list[Item]:
     """The value itself."""
     if x is None:
         raise Refused("an optional value that is not there")
@@ -302,6 +302,6 @@ def optional(call: Call, x: Any = None) -> list[Any]:
 
 
 @lowering("OptionalHasElement")
-def has_element(call: Call, x: Any = None) -> Operand:
+def has_element(call: Call, x: Item = None) -> Operand:
     """Known when the model is traced."""
     return call.constant(np.asarray(x is not None))

@@ -32,13 +32,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Concatenate, Protocol
 
 import numpy as np
 
 from foveal.ir import ops
 
 Shape = tuple[int, ...]
+Item = Any  # an operand; a list of them for a sequence; None for what was left out
+Setting = Any  # a number, a string, an array, or a tuple of these
 
 
 class Refused(Exception):
@@ -54,7 +56,7 @@ class Operand:
     """
 
     shape: Shape
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     read: Callable[[], np.ndarray] | None = None
     value: int | None = None
     depends: bool = False
@@ -90,18 +92,20 @@ class Call(Protocol):
     op_type: str
     domain: str
     opset: int
-    inputs: tuple[Any, ...]
-    shapes: tuple[Shape, ...]
-    """Shape of each output, in order; () for one that is not wanted."""
+    inputs: tuple[Item, ...]
     wanted: int
     """Number of outputs, up to the last one with a name."""
 
-    def attribute(self, name: str, default: Any = None) -> Any:
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of each output, in order; () for one that is not wanted."""
+
+    def attribute(self, name: str, default: Setting = None) -> Setting:
         """The attribute as int, float, str, array, or tuple of these; else the specification's default; else
         ``default``.
         """
 
-    def setting(self, name: str, index: int, default: Any = None) -> Any:
+    def setting(self, name: str, index: int, default: Setting = None) -> Setting:
         """The attribute where the node has it, else the numbers of input ``index`` as a tuple (a number for a scalar),
         else ``default``. Raises Refused where that input is not known.
         """
@@ -130,7 +134,7 @@ class Call(Protocol):
         """All outputs read where data says (Sample): everything the inputs hold; listed as data-dependent."""
 
 
-Lowering = Callable[..., Any]
+Lowering = Callable[Concatenate[Call, ...], Item]
 
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
 """(domain, operator) -> lowering. The standard domain is ""."""
@@ -159,7 +163,7 @@ def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
     return tuple(sorted(axis_of(int(axis), rank) for axis in axes))
 
 
-def spread(value: Any, count: int, default: int) -> tuple[int, ...]:
+def spread(value: Sequence[int] | None, count: int, default: int) -> tuple[int, ...]:
     """One number per spatial axis; None is ``default`` for all. Raises Refused for another length."""
     found = (default,) * count if value is None or len(value) == 0 else tuple(int(item) for item in value)
     if len(found) != count:

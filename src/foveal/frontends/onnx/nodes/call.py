@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, NodeProto
 
 from foveal.frontends.onnx.load import numbers
-from foveal.frontends.onnx.lowering.table import Operand, Refused, Shape
+from foveal.frontends.onnx.lowering.table import Item, Operand, Refused, Setting, Shape
 from foveal.frontends.onnx.nodes.constants import decides, known
 from foveal.frontends.onnx.nodes.fit import check_fit
-from foveal.frontends.onnx.nodes.shapes import Made
+from foveal.frontends.onnx.nodes.shapes import Made, Schema
 from foveal.ir import ops
 from foveal.ir.graph import GraphBuilder
 
@@ -77,8 +76,8 @@ class NodeCall:
     def __init__(
         self,
         node: NodeProto,
-        schema: Any,
-        inputs: Sequence[Any],
+        schema: Schema,
+        inputs: Sequence[Item],
         made: Sequence[Made],
         opset: int,
         materials: Materials,
@@ -103,7 +102,7 @@ class NodeCall:
             found.append(item.shape or ())
         return tuple(found)
 
-    def attribute(self, name: str, default: Any = None) -> Any:
+    def attribute(self, name: str, default: Setting = None) -> Setting:
         """See :class:`Call`."""
         for attribute in self.node.attribute:
             if attribute.name == name:
@@ -113,7 +112,7 @@ class NodeCall:
             return _plain(declared.default_value, self.folder)
         return default
 
-    def setting(self, name: str, index: int, default: Any = None) -> Any:
+    def setting(self, name: str, index: int, default: Setting = None) -> Setting:
         """See :class:`Call`."""
         if any(attribute.name == name for attribute in self.node.attribute):
             return self.attribute(name)
@@ -142,7 +141,7 @@ class NodeCall:
         value = self.materials.builder.node(operation, values, shape, self.op_type)
         return Operand(shape, self._dtype(operands), value=value, depends=any(x.depends for x in operands))
 
-    def _dtype(self, operands: Sequence[Operand]) -> np.dtype[Any]:
+    def _dtype(self, operands: Sequence[Operand]) -> np.dtype[np.generic]:
         return operands[0].dtype if operands else np.dtype(np.float32)
 
     def constant(self, array: np.ndarray) -> Operand:
@@ -180,7 +179,7 @@ class NodeCall:
         return [self.emit(op, reading, shape) for shape in self.shapes]
 
 
-def flat(inputs: Sequence[Any]) -> list[Operand]:
+def flat(inputs: Sequence[Item]) -> list[Operand]:
     """The operands among the inputs, those of sequences one by one."""
     found: list[Operand] = []
     for item in inputs:
@@ -188,7 +187,7 @@ def flat(inputs: Sequence[Any]) -> list[Operand]:
     return found
 
 
-def _plain(attribute: AttributeProto, folder: Path | None) -> Any:
+def _plain(attribute: AttributeProto, folder: Path | None) -> Setting:
     if attribute.type == AttributeProto.TENSOR:
         return numbers(attribute.t, folder)
     found = onnx.helper.get_attribute_value(attribute)

@@ -11,10 +11,10 @@ import onnx
 from onnx import GraphProto, NodeProto
 
 from foveal.core.errors import TraceError
-from foveal.frontends.onnx.lowering.table import Operand, Refused, axis_of
+from foveal.frontends.onnx.lowering.table import Item, Operand, Refused, axis_of
 from foveal.frontends.onnx.nodes.call import NodeCall, flat
 from foveal.frontends.onnx.nodes.constants import known
-from foveal.frontends.onnx.nodes.shapes import Made, infer, schema_of, type_of
+from foveal.frontends.onnx.nodes.shapes import Made, Schema, infer, schema_of, type_of
 from foveal.ir import ops
 from foveal.ir.graph import GraphBuilder
 
@@ -35,8 +35,8 @@ def attribute_graph(node: NodeProto, name: str) -> GraphProto:
 
 
 def body_outputs(
-    tracer: Tracer, graph: GraphProto, bound: Sequence[Any], environment: Environment, prefix: str
-) -> list[Any]:
+    tracer: Tracer, graph: GraphProto, bound: Sequence[Item], environment: Environment, prefix: str
+) -> list[Item]:
     """Trace a subgraph with its inputs bound; its outputs."""
     if len(bound) != len(graph.input):
         raise Refused(f"a subgraph takes {len(graph.input)} inputs, given {len(bound)}")
@@ -54,7 +54,7 @@ def body_outputs(
     return found
 
 
-def branch(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Environment) -> list[Any]:
+def branch(tracer: Tracer, node: NodeProto, inputs: list[Item], environment: Environment) -> list[Item]:
     """If: the branch of a known condition; else both, joined under the condition."""
     then, other = attribute_graph(node, "then_branch"), attribute_graph(node, "else_branch")
     prefix = tracer.prefix(node)
@@ -84,7 +84,7 @@ def branch(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Envi
     return [_joined(tracer, node, condition, a, b) for a, b in zip(*sides, strict=True)]
 
 
-def _joined(tracer: Tracer, node: NodeProto, condition: Operand, a: Any, b: Any) -> Any:
+def _joined(tracer: Tracer, node: NodeProto, condition: Operand, a: Item, b: Item) -> Item:
     if not isinstance(a, Operand) or not isinstance(b, Operand):
         return a
     call = NodeCall(node, None, [condition, a, b], [Made(a.shape, a.dtype)], 0, tracer.materials, None)
@@ -97,7 +97,7 @@ def _joined(tracer: Tracer, node: NodeProto, condition: Operand, a: Any, b: Any)
     return call.emit(ops.Select(), (condition, a, b), a.shape)
 
 
-def loop(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Environment) -> list[Any]:
+def loop(tracer: Tracer, node: NodeProto, inputs: list[Item], environment: Environment) -> list[Item]:
     """Loop: turn by turn where the number of turns is known and small, else a bound."""
     body = attribute_graph(node, "body")
     inputs = inputs + [None] * (2 - len(inputs))
@@ -107,7 +107,7 @@ def loop(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Enviro
     if (trips is not None and limit is None) or going is None:
         return bounded(tracer, node, body, carried, environment, "the number of turns is computed")
     count = UNROLLED + 1 if limit is None else int(np.asarray(limit).reshape(-1)[0])
-    scanned: list[list[Any]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     turn, state = 0, carried
     while going and turn < count:
         if turn >= UNROLLED:
@@ -124,12 +124,12 @@ def loop(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Enviro
     return [*state, *(stacked(tracer, node, rows, 0) for rows in scanned)]
 
 
-def _truth(x: Any) -> bool | None:
+def _truth(x: Item) -> bool | None:
     array = x.array if isinstance(x, Operand) else None
     return None if array is None else bool(np.asarray(array).reshape(-1)[:1].any())
 
 
-def stacked(tracer: Tracer, node: NodeProto, rows: list[Any], axis: int) -> Any:
+def stacked(tracer: Tracer, node: NodeProto, rows: list[Item], axis: int) -> Item:
     """The rows side by side along a new axis."""
     if not rows:
         raise Refused("a loop without a turn has an output of no length")
@@ -143,7 +143,7 @@ def stacked(tracer: Tracer, node: NodeProto, rows: list[Any], axis: int) -> Any:
     return call.emit(ops.Concatenate(axis), parts, (*shape[:axis], len(rows), *shape[axis:]))
 
 
-def scan(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Environment) -> list[Any]:
+def scan(tracer: Tracer, node: NodeProto, inputs: list[Item], environment: Environment) -> list[Item]:
     """Scan: turn by turn; the number of turns is the length of the scanned axis."""
     body = attribute_graph(node, "body")
     settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute if a.name != "body"}
@@ -159,7 +159,7 @@ def scan(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Enviro
     outs = len(body.output) - len(state)
     out_axes = list(settings.get("scan_output_axes", [0] * outs))
     out_back = list(settings.get("scan_output_directions", [0] * outs))
-    rows: list[list[Any]] = [[] for _ in range(outs)]
+    rows: list[list[Item]] = [[] for _ in range(outs)]
     if turns > UNROLLED:
         return _long_scan(tracer, node, body, state, list(zip(given, axes, strict=True)), environment, turns, out_axes)
     for turn in range(turns):
@@ -188,12 +188,12 @@ def _long_scan(
     tracer: Tracer,
     node: NodeProto,
     body: GraphProto,
-    state: list[Any],
+    state: list[Item],
     given: list[tuple[Operand, int]],
     environment: Environment,
     turns: int,
     out_axes: list[int],
-) -> list[Any]:
+) -> list[Item]:
     rows = [Operand(tuple(n for i, n in enumerate(x.shape) if i != a), x.dtype) for x, a in given]
     found = rehearsed(tracer, body, [*state, *rows], environment)
     made = [Made(x.shape, x.dtype) for x in found[: len(state)]]
@@ -205,8 +205,8 @@ def _long_scan(
 
 
 def bounded(
-    tracer: Tracer, node: NodeProto, body: GraphProto, carried: list[Any], environment: Environment, why: str
-) -> list[Any]:
+    tracer: Tracer, node: NodeProto, body: GraphProto, carried: list[Item], environment: Environment, why: str
+) -> list[Item]:
     """All outputs of a loop read all that it was given; their shapes from one turn, or from a run of the model."""
     call_made = [
         Made(x.shape, x.dtype) if isinstance(x, Operand) else Made(None, np.dtype(np.float32)) for x in carried
@@ -224,11 +224,11 @@ def everything(
     tracer: Tracer,
     node: NodeProto,
     body: GraphProto,
-    inputs: list[Any],
+    inputs: list[Item],
     made: list[Made],
     environment: Environment,
     why: str,
-) -> list[Any]:
+) -> list[Item]:
     """A bound over the inputs and whatever the body takes from outside."""
     outside = [environment[name] for name in _captured(body) if name in environment]
     reading = [x for x in flat([*inputs, *outside]) if x.depends] or flat(inputs)
@@ -251,7 +251,7 @@ def _captured(graph: GraphProto) -> list[str]:
     return [name for name in dict.fromkeys(used) if name and name not in made]
 
 
-def rehearsed(tracer: Tracer, body: GraphProto, bound: list[Any], environment: Environment) -> list[Any]:
+def rehearsed(tracer: Tracer, body: GraphProto, bound: list[Item], environment: Environment) -> list[Item]:
     """What one turn makes, traced into a graph that is thrown away: for its shapes."""
     builder, materials, quiet = tracer.builder, tracer.materials, tracer.quiet
     blank = {name: Operand(x.shape, x.dtype, x.read) for name, x in environment.items() if isinstance(x, Operand)}
@@ -264,12 +264,12 @@ def rehearsed(tracer: Tracer, body: GraphProto, bound: list[Any], environment: E
         tracer.builder, tracer.materials, tracer.quiet = builder, materials, quiet
 
 
-def function_body(tracer: Tracer, node: NodeProto, schema: Any, inputs: Sequence[Any]) -> list[Any] | None:
+def function_body(tracer: Tracer, node: NodeProto, schema: Schema, inputs: Sequence[Item]) -> list[Item] | None:
     """The outputs of an operator that the specification defines by others; None for one that it does not."""
     function = _function(node, schema, inputs, tracer.opsets)
     if function is None or tracer.depth > 20:
         return None
-    inner: dict[str, Any] = dict(zip(function.input, inputs, strict=False))
+    inner: Environment = dict(zip(function.input, inputs, strict=False))
     values = {attribute.name: attribute for attribute in node.attribute}
     defaults = {a.name: a for a in function.attribute_proto}
     opsets = {("" if item.domain == "ai.onnx" else item.domain): item.version for item in function.opset_import}
@@ -287,7 +287,7 @@ def function_body(tracer: Tracer, node: NodeProto, schema: Any, inputs: Sequence
     return [inner.get(name) for name in function.output][: len(node.output)]
 
 
-def _function(node: NodeProto, schema: Any, inputs: Sequence[Any], opsets: dict[str, int]) -> Any:
+def _function(node: NodeProto, schema: Schema, inputs: Sequence[Item], opsets: dict[str, int]) -> Any:
     if schema is None:
         return None
     version = opsets.get("", 1)
@@ -307,7 +307,7 @@ def _function(node: NodeProto, schema: Any, inputs: Sequence[Any], opsets: dict[
     return function
 
 
-def _filled(node: NodeProto, values: dict[str, Any], schema: Any) -> NodeProto:
+def _filled(node: NodeProto, values: dict[str, Any], schema: Schema) -> NodeProto:
     """A node of a function's body with the attributes it refers to."""
     copy = NodeProto()
     copy.CopyFrom(node)
@@ -328,14 +328,14 @@ def _filled(node: NodeProto, values: dict[str, Any], schema: Any) -> NodeProto:
     return copy
 
 
-def sequence_map(tracer: Tracer, node: NodeProto, inputs: list[Any], environment: Environment) -> list[Any]:
+def sequence_map(tracer: Tracer, node: NodeProto, inputs: list[Item], environment: Environment) -> list[Item]:
     """SequenceMap: the body once per item of the first sequence; other sequences give theirs, tensors go along."""
     if not inputs or not isinstance(inputs[0], list):
         raise Refused("SequenceMap has no sequence")
     body, count = attribute_graph(node, "body"), len(inputs[0])
     if any(isinstance(x, list) and len(x) != count for x in inputs):
         raise Refused("SequenceMap has sequences of different lengths")
-    made: list[list[Any]] = [[] for _ in node.output]
+    made: list[list[Item]] = [[] for _ in node.output]
     for turn in range(count):
         bound = [x[turn] if isinstance(x, list) else x for x in inputs]
         found = body_outputs(tracer, body, bound, environment, f"{tracer.prefix(node)}{turn}/")
@@ -344,7 +344,7 @@ def sequence_map(tracer: Tracer, node: NodeProto, inputs: list[Any], environment
     return list(made)
 
 
-CONTROL: dict[str, Callable[..., list[Any]]] = {
+CONTROL: dict[str, Callable[..., list[Item]]] = {
     "If": branch, "Loop": loop, "Scan": scan, "SequenceMap": sequence_map,
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from foveal.frontends.onnx.lowering.table import Item
 from foveal.ir import ops
 from foveal.ir.extension import REGISTRY, Call, results
 
@@ -15,7 +16,7 @@ def own_lowering(domain: str, operator: str) -> Callable[..., Any] | None:
     if taught is None:
         return None
 
-    def lowering(node: Any, *inputs: Any) -> list[Any]:
+    def lowering(node: Any, *inputs: Any) -> list[Item]:
         operands = [item for item in inputs if item is not None]
 
         def keep(operand: Any) -> int:

@@ -12,8 +12,9 @@ from onnx import NodeProto, TypeProto, helper, shape_inference
 
 from foveal.core.errors import TraceError
 from foveal.frontends.onnx.load import check_dimensions, first_line, title
-from foveal.frontends.onnx.lowering.table import Operand
+from foveal.frontends.onnx.lowering.table import Item, Operand
 
+Schema = Any  # an ``onnx.defs.OpSchema``, whose stubs leave much out; None where there is none
 SHAPING = 4096
 """Elements of an operand whose numbers may say a shape."""
 
@@ -22,14 +23,14 @@ class Made(NamedTuple):
     """What is known about one output: its shape, None where data decides it; its element type; whether a tensor."""
 
     shape: tuple[int, ...] | None
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     tensor: bool = True
 
 
 UNKNOWN = Made(None, np.dtype(np.float32))
 
 
-def schema_of(node: NodeProto, opsets: dict[str, int]) -> Any:
+def schema_of(node: NodeProto, opsets: dict[str, int]) -> Schema:
     """The operator's schema in the model's version; None for one that the onnx package does not know."""
     domain = "" if node.domain == "ai.onnx" else node.domain
     try:
@@ -38,7 +39,7 @@ def schema_of(node: NodeProto, opsets: dict[str, int]) -> Any:
         return None
 
 
-def infer(node: NodeProto, schema: Any, inputs: Sequence[Any], opsets: dict[str, int]) -> list[Made]:
+def infer(node: NodeProto, schema: Schema, inputs: Sequence[Item], opsets: dict[str, int]) -> list[Made]:
     """One record per output of the node. Raises TraceError where its inputs do not fit it."""
     if schema is None:
         return [UNKNOWN] * len(node.output)
@@ -64,7 +65,7 @@ def infer(node: NodeProto, schema: Any, inputs: Sequence[Any], opsets: dict[str,
     return found
 
 
-def _check_channels(node: NodeProto, inputs: Sequence[Any]) -> None:
+def _check_channels(node: NodeProto, inputs: Sequence[Item]) -> None:
     """The one mismatch that the inference lets pass: a convolution over more or fewer channels than its kernel has."""
     if node.op_type not in ("Conv", "ConvTranspose") or len(inputs) < 2:
         return
@@ -84,7 +85,7 @@ def _may_shape(x: Operand, node: NodeProto) -> bool:
     return x.dtype.kind in "iu" or node.op_type in ("Resize", "Upsample", "Range")
 
 
-def _shapes(inputs: Sequence[Any]) -> str:
+def _shapes(inputs: Sequence[Item]) -> str:
     return ", ".join(str(list(x.shape)) for x in inputs if isinstance(x, Operand)) or "none"
 
 
@@ -96,7 +97,7 @@ def type_of(x: Operand | list[Operand]) -> TypeProto:
     return helper.make_tensor_type_proto(_number(x.dtype), x.shape)
 
 
-def _number(dtype: np.dtype[Any]) -> int:
+def _number(dtype: np.dtype[np.generic]) -> int:
     return onnx.TensorProto.STRING if dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(dtype)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from foveal.core.errors import SourceError
 from foveal.frontends.text.emit.blocks import Make, Number, Shape
 from foveal.frontends.text.model import LayerSpec, Spans
-from foveal.ir.ops import Operation
+from foveal.ir.ops import Operation, Pad, Pool
 
 HELPERS = {
     "CausalConv1d": '''class CausalConv1d(nn.Conv1d):
@@ -138,7 +138,7 @@ def _bias(spec: LayerSpec) -> Number:
     return Number("bias", "nobias" not in spec.flags, True)
 
 
-def _pool(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _pool(spec: LayerSpec, op: Pool, before: Shape, after: Shape) -> Written:
     rank, average, padding = len(op.kernel), op.name == "average", op.padding
     said = [("stride", op.stride, op.kernel), ("padding", _inside(padding), (0,) * rank)]
     said.append(("dilation", op.dilation, (1,) * rank))
@@ -148,12 +148,12 @@ def _pool(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     return Written(f"F.{'avg' if average else 'max'}_pool{rank}d({around}, {_number(op.kernel)}{rest})")
 
 
-def _adaptive(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _adaptive(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     sort = "max" if "max" in spec.flags else "avg"
     return Written(f"F.adaptive_{sort}_pool{len(before) - 2}d({{x}}, {_number(after[2:])})")
 
 
-def _global(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _global(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     return Written(f"{{x}}.mean({list(range(2, len(before)))}, keepdim=True)")
 
 
@@ -167,11 +167,11 @@ def _up(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     return Written(f"F.interpolate({{x}}, scale_factor={_number(tuple(map(int, op.scales)))}{said})")
 
 
-def _pad(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _pad(spec: LayerSpec, op: Pad, before: Shape, after: Shape) -> Written:
     return Written(_padded(op.widths[2:], "" if op.mode == "constant" else f', mode="{op.mode}"'))
 
 
-def _shuffle(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _shuffle(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     rank = len(before) - 2
     factors = _axes(spec.size, rank, 2)
     if rank != 2 or len(set(factors)) > 1:
@@ -179,12 +179,12 @@ def _shuffle(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     return Written(f"F.pixel_{spec.kind}({{x}}, {factors[0]})")
 
 
-def _linear(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _linear(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     module = _make("nn.Linear", _bias(spec), inputs=math.prod(before[1:]), outputs=after[1])
     return Written(CALL if len(before) == 2 else "{layer}({x}.flatten(1))", module)
 
 
-def _norm(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _norm(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     rank, channels = max(1, len(before) - 2), before[1]
     made = {
         "bn": _make(
@@ -197,12 +197,12 @@ def _norm(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
     return Written(CALL, made[spec.kind], False)
 
 
-def _squeeze(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _squeeze(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     hidden = max(1, before[1] // _axes(spec.size, 1, 16)[0])
     return Written(CALL, _make("SqueezeExcite", channels=before[1], hidden=hidden))
 
 
-def _attention(spec: LayerSpec, op: Any, before: Shape, after: Shape) -> Written:
+def _attention(spec: LayerSpec, op: Operation, before: Shape, after: Shape) -> Written:
     return Written(CALL, _make("PositionAttention", channels=before[1], heads=_axes(spec.size, 1, 1)[0]))
 
 

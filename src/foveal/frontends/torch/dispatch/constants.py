@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, steps_of
+from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _CPU = torch.device("cpu")
 
 
-def tensors_of(args: Any, kwargs: dict[str, Any]) -> list[Tensor]:
+def tensors_of(args: Args, kwargs: Kwargs) -> list[Tensor]:
     """All tensors among the arguments, lists of tensors included."""
     found: list[Tensor] = []
     for item in (*args, *kwargs.values()) if kwargs else args:
@@ -28,7 +29,7 @@ def tensors_of(args: Any, kwargs: dict[str, Any]) -> list[Tensor]:
     return found
 
 
-def to_meta(item: Any, twins: dict[int, tuple[Tensor, Tensor]]) -> Any:
+def to_meta(item: Any, twins: dict[int, tuple[Tensor, Tensor]]) -> Result:
     """The arguments with a meta tensor in place of each real one; ``twins`` keeps one and the same for each tensor."""
     if isinstance(item, Tensor):
         if item.is_meta:
@@ -46,7 +47,7 @@ def to_meta(item: Any, twins: dict[int, tuple[Tensor, Tensor]]) -> Any:
     return item
 
 
-def to_cpu(item: Any) -> Any:
+def to_cpu(item: Any) -> Result:
     """The arguments with the meta device replaced by the CPU."""
     if isinstance(item, torch.device):
         return _CPU
@@ -65,7 +66,7 @@ def same_memory(a: Tensor, b: Tensor) -> bool:
         return False
 
 
-def run(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """Run an operation on constants. What draws random numbers counts as weights from then on: unknown, never zero."""
     if entry.kind == "decompose":
         with t:
@@ -86,7 +87,7 @@ def run(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[
     return result
 
 
-def _remember_view(t: Tracer, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+def _remember_view(t: Tracer, entry: Entry, args: Args, kwargs: Kwargs, result: Result) -> None:
     """Keep how a constant view was made, in case its memory is written with traced data later."""
     x = args[0]
     outputs = result if isinstance(result, (list, tuple)) else (result,)
@@ -98,7 +99,7 @@ def _remember_view(t: Tracer, entry: Entry, args: tuple[Any, ...], kwargs: dict[
             t.values.views[id(tensor)] = (tensor, x, steps_of(tuple(x.shape), path))
 
 
-Special = Callable[["Tracer", Any, "Entry", tuple[Any, ...], dict[str, Any]], Any]
+Special = Callable[["Tracer", Overload, "Entry", Args, Kwargs], Result]
 SPECIAL: dict[str, Special] = {}
 
 
@@ -106,8 +107,7 @@ def special(*names: str) -> Callable[[Special], Special]:
     """Register what must be handled before lowering."""
 
     def register(function: Special) -> Special:
-        for name in names:
-            SPECIAL[name] = function
+        SPECIAL.update(dict.fromkeys(names, function))
         return function
 
     return register
@@ -127,7 +127,7 @@ def special(*names: str) -> Callable[[Special], Special]:
     "randn_like",
     "randint_like",
 )
-def factory_like(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def factory_like(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """A new tensor that takes only shape and type from a traced one is a constant."""
     model = args[0]
     stand_in = torch.zeros((), dtype=model.dtype).expand(model.shape)
@@ -142,7 +142,7 @@ def factory_like(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwar
 
 
 @special("type_as", "to")
-def cast_constant(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def cast_constant(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """A constant cast to the type of a traced tensor stays a constant."""
     x = args[0]
     if id(x) in t.handles or len(args) < 2 or not isinstance(args[1], Tensor):
@@ -151,7 +151,7 @@ def cast_constant(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwa
 
 
 @special("item", "_local_scalar_dense", "is_nonzero")
-def read_value(t: Tracer, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def read_value(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """A value read by the model's control flow."""
     x = args[0]
     handle: Handle = t.handles[id(x)]

@@ -6,30 +6,31 @@ fit), and the general way, which asks the framework, takes over. A short cut add
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from foveal.frontends.torch.dispatch.values import Handle
+from foveal.frontends.torch.lowering.table import Ints, Maybe, Overload, Result
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
 
-FAST: dict[Any, Callable[..., Any]] = {}
+Shortcut = Callable[..., Result]
+FAST: dict[Overload, Shortcut] = {}
 aten = torch.ops.aten
 
 
-def fast(*overloads: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def fast(*overloads: Overload) -> Callable[[Shortcut], Shortcut]:
     """Register a short cut."""
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        for overload in overloads:
-            FAST[overload] = function
+    def register(function: Shortcut) -> Shortcut:
+        FAST.update(dict.fromkeys(overloads, function))
         return function
 
     return register
@@ -51,13 +52,13 @@ def _finish(t: Tracer, out: Tensor, op: ops.Operation, inputs: tuple[int, ...], 
 def _unary(name: str) -> None:
     op = ops.Pointwise(name)
 
-    def out_of_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
+    def out_of_place(t: Tracer, x: Tensor, *_: object, **__: object) -> Result:
         handle = t.handles.get(id(x))
         if handle is None or not x.dtype.is_floating_point:
             return NotImplemented
         return _finish(t, _empty_like(x), op, (t.values.read(handle),), name)
 
-    def in_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
+    def in_place(t: Tracer, x: Tensor, *_: object, **__: object) -> Result:
         handle = t.handles.get(id(x))
         if handle is None:
             return NotImplemented
@@ -94,7 +95,7 @@ _CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 
 @lru_cache(maxsize=4096)
 def _convolved(
-    x: tuple[int, ...], weight: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int
+    x: tuple[int, ...], weight: tuple[int, ...], stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> tuple[tuple[int, ...], ops.Convolution] | None:
     """Output shape and operation, or None where the shapes do not fit."""
     if len(x) != len(weight) or x[1] != weight[1] * groups or weight[0] % groups:
@@ -114,12 +115,12 @@ def convolution(
     t: Tracer,
     x: Tensor,
     weight: Tensor,
-    bias: Any = None,
-    stride: Any = (1,),
-    padding: Any = (0,),
-    dilation: Any = (1,),
+    bias: Maybe = None,
+    stride: Ints = (1,),
+    padding: Ints = (0,),
+    dilation: Ints = (1,),
     groups: int = 1,
-) -> Any:
+) -> Result:
     handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
     if handle is None or kernel is None:
         return NotImplemented
@@ -135,30 +136,32 @@ _BATCH_NORM = ops.Pointwise("batch_norm")
 
 
 @fast(aten.batch_norm.default)
-def batch_norm(t: Tracer, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, *_: Any) -> Any:
+def batch_norm(
+    t: Tracer, x: Tensor, weight: Maybe, bias: Maybe, mean: Maybe, var: Maybe, training: bool, *_: object
+) -> Result:
     handle = t.handles.get(id(x))
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
     return _finish(t, _empty_like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
-def _binary(name: str, op: ops.Pointwise, out_of_place: Any, in_place: Any) -> None:
+def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Overload) -> None:
     """``name`` as PyTorch says it, which names the layer."""
 
-    def operands(t: Tracer, a: Any, b: Any) -> tuple[Handle, Handle] | None:
+    def operands(t: Tracer, a: Tensor, b: Tensor) -> tuple[Handle, Handle] | None:
         first, second = t.handles.get(id(a)), t.handles.get(id(b))
         if first is None or second is None or a.shape != b.shape or a.dtype != b.dtype:
             return None
         return first, second
 
-    def make(t: Tracer, a: Any, b: Any, **_: Any) -> Any:
+    def make(t: Tracer, a: Tensor, b: Tensor, **_: object) -> Result:
         pair = operands(t, a, b)
         if pair is None:
             return NotImplemented
         read = t.values.read
         return _finish(t, _empty_like(a), op, (read(pair[0]), read(pair[1])), name)
 
-    def update(t: Tracer, a: Any, b: Any, **_: Any) -> Any:
+    def update(t: Tracer, a: Tensor, b: Tensor, **_: object) -> Result:
         pair = operands(t, a, b)
         if pair is None:
             return NotImplemented
@@ -182,7 +185,7 @@ def linear_op(rank: int) -> ops.Contract:
 
 
 @fast(aten.linear.default)
-def linear(t: Tracer, x: Tensor, weight: Tensor, bias: Any = None) -> Any:
+def linear(t: Tracer, x: Tensor, weight: Tensor, bias: Maybe = None) -> Result:
     handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
     if handle is None or kernel is None:
         return NotImplemented
@@ -201,7 +204,7 @@ def concatenate_op(axis: int) -> ops.Concatenate:
 
 
 @fast(aten.cat.default)
-def concatenate(t: Tracer, tensors: Any, dim: int = 0) -> Any:
+def concatenate(t: Tracer, tensors: Sequence[Tensor], dim: int = 0) -> Result:
     first = tensors[0]
     axis = dim + first.dim() if dim < 0 else dim
     inputs, length, shape = [], 0, list(first.shape)
@@ -220,7 +223,7 @@ def concatenate(t: Tracer, tensors: Any, dim: int = 0) -> Any:
 
 
 @fast(aten.dropout.default, aten.feature_dropout.default, aten.dropout_.default, aten.alpha_dropout.default)
-def dropout(t: Tracer, x: Tensor, p: float, training: bool) -> Any:
+def dropout(t: Tracer, x: Tensor, p: float, training: bool) -> Result:
     if training or id(x) not in t.handles:
         return NotImplemented
     return x

@@ -7,6 +7,7 @@ outputs bound to the new values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
+from foveal.frontends.torch.lowering.table import Args, Kwargs, Maybe, Overload, Result
 from foveal.frontends.torch.names import Naming
 from foveal.frontends.torch.tables import Entry, entry_of
 from foveal.ir import ops
@@ -47,23 +49,23 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.plain = ""
         taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
         self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
-        self.func: Any = None
+        self.func: Overload = None
 
     def data(self, tensor: Tensor) -> np.ndarray:
         """The numbers of a constant."""
         return to_array(tensor)
 
-    def depends(self, tensor: Any) -> bool:
+    def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
         handle = self.handles.get(id(tensor))
         return handle is not None and self.values.read(handle) in self.values.depends
 
-    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
         given = {argument.name: item for argument, item in zip(self.func._schema.arguments, args, strict=False)}
         return {**given, **kwargs}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
         if not self.real:
             fast = self.fast.get(func)
             if fast is not None:
@@ -72,7 +74,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     return result
         return self._general(func, entry_of(func), args, kwargs or {})
 
-    def _general(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _general(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         tensors = constants.tensors_of(args, kwargs)
         traced = False
         for tensor in tensors:
@@ -95,7 +97,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _unknown_meta(self, tensor: Tensor) -> None:
         raise NeedsValues("a tensor made on the device of the input has values that the meta device does not keep")
 
-    def _decompose(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _decompose(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         self.naming.quiet += 1
         try:
             with self:
@@ -107,7 +109,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._name_all(entry, result)
         return result
 
-    def _name_all(self, entry: Entry, result: Any) -> None:
+    def _name_all(self, entry: Entry, result: Result) -> None:
         """Name what an operation made of others returned, unless it only moves data."""
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         for output in outputs:
@@ -119,9 +121,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if node is not None and not isinstance(node.op, _MOVES):
                 self.naming.operation(entry.title, value, output)
 
-    def _lower(
-        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
-    ) -> Any:
+    def _lower(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, tensors: list[Tensor]) -> Result:
         if entry.writes and entry.kind in ("view", "same"):
             return self._move_in_place(func, entry, args, kwargs)
         if entry.plain in table.DATA_DEPENDENT:
@@ -141,10 +141,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             made = self._opaque(func, entry, tensors, out)
         return self._bind(entry, args, out, made)
 
-    def _computed_index(self, indices: Any) -> bool:
+    def _computed_index(self, indices: Sequence[Maybe]) -> bool:
         return any(item is not None and id(item) in self.handles for item in indices)
 
-    def _move_in_place(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _move_in_place(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
         x = args[0]
         before = tuple(x.shape)
@@ -157,9 +157,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.values.bind_view(x, handle, steps, entry.plain)
         return out
 
-    def _sample(
-        self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
-    ) -> Any:
+    def _sample(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, tensors: list[Tensor]) -> Result:
         """An output whose very shape depends on data: only a real run can tell it."""
         if not self.real:
             raise NeedsValues(f"the shape of the result of {entry.plain} depends on data")
@@ -173,7 +171,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
         return self._bind(entry, args, out, made if isinstance(out, (list, tuple)) else made[0])
 
-    def _execute(self, func: Any, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _execute(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         """The framework's own output: shapes only on the meta device."""
         if self.real:
             return func(*args, **kwargs)
@@ -192,7 +190,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return args[0].reshape(args[1])
             raise
 
-    def _bind_same(self, x: Tensor, out: Any) -> Any:
+    def _bind_same(self, x: Tensor, out: Result) -> Result:
         if isinstance(out, Tensor) and out is not x:
             handle = self.handles.get(id(x))
             if handle is not None and self._shares(x, out) and tuple(out.shape) == tuple(x.shape):
@@ -201,7 +199,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.values.bind(out, self.value(x))
         return out
 
-    def _bind_view(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+    def _bind_view(self, entry: Entry, args: Args, kwargs: Kwargs, out: Result) -> Result:
         x = args[0]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         paths = entry.function(x, out, *args[1:], **kwargs)
@@ -226,7 +224,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         twin = self.twins.get(id(x))
         return constants.same_memory(x if twin is None or self.real else twin[1], out)
 
-    def _opaque(self, func: Any, entry: Entry, tensors: list[Tensor], out: Any) -> Any:
+    def _opaque(self, func: Overload, entry: Entry, tensors: list[Tensor], out: Result) -> Result:
         name = str(func._schema.name)
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         if not any(isinstance(item, Tensor) for item in outputs):
@@ -239,7 +237,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         return made if isinstance(out, (list, tuple)) else made[0]
 
-    def _bind(self, entry: Entry, args: tuple[Any, ...], out: Any, made: Any) -> Any:
+    def _bind(self, entry: Entry, args: Args, out: Result, made: Any) -> Result:
         if entry.writes and isinstance(out, Tensor):
             handle = self.handles.get(id(out)) or self.values.promote(out)
             self.values.write(handle, made)
@@ -253,7 +251,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def _untaught(func: Any) -> bool:
+def _untaught(func: Overload) -> bool:
     """Whether no rule of a user's own is passed over: not one for it, and none for a part of what it consists of."""
     name = func._schema.name
     own = own_rule((name, f"{name}.{func._schema.overload_name}"))

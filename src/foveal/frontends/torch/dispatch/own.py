@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from foveal.frontends.torch.lowering.table import Made, Outputs, Rule, Tracer
+from foveal.frontends.torch.lowering.table import Args, Made, Outputs, Result, Rule, Tracer
 from foveal.ir.extension import REGISTRY, Call, Lowering, results
+
+if TYPE_CHECKING:
+    from foveal.frontends.torch.names import Naming
 
 
 def own_rule(names: tuple[str, ...]) -> Rule | None:
@@ -36,13 +39,13 @@ def own_rule(names: tuple[str, ...]) -> Rule | None:
     return rule
 
 
-def _flat(item: Any) -> list[Tensor]:
+def _flat(item: object) -> list[Tensor]:
     if isinstance(item, Tensor):
         return [item]
     return [part for part in item if isinstance(part, Tensor)] if isinstance(item, (tuple, list)) else []
 
 
-def own_module(module: Any) -> Lowering | None:
+def own_module(module: nn.Module) -> Lowering | None:
     """The lowering of a module's class, or of the nearest class above it."""
     for kind in type(module).__mro__ if REGISTRY.modules else ():
         if kind in REGISTRY.modules:
@@ -53,11 +56,13 @@ def own_module(module: Any) -> Lowering | None:
 class Inside:
     """What a trace had made when a module was entered that counts as one operation."""
 
-    def __init__(self, naming: Any) -> None:
+    def __init__(self, naming: Naming) -> None:
         graph = naming.builder.graph
         self.layers, self.notes = set(graph.layer_table), len(graph.notes)
 
-    def replace(self, naming: Any, lowering: Lowering, module: Any, path: str, args: Any, output: Any) -> None:
+    def replace(
+        self, naming: Naming, lowering: Lowering, module: nn.Module, path: str, args: Args, output: Result
+    ) -> None:
         """Give the module's outputs the meaning that was taught, and forget what was seen inside."""
         graph, values = naming.builder.graph, naming.values
         for name in [name for name in graph.layer_table if name not in self.layers]:

@@ -6,11 +6,13 @@ the framework is asked. Only for operands of one floating type.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from foveal.frontends.torch.lowering.table import Ints, Maybe, Operand, Sizes
 
 Shape = tuple[int, ...]
 ShapeRule = Callable[..., Tensor | None]
@@ -22,14 +24,13 @@ def shape_of(*names: str) -> Callable[[ShapeRule], ShapeRule]:
     """Register a shape under the plain names of operations."""
 
     def register(function: ShapeRule) -> ShapeRule:
-        for name in names:
-            SHAPES[name] = function
+        SHAPES.update(dict.fromkeys(names, function))
         return function
 
     return register
 
 
-def _meta(shape: Any, dtype: torch.dtype) -> Tensor:
+def _meta(shape: Ints, dtype: torch.dtype) -> Tensor:
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
@@ -47,7 +48,7 @@ def _broadcast(a: Shape, b: Shape) -> Shape | None:
 
 
 @shape_of("add", "sub", "mul", "div", "maximum", "minimum")
-def _binary(a: Any, b: Any, **kwargs: Any) -> Tensor | None:
+def _binary(a: Operand, b: Operand, **kwargs: Any) -> Tensor | None:
     if not isinstance(a, Tensor) or not a.dtype.is_floating_point or kwargs.get("rounding_mode"):
         return None
     if not isinstance(b, Tensor):
@@ -64,44 +65,14 @@ def _strided(x: Tensor) -> Tensor:
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
 
-@shape_of(
-    "exp",
-    "sqrt",
-    "rsqrt",
-    "neg",
-    "abs",
-    "sin",
-    "cos",
-    "tanh",
-    "softplus",
-    "mish",
-    "clamp_min",
-    "clamp_max",
-    "reciprocal",
-    "roll",
-    "flip",
-    "tril",
-    "triu",
-    "prelu",
-    "log",
-    "square",
-    "softmax",
-    "log_softmax",
-    "_softmax",
-    "_safe_softmax",
-    "erf",
-    "layer_norm",
-    "rms_norm",
-    "group_norm",
-    "gelu",
-    "silu",
-    "sigmoid",
-    "hardsigmoid",
-    "hardswish",
-    "leaky_relu",
-    "elu",
-)
-def _unary(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+_LIKE_THEIR_INPUT = """
+exp sqrt rsqrt neg abs sin cos tanh softplus mish clamp_min clamp_max reciprocal roll flip tril triu prelu log square
+softmax log_softmax _softmax _safe_softmax erf layer_norm rms_norm group_norm gelu silu sigmoid hardsigmoid hardswish
+leaky_relu elu""".split()  # noqa: SIM905
+
+
+@shape_of(*_LIKE_THEIR_INPUT)
+def _unary(x: Tensor, *args: object, **kwargs: Any) -> Tensor | None:
     if (
         not x.dtype.is_floating_point
         or kwargs.get("dtype") is not None
@@ -112,7 +83,7 @@ def _unary(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
 
 
 @shape_of("index")
-def _index(x: Tensor, indices: Any) -> Tensor | None:
+def _index(x: Tensor, indices: Sequence[Maybe]) -> Tensor | None:
     """A constant Boolean index (real data) has a known count; one that is computed has not."""
     if not any(item is not None and item.dtype is torch.bool and not item.is_meta for item in indices):
         return None
@@ -129,7 +100,7 @@ def _index(x: Tensor, indices: Any) -> Tensor | None:
 
 
 @shape_of("masked_fill")
-def _masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor | None:
+def _masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor | None:
     shape = _broadcast(tuple(x.shape), tuple(mask.shape))
     return None if shape != tuple(x.shape) else _meta(shape, x.dtype)
 
@@ -142,7 +113,7 @@ def _contiguous(x: Tensor, **kwargs: Any) -> Tensor | None:
 
 
 @shape_of("clone")
-def _clone(x: Tensor, **_: Any) -> Tensor:
+def _clone(x: Tensor, **_: object) -> Tensor:
     return _meta(x.shape, x.dtype)
 
 
@@ -155,7 +126,7 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor | None:
 
 
 @shape_of("scaled_dot_product_attention")
-def _attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+def _attention(query: Tensor, key: Tensor, value: Tensor, *args: object, **kwargs: Any) -> Tensor | None:
     fits = query.dim() == key.dim() == value.dim() == 4 and query.shape[:2] == key.shape[:2] == value.shape[:2]
     if not fits or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         return None
@@ -163,7 +134,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: 
 
 
 @shape_of("pad", "constant_pad_nd")
-def _pad(x: Tensor, widths: Any, mode: Any = "constant", value: Any = None) -> Tensor | None:
+def _pad(x: Tensor, widths: Ints, mode: str | float = "constant", value: float | None = None) -> Tensor | None:
     if isinstance(mode, str) and mode != "constant":
         return None
     shape = list(x.shape)
@@ -173,7 +144,7 @@ def _pad(x: Tensor, widths: Any, mode: Any = "constant", value: Any = None) -> T
 
 
 @shape_of("mean", "sum", "amax", "amin")
-def _reduce(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
+def _reduce(x: Tensor, dim: Sizes | None = None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
     if not x.dtype.is_floating_point or kwargs.get("dtype") is not None or isinstance(dim, torch.dtype):
         return None
     axes = range(x.dim()) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
@@ -184,30 +155,30 @@ def _reduce(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) ->
 
 
 @shape_of("adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool1d")
-def _adaptive(x: Tensor, size: Any) -> Tensor | None:
+def _adaptive(x: Tensor, size: Ints) -> Tensor | None:
     return _meta((*x.shape[: -len(size)], *size), x.dtype) if x.dim() > len(size) else None
 
 
 @shape_of("max_pool2d", "max_pool1d", "max_pool3d")
 def _max_pool(
-    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil_mode: bool = False
+    x: Tensor, kernel: Ints, stride: Ints = (), padding: Ints = (0,), dilation: Ints = (1,), ceil_mode: bool = False
 ) -> Tensor | None:
     return _pooled(x, kernel, stride, padding, dilation, ceil_mode)
 
 
 @shape_of("avg_pool2d", "avg_pool1d", "avg_pool3d")
 def _average_pool(
-    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil_mode: bool = False, *_: Any
+    x: Tensor, kernel: Ints, stride: Ints = (), padding: Ints = (0,), ceil_mode: bool = False, *_: object
 ) -> Tensor | None:
     return _pooled(x, kernel, stride, padding, (1,), ceil_mode)
 
 
-def _pooled(x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor | None:
+def _pooled(x: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Tensor | None:
     count = len(kernel)
     if ceil_mode or x.dim() <= count or not x.dtype.is_floating_point:
         return None
 
-    def each(item: Any) -> Any:
+    def each(item: Ints) -> Ints:
         return list(item) * count if len(item) == 1 else item
 
     steps = each(stride) if len(stride) else kernel

@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, SourceError
 from foveal.frontends.torch.dispatch.constants import to_meta
+from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 from foveal.ir.graph import Graph
 
 
@@ -38,7 +39,7 @@ class Loaded(NamedTuple):
 class WithoutInitialization(TorchFunctionMode):
     """Skips what initialisation would do to parameters on the meta device; keeps everything else off that device."""
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name.endswith("_") and not name.endswith("__"):

@@ -18,6 +18,11 @@ from torch import Tensor
 from foveal.ir import ops
 from foveal.ir.graph import GraphBuilder
 
+Overload = Any  # one of the framework's operations (``torch._ops.OpOverload``)
+Args = tuple[Any, ...]  # what it is given by place
+Kwargs = dict[str, Any]  # what it is given by name
+Result = Any  # what it returns, or NotImplemented where a way of lowering does not take it
+Ints = Sequence[int]
 Sizes = int | Sequence[int]  # one number for every axis, or one for each
 Operand = Tensor | complex  # a tensor or a number
 Maybe = Tensor | None  # None where it was left out
@@ -31,7 +36,7 @@ class Tracer(Protocol):
     builder: GraphBuilder
     plain: str  # the name of the operation, without namespace
     spatial: int  # spatial axes that the name tells (``avg_pool2d``: 2)
-    func: Any  # the framework's own overload
+    func: Overload
 
     @property
     def handles(self) -> Mapping[int, object]:
@@ -52,12 +57,12 @@ class Tracer(Protocol):
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
 
-    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
 
 
-Rule = Callable[Concatenate[Tracer, ...], Any]
-View = Callable[Concatenate[Tensor, ...], Any]
+Rule = Callable[Concatenate[Tracer, ...], Result]
+View = Callable[Concatenate[Tensor, ...], Result]
 Kind = TypeVar("Kind")
 
 RULES: dict[str, Rule] = {}

@@ -16,6 +16,10 @@ Path = list[tuple[ops.Operation, tuple[int, ...]]]
 RESHAPE = ops.Reshape()
 EXPAND = ops.Expand()
 
+_RESHAPES = """
+view reshape _unsafe_view flatten unflatten squeeze unsqueeze _reshape_alias ravel view_copy atleast_1d atleast_2d
+atleast_3d view_as reshape_as _reshape_copy squeeze_copy unsqueeze_copy""".split()  # noqa: SIM905
+
 
 @lru_cache(maxsize=1024)
 def slice_op(axis: int, start: int, step: int = 1) -> ops.Slice:
@@ -29,26 +33,7 @@ def permute_op(order: tuple[int, ...]) -> ops.Permute:
     return ops.Permute(order)
 
 
-@view(
-    "view",
-    "reshape",
-    "_unsafe_view",
-    "flatten",
-    "unflatten",
-    "squeeze",
-    "unsqueeze",
-    "_reshape_alias",
-    "ravel",
-    "view_copy",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    "view_as",
-    "reshape_as",
-    "_reshape_copy",
-    "squeeze_copy",
-    "unsqueeze_copy",
-)
+@view(*_RESHAPES)
 def reshape(x: Tensor, out: Tensor, *_: object, **__: object) -> Path:
     return [(RESHAPE, tuple(out.shape))]
 
