@@ -14,6 +14,7 @@ from foveal.designs.closed.steps import PREDICTED, Step, Steps, lay_out, pooling
 from foveal.designs.network import Network, Stage
 from foveal.frontends.text.emit import pytorch_code
 from foveal.frontends.text.trace import parse_spec
+from foveal.ir.windows import window_outputs
 
 
 def specification(network: Network) -> str:
@@ -90,9 +91,9 @@ class _Words:
     def _after(self, prefix: str, lengths: tuple[int, ...]) -> tuple[int, ...]:
         for step in self.steps:
             if step.kind in ("conv", "maxpool") and step.name.startswith(prefix) and not _shortcut(step):
-                reach = step.dilation * (step.kernel - 1)
+                window = step.kernel, step.stride, (step.before, step.after), step.dilation
                 self.rate *= step.stride
-                lengths = tuple((n + step.before + step.after - reach - 1) // step.stride + 1 for n in lengths)
+                lengths = tuple(window_outputs(n, *window) for n in lengths)
         return lengths
 
     def _saved(self, lengths: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from foveal.frontends.torch.dispatch.values import Handle
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
+from foveal.ir.windows import window_outputs
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
@@ -100,12 +101,7 @@ def _convolved(
     if len(x) != len(weight) or x[1] != weight[1] * groups or weight[0] % groups:
         return None
     op = convolution_op(weight[2:], stride, padding, dilation, groups)
-    space = tuple(
-        (length + before + after - step * (size - 1) - 1) // jump + 1
-        for length, (before, after), step, size, jump in zip(
-            x[2:], op.padding, op.dilation, op.kernel, op.stride, strict=True
-        )
-    )
+    space = tuple(map(window_outputs, x[2:], op.kernel, op.stride, op.padding, op.dilation))
     return None if min(space) < 1 else ((x[0], weight[0], *space), op)
 
 

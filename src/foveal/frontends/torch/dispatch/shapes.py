@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foveal.ir.windows import window_outputs
+
 Shape = tuple[int, ...]
 ShapeRule = Callable[..., Tensor | None]
 
@@ -204,19 +206,15 @@ def _average_pool(
 
 def _pooled(x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor | None:
     count = len(kernel)
-    if ceil_mode or x.dim() <= count or not x.dtype.is_floating_point:
+    if x.dim() <= count or not x.dtype.is_floating_point:
         return None
 
     def each(item: Any) -> Any:
         return list(item) * count if len(item) == 1 else item
 
     steps = each(stride) if len(stride) else kernel
-    space = [
-        (length + 2 * pad - step * (size - 1) - 1) // jump + 1
-        for length, size, jump, pad, step in zip(
-            x.shape[-count:], kernel, steps, each(padding), each(dilation), strict=True
-        )
-    ]
-    if min(space) < 1 or any(2 * pad > size for pad, size in zip(each(padding), kernel, strict=True)):
+    sides, lengths = each(padding), x.shape[-count:]
+    space = list(map(window_outputs, lengths, kernel, steps, zip(sides, sides), each(dilation), [ceil_mode] * count))
+    if min(space) < 1 or any(2 * pad > size for pad, size in zip(sides, kernel, strict=True)):
         return None
     return _meta((*x.shape[:-count], *space), x.dtype)
