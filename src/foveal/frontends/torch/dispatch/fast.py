@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from foveal.frontends.torch.dispatch.shapes import like
 from foveal.frontends.torch.dispatch.values import Handle
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
@@ -36,12 +37,6 @@ def fast(*overloads: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return register
 
 
-def _empty_like(x: Tensor) -> Tensor:
-    if x.is_contiguous():
-        return torch.empty(x.shape, dtype=x.dtype, device="meta")
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
-
-
 def _finish(t: Tracer, out: Tensor, op: ops.Operation, inputs: tuple[int, ...], name: str) -> Tensor:
     value = t.node(op, inputs, out.shape, name)
     t.handles[id(out)] = Handle(out, value)
@@ -56,7 +51,7 @@ def _unary(name: str) -> None:
         handle = t.handles.get(id(x))
         if handle is None or not x.dtype.is_floating_point:
             return NotImplemented
-        return _finish(t, _empty_like(x), op, (t.values.read(handle),), name)
+        return _finish(t, like(x), op, (t.values.read(handle),), name)
 
     def in_place(t: Tracer, x: Tensor, *_: Any, **__: Any) -> Any:
         handle = t.handles.get(id(x))
@@ -135,7 +130,7 @@ def batch_norm(t: Tracer, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any
     handle = t.handles.get(id(x))
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
-    return _finish(t, _empty_like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
+    return _finish(t, like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
 def _binary(name: str, op: ops.Pointwise, out_of_place: Any, in_place: Any) -> None:
@@ -152,7 +147,7 @@ def _binary(name: str, op: ops.Pointwise, out_of_place: Any, in_place: Any) -> N
         if pair is None:
             return NotImplemented
         read = t.values.read
-        return _finish(t, _empty_like(a), op, (read(pair[0]), read(pair[1])), name)
+        return _finish(t, like(a), op, (read(pair[0]), read(pair[1])), name)
 
     def update(t: Tracer, a: Any, b: Any, **_: Any) -> Any:
         pair = operands(t, a, b)

@@ -94,7 +94,7 @@ def multiply(t: Any, out: Tensor, a: Any, b: Any) -> int:
     inputs = [t.value(item) for item in (a, b) if isinstance(item, Tensor)]
     if any(not isinstance(item, Tensor) and item == 0 for item in (a, b)):
         inputs.append(t.array(np.zeros(())))
-    return int(t.node(pointwise_op("multiply"), inputs, out.shape, "multiply"))
+    return int(t.node(pointwise_op("multiply"), inputs, out.shape, "mul"))
 
 
 def operand(t: Any, item: Any) -> int:
