@@ -17,6 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
+from foveal.ir.windows import window_span
+
 Ints = tuple[int, ...]
 ABSENT = -(1 << 40)
 """In an index table: this entry reads nothing, clipped or unclipped."""
@@ -44,7 +46,7 @@ class Slide(Step):
     @property
     def after(self) -> int:
         """Positions needed behind the last one (negative: that many are never read)."""
-        return (self.n_out - 1) * self.stride + (self.kernel - 1) * self.dilation - self.before - self.n_in + 1
+        return window_span(self.n_out, self.kernel, self.stride, self.dilation) - self.before - self.n_in
 
     @cached_property
     def reads_nothing(self) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from foveal.designs.closed.reading import evenness
 from foveal.designs.closed.steps import MisfitError, Output, Step, Steps, lay_out
 from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, share, window
 from foveal.designs.network import Network, fault
+from foveal.ir.windows import window_outputs
 
 THRESHOLD = 2.4860
 """Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""
@@ -167,7 +168,7 @@ def _through_window(step: Step, source: Known, rank: int) -> Known:
     _, _, _, kernel, stride, before, after, dilation, _, _, _, _ = step
     reach = source.reach
     span = dilation * (kernel - 1)
-    lengths = tuple([(n + before + after - span - 1) // stride + 1 for n in source.lengths])
+    lengths = tuple([window_outputs(n, kernel, stride, (before, after), dilation) for n in source.lengths])
     if kernel == 1 and stride == 1:
         return source._replace(channels=step.channels)
     rate = reach.shift / reach.period

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from foveal.core.errors import FovealError
 from foveal.designs.network import SHORTCUTS, Network, Stage
+from foveal.ir.windows import window_outputs
 
 PREDICTED = {"detection": 5, "segmentation": 0, "sequence": 0}
 """What a position predicts besides its classes: four numbers of a box and whether there is one."""
@@ -96,7 +97,7 @@ class _Layout:
             before = after = 0
         else:
             before = after = reach // 2
-        lengths = tuple([(n + before + after - reach - 1) // stride + 1 for n in self.size(value)])
+        lengths = tuple([window_outputs(n, kernel, stride, (before, after), dilation) for n in self.size(value)])
         if min(lengths) < 1:
             raise MisfitError(f"{name}: a map of {self.size(value)} is too small for kernel {kernel}, stride {stride}")
         groups = self.width(value) if depthwise else 1
@@ -106,7 +107,7 @@ class _Layout:
     def pool(
         self, value: int, kernel: int, stride: int, padding: int = 0, kind: str = "maxpool", name: str = ""
     ) -> int:
-        lengths = tuple([(n + 2 * padding - kernel) // stride + 1 for n in self.size(value)])
+        lengths = tuple([window_outputs(n, kernel, stride, (padding, padding)) for n in self.size(value)])
         if min(lengths) < 1:
             raise MisfitError(f"{name}: a map of {self.size(value)} is too small for a pooling of {kernel}")
         step = Step(kind, (value,), self.width(value), kernel, stride, padding, padding, name=name, trunk=self.trunk)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from foveal.frontends.text.kinds import ACTIVATIONS
 from foveal.frontends.text.limits import MAX_FLAT
 from foveal.frontends.text.model import Spans
-from foveal.frontends.text.site import Site, ceil_outputs, same_padding, shape_text, window_outputs
+from foveal.frontends.text.site import Site, shape_text
 from foveal.ir import ops
+from foveal.ir.windows import same_padding, window_outputs, window_span
 
 Builder = Callable[[Site, int], int]
 BUILDERS: dict[str, Builder] = {}
@@ -63,7 +64,7 @@ def _convolution(site: Site, value: int) -> int:
         padding: Spans = ((dilation[0] * (kernel[0] - 1), 0),)
     else:
         centred = tuple((d * (k - 1) // 2,) * 2 for k, _, d in window)
-        padding = _padding(site, space, window, tuple((side, side) for side, _ in centred))
+        padding = _padding(site, space, window, centred)
     outputs = inputs if spec.channels is None else spec.channels
     groups = _groups(site, inputs, outputs)
     weight = site.weight((outputs, inputs // groups, *kernel))
@@ -83,15 +84,15 @@ def _transposed(site: Site, value: int) -> int:
     extra = site.ints(spec.number("op"), rank, 0)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise site.error("needs an output padding smaller than its stride or its dilation")
-    default = tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, dilation, strict=True))
-    padding = site.spans(spec.number("p"), rank, tuple((side, side) for side, _ in default))
+    centred = tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, dilation, strict=True))
+    padding = site.spans(spec.number("p"), rank, centred)
     outputs = inputs if spec.channels is None else spec.channels
     groups = _groups(site, inputs, outputs)
     weight = site.weight((inputs, outputs // groups, *kernel))
     _bias(site, outputs)
     lengths = [
-        (n - 1) * s + d * (k - 1) + 1 - sum(p) + e
-        for n, s, d, k, p, e in zip(space, stride, dilation, kernel, padding, extra, strict=True)
+        window_span(n, k, s, d) - sum(p) + e
+        for n, k, s, d, p, e in zip(space, kernel, stride, dilation, padding, extra, strict=True)
     ]
     site.taps(kernel, (1, 1, *lengths))
     op = ops.TransposedConvolution(kernel, stride, tuple(before for before, _ in padding), dilation, groups)
@@ -106,10 +107,10 @@ def _pool(site: Site, value: int) -> int:
     stride, dilation = site.ints(spec.number("s"), rank, kernel), site.ints(spec.number("d"), rank, 1)
     window = tuple(zip(kernel, stride, dilation, strict=True))
     padding = _padding(site, space, window, ((0, 0),))
-    if any(2 * max(p) > d * (k - 1) + 1 for (k, _, d), p in zip(window, padding, strict=True)):
+    if any(2 * max(p) > window_span(1, *axis) for axis, p in zip(window, padding, strict=True)):
         raise site.error("has more padding than half its window, so that some windows would hold padding only")
-    count = ceil_outputs if "ceil" in spec.flags else window_outputs
-    lengths = [count(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
+    ceil = "ceil" in spec.flags
+    lengths = [window_outputs(n, k, s, p, d, ceil) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
     site.taps(kernel, (1, 1, *lengths))
     op = ops.Pool(kernel, stride, padding, dilation, "average" if spec.kind == "avgpool" else "max")
     return site.node(op, [value], (*site.shape(value)[:2], *lengths))

@@ -80,21 +80,3 @@ class Site:
 def shape_text(shape: Sequence[int]) -> str:
     """``1x64x56x56``."""
     return "x".join(map(str, shape))
-
-
-def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Padding of the "SAME" rule, which depends on the length; the odd element goes after (docs/methods.md 1.4)."""
-    outputs = -(-length // stride)
-    total = max((outputs - 1) * stride + dilation * (kernel - 1) + 1 - length, 0)
-    return total // 2, total - total // 2
-
-
-def window_outputs(length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """Number of whole windows in the padded length; 0 or less where there is none."""
-    return (length + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def ceil_outputs(length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """As ``window_outputs``, rounded up, but the last window must start inside the input or the padding before it."""
-    outputs = -(-(length + sum(padding) - dilation * (kernel - 1) - 1) // stride) + 1
-    return outputs - 1 if (outputs - 1) * stride >= length + padding[0] else outputs

@@ -85,14 +85,14 @@ def _look_up(func: table.Overload) -> Entry:
 
 
 def _find(func: table.Overload, plain: str, overload: str) -> tuple[str, Any]:
-    names = (f"{plain}.{overload}", plain)
-    for name in names:
+    composite = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    if composite and plain.startswith("conv") and own_rule(("aten::convolution",)) is not None:
+        return "decompose", None
+    for name in (f"{plain}.{overload}", plain):
         if name in table.SAME:
             return "same", None
         if name in table.VIEWS:
             return "view", table.VIEWS[name]
         if name in table.RULES:
             return "rule", table.RULES[name]
-    if func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd):
-        return "decompose", None
-    return "opaque", None
+    return ("decompose" if composite else "opaque"), None

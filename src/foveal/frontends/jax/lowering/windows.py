@@ -12,6 +12,7 @@ from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
 from foveal.ir.relation import Table
 from foveal.ir.rules import reads
+from foveal.ir.windows import window_outputs
 
 
 @rule("conv_general_dilated")
@@ -119,7 +120,7 @@ def _lone(shape: Sequence[int], taps: Sequence[int], stride: Sequence[int], padd
     """Whether a window holds a single element of an operand of that shape."""
     least = 1
     for n, k, step, (low, high) in zip(shape, taps, stride, padding):
-        first = np.arange((n + low + high - k) // step + 1) * step - low
+        first = np.arange(window_outputs(n, k, step, (low, high))) * step - low
         least *= int((np.minimum(first + k, n) - np.maximum(first, 0)).min(initial=k))
     return least == 1
 

@@ -8,6 +8,7 @@ from foveal.frontends.onnx.lowering.movement import cut, padded
 from foveal.frontends.onnx.lowering.reduce import whole_axes
 from foveal.frontends.onnx.lowering.table import Call, Operand, axis_of, lowering
 from foveal.ir import ops
+from foveal.ir.windows import window_outputs
 
 LISTED = 1 << 14
 """Transforms with up to this many pairs of position and bin leave out the pairs whose sine or cosine is zero."""
@@ -64,7 +65,7 @@ def short_time_fourier(
     size = window.shape[0] if window is not None else int(call.array(length, "frame_length").reshape(()))
     shape = x.shape if x.rank == 3 else (*x.shape, 1)
     value = x if x.rank == 3 else call.emit(ops.Reshape(), x, shape)
-    frames = (shape[1] - size) // stride + 1
+    frames = window_outputs(shape[1], size, stride)
     value = call.emit(ops.Unroll(1, size, stride), value, (shape[0], frames, shape[2], size))
     if window is not None and window.known:
         value = call.emit(ops.Pointwise("multiply"), (value, call.constant(call.array(window, "window"))), value.shape)

@@ -9,6 +9,7 @@ import numpy as np
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
+from foveal.ir.windows import halves, same_padding, window_outputs, window_span
 
 
 def window_padding(
@@ -20,12 +21,8 @@ def window_padding(
     if auto == "VALID":
         return ((0, 0),) * count
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        pairs = []
-        for n, k, s, d in zip(x.shape[-count:], kernel, strides, dilations, strict=True):
-            total = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
-            small, large = total // 2, total - total // 2
-            pairs.append((small, large) if auto == "SAME_UPPER" else (large, small))
-        return tuple(pairs)
+        pairs = [same_padding(*axis) for axis in zip(x.shape[-count:], kernel, strides, dilations, strict=True)]
+        return tuple(pairs) if auto == "SAME_UPPER" else tuple((large, small) for small, large in pairs)
     pads = spread(call.attribute("pads"), 2 * count, 0)
     return tuple(zip(pads[:count], pads[count:], strict=True))
 
@@ -74,11 +71,9 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     if auto == "VALID":
         before = (0,) * count
     if call.attribute("output_shape") is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
-        found = []
-        for n, out, k, s, d, e in zip(x.shape[2:], call.shapes[0][2:], kernel, strides, dilations, extra, strict=True):
-            total = max(0, s * (n - 1) + e + (k - 1) * d + 1 - out)
-            found.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
-        before = tuple(found)
+        written = map(window_span, x.shape[2:], kernel, strides, dilations)
+        cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
+        before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)
     op = ops.TransposedConvolution(kernel, strides, before, dilations, int(call.attribute("group", 1)))
     return with_vectors(call, call.emit(op, (x, call.weight(w)), call.shapes[0]), 1, [b])
 
@@ -142,7 +137,7 @@ def _unpooled(call: Call, x: Operand) -> tuple[int, ...]:
     strides = spread(call.attribute("strides"), count, 1)
     pads = spread(call.attribute("pads"), 2 * count, 0)
     lengths = (
-        (n - 1) * s + k - pads[i] - pads[count + i]
+        window_span(n, k, s) - pads[i] - pads[count + i]
         for i, (n, k, s) in enumerate(zip(x.shape[2:], kernel, strides, strict=True))
     )
     return (*x.shape[:2], *lengths)
@@ -152,7 +147,7 @@ def _unpooled(call: Call, x: Operand) -> tuple[int, ...]:
 def local_response_norm(call: Call, x: Operand) -> Operand:
     """Divided by the norm over a window of channels."""
     size = int(call.attribute("size"))
-    before, after = (size - 1) // 2, size // 2
+    before, after = halves(size - 1)
     n, c, *space = x.shape
     widths = tuple((before, after) if axis == 1 else (0, 0) for axis in range(x.rank))
     padded = call.emit(ops.Pad(widths), x, (n, c + size - 1, *space))
@@ -170,10 +165,8 @@ def column_to_image(call: Call, x: Operand, image: Operand, block: Operand) -> O
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     pads = spread(call.attribute("pads"), 2 * count, 0)
-    windows = [
-        (size[k] + pads[k] + pads[count + k] - dilations[k] * (kernel[k] - 1) - 1) // strides[k] + 1
-        for k in range(count)
-    ]
+    pairs = zip(pads[:count], pads[count:], strict=True)
+    windows = list(map(window_outputs, size, kernel, strides, pairs, dilations))
     n, c = x.shape[0], x.shape[1] // prod(kernel)
     value = call.emit(ops.Reshape(), x, (n, c, *kernel, *windows))
     order = (0, 1, *range(2 + count, 2 + 2 * count), *range(2, 2 + count))

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from foveal.frontends.torch.dispatch.shapes import like
 from foveal.frontends.torch.dispatch.values import Handle
 from foveal.frontends.torch.lowering.table import Ints, Maybe, Overload, Result
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
+from foveal.ir.windows import window_outputs
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
@@ -36,12 +38,6 @@ def fast(*overloads: Overload) -> Callable[[Shortcut], Shortcut]:
     return register
 
 
-def _empty_like(x: Tensor) -> Tensor:
-    if x.is_contiguous():
-        return torch.empty(x.shape, dtype=x.dtype, device="meta")
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
-
-
 def _finish(t: Tracer, out: Tensor, op: ops.Operation, inputs: tuple[int, ...], name: str) -> Tensor:
     value = t.node(op, inputs, out.shape, name)
     t.handles[id(out)] = Handle(out, value)
@@ -56,7 +52,7 @@ def _unary(name: str) -> None:
         handle = t.handles.get(id(x))
         if handle is None or not x.dtype.is_floating_point:
             return NotImplemented
-        return _finish(t, _empty_like(x), op, (t.values.read(handle),), name)
+        return _finish(t, like(x), op, (t.values.read(handle),), name)
 
     def in_place(t: Tracer, x: Tensor, *_: object, **__: object) -> Result:
         handle = t.handles.get(id(x))
@@ -101,12 +97,7 @@ def _convolved(
     if len(x) != len(weight) or x[1] != weight[1] * groups or weight[0] % groups:
         return None
     op = convolution_op(weight[2:], stride, padding, dilation, groups)
-    space = tuple(
-        (length + before + after - step * (size - 1) - 1) // jump + 1
-        for length, (before, after), step, size, jump in zip(
-            x[2:], op.padding, op.dilation, op.kernel, op.stride, strict=True
-        )
-    )
+    space = tuple(map(window_outputs, x[2:], op.kernel, op.stride, op.padding, op.dilation))
     return None if min(space) < 1 else ((x[0], weight[0], *space), op)
 
 
@@ -142,7 +133,7 @@ def batch_norm(
     handle = t.handles.get(id(x))
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
-    return _finish(t, _empty_like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
+    return _finish(t, like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
 def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Overload) -> None:
@@ -159,7 +150,7 @@ def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Over
         if pair is None:
             return NotImplemented
         read = t.values.read
-        return _finish(t, _empty_like(a), op, (read(pair[0]), read(pair[1])), name)
+        return _finish(t, like(a), op, (read(pair[0]), read(pair[1])), name)
 
     def update(t: Tracer, a: Tensor, b: Tensor, **_: object) -> Result:
         pair = operands(t, a, b)

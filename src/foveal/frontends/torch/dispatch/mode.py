@@ -240,7 +240,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _bind(self, entry: Entry, args: Args, out: Result, made: Any) -> Result:
         if entry.writes and isinstance(out, Tensor):
             handle = self.handles.get(id(out)) or self.values.promote(out)
-            self.values.write(handle, made)
+            if made != self.values.read(handle):  # Dropout that is switched off writes nothing.
+                self.values.write(handle, made)
             self.naming.operation(entry.title, made, out)
             return out
         outputs = out if isinstance(out, (list, tuple)) else (out,)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from foveal.frontends.torch.lowering.table import Ints, Maybe, Operand, Sizes
+from foveal.ir.windows import window_outputs
 
 Shape = tuple[int, ...]
 ShapeRule = Callable[..., Tensor | None]
@@ -47,39 +48,39 @@ def _broadcast(a: Shape, b: Shape) -> Shape | None:
     return tuple(out)
 
 
+def like(x: Tensor) -> Tensor:
+    """A meta tensor as ``x``, laid out as the framework does it: without gaps, the axes in the order of memory."""
+    return _meta(x.shape, x.dtype) if x.is_contiguous() else torch.empty_like(x, device="meta")
+
+
 @shape_of("add", "sub", "mul", "div", "maximum", "minimum")
 def _binary(a: Operand, b: Operand, **kwargs: Any) -> Tensor | None:
     if not isinstance(a, Tensor) or not a.dtype.is_floating_point or kwargs.get("rounding_mode"):
         return None
     if not isinstance(b, Tensor):
-        return None if isinstance(b, complex) else _strided(a)
+        return None if isinstance(b, complex) else like(a)
     if a.dtype is not b.dtype and (b.dim() or b.dtype.is_complex or not a.dim()):
         return None
     shape = _broadcast(tuple(a.shape), tuple(b.shape))
-    return None if shape is None else _meta(shape, a.dtype)
+    if shape == a.shape:
+        return like(a)
+    return _meta(shape, a.dtype) if shape and a.is_contiguous() and b.is_contiguous() else None
 
 
-def _strided(x: Tensor) -> Tensor:
-    if x.is_contiguous():
-        return _meta(x.shape, x.dtype)
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+_LIKE = "exp sqrt rsqrt neg abs sin cos softplus mish clamp_min clamp_max reciprocal flip prelu log square erf"
+_CONTIGUOUS = "roll tril triu softmax log_softmax _softmax _safe_softmax layer_norm rms_norm group_norm"
 
 
-_LIKE_THEIR_INPUT = """
-exp sqrt rsqrt neg abs sin cos tanh softplus mish clamp_min clamp_max reciprocal roll flip tril triu prelu log square
-softmax log_softmax _softmax _safe_softmax erf layer_norm rms_norm group_norm gelu silu sigmoid hardsigmoid hardswish
-leaky_relu elu""".split()  # noqa: SIM905
-
-
-@shape_of(*_LIKE_THEIR_INPUT)
+@shape_of(*_LIKE.split())
 def _unary(x: Tensor, *args: object, **kwargs: Any) -> Tensor | None:
-    if (
-        not x.dtype.is_floating_point
-        or kwargs.get("dtype") is not None
-        or any(isinstance(a, torch.dtype) for a in args)
-    ):
-        return None
-    return _strided(x)
+    recast = kwargs.get("dtype") is not None or any(isinstance(a, torch.dtype) for a in args)
+    return None if recast or not x.dtype.is_floating_point else like(x)
+
+
+@shape_of(*_CONTIGUOUS.split())
+def _contiguous_unary(x: Tensor, *args: object, **kwargs: Any) -> Tensor | None:
+    out = _unary(x, *args, **kwargs)
+    return None if out is None else _meta(x.shape, x.dtype)
 
 
 @shape_of("index")
@@ -113,8 +114,8 @@ def _contiguous(x: Tensor, **kwargs: Any) -> Tensor | None:
 
 
 @shape_of("clone")
-def _clone(x: Tensor, **_: object) -> Tensor:
-    return _meta(x.shape, x.dtype)
+def _clone(x: Tensor, **kwargs: Any) -> Tensor | None:
+    return None if kwargs.get("memory_format") not in (None, torch.preserve_format) else like(x)
 
 
 @shape_of("matmul", "bmm", "mm")
@@ -135,7 +136,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *args: object, **kwarg
 
 @shape_of("pad", "constant_pad_nd")
 def _pad(x: Tensor, widths: Ints, mode: str | float = "constant", value: float | None = None) -> Tensor | None:
-    if isinstance(mode, str) and mode != "constant":
+    if not x.is_contiguous() or (isinstance(mode, str) and mode != "constant"):
         return None
     shape = list(x.shape)
     for index in range(len(widths) // 2):
@@ -156,7 +157,7 @@ def _reduce(x: Tensor, dim: Sizes | None = None, keepdim: bool = False, **kwargs
 
 @shape_of("adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool1d")
 def _adaptive(x: Tensor, size: Ints) -> Tensor | None:
-    return _meta((*x.shape[: -len(size)], *size), x.dtype) if x.dim() > len(size) else None
+    return _meta((*x.shape[: -len(size)], *size), x.dtype) if x.dim() > len(size) and x.is_contiguous() else None
 
 
 @shape_of("max_pool2d", "max_pool1d", "max_pool3d")
@@ -175,19 +176,15 @@ def _average_pool(
 
 def _pooled(x: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Tensor | None:
     count = len(kernel)
-    if ceil_mode or x.dim() <= count or not x.dtype.is_floating_point:
+    if x.dim() <= count or not x.is_contiguous() or not x.dtype.is_floating_point:
         return None
 
     def each(item: Ints) -> Ints:
         return list(item) * count if len(item) == 1 else item
 
     steps = each(stride) if len(stride) else kernel
-    space = [
-        (length + 2 * pad - step * (size - 1) - 1) // jump + 1
-        for length, size, jump, pad, step in zip(
-            x.shape[-count:], kernel, steps, each(padding), each(dilation), strict=True
-        )
-    ]
-    if min(space) < 1 or any(2 * pad > size for pad, size in zip(each(padding), kernel, strict=True)):
+    sides, lengths = each(padding), x.shape[-count:]
+    space = list(map(window_outputs, lengths, kernel, steps, zip(sides, sides), each(dilation), [ceil_mode] * count))
+    if min(space) < 1 or any(2 * pad > size for pad, size in zip(sides, kernel, strict=True)):
         return None
     return _meta((*x.shape[:-count], *space), x.dtype)

@@ -92,7 +92,7 @@ def multiply(t: Tracer, out: Tensor, a: Operand, b: Operand) -> int:
     inputs = [t.value(item) for item in (a, b) if isinstance(item, Tensor)]
     if any(not isinstance(item, Tensor) and item == 0 for item in (a, b)):
         inputs.append(t.array(np.zeros(())))
-    return t.node(pointwise_op("multiply"), inputs, out.shape, "multiply")
+    return t.node(pointwise_op("multiply"), inputs, out.shape, "mul")
 
 
 def operand(t: Tracer, item: Operand) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from foveal.frontends.torch.lowering.table import Sizes, Tracer, ints, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
+from foveal.ir.windows import window_outputs
 
 _MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
 _PLAIN = [
@@ -94,8 +95,7 @@ def im2col(t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, dilation: Sizes, pa
     if any(padding):
         widths = ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2)
         value = t.node(ops.Pad(widths), (value,), (n, c, h, w), "im2col")
-    oh = (h - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
-    ow = (w - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+    oh, ow = (window_outputs(size, k, s, dilation=d) for size, k, s, d in zip((h, w), kernel, stride, dilation))
     value = t.node(ops.Unroll(2, kernel[0], stride[0], dilation[0]), (value,), (n, c, oh, w, kernel[0]), "im2col")
     value = t.node(ops.Unroll(3, kernel[1], stride[1], dilation[1]), (value,), (n, c, oh, ow, *kernel), "im2col")
     value = t.node(permute_op((0, 1, 4, 5, 2, 3)), (value,), (n, c, *kernel, oh, ow), "im2col")
@@ -109,7 +109,7 @@ def col2im(
     """The reverse: taps last, overlap along columns, overlap along rows."""
     size, kernel, dilation, padding, stride = (ints(item, 2) for item in (size, kernel, dilation, padding, stride))
     n, c = x.shape[0] if x.dim() == 3 else 1, x.shape[-2] // (kernel[0] * kernel[1])
-    blocks = tuple((size[k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in (0, 1))
+    blocks = tuple(map(window_outputs, size, kernel, stride, zip(padding, padding), dilation))
     value = t.node(RESHAPE, (t.value(x),), (n, c, *kernel, *blocks), "col2im")
     value = t.node(permute_op((0, 1, 4, 5, 2, 3)), (value,), (n, c, *blocks, *kernel), "col2im")
     across = ops.Overlap(3, stride[1], dilation[1], padding[1])

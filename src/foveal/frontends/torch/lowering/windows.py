@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, ints, rule
 from foveal.ir import ops
+from foveal.ir.windows import same_padding
 
 
 @lru_cache(maxsize=4096)
@@ -19,8 +20,8 @@ def convolution_op(
     count = len(kernel)
     strides, dilations = ints(stride, count), ints(dilation, count)
     if padding == "same":
-        totals = [(size - 1) * step for size, step in zip(kernel, dilations, strict=True)]
-        pairs = tuple((total // 2, total - total // 2) for total in totals)
+        # The stride is 1 then, and the length does not matter.
+        pairs = tuple(same_padding(1, size, 1, step) for size, step in zip(kernel, dilations, strict=True))
     else:
         pairs = tuple((side, side) for side in ints(0 if isinstance(padding, str) else padding, count))
     return ops.Convolution(kernel, strides, pairs, dilations, groups)
