@@ -189,11 +189,11 @@ def test_voice_detector_of_one_chunk() -> None:
 def test_trained_face_proposals(tmp_path: Path) -> None:
     """P-Net of MTCNN: a classifier of 12 by 12 windows slid over the image in steps of 2, trained, exported to ONNX."""
     torch = needs("torch")
-    code = installed("facenet_pytorch", "models", "mtcnn.py").read_text(encoding="utf-8")
+    code = file_of("facenet_pytorch", "models", "mtcnn.py").read_text(encoding="utf-8")
     names: dict[str, Any] = {"nn": torch.nn, "torch": torch}
     exec(code[code.index("class PNet") : code.index("class RNet")], names)  # the package itself wants to be online
     model = names["PNet"](pretrained=False).eval()
-    model.load_state_dict(torch.load(installed("facenet_pytorch", "data", "pnet.pt"), weights_only=True))
+    model.load_state_dict(torch.load(file_of("facenet_pytorch", "data", "pnet.pt"), weights_only=True))
     path, image = tmp_path / "pnet.onnx", torch.zeros(1, 3, 64, 64)
     outputs = {"input_names": ["image"], "output_names": ["boxes", "faces"]}
     open_axes = {"image": {2: "height", 3: "width"}}
