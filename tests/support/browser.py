@@ -45,7 +45,7 @@ def watched(browser: Any, **options: Any) -> Iterator[Watched]:
     """A fresh page of a fresh profile, such as ``locale="zh-CN"`` or ``viewport=...``."""
     context = browser.new_context(**{"locale": "en", "viewport": {"width": 1280, "height": 900}} | options)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     found = Watched(page)
     page.on("console", lambda m: found.faults.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: found.faults.append(f"uncaught: {error}"))
