@@ -9,7 +9,7 @@ import pytest
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 lax = jax.lax
-from support.frameworks.jax_cases import CASES, MAP, MORE, PLAIN, SIGNAL, doubled, one_element, pooled_gradient  # noqa: E402
+from support.frameworks.jax_cases import CASES, MAP, MORE, PLAIN, SIGNAL, one_element, pooled_gradient  # noqa: E402
 from support.frameworks.jax_oracle import wrong_hulls  # noqa: E402
 
 
@@ -26,9 +26,6 @@ def test_a_rule_against_perturbation(name: str) -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_function_of_one_element(name: str) -> None:
     assert wrong_hulls(one_element(name), SIGNAL, (1,)) == []
-
-
-doubled.defvjp(lambda x: (doubled(x), None), lambda _, g: (g,))
 
 
 @pytest.mark.parametrize("name", MORE)
