@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import foveal
-from foveal.app.cli.options import input_shapes
 from foveal.app.main import app
+from foveal.app.options import input_shapes
 from foveal.check.verify import Check, Mismatch
 
 Golden = Callable[[str], None]

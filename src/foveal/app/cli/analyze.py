@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.cli.options import (
+from foveal.app.cli.verify import run_verify
+from foveal.app.options import (
     PICTURES,
     InputOption,
     PretrainedOption,
@@ -16,7 +17,6 @@ from foveal.app.cli.options import (
     console,
     trace_source,
 )
-from foveal.app.cli.verify import run_verify
 from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 

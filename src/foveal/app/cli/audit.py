@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from foveal.app.cli import options
+from foveal.app import options
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.tasks.audit import TASKS, find_task

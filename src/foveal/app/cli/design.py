@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import InputOption, input_shapes, lengths
+from foveal.app.options import InputOption, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
 
 if TYPE_CHECKING:

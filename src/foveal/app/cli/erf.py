@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli.options import PICTURES, InputOption, check_suffix, input_shapes, unit
+from foveal.app.options import PICTURES, InputOption, check_suffix, input_shapes, unit
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.cli import options
+from foveal.app import options
 from foveal.core.progress import progress
 
 

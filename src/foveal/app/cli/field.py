@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.cli import options
+from foveal.app import options
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 

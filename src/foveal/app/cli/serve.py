@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, input_shapes
+from foveal.app.options import InputOption, input_shapes
 from foveal.core.errors import FovealError
 
 PORT = 8017

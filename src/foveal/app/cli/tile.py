@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, SourceArgument, lengths, trace_source
+from foveal.app.options import InputOption, SourceArgument, lengths, trace_source
 from foveal.core.progress import progress
 
 

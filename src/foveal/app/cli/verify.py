@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.cli.options import InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:

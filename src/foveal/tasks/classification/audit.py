@@ -28,8 +28,8 @@ from foveal.tasks.classification.record import (
     Resolutions,
 )
 from foveal.tasks.classification.shortcuts import count_text, gradient_reach, path_lengths, shortcut_reads
-from foveal.tasks.path_sets import path_sets
 from foveal.tasks.record import Audit, AuditTable, gravest_first
+from foveal.tasks.shared.path_sets import path_sets
 from foveal.tasks.task import Option, Task
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ from foveal.ir.graph import Graph, Layer, Source
 from foveal.ir.rules import traits
 from foveal.report.results import Number
 from foveal.tasks.classification.record import ImageCoverage
-from foveal.tasks.path_sets import path_sets
+from foveal.tasks.shared.path_sets import path_sets
 
 COVERS = 0.75
 """An effective region of at least this share of the image counts as covering it."""

@@ -16,7 +16,7 @@ from foveal.ir.graph import Graph, Layer, Node, Source
 from foveal.ir.rules import traits
 from foveal.report.results import PerAxis
 from foveal.tasks.classification.record import LayerPaths, Resolutions
-from foveal.tasks.path_sets import Number, Passage, PathState, path_sets, plain
+from foveal.tasks.shared.path_sets import Number, Passage, PathState, path_sets, plain
 
 WEIGHTED = ("convolution", "contraction")
 

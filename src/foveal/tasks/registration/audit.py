@@ -18,11 +18,11 @@ from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
 from foveal.report.analyze import selected_layers, visible_layers
 from foveal.tasks.classification.image_coverage import last_map, numbers
-from foveal.tasks.path_sets import Number, path_sets, plain
 from foveal.tasks.record import Audit, AuditTable, Cell, gravest_first
 from foveal.tasks.registration.findings import FINDINGS, Facts, Join, PortStep
 from foveal.tasks.registration.placement import places
 from foveal.tasks.registration.record import OffsetCurves, Places, UnitPlaces
+from foveal.tasks.shared.path_sets import Number, path_sets, plain
 from foveal.tasks.task import Option, Task
 
 METHOD = (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from foveal.tasks.classification.image_coverage import numbers
 from foveal.tasks.finding import FindingRules, Values
-from foveal.tasks.path_sets import Number, plain
 from foveal.tasks.registration.record import AxisPlaces, Places
+from foveal.tasks.shared.path_sets import Number, plain
 
 NOTABLE = Fraction(1, 4)
 """Offsets of at least this share of the stride, and of a pixel, are findings."""

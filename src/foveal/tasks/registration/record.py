@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from foveal.core.errors import FovealError
-from foveal.tasks.path_sets import Number, plain
+from foveal.tasks.shared.path_sets import Number, plain
 
 CONVENTIONS = ("cell", "corners", "grid", "edge")
 """Rules that place units without knowing their receptive fields."""

@@ -17,8 +17,8 @@ from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
-from foveal.tasks.equivariance import shifts
 from foveal.tasks.record import Audit, AuditTable, Cell, Excerpt, gravest_first
+from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.findings import FINDINGS, Facts
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of

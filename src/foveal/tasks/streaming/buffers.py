@@ -12,7 +12,7 @@ from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import ABSENT, Slide, Table
 from foveal.ir.rules import traits
-from foveal.tasks.equivariance import windows
+from foveal.tasks.shared.equivariance import windows
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
 
 

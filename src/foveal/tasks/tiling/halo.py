@@ -14,7 +14,7 @@ import numpy as np
 
 from foveal.fields.receptive_field import ReceptiveField
 from foveal.ir.graph import Graph
-from foveal.tasks.equivariance import Shifts
+from foveal.tasks.shared.equivariance import Shifts
 from foveal.tasks.tiling.erf_halo import erf_halo
 
 ERROR = 1e-3

@@ -17,7 +17,7 @@ from foveal.core.errors import FovealError
 from foveal.frontends.backends import backend_of
 from foveal.ir.backend import Cuttable, Mean
 from foveal.ir.graph import Graph
-from foveal.tasks.equivariance import shifts
+from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.tiling.grid import plan_axis
 from foveal.tasks.tiling.plan import tile
 from foveal.tasks.tiling.record import TilePlan

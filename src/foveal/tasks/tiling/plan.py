@@ -20,7 +20,7 @@ from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
 from foveal.report.results import SourceInfo
-from foveal.tasks.equivariance import Shifts, shifts
+from foveal.tasks.shared.equivariance import Shifts, shifts
 from foveal.tasks.tiling.grid import plan_axis
 from foveal.tasks.tiling.halo import ERROR, halo
 from foveal.tasks.tiling.memory import memory
