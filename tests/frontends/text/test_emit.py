@@ -80,6 +80,7 @@ def test_names_of_the_text_do_not_collide_with_those_of_the_code(words: str) -> 
     assert run(source).shape == (1, 4, 8, 8)
 
 
+@pytest.mark.needs("ruff")
 def test_code_of_the_gallery_passes_ruff(tmp_path: Path) -> None:
     for name in gallery.names():
         (tmp_path / f"{name}.py").write_text(emitted(f"gallery:{name}"), encoding="utf-8")
