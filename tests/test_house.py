@@ -53,6 +53,11 @@ def test_importing_foveal_loads_next_to_nothing() -> None:
     assert {name.partition(".")[0] for name in loaded("import foveal")} <= set(sys.stdlib_module_names) | {"foveal"}
 
 
+def test_the_command_line_starts_without_numpy() -> None:
+    """A command loads what it needs once it is chosen; help and errors wait for nothing."""
+    assert loaded("import foveal.app.main") & {"numpy", "yaml"} == set()
+
+
 def test_public_names() -> None:
     assert len(foveal.__all__) <= 12
     for name in foveal.__all__:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
-from foveal.ir.graph import Graph
-from foveal.tasks.record import Audit
 from foveal.tasks.task import Task
+
+if TYPE_CHECKING:
+    from foveal.ir.graph import Graph
+    from foveal.tasks.record import Audit
 
 TASKS: dict[str, str] = {
     "classification": "foveal.tasks.classification.audit",
