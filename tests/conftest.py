@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from support import only_with
+from support.paths import NETWORKS, ROOT, TESTS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 
 # Processes that a test starts find the package and the tests' helpers as the test does.
-TESTS = Path(__file__).parent
-PATHS = (TESTS.parent / "src", TESTS, TESTS / "support" / "networks", os.environ.get("PYTHONPATH", ""))
+PATHS = (ROOT / "src", TESTS, NETWORKS, os.environ.get("PYTHONPATH", ""))
 os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in PATHS if path)
 
 
@@ -39,7 +39,7 @@ def allowed(config: pytest.Config) -> set[str] | None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     if (present := allowed(config)) is None:
         return None
-    needed = [only_with.loaded(path) - present for path in only_with.TESTS.rglob("test_*.py")]
+    needed = [only_with.loaded(path) - present for path in TESTS.rglob("test_*.py")]
     others = ", ".join(sorted(set().union(*needed))) or "nothing"
     return f"only with {', '.join(sorted(present))}: {needed.count(set())} of {len(needed)} files; others need {others}"
 

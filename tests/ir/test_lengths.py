@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from foveal.ir.windows import halves, same_padding, window_outputs, window_span
+from foveal.ir.lengths import halves, same_padding, window_outputs, window_span
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from support.paths import ROOT
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 
 
 def needs(name: str, package: str | None = None) -> Any:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
-ROOT = TESTS.parent
+from support.paths import ROOT, TESTS
+
 WORDS = "jinja2 joblib matplotlib mpl_toolkits numpy PIL yaml rich scipy typer click pytest _pytest xdist hypothesis"
 KNOWN = sys.stdlib_module_names | frozenset(WORDS.split(" "))
 """What the core and its tests may import: `pip install 'foveal[quick]'` brings it."""

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from foveal.ir.windows import window_span
+from foveal.ir.lengths import window_span
 
 Ints = tuple[int, ...]
 ABSENT = -(1 << 40)

@@ -17,7 +17,7 @@ from foveal.designs.closed.reading import evenness
 from foveal.designs.closed.steps import MisfitError, Output, Step, Steps, lay_out
 from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, share, window
 from foveal.designs.network import Network, fault
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 THRESHOLD = 2.4860
 """Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""

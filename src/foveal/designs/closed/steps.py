@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from foveal.core.errors import FovealError
 from foveal.designs.network import SHORTCUTS, Network, Stage
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 PREDICTED = {"detection": 5, "segmentation": 0, "sequence": 0}
 """What a position predicts besides its classes: four numbers of a box and whether there is one."""

@@ -13,7 +13,7 @@ from foveal.frontends.text.limits import MAX_FLAT
 from foveal.frontends.text.model import Spans
 from foveal.frontends.text.site import Site, shape_text
 from foveal.ir import ops
-from foveal.ir.windows import same_padding, window_outputs, window_span
+from foveal.ir.lengths import same_padding, window_outputs, window_span
 
 Builder = Callable[[Site, int], int]
 BUILDERS: dict[str, Builder] = {}

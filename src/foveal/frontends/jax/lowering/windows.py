@@ -10,9 +10,9 @@ import numpy as np
 from foveal.frontends.jax.lowering.table import rule
 from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
+from foveal.ir.lengths import window_outputs
 from foveal.ir.relation import Table
 from foveal.ir.rules import reads
-from foveal.ir.windows import window_outputs
 
 
 @rule("conv_general_dilated")

@@ -8,7 +8,7 @@ from foveal.frontends.onnx.lowering.movement import cut, padded
 from foveal.frontends.onnx.lowering.reduce import whole_axes
 from foveal.frontends.onnx.lowering.table import Call, Operand, axis_of, lowering
 from foveal.ir import ops
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 LISTED = 1 << 14
 """Transforms with up to this many pairs of position and bin leave out the pairs whose sine or cosine is zero."""

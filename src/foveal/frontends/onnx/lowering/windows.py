@@ -9,7 +9,7 @@ import numpy as np
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
-from foveal.ir.windows import halves, same_padding, window_outputs, window_span
+from foveal.ir.lengths import halves, same_padding, window_outputs, window_span
 
 
 def window_padding(

@@ -18,7 +18,7 @@ from foveal.frontends.torch.dispatch.values import Handle
 from foveal.frontends.torch.lowering.table import Ints, Maybe, Overload, Result
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer

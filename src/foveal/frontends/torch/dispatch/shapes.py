@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from foveal.frontends.torch.lowering.table import Ints, Maybe, Operand, Sizes
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 Shape = tuple[int, ...]
 ShapeRule = Callable[..., Tensor | None]

@@ -10,7 +10,7 @@ from torch import Tensor
 from foveal.frontends.torch.lowering.table import Sizes, Tracer, ints, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
-from foveal.ir.windows import window_outputs
+from foveal.ir.lengths import window_outputs
 
 _MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
 _PLAIN = [

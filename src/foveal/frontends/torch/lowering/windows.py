@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, ints, rule
 from foveal.ir import ops
-from foveal.ir.windows import same_padding
+from foveal.ir.lengths import same_padding
 
 
 @lru_cache(maxsize=4096)
