@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foveal.core.errors import FovealError, SourceError
+from foveal.frontends.sessions import is_session, session_forward
 from foveal.ir.backend import Backend, Forward
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -85,8 +86,8 @@ def framework_of(model: object) -> Framework | None:
     """The front end that knows a source string or an object's type; None for a function or anything else."""
     if isinstance(model, (str, Path)):
         return next(row for row in FRAMEWORKS if row.reads(str(model)))
-    if isinstance(model, bytes) or (hasattr(model, "get_inputs") and hasattr(model, "run")):
-        return ONNX  # a file that was read, a session or what behaves as one
+    if isinstance(model, bytes) or is_session(model):
+        return ONNX  # a file that was read, or a session
     homes = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if isinstance(model, tuple) and len(model) == 2 and hasattr(model[0], "apply"):
         return JAX  # a Flax module and its variables
@@ -114,6 +115,8 @@ def forward_of(model: Any, layer: str, output: str | int | None) -> Forward:
     """A bare model as a function from an array of the source's layout to the layer's array; output: which of several,
     by name or number.
     """
+    if is_session(model):
+        return session_forward(model, layer, output)
     found = backend_of(model).tiled(model, layer, output)
     if found is not None:
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -265,7 +266,8 @@ def test_cropped_ends() -> None:
         assert plan.check(model, image(1, 2, 60)).identical
 
 
-def test_functions_sessions_and_several_outputs() -> None:
+def test_functions_sessions_and_several_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)  # a session needs no more than itself
     torch.manual_seed(0)
     model = double(nn.Conv2d(3, 4, 5, stride=2, padding=2))
     graph = foveal.trace(model, (1, 3, 64, 64))
@@ -456,6 +458,8 @@ def test_a_real_onnx_session(tmp_path: Path) -> None:
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     picture = drawn.standard_normal((1, 2, 128, 96)).astype(np.float32)
     assert plan.check(session, picture).largest < 1e-4
+    for other in (path, str(path), path.read_bytes(), model):
+        assert plan.check(other, picture).largest < 1e-4
     assert narrower(narrower(plan, 0, 0), 0, 0).check(session, picture).largest > 1e-2
 
 

@@ -7,14 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foveal.core.errors import FovealError
 from foveal.frontends.onnx import passes
 from foveal.frontends.onnx.gradient import Differentiator
 from foveal.frontends.onnx.load import OnnxFile, adopt, read_bytes, read_file
 from foveal.frontends.onnx.run import OnnxRunner
 from foveal.frontends.onnx.walk import walk
+from foveal.frontends.sessions import session_forward
 from foveal.ir.backend import Backend, Forward, Mean, Part
 from foveal.ir.graph import Graph
 
@@ -45,21 +44,9 @@ class OnnxBackend(OnnxRunner, Backend):
 
     @staticmethod
     def tiled(model: Any, layer: str, output: str | int | None) -> Forward:
-        """One output of a session or a file, by default the layer's or the first."""
-        session = _session(str(model)) if isinstance(model, (str, Path)) else model
-        names = [item.name for item in session.get_outputs()]
-        wanted = output if output is not None else layer if layer in names else 0
-        if isinstance(wanted, int):
-            wanted = names[wanted] if -len(names) <= wanted < len(names) else str(wanted)
-        if wanted not in names:
-            raise FovealError(f"output '{wanted}': the session has {', '.join(names)}")
-        feed = session.get_inputs()[0].name
-
-        def forward(part: np.ndarray) -> np.ndarray:
-            found: np.ndarray = session.run([wanted], {feed: np.ascontiguousarray(part)})[0]
-            return found
-
-        return forward
+        """A model, a file or its bytes, run by onnxruntime."""
+        held = model.SerializeToString() if hasattr(model, "SerializeToString") else model
+        return session_forward(_session(held if isinstance(held, bytes) else str(held)), layer, output)
 
     @classmethod
     def cuttable(cls, model: Any) -> Cut:
