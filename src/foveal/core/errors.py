@@ -52,3 +52,8 @@ def writing(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its name where it has none: what another error can quote."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.core.errors import FovealError
+from foveal.core.errors import FovealError, first_line
 from foveal.ir.ops import Operation
 from foveal.ir.rules.registry import RULES
 
@@ -133,8 +133,9 @@ def load() -> tuple[str, ...]:
             if callable(found):
                 found()
         except Exception as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            warnings.warn(f"rules '{entry.name}' ({entry.value}) could not be loaded: {line}", stacklevel=2)
+            warnings.warn(
+                f"rules '{entry.name}' ({entry.value}) could not be loaded: {first_line(error)}", stacklevel=2
+            )
             continue
         names.append(entry.name)
     return tuple(names)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foveal.core.errors import FovealError, VerificationError
+from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.gradients import reduced
 from foveal.frontends.jax.lowering.tracer import Array, Arrays
 from foveal.frontends.jax.run import JaxRunner, double
@@ -65,8 +65,7 @@ class Differentiator:
             except FovealError:
                 raise
             except Exception as error:
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise VerificationError(f"the model cannot be differentiated: {line}") from error
+                raise VerificationError(f"the model cannot be differentiated: {first_line(error)}") from error
             total = total + reduced(gradient, self.axes, protocol, batched)
         return np.asarray(total / draws)
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foveal.core.errors import VerificationError
+from foveal.core.errors import VerificationError, first_line
 from foveal.frontends.jax.lowering.tracer import Array, Arrays
 from foveal.frontends.jax.walk import Program, walk_program
 
@@ -59,8 +59,7 @@ class JaxRunner:
             except VerificationError:
                 raise
             except Exception as error:
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise VerificationError(f"the model cannot be run in {dtype}: {line}") from error
+                raise VerificationError(f"the model cannot be run in {dtype}: {first_line(error)}") from error
             return {name: np.asarray(array) for name, array in found.items()}
 
     def function(self, layers: tuple[str, ...], dtype: str | None) -> Callable[..., Any]:

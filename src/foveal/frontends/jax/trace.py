@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from foveal.core.errors import FovealError, SourceError, TraceError
+from foveal.core.errors import FovealError, SourceError, TraceError, first_line
 from foveal.frontends.jax.backend import JaxBackend
 from foveal.frontends.jax.inputs import Call, counted_axes, read_call
 from foveal.frontends.jax.lowering.tracer import Array
@@ -60,9 +60,8 @@ def make_program(adapted: Adapted, call: Call) -> Any:
     except FovealError:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         shown = ", ".join("x".join(map(str, slot.shape)) or "scalar" for slot in call.slots)
-        raise TraceError(f"{adapted.name}: {line} (input shape {shown})") from error
+        raise TraceError(f"{adapted.name}: {first_line(error)} (input shape {shown})") from error
 
 
 def _sources(program: Any, adapted: Adapted, call: Call, axes: Any) -> tuple[tuple[int, ...] | None, ...]:

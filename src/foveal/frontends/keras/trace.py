@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from foveal.core.errors import SourceError, TraceError
+from foveal.core.errors import SourceError, TraceError, first_line
 from foveal.ir.graph import Graph
 
 SIDE = 224
@@ -54,7 +54,7 @@ def load_keras(source: str) -> Any:
     try:
         return keras.models.load_model(source, compile=False, safe_mode=True)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise SourceError(f"{source}: not a readable Keras file ({line[:200]})") from error
 
 
@@ -73,8 +73,7 @@ def application(name: str) -> Any:
     try:
         return known[name](weights=None)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"keras:{name} could not be built: {line}") from error
+        raise SourceError(f"keras:{name} could not be built: {first_line(error)}") from error
 
 
 def default_shapes(model: Any) -> Any:
@@ -129,8 +128,7 @@ def _build(model: Any, inputs: Any) -> None:
         else:
             model(tensors)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TraceError(f"{model.name}: {line}") from error
+        raise TraceError(f"{model.name}: {first_line(error)}") from error
 
 
 def layer_paths(model: Any, prefix: str = "") -> dict[int, tuple[str, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
+from foveal.core import errors
 from foveal.core.errors import FovealError, SourceError
 
 LARGEST_FILE = 2**31
@@ -310,5 +311,5 @@ def one_line(text: str) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of a message, cut where it is long, or the name of the error."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = errors.first_line(error)
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.core.errors import FovealError, VerificationError
+from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
 from foveal.ir.backend import Procedure, Target
 
@@ -95,8 +95,7 @@ class Differentiator:
             except Reached:
                 pass
             except Exception as error:
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise VerificationError(f"the model cannot be run: {line} ({reader.place()})") from error
+                raise VerificationError(f"the model cannot be run: {first_line(error)} ({reader.place()})") from error
         missing = sorted({t.layer for n, t in enumerate(targets) if n not in reader.found})
         if missing:
             raise FovealError(

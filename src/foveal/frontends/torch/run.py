@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.core.errors import FovealError, VerificationError
+from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
@@ -235,9 +235,10 @@ class TorchLayer:
             except Reached:
                 pass
             except Exception as error:
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 shape = "x".join(map(str, part.shape))
-                raise FovealError(f"the model does not run on a tile of {shape}: {line} ({reader.place()})") from error
+                raise FovealError(
+                    f"the model does not run on a tile of {shape}: {first_line(error)} ({reader.place()})"
+                ) from error
         if not reader.found:
             raise FovealError(f"layer '{self.layer}': no module returns it, so that it cannot be read while tiling")
         found = reader.found[0].detach().cpu()

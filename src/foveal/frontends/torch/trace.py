@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from foveal.core.errors import SourceError, TraceError
+from foveal.core.errors import SourceError, TraceError, first_line
 from foveal.frontends.torch.backend import TorchBackend
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.read import adopt, load
@@ -64,13 +64,9 @@ def trace_module(
     return graph
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _real_note(first: Attempt) -> Note:
     assert first.error is not None
-    reason = _first_line(first.error).split(". ")[0]
+    reason = first_line(first.error).split(". ")[0]
     return Note("real-tensors", first.layer, f"run on real tensors: {reason}")
 
 
@@ -84,6 +80,6 @@ def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> At
     missing = isinstance(second.error, NotImplementedError) or "allocate memory" in str(second.error)
     best = max(first, second, key=lambda attempt: len(attempt.graph.layer_table))
     if not best.graph.layer_table or (ordinary and not missing and not (refused and on_meta)):
-        raise TraceError(f"{name}: {_first_line(second.error)} ({second.place})") from second.error
-    best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {_first_line(second.error)}"))
+        raise TraceError(f"{name}: {first_line(second.error)} ({second.place})") from second.error
+    best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {first_line(second.error)}"))
     return best

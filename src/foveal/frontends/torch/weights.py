@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foveal.core.errors import SourceError
+from foveal.core.errors import SourceError, first_line
 
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "module")
 """Names under which checkpoints keep the weights, in the order they are tried."""
@@ -43,7 +43,7 @@ def _read(path: str) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise SourceError(f"{path}: not a readable file of weights ({line[:160]})") from error
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from foveal.core.errors import FovealError, SourceError
+from foveal.core.errors import FovealError, SourceError, first_line
 from foveal.frontends.torch.dispatch.constants import to_meta
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 from foveal.ir.graph import Graph
@@ -103,8 +103,7 @@ def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
     except FovealError:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"{what} could not be built: {line}") from error
+        raise SourceError(f"{what} could not be built: {first_line(error)}") from error
 
 
 def _package(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from foveal.core.errors import SourceError
+from foveal.core.errors import SourceError, first_line
 from foveal.frontends.torch.files.archive import load_program
 from foveal.frontends.torch.files.build import Loaded, build
 from foveal.frontends.torch.files.export import ExportedModule
@@ -43,7 +43,7 @@ def load_file(source: str) -> Loaded:
     except SourceError:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         kind = "torch.export" if path.suffix.lower() == ".pt2" else "TorchScript"
         raise SourceError(f"{source}: not a readable {kind} file ({line[:200]})") from error
     return adopt(model)._replace(name=path.stem)
