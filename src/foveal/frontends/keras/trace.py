@@ -54,8 +54,7 @@ def load_keras(source: str) -> Any:
     try:
         return keras.models.load_model(source, compile=False, safe_mode=True)
     except Exception as error:
-        line = first_line(error)
-        raise SourceError(f"{source}: not a readable Keras file ({line[:200]})") from error
+        raise SourceError(f"{source}: not a readable Keras file ({first_line(error)[:200]})") from error
 
 
 def applications() -> dict[str, Any]:

@@ -43,9 +43,8 @@ def load_file(source: str) -> Loaded:
     except SourceError:
         raise
     except Exception as error:
-        line = first_line(error)
         kind = "torch.export" if path.suffix.lower() == ".pt2" else "TorchScript"
-        raise SourceError(f"{source}: not a readable {kind} file ({line[:200]})") from error
+        raise SourceError(f"{source}: not a readable {kind} file ({first_line(error)[:200]})") from error
     return adopt(model)._replace(name=path.stem)
 
 
