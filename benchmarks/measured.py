@@ -247,8 +247,8 @@ def names() -> None:
 
 KILLED = """
 import json, sys
-from foveal.erf import from_plain_request
-from foveal.sweep import run_sweep
+from foveal.fields.measured.request import from_plain_request
+from foveal.fields.measured.sweep import run_sweep
 run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 """
 
@@ -270,6 +270,8 @@ def kill(times: int) -> None:
             process = subprocess.Popen([sys.executable, "-c", KILLED, text, str(pieces)])
             while process.poll() is None and len(list(pieces.glob("0*.npz"))) <= goal:
                 time.sleep(0.01)
+            if process.poll():
+                raise SystemExit(f"the sweep to be killed failed by itself, with exit code {process.returncode}")
             time.sleep(float(rng.uniform(0, 0.1)))
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,16 @@ def test_views_know_tasks_and_designs_by_their_records() -> None:
                 f"{module} imports {name}" for name in work if name.startswith(("foveal.tasks", "foveal.designs"))
             ]
     assert wrong == []
+
+
+def test_no_text_imports_a_module_that_is_gone() -> None:
+    """Scripts kept as text and examples in documents are seen by no linter."""
+    root, gone = PACKAGE.parents[1], []
+    for folder in ("benchmarks", "docs", "examples", "tests"):
+        for path in (path for path in (root / folder).rglob("*") if path.suffix in (".py", ".md", ".template")):
+            named = re.findall(r"(?:from|import) (foveal\.[\w.]+)", path.read_text(encoding="utf-8"))
+            gone += [f"{path.relative_to(root)}: {name}" for name in named if name.rstrip(".") not in modules()]
+    assert gone == []
 
 
 def test_no_circle_of_imports() -> None:

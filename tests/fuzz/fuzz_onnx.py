@@ -42,7 +42,7 @@ def attempt(path: Path) -> str:
 
 def child(connection: Any) -> None:
     """Take paths, give outcomes."""
-    import foveal.frontends.onnx_trace  # noqa: F401  (the limit counts what files take, so load first)
+    import foveal.frontends.onnx.trace  # noqa: F401  (the limit counts what files take, so load first)
 
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     while True:
