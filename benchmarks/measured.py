@@ -247,8 +247,8 @@ def names() -> None:
 
 KILLED = """
 import json, sys
-from foveal.erf import from_plain_request
-from foveal.sweep import run_sweep
+from foveal.fields.measured.request import from_plain_request
+from foveal.fields.measured.sweep import run_sweep
 run_sweep(from_plain_request(json.loads(sys.argv[1])), sys.argv[2])
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,18 @@ def test_views_know_tasks_and_designs_by_their_records() -> None:
                 f"{module} imports {name}" for name in work if name.startswith(("foveal.tasks", "foveal.designs"))
             ]
     assert wrong == []
+
+
+def test_modules_that_scripts_name_exist() -> None:
+    """Imports inside functions and in programs kept as text too, which no quick test runs."""
+    root, missing = PACKAGE.parent, []
+    for folder in ("tests", "benchmarks", "examples", "docs"):
+        for path in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
+            for name in re.findall(r"^\s*(?:from|import) (foveal(?:\.\w+)+)", path.read_text("utf-8"), re.MULTILINE):
+                place = root.joinpath(*name.split("."))
+                if not place.is_dir() and not place.with_suffix(".py").is_file():
+                    missing.append(f"{path.name} imports {name}")
+    assert missing == []
 
 
 def test_no_circle_of_imports() -> None:

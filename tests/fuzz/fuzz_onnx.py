@@ -1,6 +1,6 @@
 """Analyse thousands of damaged ONNX files in child processes with limits: no crash, no hang, one clear line each.
 
-``python tests/fuzz_onnx.py --count 5000 --seed 0``. A child takes files one after another and is replaced when it dies
+``python tests/fuzz/fuzz_onnx.py --count 5000 --seed 0``. A child takes files one after another and is replaced when it dies
 or stands still; each file has 10 seconds and the child 2 GiB. Exit code 1 where a file broke a promise; the file is
 kept in the folder given by ``--keep``.
 """
@@ -42,7 +42,7 @@ def attempt(path: Path) -> str:
 
 def child(connection: Any) -> None:
     """Take paths, give outcomes."""
-    import foveal.frontends.onnx_trace  # noqa: F401  (the limit counts what files take, so load first)
+    import foveal.frontends.onnx.trace  # noqa: F401  (the limit counts what files take, so load first)
 
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     while True:
