@@ -1,8 +1,8 @@
 """Analyse thousands of damaged ONNX files in child processes with limits: no crash, no hang, one clear line each.
 
-``python tests/fuzz_onnx.py --count 5000 --seed 0``. A child takes files one after another and is replaced when it dies
-or stands still; each file has 10 seconds and the child 2 GiB. Exit code 1 where a file broke a promise; the file is
-kept in the folder given by ``--keep``.
+``python tests/fuzz/fuzz_onnx.py --count 5000 --seed 0``. A child takes files one after another and is replaced when it
+dies or stands still; each file has 10 seconds and the child 2 GiB. Exit code 1 where a file broke a promise; the file
+is kept in the folder given by ``--keep``.
 """
 
 from __future__ import annotations

@@ -166,4 +166,6 @@ def test_growth_is_drawn_beside_the_table(tmp_path: Path) -> None:
     result = run("analyze", *NET[:3], "--growth", str(out))
     assert result.exit_code == 0
     assert out.read_bytes().startswith(b"\x89PNG")
-    assert run("analyze", *NET[:3], "--growth", "growth.txt").exit_code == 2
+    refused = run("analyze", *NET[:3], "--growth", "growth.txt")
+    assert refused.exit_code == 2
+    assert "--growth growth.txt: the name must end in" in refused.output

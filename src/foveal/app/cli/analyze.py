@@ -59,7 +59,7 @@ def analyze(
     if as_json and as_csv:
         raise FovealError("--json and --csv exclude each other")
     if growth is not None:
-        check_suffix(growth, PICTURES)
+        check_suffix(growth, PICTURES, "--growth")
     from foveal.report.analyze import analyze as analyze_graph
 
     graph = trace_source(source, shapes, pretrained, training)
