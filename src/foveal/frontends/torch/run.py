@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.mode import Tracer
+from foveal.frontends.torch.dispatch.restore import untouched
 from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
@@ -40,7 +41,8 @@ def run_once(
     builder = GraphBuilder(name)
     values = Values(builder)
     error: Exception | None = None
-    with torch.inference_mode():
+    changed: list[str] = []
+    with untouched(model, changed), unrecorded():
         args, kwargs = given.make(values, real)
         with stand_ins(model, training, weights == "values", real) as swapped:
             for stand_in, original, path in swapped:
@@ -53,7 +55,23 @@ def run_once(
                 raise
             except Exception as raised:
                 error = raised
+    for what in changed:
+        builder.note("changed", "", f"the run changed what could not be given back: {what}")
     return Attempt(builder.graph, error, builder.scope, naming.place())
+
+
+def _NoVersions() -> Any:
+    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView))
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Within: nothing is kept for a backward pass, and operations reach a dispatch mode whole.
+
+    Not inference mode: what the model caches meanwhile could never take part in training again.
+    """
+    with torch.inference_mode(False), torch.no_grad(), torch._C._AutoDispatchBelowAutograd(), _NoVersions():
+        yield
 
 
 @dataclass(frozen=True)
@@ -228,7 +246,7 @@ class TorchLayer:
         if self.number is not None and given.dtype.is_floating_point:
             given = given.to(self.number)
         reader = Reader(self.model, [Target(self.layer, ())])
-        with torch.inference_mode():
+        with untouched(self.model), torch.inference_mode(False), torch.no_grad():
             try:
                 with reader:
                     reader.outputs(self.model(given))
