@@ -180,7 +180,9 @@ def with_examples(given: Inputs, arrays: dict[str, np.ndarray], number: torch.dt
         floating = slot.dtype.is_floating_point
         dtype, example = number if floating else slot.dtype, slot.example
         if slot.name in arrays:
-            example = torch.as_tensor(np.asarray(arrays[slot.name])).to(dtype)
+            given = torch.as_tensor(np.asarray(arrays[slot.name])).to(dtype)
+            alike = example is not None and example.shape == given.shape and not example.is_meta
+            example = torch.empty_like(example, dtype=dtype, device="cpu").copy_(given) if alike else given
         elif floating and example is not None:
             example = example.to(dtype)
         return replace(slot, dtype=dtype, example=example)

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
 from foveal.frontends.torch.dispatch.own import own_rule
-from foveal.frontends.torch.dispatch.shapes import SHAPES
+from foveal.frontends.torch.dispatch.shapes import SHAPES, settled
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Maybe, Overload, Result
@@ -148,9 +148,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
         x = args[0]
         before = tuple(x.shape)
-        if entry.kind == "same" or (entry.plain == "as_strided" and tuple(args[1]) == before):
-            return func(*args, **kwargs) if entry.kind == "view" else x
-        old = x.view(x.shape)
+        if entry.kind == "same":
+            return x
+        old = x.view(x.shape) if entry.plain != "as_strided" else x.as_strided(x.shape, x.stride(), x.storage_offset())
         handle = self.handles.get(id(x)) or self.values.promote(x)
         out = func(*args, **kwargs)
         steps = steps_of(before, entry.function(old, out, *args[1:], **kwargs))
@@ -183,7 +183,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if out is not None:
                 return out
         try:
-            return func(*constants.to_meta(args, self.twins), **constants.to_meta(kwargs, self.twins))
+            given = constants.to_meta(args, self.twins)
+            return settled(entry.plain, given, kwargs, func(*given, **constants.to_meta(kwargs, self.twins)))
         except RuntimeError:
             if entry.plain in ("view", "_unsafe_view"):
                 # The meta stand-in of an earlier output may have another memory layout than the real one.
@@ -206,6 +207,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(out, (list, tuple)):
             paths = (paths,)
         handle = self.handles.get(id(x)) or self.values.promote(x)
+        if entry.plain.startswith("as_strided"):
+            x, handle, paths = self._from_root(x, handle, entry, args, kwargs, out)
         for tensor, path in zip(outputs, paths, strict=True):
             if tensor is x:
                 continue
@@ -218,6 +221,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if entry.plain == "flatten" and not self.builder.scope:
                 self.naming.operation("flatten", value, tensor)
         return out
+
+    def _from_root(self, x: Tensor, handle: Handle, entry: Entry, args: Args, kwargs: Kwargs, out: Tensor) -> Any:
+        """A view by places in memory, as a view of the tensor that owns the memory: it may show more than ``x`` does."""
+        root = handle.root.tensor
+        given = dict(zip(("size", "stride", "storage_offset"), args[1:], strict=False)) | kwargs
+        if given.get("storage_offset") is None:
+            given["storage_offset"] = x.storage_offset()
+        whole = tuple(root.shape) == self.builder.graph.values[handle.root.value].shape and self._shares(root, x)
+        if whole:
+            x, handle = root, handle.root
+        return x, handle, (entry.function(x, out, *given.values()),)
 
     def _shares(self, x: Tensor, out: Tensor) -> bool:
         """Whether the result of an operation shares the memory of its operand (or of what stood in for it)."""
