@@ -35,7 +35,7 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     found: dict[int, Certainty] = {}
     trusted = bounds(graph).facts.masks_trusted
     states = bounds(graph).states
-    branching = [note for note in graph.notes if note.code == "data-dependent"]
+    branching = [note for note in graph.notes if note.code in ("data-dependent", "foreign-memory")]
     for position, node in enumerate(graph.nodes):
         if node.output not in states:
             continue

@@ -68,7 +68,9 @@ class Layer(NamedTuple):
 class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
-    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors".
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors",
+    "foreign-memory" (numbers left the framework), "custom-operation" (of a user's own library), "changed" (what a run
+    changed and could not give back).
     position: how many nodes had been made when it was noted.
     """
 

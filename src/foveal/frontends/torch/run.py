@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
-from foveal.frontends.torch.dispatch.restore import untouched
+from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
 from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
+from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
 from foveal.frontends.torch.names import Capture, Naming
@@ -49,8 +51,11 @@ def run_once(
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
             try:
-                with naming, RealConstants(), Tracer(values, naming, real):
-                    naming.outputs(model(*args, **kwargs))
+                tracer = Tracer(values, naming, real)
+                naming.settle = tracer.leaks.settle
+                with naming, followed(tracer.in_thread, tracer.leaks.give_everything), handed_out(tracer):
+                    with RealConstants(tracer), tracer:
+                        naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
             except Exception as raised:
@@ -58,20 +63,6 @@ def run_once(
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     return Attempt(builder.graph, error, builder.scope, naming.place())
-
-
-def _NoVersions() -> Any:
-    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView))
-
-
-@contextmanager
-def unrecorded() -> Iterator[None]:
-    """Within: nothing is kept for a backward pass, and operations reach a dispatch mode whole.
-
-    Not inference mode: what the model caches meanwhile could never take part in training again.
-    """
-    with torch.inference_mode(False), torch.no_grad(), torch._C._AutoDispatchBelowAutograd(), _NoVersions():
-        yield
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,8 @@ class TorchRunner:
 
         def keep(name: str, tensor: Tensor) -> None:
             if name in wanted:
-                found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
+                with torch._C.DisableTorchFunction():
+                    found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
         given = with_examples(self.inputs, inputs, number)
         with default_dtype(number):

@@ -46,6 +46,18 @@ def untouched(model: nn.Module, changed: list[str] | None = None) -> Iterator[No
             each()
 
 
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Within: nothing is kept for a backward pass, and operations reach a dispatch mode whole.
+
+    Not inference mode: what the model caches meanwhile could never take part in training again.
+    """
+    versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
+    below = torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions)
+    with torch.inference_mode(False), torch.no_grad(), below[0], below[1]:
+        yield
+
+
 def _streams() -> Callable[[], None]:
     torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
