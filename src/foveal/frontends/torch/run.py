@@ -145,7 +145,8 @@ class TorchRunner:
         key = (number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers())))
         if key not in self.copies:
             self.copies.clear()
-            self.copies[key] = self._copy_anew(number)
+            with torch.inference_mode(False):  # else the copy could never be differentiated
+                self.copies[key] = self._copy_anew(number)
         return self.copies[key]
 
     def _copy_anew(self, number: torch.dtype) -> nn.Module:

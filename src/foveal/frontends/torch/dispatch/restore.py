@@ -29,7 +29,7 @@ MOST = 100_000
 _PLAIN = {int, bool, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size}
 _PLAIN |= {FunctionType, BuiltinFunctionType, MethodType, nn.Parameter}
 _NOT_OWN = {"torch", "torchvision", "timm", "foveal", "builtins", "numpy", "collections", "typing", "functools", "abc"}
-"""Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make untouched`` proves it."""
+"""Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make zoo-untouched`` holds it."""
 _TABLES = {dict, OrderedDict, list, set}
 _LRU = type(functools.cache(len))
 
