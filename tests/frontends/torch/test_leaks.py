@@ -8,7 +8,7 @@ import inspect
 import io
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from typing import Any
@@ -310,6 +310,12 @@ def moving(model: nn.Module) -> np.ndarray:
                     other[..., place] += change
                     seen[place] |= ((model(other) - still).abs() > 1e-12).flatten().numpy()
     return seen
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pool() -> Iterator[None]:
+    yield
+    POOL.terminate()
 
 
 @pytest.mark.parametrize("name", RULES)

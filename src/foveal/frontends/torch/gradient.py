@@ -33,6 +33,13 @@ class _Leaf:
             self.tensor = tensor.requires_grad_(True)
 
 
+@contextmanager
+def recording() -> Iterator[None]:
+    """Within: gradients are recorded, whatever the caller switched off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 class Differentiator:
     """A model ready to give input gradients of one source.
 
@@ -50,6 +57,7 @@ class Differentiator:
         self.axes = axes
         self.others = {name: array for name, array in runner.example(0).items() if name != source}
 
+    @recording()
     def maps(
         self,
         images: np.ndarray,
@@ -110,17 +118,16 @@ def _differentiated(
     rows: Tensor, leaf: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator], layer: str
 ) -> Tensor | None:
     """None where the layer does not read the source; raises FovealError where the model records no gradient."""
-    with torch.inference_mode(False), torch.enable_grad():
-        scalar = _scalar(rows, protocol, signs)
-        if not scalar.requires_grad:
-            raise FovealError(
-                f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
-                "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
-            )
-        try:
-            return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
-        except RuntimeError as error:
-            raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
+    scalar = _scalar(rows, protocol, signs)
+    if not scalar.requires_grad:
+        raise FovealError(
+            f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
+            "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
+        )
+    try:
+        return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
+    except RuntimeError as error:
+        raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
 
 
 def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:
@@ -171,7 +178,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number):
+        with default_dtype(number):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
