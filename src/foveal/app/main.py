@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, report, serve, tile, verify
 from foveal.core.errors import FovealError
 from foveal.core.version import __version__
+from foveal.core.visible import visible
 
 
 class CommandGroup(TyperGroup):
@@ -51,7 +52,7 @@ class CommandGroup(TyperGroup):
 
 def _fail(text: str) -> int:
     """Print the one line of an error."""
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(text.split()))}", file=sys.stderr)
     return 2
 
 

@@ -7,9 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from foveal.core.visible import visible
+
 
 class FovealError(Exception):
-    """Base of all errors that foveal raises on purpose; its text is one line."""
+    """Base of all errors that foveal raises on purpose; its text is one line, and names in it are shown visibly."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n")
 
 
 class UnknownLayerError(FovealError, KeyError):
@@ -22,7 +27,7 @@ class UnknownLayerError(FovealError, KeyError):
         super().__init__(self.text)
 
     def __str__(self) -> str:
-        return self.text
+        return visible(self.text)
 
 
 class InvalidGraphError(FovealError):

@@ -14,6 +14,7 @@ import typer
 from foveal.app.options import PICTURES, InputOption, check_suffix, input_shapes, unit
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.fields.measured.request import Request, Result
@@ -120,7 +121,7 @@ def _sweep(request: Request, folder: str, workers: int, ray: str | None) -> tupl
     with progress(f"measuring {len(request.models)} networks"):
         results, failed = run_sweep(request, folder, workers, ray)
     for item in failed:
-        print(f"failed: {item.source} ({item.weights}): {item.reason}", file=sys.stderr)
+        print(visible(f"failed: {item.source} ({item.weights}): {item.reason}"), file=sys.stderr)
     if not results:
         raise FovealError("no network could be measured")
     return results, 1 if failed else 0
@@ -139,10 +140,10 @@ def _again(path: str, out: str | None, as_json: bool) -> None:
     differs = parts.differences(before, parts.record(request, results))
     _show(request, results, target, as_json)
     for line in differs:
-        print(f"differs: {line}", file=sys.stderr)
+        print(visible(f"differs: {line}"), file=sys.stderr)
     if Path(target).suffix == source.suffix and source.resolve() != Path(target).resolve():
         same = source.read_bytes() == Path(target).read_bytes()
-        print(f"written: {target}, {'the same' if same else 'other'} bytes as {path}", file=sys.stderr)
+        print(visible(f"written: {target}, {'the same' if same else 'other'} bytes as {path}"), file=sys.stderr)
         raise typer.Exit(0 if same else 1)
 
 

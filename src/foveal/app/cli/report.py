@@ -13,6 +13,7 @@ import typer
 from foveal.app.options import InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.core.finding import Finding
@@ -83,7 +84,7 @@ def report(
         html = render(page_data(graph, options))
     with writing(out):
         target.write_text(html, encoding="utf-8")
-    print(f"{out}: {len(html.encode()) / 1e6:.1f} MB")
+    print(f"{visible(out)}: {len(html.encode()) / 1e6:.1f} MB")
 
 
 def _target(out: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 from foveal.app.serve.lanes import Lane
 from foveal.app.serve.uploads import RefusedError
 from foveal.core.errors import FovealError
+from foveal.core.visible import visible
 
 KEPT = 16
 """Jobs that are remembered, with their results."""
@@ -30,7 +31,7 @@ class Job:
 
     def tell(self) -> dict[str, str]:
         """What a page may know while it waits."""
-        return {"id": self.id, "state": self.state, "doing": self.doing, "error": self.error}
+        return {"id": self.id, "state": self.state, "doing": visible(self.doing), "error": visible(self.error)}
 
 
 class Jobs:

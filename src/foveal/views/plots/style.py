@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from foveal.core.errors import FovealError, writing
 from foveal.core.version import __version__
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -120,10 +121,15 @@ def _record(field: Field) -> dict[str, Any]:
     }
 
 
+def named(text: str) -> str:
+    """A name as a picture may hold it: visible, and no formula between dollars."""
+    return visible(text, keep="\n").replace("$", r"\$")
+
+
 def title_of(field: Field) -> str:
     """``layer4, unit (3, 3): paths``, with the status where it is not exact."""
     unit = ", ".join(map(str, field.unit))
-    where = f"{field.layer}, unit ({unit})" if field.unit else field.layer
+    where = named(f"{field.layer}, unit ({unit})" if field.unit else field.layer)
     return f"{where}: {field.kind}" + ("" if field.status == "exact" else f" ({field.status})")
 
 
