@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 
-_UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 """What Unicode counts as printable and no font draws: fillers, joiners, variation selectors."""
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
@@ -23,7 +21,7 @@ def visible(text: str, keep: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in keep or (c.isprintable() and not _UNSEEN.match(c)) else ascii(c)[1:-1] for c in text)
+    return "".join(c if c in keep or (c.isprintable() and not _BLANK.match(c)) else ascii(c)[1:-1] for c in text)
 
 
 def cell(text: str) -> str:

@@ -59,8 +59,8 @@ def code(
     if out is None:
         print(text, end="")
         return
-    with writing(out):
-        Path(out).write_text(text, encoding="utf-8")
+    with writing(out) as place:
+        place.write_text(text, encoding="utf-8")
 
 
 def design(

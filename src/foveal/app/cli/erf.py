@@ -151,14 +151,13 @@ def _show(request: Request, results: Sequence[Result], out: str | None, as_json:
     from foveal.views.text.erf import erf_json, erf_picture, erf_table
 
     text = json.dumps(erf_json(request, results), allow_nan=False, indent=1) if as_json or _is(out, ".json") else ""
-    if out is not None:
-        with writing(out):
-            if _is(out, ".json"):
-                Path(out).write_text(text + "\n", encoding="utf-8")
-            elif _is(out, ".npy"):
-                _save_maps(out, results)
-            else:
-                erf_picture(request, results).save(out)
+    if _is(out, ".npy"):
+        _save_maps(str(out), results)
+    elif out is not None and _is(out, ".json"):
+        with writing(out) as place:
+            place.write_text(text + "\n", encoding="utf-8")
+    elif out is not None:
+        erf_picture(request, results).save(out)
     print(text if as_json else erf_table(results))
 
 
@@ -174,4 +173,5 @@ def _save_maps(out: str, results: Sequence[Result]) -> None:
     if len({item.shape for item in maps}) > 1:
         raise FovealError(f"{out}: results over sources of different shapes do not fit one array")
     found: Any = maps[0] if len(maps) == 1 else np.stack(maps)
-    np.save(out, found, allow_pickle=False)
+    with writing(out) as place:
+        np.save(place, found, allow_pickle=False)

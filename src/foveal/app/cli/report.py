@@ -82,8 +82,8 @@ def report(
     )
     with progress(f"computing fields of {graph.name}"):
         html = render(page_data(graph, options))
-    with writing(out):
-        target.write_text(html, encoding="utf-8")
+    with writing(target) as place:
+        place.write_text(html, encoding="utf-8")
     print(f"{visible(out)}: {len(html.encode()) / 1e6:.1f} MB")
 
 

@@ -65,7 +65,7 @@ def content_policy(script: str, style: str, connect: str) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&``, and nothing that acts or cannot be seen."""
+    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&``, nothing that acts or hides."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

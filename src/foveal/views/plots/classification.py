@@ -117,10 +117,8 @@ def gradient_reach(shown: GradientCurves) -> Picture:
 def _layer_names(axes: Axes, names: Sequence[str]) -> None:
     step = -(-len(names) // NAMED) or 1
     places = range(0, len(names), step)
-    labels = [
-        named(name) if len(name) <= 30 else f"\u2026{named(name[-29:])}" for name in (names[place] for place in places)
-    ]
-    axes.set_xticks(list(places), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    short = [name if len(name) <= 30 else f"\u2026{name[-29:]}" for name in (names[place] for place in places)]
+    axes.set_xticks(list(places), list(map(named, short)), rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 

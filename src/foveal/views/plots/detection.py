@@ -62,7 +62,7 @@ def level_picture(shown: LevelPicture) -> Picture:
     """
     levels, sizes = shown.levels, shown.sizes
     height = 1.1 + 0.5 * len(levels) + (1.8 if sizes else 0.0)
-    figure = picture(8.4, height, {"levels": [named(level.name) for level in levels]})
+    figure = picture(8.4, height, {"levels": [level.name for level in levels]})
     heights = [0.5 * len(levels) + 0.6, 1.6]
     if sizes:
         top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights})

@@ -68,8 +68,8 @@ class Picture(Figure):
         kind = Path(path).suffix.lower()
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
-        with writing(path), mpl.rc_context(_SETTINGS):
-            self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
+        with writing(path) as place, mpl.rc_context(_SETTINGS):
+            self.savefig(place, dpi=dpi, metadata=self._metadata(kind))
 
     def _metadata(self, kind: str) -> dict[str, Any]:
         text = json.dumps(dict(self.provenance), sort_keys=True)

@@ -123,11 +123,11 @@ def _advice(finding: AuditFinding) -> list[str]:
 
 def _html_table(table: AuditTable) -> str:
     rows = [[cell_text(cell) for cell in row] for row in table.rows]
-    cells = table_html(
-        [(visible(name), right) for name, right in zip(table.columns, _numeric(table))], [(row, False) for row in rows]
-    )
-    note = f"<p><small>{escape(visible(table.note, '\n'))}</small></p>" if table.note else ""
-    return f"<p><b>{escape(visible(table.title))}</b></p>\n{cells}\n{note}"
+    headings = list(zip(map(visible, table.columns), _numeric(table)))
+    cells = table_html(headings, [(row, False) for row in rows])
+    note = escape(visible(table.note, keep="\n"))
+    told = f"<p><small>{note}</small></p>" if note else ""
+    return f"<p><b>{escape(visible(table.title))}</b></p>\n{cells}\n{told}"
 
 
 def _html_finding(finding: AuditFinding) -> str:

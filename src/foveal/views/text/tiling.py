@@ -50,10 +50,10 @@ def plan_text(plan: TilePlan) -> str:
 
 def plan_html(plan: TilePlan) -> str:
     """The plan as a small table, for notebooks."""
-    body = "\n".join(
-        f"<tr><td>{escape(label)}</td><td>{escape(visible(text))}</td></tr>" for label, text in plan_rows(plan)
-    )
-    return f"<p><b>{escape(visible(f'{plan.network}: {plan.layer}'))} in tiles</b></p>\n<table>\n{body}\n</table>"
+    rows = [(escape(label), escape(visible(text))) for label, text in plan_rows(plan)]
+    body = "\n".join(f"<tr><td>{label}</td><td>{text}</td></tr>" for label, text in rows)
+    title = escape(visible(f"{plan.network}: {plan.layer} in tiles"))
+    return f"<p><b>{title}</b></p>\n<table>\n{body}\n</table>"
 
 
 def _per_axis(names: list[str], texts: list[str]) -> str:
