@@ -35,7 +35,7 @@ def to_plain(value: Any) -> Any:
 def read_json(text: str, place: str) -> Any:
     """JSON text as plain values; raises FormatError (one line) for anything else, NaN included."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{place}: not JSON: {error}") from None
 
