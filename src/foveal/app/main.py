@@ -35,6 +35,8 @@ class CommandGroup(TyperGroup):
             code = super().main(*args, **kwargs)
         except FovealError as error:
             code = _fail(str(error))
+        except MemoryError as error:
+            code = _fail(f"too little memory: {str(error) or 'ask for a smaller network or input'}")
         except OSError as error:
             if error.errno not in FULL:
                 raise

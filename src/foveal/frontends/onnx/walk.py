@@ -30,6 +30,11 @@ from foveal.ir.graph import Graph, GraphBuilder
 Environment = dict[str, Item]
 DATA_SHAPED = {"NonZero", "Unique", "NonMaxSuppression", "StringSplit", "MelWeightMatrix", "Range"}
 """Operators whose outputs are as long as data says."""
+FILLED = {
+    "Conv", "ConvInteger", "ConvTranspose", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "MaxUnpool", "Pad",
+    "Resize", "Upsample", "CenterCropPad", "Col2Im",
+}  # fmt: skip
+"""Operators that have at least one output: without any, a file says nonsense."""
 BUDGET = 400_000
 """Nodes that are visited at most, each turn of a loop counted."""
 
@@ -95,7 +100,9 @@ class Tracer:
             self.builder.note("partial", self.place, f"traced up to here: {first_line(error)}")
         for item in graph.output:
             x = environment.get(item.name)
-            if isinstance(x, Operand) and x.value is not None and item.name not in self.builder.graph.layer_table:
+            if isinstance(x, Operand) and not x.depends:
+                self.builder.graph.constants[item.name] = True
+            elif isinstance(x, Operand) and x.value is not None and item.name not in self.builder.graph.layer_table:
                 self.builder.layer(item.name, x.value, "operation", "output")
                 self.runner.tensors[item.name] = item.name
         self.builder.graph.parameters = sum(
@@ -133,7 +140,7 @@ class Tracer:
                 except Refused as error:
                     raise Unfinished(f"layer '{title}' ({node.op_type}): {error}") from error
                 except _DAMAGE as error:
-                    raise TraceError(f"layer '{title}' ({node.op_type}) cannot be read: {first_line(error)}") from error
+                    raise TraceError(f"layer '{title}' ({node.op_type}) cannot be read: {_why(error)}") from error
                 self.bind(node, outputs, environment, title)
         finally:
             self.builder.scope = outer
@@ -147,9 +154,11 @@ class Tracer:
             environment[name] = x
             if isinstance(x, Operand):
                 self._check(x, title)
+            layer = title if index == 0 else f"{title}.{index}"
+            if isinstance(x, Operand) and not x.depends and not self.quiet:
+                self.builder.graph.constants.setdefault(layer, False)
             if self.quiet or not isinstance(x, Operand) or x.value is None or not x.depends:
                 continue
-            layer = title if index == 0 else f"{title}.{index}"
             kind = "operation" if self.depth else "module"
             self.builder.layer(layer, x.value, kind, node.op_type, self._own(node) if index == 0 else 0)
             if not self.depth:
@@ -200,6 +209,9 @@ class Tracer:
                 return [known(array, name) for array, name in zip(found, node.output, strict=False)]
         if not any(x.depends for x in operands) and all(m.shape is not None for m in made):
             return [Operand(m.shape or (), m.dtype, name=n) for m, n in zip(made, node.output, strict=True)]
+        empty = next((m.shape for m in made if m.shape is not None and 0 in m.shape), None)
+        if standard and node.op_type in FILLED and empty is not None:
+            raise ValueError(f"its output of shape {list(empty)} has no elements")
         return self.lower(node, schema, inputs, made, environment)
 
     def _made(self, node: NodeProto, schema: Schema, inputs: Sequence[Item]) -> list[Made]:
@@ -250,6 +262,12 @@ class Tracer:
                 return body
         outputs = call.opaque(reason)
         return [_typed(x, m) for x, m in zip(outputs, made, strict=True)]
+
+
+def _why(error: Exception) -> str:
+    """What an error says to people who did not write the code that raised it."""
+    text = first_line(error)
+    return "its numbers do not fit the axes of its input" if text.startswith("zip() argument") else text
 
 
 def _typed(x: Item, made: Made) -> Item:

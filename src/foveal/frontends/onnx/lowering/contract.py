@@ -69,6 +69,8 @@ def einsum(call: Call, *operands: Operand) -> Operand:
     hidden = tuple(sorted({label for row in rows for label in row if label < 0})) if "..." in right else ()
     before, _, after = right.partition("...")
     result = (*map(ord, before), *hidden, *map(ord, after))
+    if len(set(result)) != len(result):
+        raise ValueError(f"equation '{equation}' writes an axis twice")
     return call.emit(ops.Contract(tuple(rows), result), inputs)
 
 

@@ -18,8 +18,11 @@ def places(shape: Shape) -> np.ndarray:
 
 
 def wrapped(index: np.ndarray, length: int) -> np.ndarray:
-    """Indices that count from the end made positive."""
+    """Indices that count from the end made positive; raises ValueError for one that points outside."""
     numbers = index.astype(np.int64)
+    outside = numbers[(numbers < -length) | (numbers >= length)]
+    if outside.size:
+        raise ValueError(f"index {outside[0]} points outside of {length} elements")
     return np.where(numbers < 0, numbers + length, numbers)
 
 
