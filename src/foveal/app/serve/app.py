@@ -46,7 +46,7 @@ class Server:
         self.folder = folder
         self.quick = Lane("playground", typing_seconds, 3 * GIGABYTE)
         self.slow = Lane("networks", seconds, 16 * GIGABYTE)
-        self.checks = Lane("uploads", min(10, seconds), 3 * GIGABYTE, waiting=32)
+        self.checks = Lane("uploads", typing_seconds, 3 * GIGABYTE, waiting=32)
         self.uploads = Uploads()
         self.jobs = Jobs(self.slow, self.told)
         self.first: Job | None = None
