@@ -14,7 +14,7 @@ from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, all_dense
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
 from foveal.ir.relation import Keep
@@ -305,15 +305,20 @@ def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ..
     """
     hull = box[number]
     others = [other for k, other in enumerate(box) if k != number]
-    moving = [
-        (axes.index(axis), p)
-        for axis, p in hull.steps.items()
-        if axis in axes
-        and p.shift != 0
-        and (p.regular or shape[axis] == 1 or not _constant_along(hull, axis))
-        and all(_constant_along(other, axis) for other in others)
-    ]
-    return moving[0] if len(moving) == 1 else None
+    moving = []
+    for position, axis in enumerate(axes):
+        if hull.varies(axis) and all(_constant_along(other, axis) for other in others):
+            progress = advance(hull, axis)
+            if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
+                moving.append((position, progress))
+    apart = any(axis != axes[p] and not _overlapping(hull, axis) for p, _ in moving for axis in axes)
+    return moving[0] if len(moving) == 1 and not apart else None
+
+
+def _overlapping(hull: Hull, axis: int) -> bool:
+    """Whether the ranges along an axis share a position: they may differ in size, but do not move."""
+    first, minus_last = hull.data[2].max(axis=axis), hull.data[3].max(axis=axis)
+    return bool((first <= -minus_last).all())
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:
