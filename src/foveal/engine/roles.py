@@ -70,7 +70,7 @@ def _settled(flow: Roles, fields: list[Boxes]) -> Roles:
 
 
 def _differ(hull: Hull, axis: int) -> bool:
-    return hull.data.shape[axis + 1] > 1 and compact(hull.data, axis).shape[axis + 1] > 1
+    return hull.data.shape[axis + 1] > 1 and bool(compact(hull.data, axis).shape[axis + 1] > 1)
 
 
 def _union(candidates: list[Roles], rank: int) -> Roles:

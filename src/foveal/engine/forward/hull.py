@@ -142,7 +142,7 @@ def advance(hull: Hull, axis: int) -> Progress | None:
     of the interior is not ``regular``.
     """
     progress = hull.steps.get(axis)
-    if progress is not None and progress.regular or hull.data.shape[axis + 1] == 1:
+    if (progress is not None and progress.regular) or hull.data.shape[axis + 1] == 1:
         return progress if progress is not None and progress.shift else None
     found = find_period(hull.data, axis) or _interior(hull.data, axis) or progress
     return found if found is not None and found.shift else None
