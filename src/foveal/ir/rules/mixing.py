@@ -142,6 +142,8 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
         # a large matrix is not marked element by element: whoever reads it asks for its known zeros
         return (Read(0, (*steps, Keep(keep)) if keep.size <= LISTED else tuple(steps), "weights"),)
     axes = op.axes
+    if op.name in ("softmax", "log_softmax") and prod(shapes[0][axis] for axis in axes) == 1:
+        return ()  # of one score it is 1 (its logarithm 0), whatever the score
     steps = []
     if op.groups is not None:
         axis, count = op.groups
