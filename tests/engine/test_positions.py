@@ -137,3 +137,48 @@ def test_a_rate_that_is_not_one_number_is_withheld() -> None:
     rf = field(lambda net, x: x[:, :, torch.tensor([0, 1, 2, 4, 5, 9, 3, 11])])
     assert (rf.grid, rf.stride) == ((8,), (None,))
     assert rf.box((5,)) == ((9, 10),)
+
+
+class Shifted(nn.Module):
+    """Some features come from the frame behind, some from the frame before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x.transpose(1, 2).reshape(-1, 4, 8, 8)).view(1, 6, 4, 8, 8)
+        z = torch.zeros_like(y)
+        z[:, :-1, :1], z[:, 1:, 1:2], z[:, :, 2:] = y[:, 1:, :1], y[:, :-1, 1:2], y[:, :, 2:]
+        return z
+
+
+class ConvolutionalState(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, states = torch.zeros(1, 4, 8, 8), []
+        for t in range(x.shape[2]):
+            state = torch.tanh(self.conv(torch.cat([x[:, :, t], state], 1)))
+            states.append(state)
+        return torch.stack(states, 2)
+
+
+def test_fields_that_grow_along_an_axis_do_not_move_along_it() -> None:
+    graph = foveal.trace(Shifted(), (1, 4, 6, 8, 8))
+    rf = foveal.receptive_field(graph, "output")
+    assert (rf.grid, rf.size, rf.stride, rf.lookahead) == ((6, 8, 8), (3, 3, 3), (1, 1, 1), (1, 1, 1))
+    rf = foveal.receptive_field(foveal.trace(ConvolutionalState(), (1, 2, 6, 8, 8)), "output")
+    assert (rf.grid, rf.size, rf.stride, rf.lookahead) == ((6, 8, 8), (6, 13, 13), (1, 1, 1), (0, 6, 6))
+
+
+def test_crops_in_the_batch_are_positions() -> None:
+    def crops(net: Net, x: Tensor) -> Tensor:
+        parts = [x[:, :, i : i + 8, j : j + 8] for i in (0, 4, 8) for j in (0, 4, 8)]
+        return torch.stack(parts, 1).flatten(0, 1).mean((2, 3)).view(1, 9, 3)
+
+    rf = field(crops, (1, 3, 16, 16))
+    assert (rf.grid, rf.size) == ((9,), (8, 8))
+    assert rf.box((5,)) == ((4, 12), (8, 16))

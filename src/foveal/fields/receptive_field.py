@@ -307,18 +307,19 @@ def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ..
     others = [other for k, other in enumerate(box) if k != number]
     moving = []
     for position, axis in enumerate(axes):
-        if hull.varies(axis) and all(_constant_along(other, axis) for other in others):
+        if hull.varies(axis) and all(_nested(other, axis) for other in others):
             progress = advance(hull, axis)
             if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
                 moving.append((position, progress))
-    apart = any(axis != axes[p] and not _overlapping(hull, axis) for p, _ in moving for axis in axes)
-    return moving[0] if len(moving) == 1 and not apart else None
+    if len(moving) == 1 and all(_nested(hull, axis) for axis in axes if axis != axes[moving[0][0]]):
+        return moving[0]
+    return None
 
 
-def _overlapping(hull: Hull, axis: int) -> bool:
-    """Whether the ranges along an axis share a position: they may differ in size, but do not move."""
-    first, minus_last = hull.data[2].max(axis=axis), hull.data[3].max(axis=axis)
-    return bool((first <= -minus_last).all())
+def _nested(hull: Hull, axis: int) -> bool:
+    """Whether of neighbours along an axis one sees all that the other sees: they differ in size, but do not move."""
+    first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
+    return bool((((first <= 0) & (minus_last <= 0)) | ((first >= 0) & (minus_last >= 0))).all())
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:
