@@ -6,7 +6,8 @@ row-major order makes it the slowest (pixel shuffle stays positions).
 
 In the end the fields themselves decide. An axis that the network made (stacked frames, windows, taps) or the batch is
 one of positions where fields differ along it; so is an axis of features where no other axis is left along which they
-advance (a flattened map). While roles are followed, "n" is such a new axis, of which nothing is known yet.
+advance, and positions were merged into it (a flattened map) or some see nothing in common (frames side by side).
+While roles are followed, "n" is such a new axis, of which nothing is known yet, and "f" one of features with positions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def roles(graph: Graph) -> dict[int, Roles]:
 def grid_axes(graph: Graph, value: int) -> tuple[int, ...]:
     """The axes that index the units of a value."""
     return tuple(axis for axis, role in enumerate(roles(graph).get(value, ())) if role == "s")
+
+
+def _apart(hull: Hull, axis: int) -> bool:
+    """Whether some ranges along an axis have no position in common."""
+    return bool((hull.data[2].max(axis=axis) > -hull.data[3].max(axis=axis)).any())
 
 
 def _all_roles(graph: Graph) -> dict[int, Roles]:
@@ -61,12 +67,15 @@ def _settled(flow: Roles, fields: list[Boxes]) -> Roles:
     dimensions = max((len(box) for boxes in fields for box in boxes), default=0)
     kinds = ["s" if role in "bn" and any(_differ(h, a) for h in hulls) else role for a, role in enumerate(flow)]
     for hull in hulls:
-        lost = [axis for axis, role in enumerate(kinds) if role == "c" and _differ(hull, axis)]
+        features = [axis for axis, role in enumerate(kinds) if role in "cf" and _differ(hull, axis)]
+        lost = [axis for axis in features if kinds[axis] == "f" or _apart(hull, axis)]
         kept = [axis for axis, role in enumerate(kinds) if role == "s"]
         several = len(kept) >= dimensions and any(hull.data.shape[axis + 1] == 1 for axis in kept)
         if lost and not several and not any(hull.varies(axis) for axis in kept):
             kinds = ["s" if axis in lost else role for axis, role in enumerate(kinds)]
-    return tuple(role if role != "n" else "b" if axis == 0 else "c" for axis, role in enumerate(kinds))
+    return tuple(
+        role if role in "sbc" else "b" if role == "n" and axis == 0 else "c" for axis, role in enumerate(kinds)
+    )
 
 
 def _differ(hull: Hull, axis: int) -> bool:
@@ -79,8 +88,12 @@ def _union(candidates: list[Roles], rank: int) -> Roles:
     merged = []
     for axis in range(rank):
         here = {c[axis] for c in candidates}
-        merged.append("s" if "s" in here else "b" if "b" in here and axis == 0 else "n" if here == {"n"} else "c")
+        merged.append("s" if "s" in here else "b" if "b" in here and axis == 0 else _features(here))
     return tuple(merged)
+
+
+def _features(here: set[str]) -> str:
+    return "f" if "f" in here else "n" if here == {"n"} else "c"
 
 
 def through(relation: rel.Relation, current: Roles) -> Roles:
@@ -97,11 +110,11 @@ def through(relation: rel.Relation, current: Roles) -> Roles:
         elif isinstance(step, rel.Overlap):
             current = current[:-1]
         elif isinstance(step, (rel.All, rel.KeepAll)):
-            current = tuple("c" if role == "n" and axis in step.axes else role for axis, role in enumerate(current))
-        elif isinstance(step, rel.Blocks) and current[step.axis] == "n" and step.groups < step.n_out:
+            current = tuple("c" if role in "nf" and axis in step.axes else role for axis, role in enumerate(current))
+        elif isinstance(step, rel.Blocks) and current[step.axis] in "nf" and step.groups < step.n_out:
             current = (*current[: step.axis], "c", *current[step.axis + 1 :])
         elif isinstance(step, (rel.Scatter, rel.Everything)) and len(step.before) != len(step.after):
-            current = ("c",) * len(step.after)
+            current = ("f",) * len(step.after)
     return current
 
 
@@ -113,10 +126,12 @@ def _reshaped(step: rel.Reshape, current: Roles) -> Roles:
         role = kinds[0] if kinds else "n"
         if role in "bn" and "s" in kinds:
             role = "s"
-        if role == "n" and "c" in kinds:
-            role = "c"  # stacked features
-        if len(step.after) == 2 and "c" in kinds and len(ins) > 1:
-            role = "c"
+        if role == "n" and not {"c", "f"}.isdisjoint(kinds):
+            role = "f" if "f" in kinds else "c"  # stacked features
+        if role == "c" and "s" in kinds:
+            role = "f"
+        if len(step.after) == 2 and not {"c", "f"}.isdisjoint(kinds) and len(ins) > 1:
+            role = "f" if "s" in kinds else "c"
         for axis in outs:
             single = step.after[axis] == 1 and len(outs) > 1
             result[axis] = "n" if single else role

@@ -311,15 +311,24 @@ def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ..
             progress = advance(hull, axis)
             if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
                 moving.append((position, progress))
-    if len(moving) == 1 and all(_nested(hull, axis) for axis in axes if axis != axes[moving[0][0]]):
-        return moving[0]
-    return None
+    if len(moving) != 1:
+        return None
+    place, progress = moving[0]
+    apart = [axis for axis in axes if axis != axes[place] and not _nested(hull, axis)]
+    return moving[0] if all(_spread(hull, axis) < abs(progress.rate) for axis in apart) else None
+
+
+def _spread(hull: Hull, axis: int) -> int:
+    """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
+    return int(np.ptp(hull.data[2:], axis=axis + 1).max(initial=0))
 
 
 def _nested(hull: Hull, axis: int) -> bool:
-    """Whether of neighbours along an axis one sees all that the other sees: they differ in size, but do not move."""
+    """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
     first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
-    return bool((((first <= 0) & (minus_last <= 0)) | ((first >= 0) & (minus_last >= 0))).all())
+    grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
+    shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
+    return bool((grow | shrink).all())
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:

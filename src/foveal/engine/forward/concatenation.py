@@ -82,6 +82,6 @@ def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[
             shift = fastest.shift * period // fastest.period
             steps[other] = minimal(data, other, Progress(period, shift))
         else:
-            alike = all(p.rate == fastest.rate for p in present)
+            alike = all(p.rate in (0, fastest.rate) for p in present)
             steps[other] = fastest._replace(regular=False) if alike else NO_STEP
     return steps

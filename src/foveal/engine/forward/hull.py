@@ -248,8 +248,10 @@ def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:
             both = p.regular and q.regular
             shared = Progress(period, p.shift * period // p.period)
             steps[axis] = minimal(data, axis, shared) if both else p._replace(regular=False)
-        else:
-            steps[axis] = NO_STEP
+        else:  # two steps are none, but one that is not known does not speak against the other
+            steps[axis] = (
+                p._replace(regular=False) if not q.shift else q._replace(regular=False) if not p.shift else NO_STEP
+            )
     return steps
 
 
