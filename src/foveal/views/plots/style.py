@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,11 @@ class Picture(Figure):
         kind = Path(path).suffix.lower()
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
-        with writing(path) as place, mpl.rc_context(_SETTINGS):
-            self.savefig(place, dpi=dpi, metadata=self._metadata(kind))
+        drawn = BytesIO()
+        with mpl.rc_context(_SETTINGS):
+            self.savefig(drawn, format=kind[1:], dpi=dpi, metadata=self._metadata(kind))
+        with writing(path) as place:
+            place.write_bytes(drawn.getvalue())
 
     def _metadata(self, kind: str) -> dict[str, Any]:
         text = json.dumps(dict(self.provenance), sort_keys=True)
