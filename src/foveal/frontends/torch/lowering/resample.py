@@ -41,7 +41,11 @@ def resample(t: Tracer, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> in
     if antialias and out.shape[-1] == 1 and any(x.shape[axis] != out.shape[axis] for axis in axes[:-1]):
         # PyTorch's kernel uses the first row's taps for every row when there is one output column
         return t.node(ops.Opaque(f"aten::{t.plain} to one column"), (t.value(x),), out.shape, "interpolate")
-    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, tuple(factors))
+    # along an axis that keeps its length these kernels copy, whatever the factor; nearest in 2-D doubles likewise
+    copied = (1, 2) if mode == "nearest" and count == 2 else (1,) if mode == "linear" or antialias else ()
+    lengths = [(x.shape[axis], out.shape[axis]) for axis in axes]
+    factors = tuple(None if any(m == k * n for k in copied) else f for f, (n, m) in zip(factors, lengths, strict=True))
+    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, factors)
     return t.node(op, (t.value(x),), out.shape, "interpolate")
 
 
