@@ -12,6 +12,10 @@ from foveal.ir import ops
 
 NEGLIGIBLE = 1e-9
 """Filter weights below this are rounding of an exact zero."""
+MODES = ("nearest", "linear", "cubic")
+COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+               "tf_half_pixel_for_nn", "tf_crop_and_resize")  # fmt: skip
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 SIMPLE = "simple"
 """Nearest mode of opset 10, which names none: down for enlarging, up for shrinking."""
 
@@ -61,22 +65,23 @@ def resize_taps(
 def _line(
     n_in: int, n_out: int, scale: Fraction, coordinates: str, roi: tuple[float, float]
 ) -> tuple[Fraction, Fraction]:
-    """Output i reads at start + i * step: (step, start)."""
-    length = scale * n_in
+    """Output i reads at start + i * step: (step, start), with whole lengths, as onnxruntime and PyTorch have them."""
     half = Fraction(1, 2)
     if coordinates == "align_corners":
-        return (Fraction(n_in - 1) / (length - 1) if length != 1 else Fraction(0)), Fraction(0)
+        return (Fraction(n_in - 1, n_out - 1) if n_out > 1 else Fraction(0)), Fraction(0)
     if coordinates == "asymmetric":
         return 1 / scale, Fraction(0)
+    if coordinates == "tf_half_pixel_for_nn":
+        return 1 / scale, half / scale
     if coordinates == "tf_crop_and_resize":
         first, last = (Fraction(side).limit_denominator(1 << 20) for side in roi)
-        if length == 1:
+        if n_out == 1:
             return Fraction(0), (first + last) * (n_in - 1) / 2
-        return (last - first) * (n_in - 1) / (length - 1), first * (n_in - 1)
+        return (last - first) * (n_in - 1) / (n_out - 1), first * (n_in - 1)
     if coordinates == "pytorch_half_pixel" and n_out == 1:
         return Fraction(0), Fraction(0)
     if coordinates == "half_pixel_symmetric":
-        return 1 / scale, Fraction(n_in, 2) * (1 - n_out / length) + half / scale - half
+        return 1 / scale, Fraction(n_in, 2) * (1 - n_out / (scale * n_in)) + half / scale - half
     return 1 / scale, half / scale - half
 
 
@@ -87,6 +92,8 @@ def _nearest(
     factor = np.float32(float(scale))
     if convention.coordinates == "asymmetric":
         place = o / factor
+    elif convention.coordinates == "tf_half_pixel_for_nn":
+        place = (o + np.float32(0.5)) / factor
     elif convention.coordinates == "half_pixel" or (convention.coordinates == "pytorch_half_pixel" and n_out > 1):
         place = (o + np.float32(0.5)) / factor - np.float32(0.5)
     else:
@@ -140,8 +147,7 @@ def upsample(call: Call, x: Operand, scales: Operand | None = None) -> Operand |
     """Scales are an attribute before opset 9; positions are o / scale, rounded down."""
     if scales is not None and scales.depends:
         return call.data_dependent([x, scales])
-    mode = str(call.attribute("mode", "nearest"))
-    convention = Convention(mode, "asymmetric", "floor")
+    convention = Convention(call.word("mode", "nearest", "linear"), "asymmetric", "floor")
     return _resized(call, x, _fractions(call.setting("scales", 1)), convention, given=True)
 
 
@@ -172,13 +178,13 @@ def resize(
 
 
 def _convention(call: Call) -> Convention:
-    mode = str(call.attribute("mode", "nearest"))
+    mode = call.word("mode", *MODES)
     if call.opset < 11:
         return Convention(mode, "asymmetric", SIMPLE)
     return Convention(
         mode,
-        str(call.attribute("coordinate_transformation_mode", "half_pixel")),
-        str(call.attribute("nearest_mode", "round_prefer_floor")),
+        call.word("coordinate_transformation_mode", *COORDINATES),
+        call.word("nearest_mode", *ROUNDINGS),
         float(call.attribute("cubic_coeff_a", -0.75)),
         bool(call.attribute("exclude_outside", 0)),
         bool(call.attribute("antialias", 0)),
@@ -200,7 +206,7 @@ def _factors(call: Call, x: Operand, scales: Operand | None, sizes: Operand | No
     if wanted.size != len(axes):
         raise Refused(f"{wanted.size} sizes for {len(axes)} axes")
     ratios = [Fraction(int(n), x.shape[axis]) for axis, n in zip(axes, wanted, strict=True)]
-    policy = str(call.attribute("keep_aspect_ratio_policy", "stretch"))
+    policy = call.word("keep_aspect_ratio_policy", "stretch", "not_larger", "not_smaller")
     if policy != "stretch":
         ratios = [min(ratios) if policy == "not_larger" else max(ratios)] * len(axes)
     for axis, ratio in zip(axes, ratios, strict=True):
@@ -248,7 +254,7 @@ def _shared(
     cubic = -0.5 if convention.antialias else -0.75
     if convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != cubic):
         return None
-    if coordinates == "align_corners" and fits and not convention.antialias:
+    if coordinates == "align_corners" and not convention.antialias:
         return convention.mode, True
     half = coordinates == "half_pixel" or (coordinates == "half_pixel_symmetric" and fits)
     if coordinates == "pytorch_half_pixel":

@@ -112,6 +112,13 @@ class NodeCall:
             return _plain(declared.default_value, self.folder)
         return default
 
+    def word(self, name: str, *known: str) -> str:
+        """See :class:`Call`."""
+        found = self.attribute(name, known[0])
+        if found not in known:
+            raise Refused(f"{name} is {found!r}, which is none of {', '.join(known)}")
+        return str(found)
+
     def setting(self, name: str, index: int, default: Setting = None) -> Setting:
         """See :class:`Call`."""
         if any(attribute.name == name for attribute in self.node.attribute):
