@@ -47,13 +47,13 @@ def resize_taps(
     """The taps of one axis of length ``n_in``, resized by ``scale`` to ``n_out``; ``roi`` is for tf_crop_and_resize."""
     step, start = _line(n_in, n_out, scale, convention.coordinates, roi)
     if convention.mode == "nearest":
-        index = _nearest(n_in, n_out, scale, convention, step, start)
+        index = _nearest(n_in, n_out, scale, convention, step, start, roi)
         weights = np.ones(index.shape)
     else:
         index, weights = _filtered(n_out, min(scale, Fraction(1)), convention, step, start)
     if convention.coordinates == "tf_crop_and_resize":
-        place = [start + o * step for o in range(n_out)]
-        outside = np.array([not 0 <= p <= n_in - 1 for p in place])
+        place = _cropped(n_in, n_out, roi) if scale != 1 else np.arange(n_out)
+        outside = (place < 0) | (place > n_in - 1)
         weights = np.where(outside[:, None], 0.0, weights)
     if convention.exclude_outside and convention.mode != "nearest":
         inside = (index >= 0) & (index < n_in)
@@ -67,6 +67,8 @@ def _line(
 ) -> tuple[Fraction, Fraction]:
     """Output i reads at start + i * step: (step, start), with whole lengths, as onnxruntime and PyTorch have them."""
     half = Fraction(1, 2)
+    if scale == 1:
+        return Fraction(1), Fraction(0)
     if coordinates == "align_corners":
         return (Fraction(n_in - 1, n_out - 1) if n_out > 1 else Fraction(0)), Fraction(0)
     if coordinates == "asymmetric":
@@ -86,11 +88,21 @@ def _line(
 
 
 def _nearest(
-    n_in: int, n_out: int, scale: Fraction, convention: Convention, step: Fraction, start: Fraction
+    n_in: int,
+    n_out: int,
+    scale: Fraction,
+    convention: Convention,
+    step: Fraction,
+    start: Fraction,
+    roi: tuple[float, float],
 ) -> np.ndarray:
     o = np.arange(n_out, dtype=np.float32)
     factor = np.float32(float(scale))
-    if convention.coordinates == "asymmetric":
+    if convention.coordinates == "tf_crop_and_resize" and scale != 1:
+        place = _cropped(n_in, n_out, roi)
+        if (np.abs(2 * place - np.round(2 * place)) < 1e-5).any():
+            raise Refused("rounding decides which element a cropped place is nearest to")
+    elif convention.coordinates == "asymmetric":
         place = o / factor
     elif convention.coordinates == "tf_half_pixel_for_nn":
         place = (o + np.float32(0.5)) / factor
@@ -111,6 +123,16 @@ def _nearest(
         found = np.ceil(place - np.float32(0.5))
     index: np.ndarray = found.astype(np.int64)[:, None]
     return index
+
+
+def _cropped(n_in: int, n_out: int, roi: tuple[float, float]) -> np.ndarray:
+    """Where tf_crop_and_resize reads, in single precision: rounding decides what lies outside."""
+    first, last, reach = (np.float32(number) for number in (*roi, n_in - 1))
+    if n_out == 1:
+        return np.array([np.float32(0.5) * (first + last) * reach])
+    return np.asarray(
+        first * reach + np.arange(n_out, dtype=np.float32) * (last - first) * reach / np.float32(n_out - 1)
+    )
 
 
 def _filtered(
@@ -168,6 +190,8 @@ def resize(
     convention = _convention(call)
     region = None
     if convention.coordinates == "tf_crop_and_resize":
+        if convention.antialias:
+            raise Refused("tf_crop_and_resize with antialias has no fixed meaning")
         region = call.array(roi, "the region").reshape(-1)
     axes = [axis_of(int(axis), x.rank) for axis in call.attribute("axes", tuple(range(x.rank)))]
     factors = _factors(call, x, scales, sizes, axes)
@@ -226,15 +250,17 @@ def _resized(
     out = call.shapes[0]
     regions = regions or {}
     whole = (0.0, 1.0)
-    axes = [a for a in range(x.rank) if factors[a] != 1 or x.shape[a] != out[a] or regions.get(a, whole) != whole]
-    if not axes:
+    # onnxruntime copies where no length changes, and along such an axis where it filters against aliasing
+    longer = [x.shape[a] != out[a] for a in range(x.rank)]
+    axes = [a for a in range(x.rank) if longer[a] or (factors[a] != 1 and not convention.antialias)]
+    if not any(longer):
         return call.emit(ops.Pointwise("identity"), x, out)
     shared = _shared(x, out, factors, axes, convention)
     if shared is not None:
         mode, align = shared
         exact = {axis: factors[axis] * x.shape[axis] == out[axis] for axis in axes}
         scales = tuple(None if align or (not given and exact[axis]) else float(factors[axis]) for axis in axes)
-        return call.emit(ops.Resample(tuple(axes), mode, align, convention.antialias, scales), x, out)
+        return call.emit(ops.Resample(tuple(axes), mode, align, scales=scales), x, out)
     value = x
     for axis in axes:
         taps = resize_taps(x.shape[axis], out[axis], factors[axis], convention, regions.get(axis, whole))
@@ -251,10 +277,9 @@ def _shared(
     coordinates = convention.coordinates
     if convention.mode == "nearest":
         return ("nearest", False) if coordinates == "asymmetric" and convention.nearest == "floor" else None
-    cubic = -0.5 if convention.antialias else -0.75
-    if convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != cubic):
+    if convention.antialias or convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != -0.75):
         return None
-    if coordinates == "align_corners" and not convention.antialias:
+    if coordinates == "align_corners":
         return convention.mode, True
     half = coordinates == "half_pixel" or (coordinates == "half_pixel_symmetric" and fits)
     if coordinates == "pytorch_half_pixel":

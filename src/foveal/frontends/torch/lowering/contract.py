@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
-from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
+from foveal.frontends.torch.lowering.table import Ints, Made, Maybe, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
@@ -41,6 +42,26 @@ def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None
     op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]))
     value = t.node(op, (t.value(x), t.value(weight)), out.shape, "linear")
     return value if bias is None else _plus(t, value, bias, out.shape)
+
+
+@rule("_trilinear")
+def trilinear(
+    t: Tracer,
+    out: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    new_a: Ints,
+    new_b: Ints,
+    new_c: Ints,
+    summed: Ints,
+    *_: Any,
+) -> int:
+    """The product of three, each spread along new axes, summed (``F.bilinear``)."""
+    every = range(a.dim() + len(new_a))
+    labels = tuple(tuple(label for label in every if label not in new) for new in (new_a, new_b, new_c))
+    op = ops.Contract(labels, tuple(label for label in every if label not in summed))
+    return t.node(op, [t.value(item) for item in (a, b, c)], out.shape, "bilinear")
 
 
 @rule("einsum")
