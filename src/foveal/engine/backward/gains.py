@@ -78,13 +78,13 @@ class Gains:
         return traits(node.op).weighs(node.op)
 
     def _share(self, node: Node, way: Read) -> None:
-        """Where a value reaches a sum in two ways that differ by no weights, and where weights are used twice, gradients
-        are not independent: noted.
+        """Where a value reaches a sum in two ways without weights between, and where weights are used twice,
+        gradients are not independent: noted.
         """
         for k, i in enumerate(node.inputs):
-            if k != way.operand and self.graph.values[i].kind == "parameter" and self._weighs(node):
-                if self.users.setdefault(i, node.output) != node.output:
-                    self.notes.add(SHARED)
+            weights = k != way.operand and self.graph.values[i].kind == "parameter" and self._weighs(node)
+            if weights and self.users.setdefault(i, node.output) != node.output:
+                self.notes.add(SHARED)
         operands = [i for i in node.inputs if i in self.signals]
         joins = traits(node.op).joins(node.op)
         if len(operands) < 2 or joins not in ("sum", "other") or node.output in self.joined:

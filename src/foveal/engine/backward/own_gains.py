@@ -114,7 +114,7 @@ class OwnGains(Gains):
             return 1.0
         if name in HALVES:
             return 0.5
-        if name in ("multiply", "divide") and not others and getattr(node.op, "factors", ()):
+        if name in ("multiply", "divide") and way.factor != 1:
             return 1.0
         if name == "multiply" and others:
             return float(np.prod([self._factor(node, way, i) for i in others]))

@@ -100,7 +100,7 @@ def _nearest(
     factor = np.float32(float(scale))
     if convention.coordinates == "tf_crop_and_resize" and scale != 1:
         place = _cropped(n_in, n_out, roi)
-        if (np.abs(2 * place - np.round(2 * place)) < 1e-5).any():
+        if roi != (0.0, 1.0) and (np.abs(2 * place - np.round(2 * place)) < 1e-5).any():
             raise Refused("rounding decides which element a cropped place is nearest to")
     elif convention.coordinates == "asymmetric":
         place = o / factor

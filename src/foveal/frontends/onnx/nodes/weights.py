@@ -2,8 +2,8 @@
 
 Floating tensors that the file stores and some node reads; and those that it makes in place, by ConstantOfShape or as a
 Constant, where they stand in a slot for weights. Counted as PyTorch does: the running mean and variance of a
-BatchNormalization (its slots 3 and 4) are statistics. Caffe's networks have the norm and its scale apart: where a norm
-feeds straight into a product and a sum with weights, these are the scale and shift, and the norm's own are placeholders.
+BatchNormalization (its slots 3 and 4) are statistics. Caffe's networks have the norm and its scale apart: where
+a norm feeds straight into a product and a sum with weights, these are its scale and shift, and its own stand for none.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
-from foveal.frontends.torch.lowering.table import Ints, Made, Maybe, Tracer, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
@@ -45,21 +45,11 @@ def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None
 
 
 @rule("_trilinear")
-def trilinear(
-    t: Tracer,
-    out: Tensor,
-    a: Tensor,
-    b: Tensor,
-    c: Tensor,
-    new_a: Ints,
-    new_b: Ints,
-    new_c: Ints,
-    summed: Ints,
-    *_: Any,
-) -> int:
+def trilinear(t: Tracer, out: Tensor, a: Tensor, b: Tensor, c: Tensor, *spread: Any) -> int:
     """The product of three, each spread along new axes, summed (``F.bilinear``)."""
-    every = range(a.dim() + len(new_a))
-    labels = tuple(tuple(label for label in every if label not in new) for new in (new_a, new_b, new_c))
+    *added, summed = spread[:4]
+    every = range(a.dim() + len(added[0]))
+    labels = tuple(tuple(label for label in every if label not in new) for new in added)
     op = ops.Contract(labels, tuple(label for label in every if label not in summed))
     return t.node(op, [t.value(item) for item in (a, b, c)], out.shape, "bilinear")
 

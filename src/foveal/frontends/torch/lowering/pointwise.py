@@ -59,7 +59,7 @@ def _scaled(*factors: Operand) -> tuple[float, ...]:
 
 
 @rule(*_PLAIN)
-def pointwise(t: Tracer, out: Outputs, *args: object, **kwargs: object) -> Made:
+def pointwise(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     """Reads the same element of each tensor operand; numbers do not matter."""
     plain = t.plain
     inputs = [t.value(item) for item in args if isinstance(item, Tensor)]
@@ -93,7 +93,7 @@ def loss(t: Tracer, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> int:
     """Element by element, then perhaps the mean or the sum of all."""
     given = t.arguments((x, *args), kwargs)
     tensors = [item for item in given.values() if isinstance(item, Tensor)]
-    shape = tuple(torch.broadcast_shapes(*(item.shape for item in tensors)))
+    shape = np.broadcast_shapes(*(tuple(item.shape) for item in tensors))
     value = t.node(pointwise_op(t.plain), [t.value(item) for item in tensors], shape, t.plain)
     reduction = given.get("reduction", 1)
     if reduction == 0 or not shape:
