@@ -46,7 +46,7 @@ def weights(model: onnx.ModelProto, n: int) -> np.ndarray:
     return matrix
 
 
-@pytest.mark.parametrize("n, scale", [(5, 1.5), (5, 0.7), (7, 2.3), (4, 1.2), (3, 2.0)])
+@pytest.mark.parametrize(("n", "scale"), [(5, 1.5), (5, 0.7), (7, 2.3), (4, 1.2), (3, 2.0)])
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -75,7 +75,7 @@ def test_an_unknown_word_is_refused_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, count",
+    ("name", "count"),
     [
         ("resnet50", 25_557_032),
         ("bvlc_alexnet", 60_965_224),
