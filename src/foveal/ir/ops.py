@@ -114,9 +114,11 @@ class Pointwise(Operation):
 
     ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). "multiply" lets a constant zero
     annul the other operand, "add" lets a constant of -100 or less switch a softmax off; no other name has a meaning.
+    ``factors``: a fixed number that each operand is multiplied by (() for none).
     """
 
     name: str
+    factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

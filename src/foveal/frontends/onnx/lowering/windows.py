@@ -18,7 +18,7 @@ def window_padding(
 ) -> ops.Pairs:
     """(before, after) per spatial axis, from ``pads`` or ``auto_pad``."""
     count = len(kernel)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     if auto == "VALID":
         return ((0, 0),) * count
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -67,7 +67,7 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     extra = spread(call.attribute("output_padding"), count, 0)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     before = spread(call.attribute("pads"), 2 * count, 0)[:count]
     if auto == "VALID":
         before = (0,) * count
