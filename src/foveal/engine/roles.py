@@ -7,10 +7,10 @@ row-major order makes it the slowest (flattened feature maps become features, pi
 
 from __future__ import annotations
 
+from foveal.engine.forward.bounds import bounds
 from foveal.engine.forward.reshaping import groups
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph
-from foveal.ir.rules import reads
 
 Roles = tuple[str, ...]
 
@@ -27,6 +27,7 @@ def grid_axes(graph: Graph, value: int) -> tuple[int, ...]:
 
 def _all_roles(graph: Graph) -> dict[int, Roles]:
     found: dict[int, Roles] = {}
+    facts = bounds(graph).facts
     for source in graph.sources:
         rank = len(graph.values[source.value].shape)
         rest = ["b" if axis == 0 else "c" for axis in range(rank)]
@@ -34,11 +35,10 @@ def _all_roles(graph: Graph) -> dict[int, Roles]:
     for node in graph.nodes:
         if not any(i in found for i in node.inputs):
             continue
-        shapes = tuple(graph.values[i].shape for i in node.inputs)
         out = graph.values[node.output].shape
         candidates = [
             through(way.relation, found[node.inputs[way.operand]])
-            for way in reads(node.op, shapes, out)
+            for way in facts.ways(node)
             if node.inputs[way.operand] in found
         ]
         found[node.output] = _union([c for c in candidates if len(c) == len(out)], len(out))

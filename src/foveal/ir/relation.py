@@ -145,11 +145,15 @@ class Expand(Step):
 
 @dataclass(frozen=True, eq=False)
 class Scatter(Step):
-    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing."""
+    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing.
+
+    An index (n, k) reads k elements for each output; ``weights`` (n, k) as in :class:`Table`.
+    """
 
     index: np.ndarray = field(repr=False)
     before: Ints
     after: Ints
+    weights: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

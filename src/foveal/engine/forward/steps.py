@@ -17,6 +17,7 @@ from foveal.engine.forward.hull import (
     compact,
     dense,
     extend,
+    find_period,
     minimal,
     strided,
     without,
@@ -77,7 +78,7 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     clipped = np.where(step.clipped == rel.ABSENT, slot, step.clipped + before)
     unclipped = np.where(step.unclipped == rel.ABSENT, slot, step.unclipped + before)
     result = np.concatenate(
-        [data[0:2][(*lead, clipped)].min(axis=axis + 2), data[2:4][(*lead, unclipped)].min(axis=axis + 2)]
+        [_least(data[0:2], clipped, axis), _least(data[2:4], unclipped, axis)]
     )
     steps = hull.steps
     if axis in steps:
@@ -168,10 +169,25 @@ def _scatter(step: rel.Scatter, hull: Hull) -> Hull:
         return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.context, hull.known)
     flat = np.broadcast_to(hull.data, (4, *step.before)).reshape(4, -1)
     flat = np.concatenate([flat, np.full((4, 1), EMPTY)], axis=1)
-    data = flat[:, np.where(step.index < 0, flat.shape[1] - 1, step.index)].reshape(4, *step.after)
+    data = _least(flat, np.where(step.index < 0, flat.shape[1] - 1, step.index), 0).reshape(4, *step.after)
+    steps = {}
     for axis in range(len(step.after)):
         data = compact(data, axis)
-    return Hull(data, {}, {}, hull.context, hull.known)
+        progress = find_period(data, axis) if data.shape[axis + 1] > 1 else None
+        if progress is not None:
+            steps[axis] = progress
+    return Hull(data, steps, {}, hull.context, hull.known)
+
+
+def _least(data: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    """The numbers at ``index`` along an axis; of several (an index of two axes) the least."""
+    if index.ndim == 1:
+        return data.take(index, axis=axis + 1)
+    if index.shape[1] == 1:
+        return data.take(index[:, 0], axis=axis + 1)
+    rows = max(1, GATHERED * data.shape[axis + 1] // max(1, data.size * index.shape[1]))
+    parts = [data.take(index[i : i + rows], axis=axis + 1).min(axis=axis + 2) for i in range(0, len(index), rows)]
+    return np.concatenate(parts, axis=axis + 1) if parts else data.take(index[:, 0], axis=axis + 1)
 
 
 def _reverse(step: rel.Reverse, hull: Hull) -> Hull:
@@ -305,6 +321,8 @@ def _everything(step: rel.Everything, hull: Hull) -> Hull:
     return Hull(data, {}, {}, 0, hull.known)
 
 
+GATHERED = 1 << 22
+"""So many numbers are gathered at once."""
 PATTERNED = 1 << 14
 """Masks with more elements than this are worked through by their distinct rows."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
+from foveal.ir.rules.tables import taps
 from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
 
 
@@ -148,11 +149,8 @@ def _masked_convolution(op: ops.Convolution, x: Shape, kernel: Shape, out: Shape
 def _channel_pairs(pairs: np.ndarray, x: Shape, groups: int) -> Relation:
     """Which input channels each output channel reads, as an index table along the channel axis."""
     n_out, per_group = pairs.shape
-    width = int(pairs.sum(axis=1).max())
-    index = np.full((n_out, width), ABSENT)
-    for o in range(n_out):
-        used = np.flatnonzero(pairs[o]) + (o * groups // n_out) * per_group
-        index[o, : used.size] = used
+    index = taps(pairs)
+    index = np.where(index == ABSENT, ABSENT, index + (np.arange(n_out) * groups // n_out * per_group)[:, None])
     return (Table(1, x[1], n_out, index, index),)
 
 
