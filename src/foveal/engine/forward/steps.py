@@ -70,16 +70,13 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     hull = dense(hull, axis)
     before, after = step.reach
     data, known = extend(hull, axis, before, after)
-    lead: Index = (slice(None),) * (axis + 1)
     nothing_shape = list(data.shape)
     nothing_shape[axis + 1] = 1
     slot = data.shape[axis + 1]
     data = np.concatenate([data, np.full(nothing_shape, EMPTY)], axis=axis + 1)
     clipped = np.where(step.clipped == rel.ABSENT, slot, step.clipped + before)
     unclipped = np.where(step.unclipped == rel.ABSENT, slot, step.unclipped + before)
-    result = np.concatenate(
-        [_least(data[0:2], clipped, axis), _least(data[2:4], unclipped, axis)]
-    )
+    result = np.concatenate([_least(data[0:2], clipped, axis), _least(data[2:4], unclipped, axis)])
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: _ratio(steps[axis], step, result)}

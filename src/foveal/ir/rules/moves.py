@@ -107,7 +107,7 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     """Constant index along one axis; an arithmetic progression is a slice."""
     n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64)
     if _several(op, 1):
-        return (Read(0, (table(op.axis, n_in, index, op.weights),), edges=True),)
+        return (Read(0, (table(op.axis, n_in, index, op.weights, op.name == "sample"),), edges=True),)
     index = index.reshape(-1)
     steps = np.diff(index)
     if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():

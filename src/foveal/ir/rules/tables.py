@@ -19,15 +19,15 @@ def taps(live: np.ndarray) -> np.ndarray:
     return index
 
 
-def table(axis: int, n_in: int, index: np.ndarray, weights: np.ndarray | None = None) -> Table:
-    """Outputs that read ``index`` (outputs, k), negative for nothing. A pattern that goes on in equal steps, as that of
-    a banded matrix, is cut by the ends of the axis only: unclipped it is read beyond them too.
+def table(axis: int, n_in: int, index: np.ndarray, weights: np.ndarray | None = None, cut: bool = True) -> Table:
+    """Outputs that read ``index`` (outputs, k), negative for nothing. ``cut``: a pattern that goes on in equal steps,
+    as that of a banded matrix, is cut by the ends of the axis only: unclipped it is read beyond them too.
     """
     clipped = np.where(index >= 0, index, ABSENT)
     order = np.argsort(clipped, axis=1, kind="stable")
     sorted_ = np.take_along_axis(clipped, order, axis=1)
     going_on = _going_on(sorted_, n_in)
-    if going_on is None:
+    if going_on is None or not (cut or (going_on[0] == sorted_).all()):
         return Table(axis, n_in, index.shape[0], clipped, clipped, None, weights)
     unclipped, ratio = going_on
     inside = np.where((unclipped >= 0) & (unclipped < n_in), unclipped, ABSENT)

@@ -10,7 +10,7 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
-from foveal.ir.rules.tables import taps
+from foveal.ir.rules.tables import taps as taps_of
 from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
 
 
@@ -149,7 +149,7 @@ def _masked_convolution(op: ops.Convolution, x: Shape, kernel: Shape, out: Shape
 def _channel_pairs(pairs: np.ndarray, x: Shape, groups: int) -> Relation:
     """Which input channels each output channel reads, as an index table along the channel axis."""
     n_out, per_group = pairs.shape
-    index = taps(pairs)
+    index = taps_of(pairs)
     index = np.where(index == ABSENT, ABSENT, index + (np.arange(n_out) * groups // n_out * per_group)[:, None])
     return (Table(1, x[1], n_out, index, index),)
 

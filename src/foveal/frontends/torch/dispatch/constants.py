@@ -80,6 +80,8 @@ def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> 
         t.values.constants.clear()
     if entry.plain.startswith("empty") and isinstance(result, Tensor):
         result.zero_()
+    if entry.plain == "affine_grid_generator":
+        t.precise[id(result)] = (result, func(args[0].double(), *args[1:], **kwargs).numpy())
     if entry.random and isinstance(result, Tensor):
         t.values.parameter(result)
     elif entry.kind in ("view", "same"):

@@ -45,6 +45,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = values.builder
         self.array = values.array
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
+        self.precise: dict[int, tuple[Tensor, np.ndarray]] = {}
         self.spatial = 0
         self.plain = ""
         taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
@@ -53,7 +54,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def data(self, tensor: Tensor) -> np.ndarray:
         """The numbers of a constant."""
-        return to_array(tensor)
+        return self.precise[id(tensor)][1] if id(tensor) in self.precise else to_array(tensor)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
