@@ -20,6 +20,19 @@ def places(shape: Shape) -> np.ndarray:
     return np.arange(prod(shape), dtype=np.int64).reshape(shape)
 
 
+def mostly_zero(array: np.ndarray) -> bool:
+    """Whether an array is a fixed table of what goes where (an adjacency, a filter bank), not weights: of two axes or
+    more, at least half of it zero, but not all.
+    """
+    if array.ndim < 2 or array.dtype.kind not in "fciub" or array.size < 4:
+        return False
+    few = array.reshape(-1)[:: max(1, array.size // 4096)]
+    if array.size > 8192 and np.count_nonzero(few) > 0.75 * few.size:
+        return False
+    used = int(np.count_nonzero(array))
+    return 0 < 2 * used <= array.size
+
+
 def back(target: np.ndarray, count: int) -> np.ndarray | None:
     """For each of ``count`` places the elements that go there (target: place of each, negative for none), as an index
     (count, k) with -1 for nothing; None where that would be too large.

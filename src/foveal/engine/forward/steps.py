@@ -46,7 +46,10 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: strided(steps[axis], step.stride)}
-    return Hull(result, steps, hull.runs, hull.context, known)
+    context = hull.context
+    if step.whole and result.size == 4 and not any(p.shift for a, p in steps.items() if a != axis):
+        context = 2
+    return Hull(result, steps, hull.runs, context, known)
 
 
 def _window_minimum(data: np.ndarray, axis: int, kernel: int, dilation: int) -> np.ndarray:

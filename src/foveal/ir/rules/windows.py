@@ -76,7 +76,7 @@ def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts:
 )  # fmt: skip
 def pool(op: ops.Pool, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """A window without channels; ceil_mode shows in the output's length only."""
-    relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out)
+    relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out, sums=True)
     return (Read(0, relation, fan=prod(op.kernel), averaged=op.name == "average", edges=True),)
 
 
@@ -94,11 +94,17 @@ def adaptive_pool(op: ops.AdaptivePool, shapes: Shapes, out: Shape, facts: tuple
 
 
 def _slides(
-    kernel: ops.Ints, stride: ops.Ints, padding: ops.Pairs, dilation: ops.Ints, x: Shape, out: Shape
+    kernel: ops.Ints,
+    stride: ops.Ints,
+    padding: ops.Pairs,
+    dilation: ops.Ints,
+    x: Shape,
+    out: Shape,
+    sums: bool = False,
 ) -> Relation:
     windows = zip(range(len(x) - len(kernel), len(x)), kernel, stride, padding, dilation, strict=True)
     return tuple(
-        Slide(axis, x[axis], out[axis], k, s, pad[0], d)
+        Slide(axis, x[axis], out[axis], k, s, pad[0], d, sums)
         for axis, k, s, pad, d in windows
         if (k, s, *pad) != (1, 1, 0, 0)
     )
