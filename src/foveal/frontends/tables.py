@@ -60,8 +60,8 @@ def line(index: np.ndarray, axis: int, shape: Shape) -> np.ndarray | None:
 def sampling(
     x: Shape, grid: np.ndarray, mode: str, padding: str, align: bool, cubic: float = -0.75
 ) -> list[tuple[ops.Operation, Shape]] | None:
-    """The moves by which ``grid`` (N, \\*out, axes), known by value, samples ``x`` (N, C, \\*space) in PyTorch and ONNX,
-    and the shape behind each move. None where points are not numbers or the table would be too large.
+    """The moves by which ``grid`` (N, \\*out, axes), known by value, samples ``x`` (N, C, \\*space) in PyTorch and
+    ONNX, and the shape behind each move. None where points are not numbers or the table would be too large.
 
     mode: "nearest", "linear" or "cubic"; padding: "zeros", "border" or "reflection".
     """

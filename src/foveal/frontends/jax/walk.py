@@ -16,9 +16,9 @@ import numpy as np
 from jax.extend.core import Literal
 
 from foveal.core.errors import TraceError
+from foveal.frontends import tables
 from foveal.frontends.jax.control import CONTROL
 from foveal.frontends.jax.inputs import Call, Slot
-from foveal.frontends import tables
 from foveal.frontends.jax.lowering import (
     moves as jax_lowering_moves,
     pointwise as jax_lowering_pointwise,
@@ -167,7 +167,8 @@ def is_weights(array: Array) -> bool:
     """Whether a closed-over array holds weights (generic numbers) rather than a table or a mask (known by value).
 
     Whole numbers, Booleans and scalars are known. Floating numbers are weights unless they are a mask of two numbers,
-    one of them 0, the other 1 or -100 and less, or zero for the most part; a vector without a zero may as well be known.
+    one of them 0, the other 1 or -100 and less, or zero for the most part; a vector without a zero may as well be
+    known.
     """
     if not jnp.issubdtype(array.dtype, jnp.inexact):
         return False

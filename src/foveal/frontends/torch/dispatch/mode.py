@@ -61,6 +61,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         handle = self.handles.get(id(tensor))
         return handle is not None and self.values.read(handle) in self.values.depends
 
+    def moves(self, value: int) -> bool:
+        """Whether a source can change a value of the graph."""
+        return value in self.values.depends
+
     def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
         given = {argument.name: item for argument, item in zip(self.func._schema.arguments, args, strict=False)}
