@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from foveal.frontends.products import ORIGIN, undone
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, axes_of, axis_of, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
@@ -19,11 +20,6 @@ _REDUCTIONS = """
 sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var std var_mean std_mean logsumexp
 special_logsumexp count_nonzero median nanmedian nansum nanmean aminmax kthvalue mode std.correction var.correction
 frobenius_norm nuclear_norm linalg_norm linalg_matrix_norm""".split()  # noqa: SIM905
-
-ORIGIN = "transform back from a product of spectra"
-MOVES = (ops.Expand, ops.Reshape, ops.Permute, ops.Slice, ops.Pad, ops.Take, ops.Gather, ops.Roll, ops.Flip, ops.Place,
-         ops.Concatenate, ops.Select)  # fmt: skip
-LINEAR = frozenset(("add", "subtract", "negative", "complex", "real", "imag", "conj_physical", "clone"))
 
 
 @lru_cache(maxsize=2048)
@@ -177,7 +173,7 @@ def fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], norm: int = 0, fo
     found = _convolved(t, out, x, axes)
     if found is not None:
         return found
-    unsure = _cancels(t, t.value(x), axes)
+    unsure = undone(t.builder.graph, t.value(x), t.moves)
     return t.node(mix_op(axes, UNSURE if unsure else "ifft"), (t.value(x),), out.shape, ORIGIN if unsure else "ifft")
 
 
@@ -189,7 +185,7 @@ def real_fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) 
         found = _convolved(t, out, x, axes)
         if found is not None:
             return found
-        name, origin = (UNSURE, ORIGIN) if _cancels(t, t.value(x), axes) else ("ifft", "ifft")
+        name, origin = (UNSURE, ORIGIN) if undone(t.builder.graph, t.value(x), t.moves) else ("ifft", "ifft")
     shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
     value = t.node(reduce_op(axes, True, name), (t.value(x),), shape, origin)
     return t.node(ops.Expand(), (value,), out.shape, origin)
@@ -197,42 +193,6 @@ def real_fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) 
 
 def _makers(t: Tracer) -> dict[int, Node]:
     return {node.output: node for node in t.builder.graph.nodes}
-
-
-def _cancels(t: Tracer, value: int, axes: tuple[int, ...]) -> bool:
-    """Whether a spectrum is one that a transform made, or a sum or product of such: going back may undo it. A spectrum
-    times free weights, or by what a network makes of it, is dense in positions.
-    """
-    makers, known = _makers(t), t.builder.graph.values
-
-    def sources(node: Node) -> list[int]:
-        return [i for i in node.inputs if t.moves(i)]
-
-    def transformed(value: int) -> bool:
-        """Of a factor that no source moves: made by a transform, or known by value."""
-        node = makers.get(value)
-        if node is None:
-            return known[value].kind == "constant"
-        return _forward(node.op) or all(transformed(i) for i in node.inputs)
-
-    def cancels(value: int) -> bool:
-        node = makers.get(value)
-        if node is None:
-            return False
-        if _forward(node.op):
-            return True
-        if isinstance(node.op, MOVES) or (isinstance(node.op, ops.Pointwise) and node.op.name in LINEAR):
-            return any(cancels(i) for i in sources(node))
-        if isinstance(node.op, ops.Pointwise) and node.op.name in ("multiply", "divide"):
-            rest = [i for i in node.inputs if not t.moves(i)]
-            return all(cancels(i) for i in sources(node)) and all(transformed(i) for i in rest)
-        return False
-
-    return cancels(value)
-
-
-def _forward(op: ops.Operation) -> bool:
-    return isinstance(op, (ops.Mix, ops.Reduce)) and op.name == "fft"
 
 
 def _convolved(t: Tracer, out: Tensor, x: Tensor, axes: tuple[int, ...]) -> int | None:
