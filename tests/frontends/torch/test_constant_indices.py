@@ -92,7 +92,8 @@ CASES: dict[str, tuple[Function, Tensor, tuple[int, ...]]] = {
         torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]]), MAP,
     ),
     "fractional pool": (
-        lambda x, r: F.fractional_max_pool2d(x, 2, output_size=(5, 4), _random_samples=r), numbers(1, 2, 2), (1, 2, 11, 9),
+        lambda x, r: F.fractional_max_pool2d(x, 2, output_size=(5, 4), _random_samples=r),
+        numbers(1, 2, 2), (1, 2, 11, 9),
     ),
     "fractional pool, channels alike": (
         lambda x, r: F.fractional_max_pool2d(x, (2, 3), output_size=(5, 4), _random_samples=r.expand(1, 2, 2)),
