@@ -56,6 +56,7 @@ def sampler(mode: str, padding: str, align: bool) -> Function:
     return lambda x, g: F.grid_sample(x, g, mode, padding, align)
 
 
+BOTH = (True, False)
 EDGES, PLACES = index(12, 12), torch.randperm(12, generator=G)[:5]
 CASES: dict[str, tuple[Function, Tensor, tuple[int, ...]]] = {
     "index_add": (lambda x, e: x.index_add(2, e, torch.roll(x, 3, 2), alpha=2), EDGES, LINE),
@@ -104,10 +105,8 @@ CASES: dict[str, tuple[Function, Tensor, tuple[int, ...]]] = {
         numbers(1, 1, 3), (1, 1, 6, 7, 5),
     ),
 }  # fmt: skip
-CASES |= {
-    f"scatter_reduce {n} {k}": (reducing(n, k), EDGES, LINE) for n in ("sum", "prod", "amax") for k in (1, 0)
-}
-CASES |= {f"index_reduce {n} {k}": (along(n, k), EDGES, LINE) for n in ("mean", "amin") for k in (1, 0)}
+CASES |= {f"scatter_reduce {n} {k}": (reducing(n, k), EDGES, LINE) for n in ("sum", "prod", "amax") for k in BOTH}
+CASES |= {f"index_reduce {n} {k}": (along(n, k), EDGES, LINE) for n in ("mean", "amin") for k in BOTH}
 CASES |= {
     f"{mode} {padding} {align}": (sampler(mode, padding, align), numbers(1, 3, 4, 2) * 3 - 1.5, MAP)
     for mode in ("bilinear", "nearest", "bicubic")
