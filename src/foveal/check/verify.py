@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb_column
+from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb
+from foveal.check.predicted import Bounds, predicted_bounds
 from foveal.core import show
 from foveal.core.errors import VerificationError
-from foveal.engine.forward.bounds import bounds
-from foveal.fields.receptive_field import receptive_field, unit_bounds
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
 
@@ -41,7 +39,6 @@ INPUTS = 6
 """Inputs that are tried before a silent edge counts as a contradiction."""
 
 Unit = tuple[int, ...]
-Bounds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -143,9 +140,8 @@ class _Session:
         self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
-        if self.inputs[self.source.name].dtype.kind != "f":
-            raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
-        self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
+        if self.inputs[self.source.name].dtype.kind == "f":
+            self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
@@ -163,8 +159,8 @@ class _Session:
     def perturb(self, axis: int, position: int, pattern: Pattern) -> None:
         """Change one column and hold every unit of every target against the result."""
         self.forwards += 1
-        base = self.inputs[self.source.name].astype(np.float64)
-        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng, self.gain)
+        at = [position if axis == number else None for number in range(len(self.source.axes))]
+        changed = perturb(self.inputs[self.source.name], self.source.axes, at, pattern, self.rng, self.gain)
         outputs = self._run({**self.inputs, self.source.name: changed})
         for target in self.targets:
             output, reference = outputs[target.layer], self.reference[target.layer]
@@ -251,29 +247,6 @@ def _targets(
         sample = tuple(tuple(int(i) for i in np.unravel_index(index, shape)) for index in sorted(flat))
         targets.append(_Target(name, predicted.bounds, predicted.exact, sample))
     return tuple(targets)
-
-
-class Predicted(NamedTuple):
-    """Clipped first and last per source axis in the layer's full shape; whether exact; whether a mask was trusted."""
-
-    bounds: Bounds
-    exact: bool
-    masks: bool = False
-
-
-def predicted_bounds(graph: Graph, layer: str, source: Source) -> Predicted:
-    """What foveal says about every unit of a layer.
-
-    A layer that no position of the source can change has empty bounds (first > last), exactly.
-    """
-    value = graph.layer(layer).value
-    shape = graph.values[value].shape
-    if graph.sources.index(source) not in bounds(graph).states.get(value, {}):
-        return Predicted([(np.ones(shape, np.int64), np.zeros(shape, np.int64)) for _ in source.axes], True)
-    pairs = unit_bounds(graph, layer, source.name)
-    full = [(np.broadcast_to(first, shape), np.broadcast_to(last, shape)) for first, last in pairs]
-    rf = receptive_field(graph, layer, source.name)
-    return Predicted(full, rf.status == "exact", rf.certainty.masks)
 
 
 def _default_layers(graph: Graph, source: Source) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -105,6 +106,22 @@ class TorchRunner:
             raise VerificationError(f"layers that a run on real tensors does not reach: {', '.join(missing)}")
         return found
 
+    def probe(self, inputs: dict[str, np.ndarray], layers: list[str]) -> dict[str, np.ndarray]:
+        """What modules return in a plain run, unwatched but for hooks, of a copy in double precision."""
+        number, wanted = torch.float64, set(layers)
+        found: dict[str, np.ndarray] = {}
+        model, given = self.copy(number), with_examples(self.inputs, inputs, number)
+        with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the model's own were shown when it was traced
+            torch.manual_seed(0)
+            args, kwargs = given.make(Values(GraphBuilder("probe")), True)
+            with stand_ins(model, self.training, False, real=True), Watched(model, wanted, found) as watched:
+                try:
+                    watched.outputs(model(*args, **kwargs))
+                except Exception as error:
+                    raise VerificationError(f"the model cannot be run: {first_line(error)} ({watched.place()})") from error
+        return found
+
     def array(self, name: str) -> np.ndarray | None:
         """The parameter or buffer of that dotted name; None where there is none or it has no numbers (meta device)."""
         path, _, last = name.rpartition(".")
@@ -186,6 +203,18 @@ def default_dtype(number: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+class Watched(Naming):
+    """Copies out what modules return, under the names that a trace gives it."""
+
+    def __init__(self, model: nn.Module, wanted: set[str], found: dict[str, np.ndarray]) -> None:
+        super().__init__(model, Values(GraphBuilder("probe")))
+        self.wanted, self.found = wanted, found
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        if name in self.wanted:
+            self.found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
 
 class Reached(BaseException):
