@@ -33,6 +33,10 @@ NEIGHBOURS = 4
 """Silent edges whose neighbours inside are tried."""
 INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
 """How far inside a neighbour lies, and how many times a clear one its influence must be: it grows quickly inwards."""
+SCANNED = 32
+"""Positions of a box at which influence is looked for where there is none near its edge."""
+SUDDEN = 1e3
+"""How many times a clear influence sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
 INPUTS = 6
@@ -93,21 +97,25 @@ class Check(show.Shown):
 
 @dataclass(frozen=True)
 class _Target:
-    """A layer with its predicted clipped bounds (one pair per source axis, in the layer's shape) and sampled units."""
+    """A layer with its predicted clipped bounds (one pair per source axis, in the layer's shape) and sampled units.
+
+    claimed: as :class:`foveal.check.predicted.Predicted` has it; ``box`` and what follows are of these.
+    """
 
     layer: str
     bounds: Bounds
+    claimed: Bounds
     exact: bool
     units: tuple[Unit, ...]
 
     def box(self, unit: Unit, axis: int) -> tuple[int, int] | None:
         """Predicted (first, last) of a unit, None where it depends on nothing."""
-        first, last = (int(array[unit]) for array in self.bounds[axis])
+        first, last = (int(array[unit]) for array in self.claimed[axis])
         return (first, last) if first <= last else None
 
     def ending(self, axis: int, position: int, side: int) -> NDArray[np.bool_]:
         """Which units' boxes begin (side 0) or end (side 1) at a position."""
-        first, last = self.bounds[axis]
+        first, last = self.claimed[axis]
         return np.asarray(((first, last)[side] == position) & (first <= last))
 
     def edges(self) -> Iterator[tuple[Unit, int, int]]:
@@ -127,6 +135,7 @@ class _Session:
     source: Source
     targets: tuple[_Target, ...]
     seed: int
+    generic: Backend
     gain: float = 1.0
     forwards: int = 0
     seen: set[tuple[str, Unit, int, int]] = field(default_factory=set)
@@ -207,7 +216,8 @@ def verify(
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)
     targets = _targets(graph, layer, chosen, units, seed)
-    session = _Session(graph.backend, chosen, targets, seed)
+    generic = any(value.kind == "parameter" for value in graph.values)
+    session = _Session(graph.backend, chosen, targets, seed, graph.backend.generic() if generic else graph.backend)
     session.start()
     plan = _columns(graph, chosen, targets, max(3, forwards // (2 * len(chosen.axes))), seed)
     for axis, position in plan:
@@ -217,7 +227,8 @@ def verify(
         for axis, position in sorted({key[2:] for key in asked - session.seen}):
             if session.forwards < forwards:
                 session.perturb(axis, position, pattern)
-    notes = [note for target in targets for note in _still(session, target, asked)]
+    notes = [graph.stopped] if graph.stopped else []
+    notes += [note for target in targets for note in _still(session, target, asked)]
     exact = sum(a.size for t in targets if t.exact for a, _ in t.bounds)
     bound = sum(a.size for t in targets if not t.exact for a, _ in t.bounds)
     names = tuple(target.layer for target in targets)
@@ -245,7 +256,7 @@ def _targets(
         predicted = predicted_bounds(graph, name, source)
         flat = rng.choice(int(np.prod(shape)), size=min(units, int(np.prod(shape))), replace=False)
         sample = tuple(tuple(int(i) for i in np.unravel_index(index, shape)) for index in sorted(flat))
-        targets.append(_Target(name, predicted.bounds, predicted.exact, sample))
+        targets.append(_Target(name, predicted.bounds, predicted.claimed, predicted.exact, sample))
     return tuple(targets)
 
 
@@ -285,10 +296,12 @@ def _columns(
 
 def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
     """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
-    another element or a shut ReLU hides it from some.
+    another element or a shut ReLU hides it from some, a weight at zero from all.
     """
     for index in range(INPUTS):
         session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
+        if index == INPUTS // 2:
+            session.model = session.generic
         session.start()
         for pattern in PATTERNS:
             session.perturb(edge[1], edge[2], pattern)
@@ -312,6 +325,31 @@ def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]
     return None
 
 
+def _sets_in(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
+    """Where, far inside, influence sets in from one position to the next at full size, as it never decays; else None."""
+    unit, axis, position = edge
+    box = target.box(unit, axis)
+    assert box is not None
+    inwards = range(box[0], box[1] + 1) if position == box[0] else range(box[1], box[0] - 1, -1)
+    key = (target.layer, unit, axis)
+    looked = sorted({round(i) for i in np.linspace(0, len(inwards) - 1, SCANNED)})
+    felt = None
+    for index in looked:
+        session.perturb(axis, inwards[index], "large")
+        if (*key, inwards[index]) in session.seen:
+            felt = index
+            break
+    if felt is None:
+        return None
+    still = max((index for index in looked if index < felt), default=felt)
+    while felt - still > 1:
+        middle = (felt + still) // 2
+        session.perturb(axis, inwards[middle], "large")
+        felt, still = (middle, still) if (*key, inwards[middle]) in session.seen else (felt, middle)
+    full = session.strength.get((*key, inwards[felt]), 0.0) > SUDDEN * session.model.clear
+    return inwards[felt] if full and felt > 0 else None
+
+
 def _all_still(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
     """Whether enough units end at the same position as this one, and none of them was ever seen to move."""
     unit, axis, position = edge
@@ -329,10 +367,14 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         box = target.box(unit, axis)
         if not target.exact or box is None:
             continue
-        neighbour = _felt_inside(session, target, (unit, axis, position))
-        if neighbour is None or _moves_after_all(session, target, (unit, axis, position)):
+        edge = (unit, axis, position)
+        neighbour = _felt_inside(session, target, edge)
+        sudden = neighbour is None
+        if neighbour is None:
+            neighbour = _sets_in(session, target, edge)
+        if neighbour is None or _moves_after_all(session, target, edge):
             continue
-        if abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
+        if sudden or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
             measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(
                 target.layer, unit, axis, box, measured, session.source.name

@@ -196,6 +196,8 @@ class Comparison(show.Shown):
     second: str
     steps: tuple[Step, ...]
     parting: int | None
+    notes: tuple[str, ...] = ()
+    """What the reader must know about the traces."""
 
     def to_json(self) -> str:
         """The comparison as JSON."""

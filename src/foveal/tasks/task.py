@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foveal.core.errors import FovealError
@@ -50,6 +50,26 @@ class Task:
     summary: str
     run: Auditor
     options: tuple[Option, ...] = ()
+
+    def audit(self, graph: Graph, given: Mapping[str, Any], check: bool = True) -> Audit:
+        """The audit of a graph, with what the reader must know about its trace.
+
+        check: whether the model is asked too (:mod:`foveal.check.automatic`). Raises FovealError where options are
+        wrong and where the task cannot be asked of this network.
+        """
+        from foveal.check.automatic import look
+        from foveal.tasks.record import gravest_first
+        from foveal.tasks.shared.findings import FINDINGS
+
+        options = self.checked(given)
+        if check:
+            look(graph)
+        try:
+            found = self.run(graph, **options)
+        except FovealError as error:
+            raise FovealError(f"{error} ({graph.stopped})") from error if graph.stopped else error
+        told = FINDINGS.found(graph)
+        return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options given, with the defaults of the others.
