@@ -154,7 +154,7 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "frames written one by one, taken as whole": (written, whole),
     "frames unsqueezed and joined, taken as whole": (lambda x: torch.cat([f[:, :, None] for f in frames(x)], 2), whole),
     "a sparse matrix as a dense one": (lambda x: product(x, NEXT), lambda x: product(x, DENSE)),
-    "a dense matrix as a sparse one": (lambda x: product(x, DENSE), lambda x: product(x, NEXT)),
+    "a dense matrix as a sparse one": (lambda x: product(x, DENSE), lambda x: x + x.roll(1, 2)),
     "a graph's adjacency as dense": (
         lambda x: torch.einsum("nct,ts->ncs", x, NEAR.to(x.dtype)),
         lambda x: torch.einsum("nct,ts->ncs", x, DENSE.to(x.dtype))),
@@ -172,13 +172,13 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "a stride left out": (lambda x: x[:, :, ::2] * 2, lambda x: x[:, :, : T // 2] * 2),
     "a recurrent loop as pointwise": (lambda x: x.cumsum(2).tanh(), torch.tanh),
     # constants as masks
-    "softmax blind to its own axis": (lambda x: (x - 128).softmax(2), lambda x: (x - 128).softmax(1)),
+    "softmax blind to its own axis": (lambda x: (x - 128).softmax(2), lambda x: x.softmax(1)),
     "rows masked wholly, taken as closed": (
         lambda x: attention(x, NEAR & (torch.arange(T) > 7)[:, None], -1e9), lambda x: attention(x, NEAR)),
     "a window mask lost": (lambda x: attention(x, NEAR), attention),
     "a window mask where there is none": (attention, lambda x: attention(x, NEAR)),
     "a triangular mask lost": (lambda x: product(x, DENSE.triu()), lambda x: product(x, DENSE)),
-    "known zeros too wide": (lambda x: product(x, DENSE.triu()), lambda x: product(x, torch.eye(T).double())),
+    "known zeros too wide": (lambda x: product(x, DENSE.triu()), same),
     "exp of -inf lost": (segments, attention),
     "a shared scale as pointwise": (lambda x: x / x.abs().amax(2, keepdim=True), same),
     # what leaves the dispatcher

@@ -156,7 +156,10 @@ class _Session:
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
-        outputs: dict[str, Floats] = self.model.run(inputs, [t.layer for t in self.targets], dtype="float64")
+        names = [target.layer for target in self.targets]
+        outputs: dict[str, Floats] = self.model.probe(inputs, names)
+        hidden = [name for name in names if name not in outputs]  # no module returns them
+        outputs |= self.model.run(inputs, hidden, dtype="float64") if hidden else {}
         for target in self.targets:
             if outputs[target.layer].shape != target.bounds[0][0].shape:
                 raise VerificationError(
@@ -369,12 +372,11 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
             continue
         edge = (unit, axis, position)
         neighbour = _felt_inside(session, target, edge)
-        sudden = neighbour is None
-        if neighbour is None:
-            neighbour = _sets_in(session, target, edge)
+        sudden = _sets_in(session, target, edge) if neighbour is None or abs(neighbour - position) > 1 else None
+        neighbour = neighbour if sudden is None else sudden
         if neighbour is None or _moves_after_all(session, target, edge):
             continue
-        if sudden or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
+        if sudden is not None or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
             measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(
                 target.layer, unit, axis, box, measured, session.source.name

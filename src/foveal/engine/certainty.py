@@ -38,6 +38,8 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     trusted = bounds(graph).facts.masks_trusted
     states = bounds(graph).states
     refuted = {graph.layer_table[n.layer].value: n for n in graph.notes if n.code == "contradicted"}
+    for value, note in refuted.items():
+        found[value] = Certainty("contradicted", (f"{CHECKED} {note.layer}",), False)
     branching = [note for note in graph.notes if note.code == "data-dependent"]
     for position, node in enumerate(graph.nodes):
         if node.output not in states:
@@ -49,7 +51,7 @@ def _all(graph: Graph) -> dict[int, Certainty]:
             if position >= note.position
         ]
         if node.output in refuted:
-            behind.append(Certainty("contradicted", (f"{CHECKED} {refuted[node.output].layer}",), False))
+            behind.append(found[node.output])
         own = _own(node, node.output in trusted)
         if own is not EXACT:
             behind.append(own)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
 from foveal.frontends.torch.dispatch.values import Values
@@ -48,7 +49,7 @@ def run_once(
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
             try:
-                with naming, RealConstants(), Tracer(values, naming, real):
+                with naming, uncompiled(), RealConstants(), Tracer(values, naming, real):
                     naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
