@@ -193,7 +193,8 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "a branch on data": (branching, same),
     # layout and odd operations
     "another memory order": (lambda x: x.transpose(1, 2).reshape(1, 4, T), lambda x: x.reshape(1, 4, T)),
-    "an offset left out": (lambda x: x.contiguous().as_strided((1, 4, T - 1), (4 * T, T, 1), 1), lambda x: x[:, :, :-1]),
+    "an offset left out": (
+        lambda x: x.contiguous().as_strided((1, 4, T - 1), (4 * T, T, 1), 1), lambda x: x[:, :, :-1]),
     "antialiasing ignored": (lambda x: antialiased(x, True), lambda x: antialiased(x, False)),
     "antialiasing imagined": (lambda x: antialiased(x, False), lambda x: antialiased(x, True)),
     "corners not aligned": (

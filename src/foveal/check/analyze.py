@@ -11,8 +11,8 @@ from foveal.report.results import Report
 def analyze(
     graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False, *, check: bool = True
 ) -> Report:
-    """As :func:`foveal.report.analyze.analyze`. check: where the trace rests on more than the algebra, a few runs of the
-    model are held against its numbers (:mod:`foveal.check.automatic`).
+    """As :func:`foveal.report.analyze.analyze`. check: where the trace rests on more than the algebra, a few runs of
+    the model are held against its numbers (:mod:`foveal.check.automatic`).
     """
     if check:
         look(graph)

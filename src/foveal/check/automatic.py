@@ -6,8 +6,8 @@ once, and every element of every tensor is held against its own box. What is kep
 layer and all that it makes ``contradicted``.
 
 An element that moves although the position lies outside its box contradicts, whatever the weights. An exact box is too
-large where its edge never moved its element, for no input and no change, and the influence further inside sets in at
-once, at full size, for most elements of the layer: a hidden ReLU or a lost maximum hides some, and decay sets in slowly.
+large where its edge never moved its element, for no input and no change, and influence further inside sets in at once,
+at full size, for most elements of the layer: a shut ReLU or a lost maximum hides some, and what decays sets in slowly.
 Weights that are zero get numbers first, as receptive fields take weights as generic.
 """
 
@@ -121,9 +121,7 @@ class _Look:
         generic = any(value.kind == "parameter" for value in graph.values)
         self.model = model.generic() if generic else model
         self.names = [
-            layer.name
-            for layer in graph.layer_table.values()
-            if np.prod(graph.values[layer.value].shape) <= LARGEST
+            layer.name for layer in graph.layer_table.values() if np.prod(graph.values[layer.value].shape) <= LARGEST
         ]
         self.layers: dict[str, dict[str, _Layer]] = {source.name: {} for source in graph.sources}
         self.relative = RELATIVE if model.clear < 1e-4 else 1e-5
@@ -192,7 +190,9 @@ class _Look:
             outside = (position < first[where]) | (position > last[where])
             if outside.any():
                 unit = tuple(int(i[outside.argmax()]) for i in where)
-                self._refute(layer, layer.boxes, unit, axis, f"source position {position} on axis {axis} moves unit {unit}, {{}}")
+                self._refute(
+                    layer, layer.boxes, unit, axis, f"source position {position} on axis {axis} moves unit {unit}, {{}}"
+                )
                 return
         if sum(position is not None for position in probe.at) == 1 and layer.exact:
             axis = next(axis for axis, position in enumerate(probe.at) if position is not None)

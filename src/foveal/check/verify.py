@@ -329,7 +329,7 @@ def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]
 
 
 def _sets_in(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
-    """Where, far inside, influence sets in from one position to the next at full size, as it never decays; else None."""
+    """Where, far inside, influence sets in from one position to the next at full size (decay is slow); else None."""
     unit, axis, position = edge
     box = target.box(unit, axis)
     assert box is not None

@@ -10,8 +10,8 @@ from foveal.ir.rules import traits
 
 
 class Certainty(NamedTuple):
-    """status: "exact", "bound", "data-dependent" or "contradicted"; causes: "operation at layer" texts; masks: whether one was
-    trusted.
+    """status: "exact", "bound", "data-dependent" or "contradicted"; causes: "operation at layer" texts; masks: whether
+    one was trusted.
     """
 
     status: str

@@ -119,7 +119,9 @@ class Graph:
     @property
     def stopped(self) -> str:
         """Where and why the trace ended before the network did, as a sentence; "" for a whole trace."""
-        return next((f"the trace stopped at {n.layer or '(top)'}: {n.text}" for n in self.notes if n.code == "partial"), "")
+        return next(
+            (f"the trace stopped at {n.layer or '(top)'}: {n.text}" for n in self.notes if n.code == "partial"), ""
+        )
 
     def producers(self) -> dict[int, Node]:
         """Value id -> the node that made it."""

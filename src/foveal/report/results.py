@@ -31,8 +31,9 @@ _AXIS_NAMES = {1: ("T",), 2: ("H", "W"), 3: ("D", "H", "W")}
 class Measure:
     """A number, how sure it is, and the method behind it.
 
-    status: "exact"; "bound" (never too small); "data-dependent" (holds for what the data can reach); "unavailable"; "contradicted"
-    (a run of the model showed the number to be wrong: it is withheld). Raises ValueError where these do not fit together.
+    status: "exact"; "bound" (never too small); "data-dependent" (holds for what the data can reach); "unavailable";
+    "contradicted" (a run of the model showed the number to be wrong: it is withheld). Raises ValueError where these do
+    not fit together.
     """
 
     status: str

@@ -67,7 +67,9 @@ class Task:
         try:
             found = self.run(graph, **options)
         except FovealError as error:
-            raise FovealError(f"{error} ({graph.stopped})") from error if graph.stopped else error
+            if not graph.stopped:
+                raise
+            raise FovealError(f"{error} ({graph.stopped})") from error
         told = FINDINGS.found(graph)
         return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
 

@@ -19,7 +19,9 @@ def csv_text(report: Report) -> str:
     names = {source.name: source.axis_names for source in report.sources}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    stopped = next((f"stopped at {f.layer or '(top)'}: {f.text}" for f in report.findings if f.code == "partial"), "whole")
+    stopped = next(
+        (f"stopped at {f.layer or '(top)'}: {f.text}" for f in report.findings if f.code == "partial"), "whole"
+    )
     writer.writerow(
         ["layer", "source", "kind", "type", "shape", "status"]
         + [f"{quantity}_{axis}" for quantity in _PER_AXIS for axis in axes]
