@@ -59,9 +59,8 @@ def test_the_layer_and_all_behind_it_are_withheld() -> None:
     row = report.layer("last")
     assert (row.size.value, row.stride, row.covered) == (None, (None,), None)
     assert row.causes == ("a run of the model moves more than these numbers allow at middle",)
-    assert [(f.code, f.severity, f.layer) for f in report.findings][:2] == [
-        ("contradicted", "error", "middle"), ("contradicted", "error", "last"),
-    ]  # fmt: skip
+    found = [(f.code, f.severity, f.layer) for f in report.findings if f.severity == "error"]
+    assert found == [("contradicted", "error", "middle")]
     assert foveal.Report.from_json(report.to_json()) == report
     assert ",contradicted,,," in next(line for line in report.to_csv().splitlines() if line.startswith("last,"))
     assert "? contradicted: a run of the model showed the number to be wrong" in str(report)

@@ -130,7 +130,7 @@ class _Look:
         self.probes = 0
 
     def run(self) -> list[Note]:
-        """The notes: contradictions, in the order of the layers."""
+        """The notes: contradictions, in the order of the layers, those behind another left out."""
         # A large input opens what a finite mask closes.
         gains = (1.0,) if bounds(self.graph).facts.masks_trusted else GAINS
         for index in range(ROUNDS):
@@ -141,7 +141,13 @@ class _Look:
             for layers in self.layers.values():
                 for layer in layers.values():
                     self._too_wide(layer)
-        return [self.found[name] for name in self.graph.layer_table if name in self.found]
+        values: set[int] = set()
+        notes = []
+        for name, layer in self.graph.layer_table.items():
+            if name in self.found and not values & self.graph.values_behind(layer.value):
+                values.add(layer.value)
+                notes.append(self.found[name])
+        return notes
 
     def _round(self, index: int, gain: float) -> bool:
         """One input and one pattern of change at every position; False where the time is over."""
