@@ -143,9 +143,9 @@ class _Look:
                     self._too_wide(layer)
         values: set[int] = set()
         notes = []
-        for name, layer in self.graph.layer_table.items():
-            if name in self.found and not values & self.graph.values_behind(layer.value):
-                values.add(layer.value)
+        for name, named in self.graph.layer_table.items():
+            if name in self.found and not values & self.graph.values_behind(named.value):
+                values.add(named.value)
                 notes.append(self.found[name])
         return notes
 
