@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
 from foveal.frontends.torch.dispatch.values import Values
@@ -57,7 +59,7 @@ def run_once(
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
             try:
-                with naming, RealConstants(), Tracer(values, naming, real):
+                with naming, uncompiled(), RealConstants(), Tracer(values, naming, real):
                     naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
@@ -119,6 +121,26 @@ class TorchRunner:
         missing = sorted(wanted - set(found))
         if missing:
             raise VerificationError(f"layers that a run on real tensors does not reach: {', '.join(missing)}")
+        return found
+
+    def probe(self, inputs: dict[str, np.ndarray], layers: list[str]) -> dict[str, np.ndarray]:
+        """What modules return in a plain run, unwatched but for hooks, of a copy in double precision."""
+        number, wanted = torch.float64, set(layers)
+        found: dict[str, np.ndarray] = {}
+        model, given = self.copy(number), with_examples(self.inputs, inputs, number)
+        with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the model's own were shown when it was traced
+            torch.manual_seed(0)
+            args, kwargs = given.make(Values(GraphBuilder("probe")), True)
+            with stand_ins(model, self.training, False, real=True), Watched(model, wanted, found) as watched:
+                try:
+                    watched.outputs(model(*args, **kwargs))
+                except Exception as error:
+                    if wanted <= found.keys():  # what was traced before the run ends
+                        return found
+                    raise VerificationError(
+                        f"the model cannot be run: {first_line(error)} ({watched.place()})"
+                    ) from error
         return found
 
     def array(self, name: str) -> np.ndarray | None:
@@ -202,6 +224,18 @@ def default_dtype(number: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+class Watched(Naming):
+    """Copies out what modules return, under the names that a trace gives it."""
+
+    def __init__(self, model: nn.Module, wanted: set[str], found: dict[str, np.ndarray]) -> None:
+        super().__init__(model, Values(GraphBuilder("probe")))
+        self.wanted, self.found = wanted, found
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        if name in self.wanted:
+            self.found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
 
 class Reached(BaseException):

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.higher import higher
 from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
@@ -33,6 +35,8 @@ _MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The dispatch mode. ``real`` tells a run on real tensors."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, values: Values, naming: Naming, real: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -71,6 +75,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return {**given, **kwargs}
 
     def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
+        if isinstance(func, HigherOrderOperator):
+            with self:
+                return higher(func, args, kwargs or {})
         if not self.real:
             fast = self.fast.get(func)
             if fast is not None:
