@@ -70,6 +70,19 @@ class TorchBackend(TorchRunner, Backend):
         attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=False)
         return None if attempt.error is not None else attempt.graph
 
+    def redrawn(self, seed: int) -> TorchBackend:
+        """Kernels over the fan in, positive scales, small shifts; in double precision."""
+        model = self._copy_anew(torch.float64)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for tensor in model.parameters():
+                if tensor.dtype.is_floating_point:
+                    size = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+                    fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 1
+                    sign = torch.randint(0, 2, tensor.shape, generator=generator) * 2 - 1 if tensor.dim() > 1 else 1
+                    tensor.copy_(size * sign / fan**0.5)
+        return TorchBackend(model, self.inputs, self.training)
+
     def with_weights(self, path: str) -> TorchBackend:
         """See :mod:`foveal.frontends.torch.weights`."""
         model = copy.deepcopy(self.model)

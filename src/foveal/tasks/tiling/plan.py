@@ -12,21 +12,26 @@ and windows cut off at the end fall as they do on the whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
+
+import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
 from foveal.report.results import SourceInfo
 from foveal.tasks.shared.equivariance import Shifts, shifts
 from foveal.tasks.tiling.grid import plan_axis
-from foveal.tasks.tiling.halo import ERROR, halo
+from foveal.tasks.tiling.halo import halo
 from foveal.tasks.tiling.memory import memory
+from foveal.tasks.tiling.proof import proven
 from foveal.tasks.tiling.record import AxisPlan, TilePlan
-from foveal.tasks.tiling.retrace import unlike_at_tile, with_source
-from foveal.tasks.tiling.sizes import moderate_sizes, smallest_sizes
+from foveal.tasks.tiling.retrace import can_retrace, runs_with, unlike_at_tile, with_source
+from foveal.tasks.tiling.sizes import MODERATE, moderate_sizes, smallest_sizes
 
 Size = Sequence[int] | int
 
@@ -52,15 +57,13 @@ def tile(
     whole = _axes(found, (None,) * len(found.info.lengths))
     chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
     axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
-    obstacles = found.obstacles + unlike_at_tile(found.graph, found.layer, found.info.name, axes)
-    status, wanted_error = found.status, found.error
-    if obstacles and status == "exact":
-        status, wanted_error = "approximate", ERROR if error is None else error
+    apart = unlike_at_tile(found.graph, found.layer, found.info.name, axes)
     value = found.graph.layer(found.layer).value
-    return TilePlan(
-        graph.name, found.layer, found.info, axes, found.value_axes, status, obstacles, wanted_error,
-        memory(found.graph, value, found.traced, axes), found.method,
+    plan = TilePlan(
+        graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart, found.error,
+        memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
     )  # fmt: skip
+    return replace(plan, **proven(found.graph, plan, apart)._asdict()) if plan.exact else plan
 
 
 def smallest_tile(
@@ -91,14 +94,31 @@ class _Basis(NamedTuple):
     obstacles: tuple[str, ...]
     error: float | None
     method: str
+    unread: tuple[int, ...]
 
 
 def _axes(found: _Basis, wanted: Sequence[int | None]) -> tuple[AxisPlan, ...]:
     return tuple(
-        plan_axis(name, length, longest, need, multiple, stride)
-        for name, length, longest, need, multiple, stride in zip(
-            found.info.axis_names, found.info.lengths, wanted, found.need, found.multiples, found.strides
+        plan_axis(name, length, longest, need, multiple, stride, unread)
+        for name, length, longest, need, multiple, stride, unread in zip(
+            found.info.axis_names, found.info.lengths, wanted, found.need, found.multiples, found.strides, found.unread
         )
+    )
+
+
+def _one_tile(found: _Basis, axes: tuple[AxisPlan, ...], asked: Size | None) -> str:
+    """Why the source is one tile though none was asked for; "" where it is several, or one was."""
+    if asked is not None or any(axis.tile < axis.span for axis in axes):
+        return ""
+    if all(axis.smallest >= axis.span for axis in axes):
+        halos = _lengths([sum(axis.halo) for axis in axes])
+        return f"; one tile, as halo ({halos}) and one multiple are the whole source: give a larger source"
+    least = smallest_sizes(found.graph, found.info.name, axes)
+    if not runs_with(found.graph, found.info.name, least) or least == found.info.lengths:
+        return "; one tile, as the model does not run on a smaller one"
+    return (
+        f"; one tile, as each smaller one computes more than {MODERATE:.0%} of the source again: ask for one of "
+        f"{_lengths(least)} or more"
     )
 
 
@@ -123,12 +143,34 @@ def _basis(
     rf = receptive_field(graph, name, traced.source)
     local = rf.local or rf
     strides, grid = _strides(local, moving)
-    need, status, method, wanted = halo(graph, rf, local, moving, strides, grid, error)
+    unread = _unread(graph, rf, moving.multiples)
+    need, status, method, wanted = halo(graph, rf, local, moving, strides, grid, unread, error)
     axes = grid_axes(graph, graph.layer(name).value)
     return _Basis(
         graph, name, _info(graph, rf.source, size), rf.source_shape, need, moving.multiples, strides,
         tuple(axes[g] for g in grid), status, tuple(str(o) for o in moving.obstacles), wanted, method,
+        unread,
     )  # fmt: skip
+
+
+def _unread(graph: Graph, rf: ReceptiveField, multiples: tuple[int, ...]) -> tuple[int, ...]:
+    """Positions at the end of each axis that no unit reads, where the network does the same without them."""
+    found = []
+    for axis, (length, multiple) in enumerate(zip(rf.source_shape, multiples)):
+        last = int(np.where(rf.nothing[0], -1, rf.last[axis][0]).max(initial=-1))
+        found.append(length - 1 - last if rf.local is None and 0 < length - 1 - last < multiple else 0)
+    if not any(found):
+        return tuple(found)
+    if not can_retrace(graph):
+        path = graph.behind(graph.layer(rf.layer).value)
+        fixed = all(traits(node.op).size(node.op) == "free" for node in path)
+        return tuple(found) if fixed else (0,) * len(found)
+    shorter = tuple(n - k for n, k in zip(rf.source_shape, found))
+    if not runs_with(graph, rf.source, shorter):
+        return (0,) * len(found)
+    again = with_source(graph, rf.source, shorter)
+    same = rf.layer in again.layer_table and receptive_field(again, rf.layer, rf.source).grid == rf.grid
+    return tuple(found) if same else (0,) * len(found)
 
 
 def _sizes(given: Size | None, default: Sequence[int], what: str) -> tuple[int, ...]:
