@@ -53,14 +53,19 @@ def tile(
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
-    found = _basis(graph, layer, source_size, source, error)
+    plain, trimmed = _bases(graph, layer, source_size, source, error)
+    plan = _tile(trimmed, tile) if trimmed is not None else None
+    return plan if plan is not None and plan.exact else _tile(plain, tile)
+
+
+def _tile(found: _Basis, tile: Size | None) -> TilePlan:
     whole = _axes(found, (None,) * len(found.info.lengths))
     chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
     axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
     apart = unlike_at_tile(found.graph, found.layer, found.info.name, axes)
     value = found.graph.layer(found.layer).value
     plan = TilePlan(
-        graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart, found.error,
+        found.graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart, found.error,
         memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
     )  # fmt: skip
     return replace(plan, **proven(found.graph, plan, apart)._asdict()) if plan.exact else plan
@@ -75,7 +80,10 @@ def smallest_tile(
     error: float | None = None,
 ) -> tuple[int, ...]:
     """The smallest tile, halo included, per source axis, at which the model runs; as for :func:`tile`."""
-    found = _basis(graph, layer, source_size, source, error)
+    found, trimmed = _bases(graph, layer, source_size, source, error)
+    if trimmed is not None:
+        axes = tile(graph, layer, source_size, source=source, error=error).axes
+        found = trimmed if any(axis.unread for axis in axes) else found
     return smallest_sizes(found.graph, found.info.name, _axes(found, (None,) * len(found.info.lengths)))
 
 
@@ -122,9 +130,12 @@ def _one_tile(found: _Basis, axes: tuple[AxisPlan, ...], asked: Size | None) -> 
     )
 
 
-def _basis(
+def _bases(
     graph: Graph, layer: str | None, source_size: Size | None, source: str | None, error: float | None
-) -> _Basis:
+) -> tuple[_Basis, _Basis | None]:
+    """What a plan rests on; and the same with the positions left out that no unit reads, where that makes halos smaller
+    (it may be wrong, as padding moves in: only an exact plan shows that it is not).
+    """
     if not graph.layers:
         raise FovealError(f"{graph.name}: the network has no layer to tile")
     if error is not None and not 0 < error < 1:
@@ -143,34 +154,34 @@ def _basis(
     rf = receptive_field(graph, name, traced.source)
     local = rf.local or rf
     strides, grid = _strides(local, moving)
-    unread = _unread(graph, rf, moving.multiples)
-    need, status, method, wanted = halo(graph, rf, local, moving, strides, grid, unread, error)
+    none, unread = (0,) * len(size), _unread(graph, rf, moving.multiples)
+    need, status, method, wanted = halo(graph, rf, local, moving, strides, grid, none, error)
     axes = grid_axes(graph, graph.layer(name).value)
-    return _Basis(
+    plain = _Basis(
         graph, name, _info(graph, rf.source, size), rf.source_shape, need, moving.multiples, strides,
         tuple(axes[g] for g in grid), status, tuple(str(o) for o in moving.obstacles), wanted, method,
-        unread,
+        none,
     )  # fmt: skip
+    if status != "exact" or not any(unread):
+        return plain, None
+    trimmed = plain._replace(
+        need=halo(graph, rf, local, moving, strides, grid, unread, error)[0], unread=unread
+    )
+    halos = [[sum(axis.halo) for axis in _axes(each, (None,) * len(size))] for each in (plain, trimmed)]
+    return plain, trimmed if all(b <= a for a, b in zip(*halos)) and halos[0] != halos[1] else None
 
 
 def _unread(graph: Graph, rf: ReceptiveField, multiples: tuple[int, ...]) -> tuple[int, ...]:
-    """Positions at the end of each axis that no unit reads, where the network does the same without them."""
+    """Positions at the end of each axis that no unit reads, where a run or the operations can show that all is the
+    same without them.
+    """
     found = []
     for axis, (length, multiple) in enumerate(zip(rf.source_shape, multiples)):
         last = int(np.where(rf.nothing[0], -1, rf.last[axis][0]).max(initial=-1))
         found.append(length - 1 - last if rf.local is None and 0 < length - 1 - last < multiple else 0)
-    if not any(found):
-        return tuple(found)
-    if not can_retrace(graph):
-        path = graph.behind(graph.layer(rf.layer).value)
-        fixed = all(traits(node.op).size(node.op) == "free" for node in path)
-        return tuple(found) if fixed else (0,) * len(found)
-    shorter = tuple(n - k for n, k in zip(rf.source_shape, found))
-    if not runs_with(graph, rf.source, shorter):
-        return (0,) * len(found)
-    again = with_source(graph, rf.source, shorter)
-    same = rf.layer in again.layer_table and receptive_field(again, rf.layer, rf.source).grid == rf.grid
-    return tuple(found) if same else (0,) * len(found)
+    path = graph.behind(graph.layer(rf.layer).value)
+    valid = all(traits(node.op).size(node.op) == "free" and not traits(node.op).pads(node.op) for node in path)
+    return tuple(found) if can_retrace(graph) or valid else (0,) * len(found)
 
 
 def _sizes(given: Size | None, default: Sequence[int], what: str) -> tuple[int, ...]:

@@ -102,9 +102,9 @@ def _told(axis: AxisPlan) -> int:
 def _own_lengths(axes: Sequence[AxisPlan]) -> tuple[int, ...]:
     """The source's own; of one too large to be traced, lengths with the same remainders beyond the tile's."""
     if prod(axis.length for axis in axes) <= LARGEST:
-        return tuple(axis.length for axis in axes)
+        return tuple(axis.span for axis in axes)
     wanted = [axis.tile + max(PERIODS, axis.tile // axis.multiple // 4) * axis.multiple for axis in axes]
-    return tuple(min(a.length, w + (a.length - w) % a.multiple) for a, w in zip(axes, wanted))
+    return tuple(min(a.span, w + (a.span - w) % a.multiple) for a, w in zip(axes, wanted))
 
 
 def unlike(whole: Graph, part: Graph, layer: str, source: str) -> Iterator[str]:
@@ -167,13 +167,13 @@ def _unlike_step(a: Step, b: Step) -> str:
         for word in ("axis", "kernel", "stride", "before", "dilation"):
             one, two = getattr(a, word), getattr(b, word)
             if one != two:
-                return f"its {'padding' if word == 'before' else word} is {one} at the source's length and {two} at the tile's"
+                return f"its {'padding' if word == 'before' else word} is {one} at one length and {two} at another"
         return "" if a.after == b.after else "it ends elsewhere at the tile's length"
     if not isinstance(a, Table) or not isinstance(b, Table) or a.axis != b.axis:
         return "it reads in another way at the tile's length"
     if a.ratio != b.ratio:
         one, two = (f"{t.n_out}/{t.n_in}" for t in (a, b))
-        return f"its factor is {one} at the source's length and {two} at the tile's"
+        return f"its factor is {one} at one length and {two} at another"
     return "" if _alike_tables(a, b) else "it picks other positions at the tile's length"
 
 
