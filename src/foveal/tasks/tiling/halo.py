@@ -66,6 +66,8 @@ def exact_halo(
     progress = rf.progress[axis]
     assert progress is not None
     period, shift = progress[1].period, int(progress[1].shift)
+    if period > rf.grid[grid]:
+        return 0, rf.source_shape[axis]  # the source ends before anything repeats: one tile
     seen = ~_line(rf.nothing[1], grid, rf.grid[grid], np.logical_and)
     first = [_line(row, grid, rf.grid[grid], np.minimum) for row in rf.first[axis]]
     last = [_line(row, grid, rf.grid[grid], np.maximum) for row in rf.last[axis]]

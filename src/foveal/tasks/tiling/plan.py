@@ -200,10 +200,12 @@ def _at_size(graph: Graph, layer: str, source: str, size: tuple[int, ...]) -> tu
     moving = shifts(graph, value, index)
     axes = graph.sources[index].axes
     traced = tuple(graph.values[graph.sources[index].value].shape[a] for a in axes)
-    if all((a - b) % m == 0 for a, b, m in zip(traced, size, moving.multiples)):
+    if all((a - b) % m == 0 and a >= min(b, 2 * m) for a, b, m in zip(traced, size, moving.multiples)):
         return graph, moving
-    # The same remainder is enough, and a size near the traced one is known to run.
-    again = with_source(graph, source, tuple(a + (b - a) % m for a, b, m in zip(traced, size, moving.multiples)))
+    # The same remainder is enough, and a size near the traced one is known to run; it must show two periods.
+    wanted = tuple(a + (b - a) % m for a, b, m in zip(traced, size, moving.multiples))
+    shown = tuple(n if n >= min(b, 2 * m) else b - (b - 2 * m) // m * m for n, b, m in zip(wanted, size, moving.multiples))
+    again = with_source(graph, source, shown)
     found = shifts(again, again.layer(layer).value, index)
     near = [again.values[again.sources[index].value].shape[axis] for axis in axes]
     if any((b - a) % m for a, b, m in zip(near, size, found.multiples)):
