@@ -27,8 +27,8 @@ class Step(nn.Module):
         return self.name
 
 
-def drawn(seed: int) -> tuple[nn.Module, Tensor, int, int]:
-    """A network in double precision, an input as it is traced, the source's length and a wanted tile's."""
+def drawn(seed: int) -> tuple[nn.Module, Tensor, int]:
+    """A network in double precision, an input as it is traced, and the source's length."""
     random = Random(seed)
     torch.manual_seed(seed)
     model = nn.Sequential(*(_step(random) for _ in range(random.randint(1, 4)))).double().eval()
@@ -36,7 +36,7 @@ def drawn(seed: int) -> tuple[nn.Module, Tensor, int, int]:
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.sign(parameter))
     traced = random.randint(40, 90)
-    return model, torch.randn(1, WIDTH, traced, dtype=torch.float64), traced + random.choice([0, 0, 1, 7, 24, 60]), 0
+    return model, torch.randn(1, WIDTH, traced, dtype=torch.float64), traced + random.choice([0, 0, 1, 7, 24, 60])
 
 
 def _conv(random: Random) -> nn.Module:
@@ -144,7 +144,7 @@ def _branches(random: Random) -> nn.Module:
 
     def function(x: Tensor) -> Tensor:
         a, b = one(x), two(x)
-        if random_like(a, b):
+        if nearly_as_long(a, b):
             length = min(a.shape[-1], b.shape[-1])
             a, b = a[..., :length], b[..., :length]
         else:
@@ -154,7 +154,7 @@ def _branches(random: Random) -> nn.Module:
     return Step(f"branches {joins}", function, one, two)
 
 
-def random_like(a: Tensor, b: Tensor) -> bool:
+def nearly_as_long(a: Tensor, b: Tensor) -> bool:
     """Whether two lengths are near enough to be cropped to one."""
     return abs(a.shape[-1] - b.shape[-1]) < 8
 

@@ -55,13 +55,16 @@ def tile(
     """
     plain, trimmed = _bases(graph, layer, source_size, source, error)
     plan = _tile(trimmed, tile) if trimmed is not None else None
-    return plan if plan is not None and plan.exact else _tile(plain, tile)
+    return plan if plan is not None and plan.exact and plan.count > 1 else _tile(plain, tile)
 
 
 def _tile(found: _Basis, tile: Size | None) -> TilePlan:
     whole = _axes(found, (None,) * len(found.info.lengths))
     chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
-    axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
+    try:
+        axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
+    except FovealError as small:
+        raise FovealError(f"{small} ({found.obstacles[0]})" if found.obstacles else str(small)) from None
     apart = unlike_at_tile(found.graph, found.layer, found.info.name, axes)
     value = found.graph.layer(found.layer).value
     plan = TilePlan(
