@@ -32,10 +32,9 @@ def judge(number: int) -> tuple[str, str]:
         warnings.simplefilter("ignore")
         try:
             graph = foveal.trace(model, example)
-            wanted = None if random.random() < 0.3 else random.randint(4, length)
+            (least,) = smallest_tile(graph, source_size=length)
+            wanted = None if random.random() < 0.3 else random.randint(least, max(least, length // 2))
             plan = tile(graph, source_size=length, tile=wanted)
-            if plan.count == 1 and random.random() < 0.7:
-                plan = tile(graph, source_size=length, tile=smallest_tile(graph, source_size=length))
         except FovealError as error:
             text = str(error)
             return ("refused", "") if "\n" not in text and "is not available" not in text else ("refused", text)

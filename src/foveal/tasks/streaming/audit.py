@@ -129,7 +129,9 @@ def _layer_rows(asked: Stream) -> list[LayerRow]:
         adds = (
             None if reach.ahead is None or None in known else reach.ahead - max([Fraction(0), *(a or 0 for a in known)])
         )
-        changes = all(r is None or (*r[:3], *r[4:]) != (*reach[:3], *reach[4:]) for r in before)  # whatever axis it lies along
+        changes = all(
+            r is None or (*r[:3], *r[4:]) != (*reach[:3], *reach[4:]) for r in before
+        )  # whatever axis it lies along
         rows.append(LayerRow(named[value].name, named[value].type, reach, adds, changes))
     return rows
 

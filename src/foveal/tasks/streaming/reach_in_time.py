@@ -18,8 +18,8 @@ SHORT = 8
 
 
 class Border(NamedTuple):
-    """The units at one end of the stream that read padding and so reach further than all others: how many; how far, None where they read to
-    the other end.
+    """The units at one end of the stream that read padding and so reach further than all others: how many; how far,
+    None where they read to the other end.
     """
 
     units: int
@@ -71,24 +71,24 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     count = graph.values[value].shape[time]
     if strict.context == 0 and strict.known and regular(strict, time).regular:
         first, last = _ends(strict, time, 2)
-        back, ahead = _largest(stride, count, first, -1), _largest(stride, count, last, 1)
+        past, future = _largest(stride, count, first, -1), _largest(stride, count, last, 1)
         padded = int((first < 0).sum()), int((last >= length).sum())
         first, last = _ends(strict, time, 0)
-        begin = _border(stride, count, last, 1, ahead, length, padded[0])
-        end = _border(stride, count, first, -1, back, length, padded[1])
-        return Reach(back, ahead, stride, time, begin, end)
+        begin = _border(stride, count, last, 1, future, length, padded[0])
+        end = _border(stride, count, first, -1, past, length, padded[1])
+        return Reach(past, future, stride, time, begin, end)
     first, last = (np.broadcast_to(ends, (count,)) for ends in _ends(strict, time, 0))
     several = count > 1
     steady = _steady(last)
     if strict.context == 0 and steady is not None:
         stride, inside = steady
-        ahead = _largest(stride, count, np.where(inside, last, -EMPTY), 1)
-        begin = _border(stride, count, last, 1, ahead, length)
+        future = _largest(stride, count, np.where(inside, last, -EMPTY), 1)
+        begin = _border(stride, count, last, 1, future, length)
         known = _steady(first)
         if known is None:
-            return Reach(None if first[-1] <= 0 else _largest(stride, count, first, -1), ahead, stride, time, begin)
-        back = _largest(stride, count, np.where(known[1], first, EMPTY), -1)
-        return Reach(back, ahead, stride, time, begin, _border(stride, count, first, -1, back, length))
+            return Reach(None if first[-1] <= 0 else _largest(stride, count, first, -1), future, stride, time, begin)
+        past = _largest(stride, count, np.where(known[1], first, EMPTY), -1)
+        return Reach(past, future, stride, time, begin, _border(stride, count, first, -1, past, length))
     back = None if several and first[-1] <= 0 else _largest(stride, count, first, -1)
     ahead = None if several and last[0] >= length - 1 else _largest(stride, count, last, 1)
     return Reach(back, ahead, stride, time)

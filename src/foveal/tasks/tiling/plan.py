@@ -68,8 +68,8 @@ def _tile(found: _Basis, tile: Size | None) -> TilePlan:
     apart = unlike_at_tile(found.graph, found.layer, found.info.name, axes)
     value = found.graph.layer(found.layer).value
     plan = TilePlan(
-        found.graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart, found.error,
-        memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
+        found.graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart,
+        found.error, memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
     )  # fmt: skip
     return replace(plan, **proven(found.graph, plan, apart)._asdict()) if plan.exact else plan
 
@@ -167,9 +167,7 @@ def _bases(
     )  # fmt: skip
     if status != "exact" or not any(unread):
         return plain, None
-    trimmed = plain._replace(
-        need=halo(graph, rf, local, moving, strides, grid, unread, error)[0], unread=unread
-    )
+    trimmed = plain._replace(need=halo(graph, rf, local, moving, strides, grid, unread, error)[0], unread=unread)
     halos = [[sum(axis.halo) for axis in _axes(each, (None,) * len(size))] for each in (plain, trimmed)]
     return plain, trimmed if all(b <= a for a, b in zip(*halos)) and halos[0] != halos[1] else None
 
@@ -207,7 +205,9 @@ def _at_size(graph: Graph, layer: str, source: str, size: tuple[int, ...]) -> tu
         return graph, moving
     # The same remainder is enough, and a size near the traced one is known to run; it must show two periods.
     wanted = tuple(a + (b - a) % m for a, b, m in zip(traced, size, moving.multiples))
-    shown = tuple(n if n >= min(b, 2 * m) else b - (b - 2 * m) // m * m for n, b, m in zip(wanted, size, moving.multiples))
+    shown = tuple(
+        n if n >= min(b, 2 * m) else b - (b - 2 * m) // m * m for n, b, m in zip(wanted, size, moving.multiples)
+    )
     again = with_source(graph, source, shown)
     found = shifts(again, again.layer(layer).value, index)
     near = [again.values[again.sources[index].value].shape[axis] for axis in axes]

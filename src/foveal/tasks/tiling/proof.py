@@ -1,10 +1,10 @@
-"""What a plan that looks exact rests on: operations that do the same at all lengths, and runs in tiles against the whole.
+"""What a plan that looks exact rests on: operations that do the same at all lengths, and runs in tiles and whole.
 
 The index ranges of a plan come from one length. So the operations on the path are compared between the source's own
-length and a tile's (``retrace``); what a graph does not hold (a number computed from the length, say) shows in runs with
-random weights: at the source's own length where that is cheap, else at shorter lengths with the same remainders, one
-axis in tiles at a time and the others short. A plan is exact where they agree. Without a model to run, the operations
-must be such as know nothing of the length; else the plan is "unproven".
+length and a tile's (``retrace``). What a graph does not hold (a number computed from the length, say) shows in runs
+with random weights: at the source's own length where that is cheap, else at shorter lengths with the same remainders,
+one axis in tiles at a time and the others short. A plan is exact where they agree. Without a model to run, the
+operations must be such as know nothing of the length; else the plan is "unproven".
 """
 
 from __future__ import annotations

@@ -86,9 +86,9 @@ class TilePlan(show.Shown):
 
     status: "exact"; "approximate" (``error`` is the expected relative error, or the one measured in a run; None where
     no field tells); or "unproven" (the index ranges allow it, but nothing shows that the network does the same at a
-    tile's length); obstacles: why it is not exact (or would not be); value_axes: the layer's own axis that follows each source axis; memory: bytes of activations at
-    once, (whole, tile), for 4-byte numbers, weights not counted; overhead: positions computed more than once, as a
-    share of the source.
+    tile's length); obstacles: why it is not exact (or would not be); value_axes: the layer's own axis that follows each
+    source axis; memory: bytes of activations at once, (whole, tile), for 4-byte numbers, weights not counted; overhead:
+    positions computed more than once, as a share of the source.
     """
 
     network: str

@@ -152,7 +152,7 @@ def _unlike_node(whole: Graph, part: Graph, mine: Node, other: Node) -> str:
 
 
 def _same_fields(a: Operation, b: Operation) -> bool:
-    return all(_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))  # type: ignore[arg-type]
+    return all(_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
 
 
 def _equal(a: Any, b: Any) -> bool:
