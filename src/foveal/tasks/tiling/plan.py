@@ -12,6 +12,7 @@ and windows cut off at the end fall as they do on the whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -54,8 +55,12 @@ def tile(
     smallest), and where the network does not run at the source's or the tile's size.
     """
     plain, trimmed = _bases(graph, layer, source_size, source, error)
-    plan = _tile(trimmed, tile) if trimmed is not None else None
-    return plan if plan is not None and plan.exact and plan.count > 1 else _tile(plain, tile)
+    if trimmed is not None:
+        with suppress(FovealError):  # the model may not run at these lengths
+            plan = _tile(trimmed, tile)
+            if plan.exact and plan.count > 1:
+                return plan
+    return _tile(plain, tile)
 
 
 def _tile(found: _Basis, tile: Size | None) -> TilePlan:

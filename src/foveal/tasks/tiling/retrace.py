@@ -167,13 +167,13 @@ def _unlike_step(a: Step, b: Step) -> str:
         for word in ("axis", "kernel", "stride", "before", "dilation"):
             one, two = getattr(a, word), getattr(b, word)
             if one != two:
-                return f"its {'padding' if word == 'before' else word} is {one} at one length and {two} at another"
+                return f"its {'padding' if word == 'before' else word} is {one} at one size and {two} at another"
         return "" if a.after == b.after else "it ends elsewhere at the tile's length"
     if not isinstance(a, Table) or not isinstance(b, Table) or a.axis != b.axis:
         return "it reads in another way at the tile's length"
     if a.ratio != b.ratio:
         one, two = (f"{t.n_out}/{t.n_in}" for t in (a, b))
-        return f"its factor is {one} at one length and {two} at another"
+        return f"its factor is {one} at one size and {two} at another"
     return "" if _alike_tables(a, b) else "it picks other positions at the tile's length"
 
 
