@@ -196,7 +196,6 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "an offset left out": (
         lambda x: x.contiguous().as_strided((1, 4, T - 1), (4 * T, T, 1), 1), lambda x: x[:, :, :-1]),
     "antialiasing ignored": (lambda x: antialiased(x, True), lambda x: antialiased(x, False)),
-    "antialiasing imagined": (lambda x: antialiased(x, False), lambda x: antialiased(x, True)),
     "corners not aligned": (
         lambda x: resized(x, 27, mode="linear", align_corners=True), lambda x: resized(x, 27, mode="linear")),
     "nearest by another rule": (lambda x: resized(x, 11, mode="nearest-exact"), lambda x: resized(x, 11)),

@@ -35,8 +35,9 @@ INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
 """How far inside a neighbour lies, and how many times a clear one its influence must be: it grows quickly inwards."""
 SCANNED = 32
 """Positions of a box at which influence is looked for where there is none near its edge."""
+FAR = 8
 SUDDEN = 1e3
-"""How many times a clear influence sets in at once where it never decayed."""
+"""How far inside, and how many times a clear influence, sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
 INPUTS = 6
@@ -350,7 +351,8 @@ def _sets_in(session: _Session, target: _Target, edge: tuple[Unit, int, int]) ->
         session.perturb(axis, inwards[middle], "large")
         felt, still = (middle, still) if (*key, inwards[middle]) in session.seen else (felt, middle)
     full = session.strength.get((*key, inwards[felt]), 0.0) > SUDDEN * session.model.clear
-    return inwards[felt] if full and felt > 0 else None
+    # Nearer ones may be a stride, or a maximum that others win.
+    return inwards[felt] if full and felt > FAR else None
 
 
 def _all_still(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
@@ -372,7 +374,7 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
             continue
         edge = (unit, axis, position)
         neighbour = _felt_inside(session, target, edge)
-        sudden = _sets_in(session, target, edge) if neighbour is None or abs(neighbour - position) > 1 else None
+        sudden = _sets_in(session, target, edge) if neighbour is None else None
         neighbour = neighbour if sudden is None else sudden
         if neighbour is None or _moves_after_all(session, target, edge):
             continue
