@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def reach(model: nn.Module, length: int = 96) -> Reach:
 def ahead(model: nn.Module, stride: int, length: int = 96) -> np.ndarray:
     """By perturbation: how far each unit reads behind its own position."""
     torch.manual_seed(0)
-    model = model.double()
+    model = copy.deepcopy(model).double()
     for parameter in model.parameters():
         nn.init.uniform_(parameter, 0.1, 0.3)
     x = torch.randn(1, 2, length, dtype=torch.float64)

@@ -92,7 +92,7 @@ class TorchBackend(TorchRunner, Backend):
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""
-        model = self._copy_anew(torch.float64)
+        model = self._copy_anew(torch.float64).train(self.training)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for tensor in model.parameters():

@@ -25,7 +25,7 @@ from foveal.tasks.tiling.record import AxisPlan, TilePlan
 from foveal.tasks.tiling.retrace import can_retrace
 from foveal.tasks.tiling.stitching import stitched
 
-CHEAP, DEAR = 3e9, 1e11
+CHEAP, DEAR = 5e8, 1e11
 """Multiply-adds (and elements) that all runs may take together: where the operations agree, and where they do not."""
 SHARE = 0.1
 """Of the influence that a precision can tell (``Backend.clear``): a difference below is rounding."""
@@ -61,9 +61,10 @@ def proven(graph: Graph, plan: TilePlan, unlike: tuple[str, ...]) -> Proof:
     runs, model = [], graph.backend
     tolerance = 0.0
     if model is not None and can_retrace(graph):
-        model = model.redrawn(0)
+        cases = list(_cases(graph, plan, DEAR if unlike else CHEAP))
+        model = model.redrawn(0) if cases else model
         tolerance = model.clear * SHARE
-        for own, item in _cases(graph, plan, DEAR if unlike else CHEAP):
+        for own, item in cases:
             found = _run(model, item, own)
             if found is not None:
                 runs.append(found)
@@ -103,7 +104,7 @@ def _cases(graph: Graph, plan: TilePlan, budget: float) -> Iterator[tuple[bool, 
     """The plan itself (true) and short ones with its remainders, while they are within the budget together."""
     each = _work(graph, plan.layer) / prod(graph.values[_source(graph, plan)].shape[a] for a in plan.source.axes)
     asked = [(True, plan), *((False, short) for short in _short(plan))]
-    spent = 0.0
+    spent = 50.0 * graph.parameters  # drawn anew
     for own, item in asked:
         cost = each * (prod(a.length for a in item.axes) + item.count * prod(a.tile for a in item.axes))
         if spent + cost <= budget:
@@ -145,7 +146,11 @@ def _run(model: Backend, plan: TilePlan, own: bool) -> Run | None:
         return None
     image = np.random.default_rng(0).standard_normal(plan.source.shape)
 
+    straight = model.tiled(model.model, plan.layer, None) if model.framework == "PyTorch" and len(given) == 1 else None
+
     def forward(part: np.ndarray) -> np.ndarray:
+        if straight is not None:  # it ends at the layer
+            return straight(part)
         return model.run({**given, plan.source.name: part}, [plan.layer])[plan.layer]
 
     lengths = tuple(axis.length for axis in plan.axes)
