@@ -8,7 +8,7 @@ from foveal.core.finding import Finding
 from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
-_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
 _CODES = {"opaque": "operation-without-rule"}
 _NOTE_OF = {"operation-without-rule": "opaque"}
 

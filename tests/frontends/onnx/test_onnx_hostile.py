@@ -114,7 +114,7 @@ def test_a_constant_output_says_so() -> None:
         for ask in (foveal.receptive_field, foveal.field, foveal.tile):
             with pytest.raises(FovealError, match=f"layer '{name}' {told}"):
                 ask(graph, name)
-    assert [f.layer for f in foveal.audit(graph, "registration").findings if f.code == "OUT01"] == ["z"]
+    assert [f.layer for f in foveal.audit(graph, "registration").findings if f.code == "TRC04"] == ["z"]
 
 
 def test_onnx_is_what_is_damaged_here() -> None:

@@ -24,6 +24,7 @@ from foveal.frontends.onnx.nodes.call import Materials, NodeCall, flat
 from foveal.frontends.onnx.nodes.constants import constant_node, fold, known, may_fold, sparse, stored
 from foveal.frontends.onnx.nodes.own import own_lowering
 from foveal.frontends.onnx.nodes.shapes import Made, Schema, infer, read_type, schema_of
+from foveal.frontends.onnx.nodes.weights import weights_of
 from foveal.frontends.onnx.run import OnnxRunner
 from foveal.ir.graph import Graph, GraphBuilder
 
@@ -82,6 +83,7 @@ class Tracer:
         self.runner = OnnxRunner(file, tuple(entries))
         self.observed: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] | None = None
         self.counted: set[str] = set()
+        self.weights, self.origins = weights_of(file.model.graph, file.folder)
         items = (*file.model.graph.value_info, *file.model.graph.output)
         made = {item.name: read_type(item.type, item.name) for item in items if _static(item.type)}
         self.declared = {name: item for name, item in made.items() if item.shape is not None}
@@ -105,9 +107,7 @@ class Tracer:
             elif isinstance(x, Operand) and x.value is not None and item.name not in self.builder.graph.layer_table:
                 self.builder.layer(item.name, x.value, "operation", "output")
                 self.runner.tensors[item.name] = item.name
-        self.builder.graph.parameters = sum(
-            prod(t.dims) for t in graph.initializer if np.dtype(stored(t, None).dtype).kind == "f"
-        )
+        self.builder.graph.parameters = sum(self.weights.values())
 
     def _input(self, entry: Entry) -> Operand:
         if entry.axes is None:
@@ -173,17 +173,11 @@ class Tracer:
             raise TraceError(f"layer '{title}' has dimensions beyond all measure: {list(x.shape)}")
 
     def _own(self, node: NodeProto) -> int:
-        """Elements of the floating initialisers that a node is the first to use."""
-        fresh = [name for name in node.input if name in self._weights and name not in self.counted]
+        """Numbers in the weights that a node is the first to use."""
+        names = (self.origins.get(name, name) for name in node.input)
+        fresh = [name for name in dict.fromkeys(names) if name in self.weights and name not in self.counted]
         self.counted.update(fresh)
-        return sum(self._weights[name] for name in fresh)
-
-    @property
-    def _weights(self) -> dict[str, int]:
-        if not hasattr(self, "_sizes"):
-            tensors = self.file.model.graph.initializer
-            self._sizes = {t.name: prod(t.dims) for t in tensors if stored(t, None).dtype.kind not in "biuOSU"}
-        return self._sizes
+        return sum(self.weights[name] for name in fresh)
 
     def node(self, node: NodeProto, environment: Environment) -> Sequence[Item]:
         """What one node makes: operands, or lists of them for sequences."""

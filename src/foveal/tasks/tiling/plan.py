@@ -11,10 +11,11 @@ and windows cut off at the end fall as they do on the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from foveal.check.automatic import look
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
@@ -39,15 +40,19 @@ def tile(
     *,
     source: str | None = None,
     error: float | None = None,
+    check: bool = True,
 ) -> TilePlan:
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
     source_size: positions per source axis (default: as traced). tile: the longest a tile may be, halo included
     (default: the smallest that computes at most half of the source twice; else one tile). error: a wanted expected
-    relative error; without it the plan is exact where that is possible.
+    relative error; without it the plan is exact where that is possible. check: where the trace rests on more than the
+    algebra, a few runs of the model are held against its numbers.
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
+    if check:
+        look(graph)
     found = _basis(graph, layer, source_size, source, error)
     whole = _axes(found, (None,) * len(found.info.lengths))
     chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
@@ -59,7 +64,7 @@ def tile(
     value = found.graph.layer(found.layer).value
     return TilePlan(
         graph.name, found.layer, found.info, axes, found.value_axes, status, obstacles, wanted_error,
-        memory(found.graph, value, found.traced, axes), found.method,
+        memory(found.graph, value, found.traced, axes), found.method, tuple(warnings(graph)),
     )  # fmt: skip
 
 
@@ -112,6 +117,8 @@ def _basis(
         raise FovealError(f"error {error}: expected a relative error between 0 and 1, such as 1e-3")
     name = graph.layers[-1] if layer is None else layer
     traced = receptive_field(graph, name, source)
+    if traced.status == "contradicted":
+        raise FovealError(f"layer '{name}' cannot be tiled by numbers that are wrong: {'; '.join(traced.causes)}")
     near = traced.local or traced
     if None in near.progress and near.causes:
         # Known at once; the shifts of all that lies before it take long on a detector's lists of boxes.
@@ -130,6 +137,13 @@ def _basis(
         graph, name, _info(graph, rf.source, size), rf.source_shape, need, moving.multiples, strides,
         tuple(axes[g] for g in grid), status, tuple(str(o) for o in moving.obstacles), wanted, method,
     )  # fmt: skip
+
+
+def warnings(graph: Graph) -> Iterator[str]:
+    """What the reader of a plan must know about the trace."""
+    if graph.stopped:
+        yield f"{graph.stopped}; the last layer traced is not the network's output"
+    yield from (note.text for note in graph.notes if note.code == "not-checked")
 
 
 def _sizes(given: Size | None, default: Sequence[int], what: str) -> tuple[int, ...]:

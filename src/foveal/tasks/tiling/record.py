@@ -99,6 +99,8 @@ class TilePlan(show.Shown):
     error: float | None
     memory: tuple[int, int]
     method: str
+    warnings: tuple[str, ...] = ()
+    """What the reader must know about the trace."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

@@ -39,6 +39,7 @@ def plan_rows(plan: TilePlan) -> Rows:
         ("computed twice or more", f"{plan.overhead:.1%} of the source"),
         ("activations at once", f"{bytes_text(plan.memory[1])} a tile, {bytes_text(plan.memory[0])} the whole"),
         ("method", plan.method),
+        *(("warning", text) for text in plan.warnings),
     ]
     return rows
 
