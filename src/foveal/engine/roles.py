@@ -7,9 +7,9 @@ row-major order makes it the slowest (flattened feature maps become features, pi
 
 from __future__ import annotations
 
-from foveal.engine.forward.reshaping import groups
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph
+from foveal.ir.lengths import groups
 from foveal.ir.rules import reads
 
 Roles = tuple[str, ...]

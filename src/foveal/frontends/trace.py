@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from foveal.frontends.backends import JAX, TORCH, framework_of
+from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
 from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph
+from foveal.ir.layout import decide, laid_out
 
 
 def trace(
@@ -27,14 +28,18 @@ def trace(
     """The graph of a model or of what a source string names.
 
     ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source
-    string has a default. See ``trace_module`` for the rest. Raises SourceError, TraceError.
+    string has a default. ``axes``: the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B
+    and C), for all inputs, in order or by name; by default what the network does with its inputs decides
+    (:mod:`foveal.ir.layout`). See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):
-        return model
+        return laid_out(model, axes)
     if not REGISTRY.loaded:
         load_rules()
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     graph: Graph = row.load("trace", model).trace(
         model, inputs, pretrained=pretrained, training=training, axes=axes, weights=weights, name=name
     )
-    return graph
+    if row is TEXT:  # always (N, C, *space)
+        return laid_out(graph, axes)
+    return decide(graph) if axes is None else graph

@@ -8,7 +8,7 @@ that was never traced (:func:`foveal.frontends.backends.backend_of`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +179,10 @@ class Backend(ABC):
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
         """The graph with another shape of one source; None where the model does not run with it."""
         return None
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> Backend:
+        """The same with other counted axes, by name of the source."""
+        return self
 
     def with_weights(self, path: str) -> Backend:
         """The same call of a copy of the model with the weights in a file."""

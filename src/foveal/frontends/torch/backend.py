@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +69,11 @@ class TorchBackend(TorchRunner, Backend):
         inputs = self.inputs.changed(lambda s: replace(s, shape=shape, example=None) if s.name == source else s)
         attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=False)
         return None if attempt.error is not None else attempt.graph
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> TorchBackend:
+        """Its call with other axes."""
+        inputs = self.inputs.changed(lambda s: s if s.axes is None else replace(s, axes=axes.get(s.name, s.axes)))
+        return TorchBackend(self.model, inputs, self.training)
 
     def with_weights(self, path: str) -> TorchBackend:
         """See :mod:`foveal.frontends.torch.weights`."""
