@@ -22,6 +22,7 @@ def assert_receptive_field(
     lookahead: int | None = None,
     center_within: float | None = None,
     exact: bool = True,
+    axes: Any = None,
 ) -> None:
     """Fail with a readable AssertionError unless the receptive field of ``layer`` keeps the limits given.
 
@@ -31,7 +32,7 @@ def assert_receptive_field(
     center of an unclipped box may lie from the center of the unit's cell, in pixels. With ``exact`` a bound fails too:
     a limit met by a bound may still be broken.
     """
-    graph = model if isinstance(model, Graph) else trace(model, inputs)
+    graph = trace(model, inputs, axes=axes)
     rf = receptive_field(graph, layer, source)
     failures = []
     if exact and rf.status != "exact":

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from foveal.engine.forward.bounds import bounds
 from foveal.fields.receptive_field import receptive_field, unit_bounds
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
@@ -199,6 +200,7 @@ def verify(
     seed: int = 0,
     source: str | None = None,
     forwards: int = 16,
+    axes: Any = None,
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 
@@ -207,6 +209,7 @@ def verify(
     ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
     yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
     """
+    graph = laid_out(graph, axes)
     if graph.backend is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
 from foveal.ir.extension import REGISTRY, load as load_rules
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import decide, laid_out
 
 
@@ -37,9 +38,24 @@ def trace(
     if not REGISTRY.loaded:
         load_rules()
     row = framework_of(model) or (JAX if callable(model) else TORCH)
-    graph: Graph = row.load("trace", model).trace(
-        model, inputs, pretrained=pretrained, training=training, axes=axes, weights=weights, name=name
-    )
+    run = row.load("trace", model).trace
+    options = {"pretrained": pretrained, "training": training, "axes": axes, "weights": weights, "name": name}
+    batched = (1, *inputs) if isinstance(inputs, tuple) and inputs and all(type(n) is int for n in inputs) else None
+    graph: Graph
+    try:
+        graph = run(model, inputs, **options)
+        batched = None
+    except (SourceError, TraceError) as error:
+        if batched is None or len(batched) > 5:
+            raise
+        try:
+            graph = run(model, batched, **options)
+        except FovealError:
+            raise error from None
     if row is TEXT:  # always (N, C, *space)
-        return laid_out(graph, axes)
-    return decide(graph) if axes is None else graph
+        graph = laid_out(graph, axes)
+    elif axes is None:
+        graph = decide(graph)
+    if batched is not None:
+        graph.notes.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))
+    return graph

@@ -92,7 +92,7 @@ def _with_axes(graph: Graph, axes: Mapping[str, Axes]) -> Graph:
     return replace(
         graph,
         sources=[source._replace(axes=axes[source.name]) for source in graph.sources],
-        notes=[note for note in graph.notes if note.code != UNTOLD],
+        notes=[note for note in graph.notes if not (note.code == UNTOLD and note.text.startswith("positions"))],
         backend=None if graph.backend is None else graph.backend.laid_out(axes),
         cache={},
     )

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
+from foveal.ir.layout import laid_out
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ TASKS: dict[str, str] = {
 """Task name -> the module that holds its ``TASK``."""
 
 
-def audit(graph: Graph, task: str, **options: Any) -> Audit:
+def audit(graph: Graph, task: str, *, axes: Any = None, **options: Any) -> Audit:
     """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
     found = find_task(task)
-    return found.run(graph, **found.checked(options))
+    return found.run(laid_out(graph, axes), **found.checked(options))
 
 
 def find_task(name: str) -> Task:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import AxesOption, InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 
@@ -61,6 +61,7 @@ def report(
         Language | None, typer.Option("--lang", help="language of the page; default: that of the reader's browser")
     ] = None,
     shapes: InputOption = None,
+    axes: AxesOption = None,
     pretrained: PretrainedOption = False,
 ) -> None:
     """One HTML file to explore: what any unit of any layer sees, the network, its growth, findings."""
@@ -69,7 +70,7 @@ def report(
     from foveal.views.page.build import PageOptions, page_data
     from foveal.views.page.render import render
 
-    graph = trace_source(source, shapes, pretrained)
+    graph = trace_source(source, shapes, pretrained, axes=axes)
     options = PageOptions(
         layers=tuple(layer or ()),
         kinds=kinds or _measured_too(graph, images),

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
+from foveal.ir.layout import laid_out
 from foveal.report.results import SourceInfo
 from foveal.tasks.shared.equivariance import Shifts, shifts
 from foveal.tasks.tiling.grid import plan_axis
@@ -39,6 +40,7 @@ def tile(
     *,
     source: str | None = None,
     error: float | None = None,
+    axes: Any = None,
 ) -> TilePlan:
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
@@ -48,18 +50,18 @@ def tile(
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
-    found = _basis(graph, layer, source_size, source, error)
+    found = _basis(laid_out(graph, axes), layer, source_size, source, error)
     whole = _axes(found, (None,) * len(found.info.lengths))
     chosen = moderate_sizes(found.graph, found.info.name, whole) if tile is None else None
-    axes = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
-    obstacles = found.obstacles + unlike_at_tile(found.graph, found.layer, found.info.name, axes)
+    planned = _axes(found, chosen or _sizes(tile, found.info.lengths, "tile"))
+    obstacles = found.obstacles + unlike_at_tile(found.graph, found.layer, found.info.name, planned)
     status, wanted_error = found.status, found.error
     if obstacles and status == "exact":
         status, wanted_error = "approximate", ERROR if error is None else error
     value = found.graph.layer(found.layer).value
     return TilePlan(
-        graph.name, found.layer, found.info, axes, found.value_axes, status, obstacles, wanted_error,
-        memory(found.graph, value, found.traced, axes), found.method,
+        graph.name, found.layer, found.info, planned, found.value_axes, status, obstacles, wanted_error,
+        memory(found.graph, value, found.traced, planned), found.method,
     )  # fmt: skip
 
 
@@ -70,9 +72,10 @@ def smallest_tile(
     *,
     source: str | None = None,
     error: float | None = None,
+    axes: Any = None,
 ) -> tuple[int, ...]:
     """The smallest tile, halo included, per source axis, at which the model runs; as for :func:`tile`."""
-    found = _basis(graph, layer, source_size, source, error)
+    found = _basis(laid_out(graph, axes), layer, source_size, source, error)
     return smallest_sizes(found.graph, found.info.name, _axes(found, (None,) * len(found.info.lengths)))
 
 
