@@ -46,7 +46,7 @@ def trace(
         graph = run(model, inputs, **options)
         batched = None
     except (SourceError, TraceError) as error:
-        if batched is None or len(batched) > 5:
+        if batched is None or len(batched) > 5 or axes is not None:
             raise
         try:
             graph = run(model, batched, **options)
@@ -57,5 +57,5 @@ def trace(
     elif axes is None:
         graph = decide(graph)
     if batched is not None:
-        graph.notes.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))
+        graph.layout.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))
     return graph

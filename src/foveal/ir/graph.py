@@ -88,6 +88,8 @@ class Graph:
     sources: list[Source] = field(default_factory=list)
     layer_table: dict[str, Layer] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    layout: list[Note] = field(default_factory=list)
+    """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
     backend: Backend | None = None
     """The real model behind it; set by a front end, None where there is none."""

@@ -25,7 +25,7 @@ Spot = tuple[int, int]
 Origin = tuple[frozenset[Spot], ...]
 """Of each axis of a value: the source axes that vary along it."""
 NOTHING: frozenset[Spot] = frozenset()
-UNTOLD = "layout"
+CODE = "layout"
 """The code of the notes."""
 
 
@@ -79,12 +79,12 @@ def decide(graph: Graph) -> Graph:
         found[source.name] = axes
         text = f"of input {shape}" if len(graph.sources) == 1 else f"of input '{source.name}' {shape}"
         if axes != source.axes:
-            notes.append(Note(UNTOLD, why.layer, f"positions: {_axes_text(axes)} {text}, found from {why.text}"))
+            notes.append(Note(CODE, why.layer, f"positions: {_axes_text(axes)} {text}, found from {why.text}"))
         elif not why.told and len(shape) > 2:
-            notes.append(Note(UNTOLD, why.layer, f"positions: {_axes_text(axes)} {text} by default: {why.text}; "
+            notes.append(Note(CODE, why.layer, f"positions: {_axes_text(axes)} {text} by default: {why.text}; "
                                                  "axes= (--axes) says otherwise"))  # fmt: skip
     graph = _with_axes(graph, found) if any(found[s.name] != s.axes for s in graph.sources) else graph
-    graph.notes += notes
+    graph.layout += notes
     return graph
 
 
@@ -92,7 +92,7 @@ def _with_axes(graph: Graph, axes: Mapping[str, Axes]) -> Graph:
     return replace(
         graph,
         sources=[source._replace(axes=axes[source.name]) for source in graph.sources],
-        notes=[note for note in graph.notes if not (note.code == UNTOLD and note.text.startswith("positions"))],
+        layout=[],
         backend=None if graph.backend is None else graph.backend.laid_out(axes),
         cache={},
     )
@@ -206,8 +206,8 @@ class _Evidence:
         for other in about.resamples(node.op):
             self._position(node, origin[other])
         if window is not None:
-            for k, size in enumerate(window.kernel, rank - len(window.kernel)):
-                if window.weighted or size > 1:
+            if window.weighted or min(window.kernel) > 1:  # not the neighbours of a channel
+                for k in range(rank - len(window.kernel), rank):
                     self._position(node, origin[k])
             if window.weighted and rank > len(window.kernel):
                 self._feature(node, [origin[rank - len(window.kernel) - 1]])
@@ -220,7 +220,8 @@ class _Evidence:
         shape, out = self.graph.values[node.inputs[0]].shape, self.graph.values[node.output].shape
         if about.views(node.op) and len(shape) == len(out) and shape[0] > out[0] == 1 and shape[1:] == out[1:]:
             for spot in origin[0]:
-                self.weak["position"].setdefault(spot, node)
+                if spot[1] == 0:
+                    self.weak["position"].setdefault(spot, node)
 
     def _whole(self, node: Node, kind: str) -> set[int]:
         """The axes of the first operand that every output reads as a whole."""

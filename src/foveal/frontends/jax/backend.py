@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ class JaxBackend(JaxRunner, Backend):
         """Its program with other axes."""
         pairs = zip(self.program.call.slots, self.program.axes, strict=True)
         found = tuple(own if own is None else axes.get(slot.name, own) for slot, own in pairs)
-        return JaxBackend(self.model, replace(self.program, axes=found))
+        return JaxBackend(self.model, self.program._replace(axes=found))
 
 
 BACKEND = JaxBackend

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from foveal.ir import ops
-from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relation, Reshape, Step
+from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relabel, Relation, Reshape, Step
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
 from foveal.ir.traits import NEITHER, Alike, Known, Mask
 
@@ -94,7 +94,8 @@ def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The index's own position; the table's axes come last."""
     padded = shapes[0] + (1,) * (len(out) - len(shapes[0]))
-    steps: Relation = () if padded == shapes[0] else (Reshape(shapes[0], padded),)
+    features = (None,) * (len(out) - len(shapes[0]))
+    steps: Relation = (Relabel((*range(len(shapes[0])), *features)),) if features else ()
     return (Read(0, (*steps, *broadcast(padded, out))),)
 
 
@@ -141,6 +142,8 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
         # a large matrix is not marked element by element: whoever reads it asks for its known zeros
         return (Read(0, (*steps, Keep(keep)) if keep.size <= LISTED else tuple(steps), "weights"),)
     axes = op.axes
+    if op.name in ("softmax", "log_softmax") and prod(shapes[0][axis] for axis in axes) == 1:
+        return ()  # of one score it is 1 (its logarithm 0), whatever the score
     steps = []
     if op.groups is not None:
         axis, count = op.groups
