@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from foveal.core import show
 from foveal.core.errors import VerificationError
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
@@ -208,6 +210,7 @@ def verify(
     seed: int = 0,
     source: str | None = None,
     forwards: int = 16,
+    axes: Any = None,
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 
@@ -216,6 +219,7 @@ def verify(
     ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
     yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
     """
+    graph = laid_out(graph, axes)
     if graph.backend is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)

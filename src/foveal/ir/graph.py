@@ -91,6 +91,8 @@ class Graph:
     notes: list[Note] = field(default_factory=list)
     constants: dict[str, bool] = field(default_factory=dict)
     """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
+    layout: list[Note] = field(default_factory=list)
+    """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
     seconds: float = field(default=0.0, compare=False)
     """How long the trace took."""

@@ -48,6 +48,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         if note.code not in told:
             severity = _SEVERITY.get(note.code, "info")
             found.append(Finding(_CODES.get(note.code, note.code), severity, note.layer, note.text))
+    found += [Finding(note.code, "info", note.layer, note.text) for note in graph.layout]
     grave = ("error", "warning", "info")
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: grave.index(finding.severity)))
 
