@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.ir import ops
 from foveal.ir.relation import All, KeepAll, Read, Relabel, Step
+from foveal.ir.rules.along import multiplied
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.traits import NEITHER, Product
 
@@ -22,7 +23,7 @@ def _multiply_adds(op: ops.Contract, shapes: Shapes, out: Shape) -> int:
 
 @rule(
     ops.Contract, multiply_adds=_multiply_adds, product=lambda op: Product(op.labels, op.out),
-    gain="fixed", alike=NEITHER, shift="", size="free", wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size="free", wants="zero", fixed=multiplied,
 )  # fmt: skip
 def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """An operand is read along the labels that are summed; where a partner is a known zero it is not read at all."""
