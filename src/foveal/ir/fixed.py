@@ -121,8 +121,10 @@ def made(code: np.ndarray, cells: Cells, cause: str = "", level: bool = False) -
     again = np.zeros(cells.low.size, dtype=np.int32)
     again[used] = alike.reshape(-1)
     cells = cells.at(used[first])
-    if cells.free.all() and not cells.lost.any() and np.ptp(np.stack(cells[:2])) < SWITCHED_OFF / 5:
-        return None
+    if cells.free.all() and not cells.lost.any():
+        uniform = cells.low.size == 1 and bool(cells.low[0] <= 0 <= cells.high[0])
+        if uniform or np.ptp(np.stack(cells[:2])) < SWITCHED_OFF / 5 and np.abs(cells.low).max() < SWITCHED_OFF:
+            return None
     code = again[code]
     for axis in range(code.ndim):
         if code.shape[axis] > 1 and (code == code.take([0], axis=axis)).all():

@@ -15,13 +15,16 @@ LARGEST_PRODUCT = 1 << 32
 """Multiplications spent on the known zeros of a product of two masks."""
 
 
-def closing(op: ops.Mix, known: Known) -> Mask:
-    """The scores that add nothing to the softmax of their row: minus infinity, or far below the row's largest
-    constant.
+def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
+    """The scores that add nothing to the softmax or the maximum of their row: minus infinity, or far below the row's
+    largest constant. Other reductions need not read what is a number.
     """
     part = known.fixed(0)
-    if part is None or op.name not in ("softmax", "log_softmax"):
+    if part is None or (isinstance(op, ops.Mix) and op.name not in ("softmax", "log_softmax")):
         return None
+    if isinstance(op, ops.Reduce) and op.name not in ("max", "amax", "logsumexp"):
+        numbers = part.where(~part.cells.free)
+        return numbers if numbers.any() else None
     closed, finite = _closed(part, op.axes)
     if finite.any():
         known.trust()

@@ -17,6 +17,7 @@ from foveal.ir.traits import Known
 Columns = np.ndarray
 UNDERFLOW = 1000.0
 """exp of a number this far below 0 is 0 in double precision, whatever score was added to it."""
+LARGE_FACTOR = 10.0
 
 SAME = frozenset(("identity", "cast", "clone", "contiguous", "copy", "dropout", "quantized", "quantize_per_tensor"))
 UNKNOWN = frozenset(("batch_norm", "random", "bernoulli"))
@@ -154,7 +155,9 @@ def _multiply(cells: list[Cells], wide: bool, level: bool) -> Decided:
         low, high = np.where(c.free, c.low, low), np.where(c.free, c.high, high)
     offset = np.any([c.free & (c.low <= -SWITCHED_OFF) for c in cells], axis=0) & wide
     scaled = [np.where(end == 0, 0, end * factor) for end in (low, high)]
-    low, high = np.minimum(*scaled), np.maximum(*scaled)
+    # what inputs set is of ordinary size, until a large factor makes it as large as a mask
+    size = np.where(np.abs(factor) >= LARGE_FACTOR, np.abs(factor), 0)
+    low, high = np.minimum(*scaled) - size, np.maximum(*scaled) + size
     lost = ~zero & (~np.isfinite(factor) | (several & offset))
     return zero, np.zeros(shape), np.where(several, 0, low), np.where(several, 0, high), lost
 
@@ -210,7 +213,8 @@ def _extreme(least: bool) -> Callable[..., Decided]:
             far = [(c.low + UNDERFLOW <= o.low) if least else (c.low >= o.high + UNDERFLOW) for o in others]
             first = ~c.free & ((c.low == end) | np.all(far, axis=0))
             value, wins = np.where(first, c.low, value), wins | first
-            switch = ~c.free & ((c.low == 0) | (c.low == 1)) & (np.unique(c.low[~c.free]).size > 1)
+            found = np.unique(c.low[~c.free])
+            switch = ~c.free & (found.size > 1) & bool(np.isin(found, (0.0, 1.0)).all())
             doubt |= switch & np.any([o.free for o in others], axis=0)
         return wins, value, low, high, doubt & ~wins
 

@@ -62,12 +62,14 @@ def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     ops.Reduce,
     alike=lambda op: Alike(False, op.name == "sum"),
     whole=lambda op: (f"takes the {op.name} over", "a running or windowed mean over the past"),
-    multiply_adds=0, gain="fixed", pools=True, shift="", size="given", fixed=reduced, settles=True,
+    multiply_adds=0, gain="fixed", pools=True, shift="", size="given", fixed=reduced, closed=closing, settles=True,
+    wants=lambda op, i: "closed",
 )  # fmt: skip
 def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """All positions along the axes."""
     kept = tuple(1 if i in op.axes else n for i, n in enumerate(shapes[0]))
-    steps: Relation = (All(op.axes),)
+    closed = facts[0].closed
+    steps: Relation = (All(op.axes) if closed is None else KeepAll(~closed, op.axes),)
     relation = steps if kept == out else (*steps, Reshape(kept, out))
     fan = prod(shapes[0][axis] for axis in op.axes)
     if op.name == "sum":
