@@ -310,6 +310,8 @@ class Read:
     fan: float = 1.0
     averaged: bool = False
     edges: bool = False
+    kept: np.ndarray | None = None
+    """Where known zeros leave fewer elements than ``fan`` to combine: how many, broadcastable to the output."""
 
 
 def compose(*relations: Relation) -> Relation:

@@ -35,8 +35,15 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
     }
     fan = prod(n for label, n in lengths.items() if label not in op.out)
     padding = any(f.padding for f in facts)
-    ways = [_masked(labels, op.out, zeros, padding) if zeros else _plain(labels, op.out) for labels in op.labels]
-    return tuple(Read(i, way, fan=fan, edges=True) for i, way in enumerate(ways))
+    if not zeros:
+        return tuple(Read(i, _plain(labels, op.out), fan=fan, edges=True) for i, labels in enumerate(op.labels))
+    ways = [_masked(labels, op.out, zeros, padding) for labels in op.labels]
+    summed = ways[0][1]
+    kept = None if padding else summed.keep.mean(axis=summed.axes) * fan
+    return tuple(
+        Read(i, way, fan=fan, edges=True, kept=None if kept is None else kept.reshape(kept.shape[: len(out)]))
+        for i, way in enumerate(ways)
+    )
 
 
 def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
@@ -50,7 +57,7 @@ def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
 
 def _masked(
     labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], padding: bool
-) -> tuple[Step, ...]:
+) -> tuple[Relabel, KeepAll, Relabel]:
     every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
     every = list(dict.fromkeys(every))
     keep = np.ones((1,) * len(every), dtype=bool)
