@@ -35,10 +35,11 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
 
 def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
     cells = part.spread
-    top = np.max(np.where(np.isnan(cells.high), np.inf, cells.high), axis=axes, keepdims=True)
+    known = np.where(cells.lost | np.isnan(cells.high), -np.inf, cells.high)
+    top = np.max(known, axis=axes, keepdims=True)
     none = np.asarray(~cells.free & (cells.low == -np.inf))
     with np.errstate(invalid="ignore"):
-        finite = np.asarray((cells.high <= top - SWITCHED_OFF) & ~none)
+        finite = np.asarray((cells.high <= top - SWITCHED_OFF) & ~none & ~cells.lost & (top < np.inf))
     return none | finite, finite
 
 

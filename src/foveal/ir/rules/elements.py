@@ -54,23 +54,23 @@ EVALUATED: dict[str, Callable[..., Any]] = {
     "floor": np.floor, "round": np.round, "trunc": np.trunc, "sin": np.sin, "cos": np.cos, "tan": np.tan,
     "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asin": np.arcsin, "atan": np.arctan, "relu": _relu,
     "relu6": lambda x: np.clip(x, 0, 6), "sigmoid": _sigmoid, "softplus": lambda x: np.logaddexp(x, 0),
-    "softsign": lambda x: x / (1 + np.abs(x)), "clamp": _clip, "clamp_min": lambda x, low: _clip(x, low),
+    "softsign": lambda x: x / (1 + np.abs(x)), "clamp": _clip, "clip": _clip, "clamp_min": lambda x, low: _clip(x, low),
     "clamp_max": lambda x, high: _clip(x, None, high), "nan_to_num": _finite, "maximum": np.maximum,
     "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin, "eq": np.equal, "equal": np.equal, "ne": np.not_equal,
     "not_equal": np.not_equal, "lt": np.less, "less": np.less, "le": np.less_equal, "less_equal": np.less_equal,
-    "lessorequal": np.less_equal, "gt": np.greater, "greater": np.greater, "ge": np.greater_equal,
-    "greater_equal": np.greater_equal, "greaterorequal": np.greater_equal, "logical_and": np.logical_and,
+    "less_or_equal": np.less_equal, "gt": np.greater, "greater": np.greater, "ge": np.greater_equal,
+    "greater_equal": np.greater_equal, "greater_or_equal": np.greater_equal, "logical_and": np.logical_and,
     "logical_or": np.logical_or, "logical_xor": np.logical_xor, "logical_not": np.logical_not, "isnan": np.isnan,
     "isinf": np.isinf, "isfinite": np.isfinite, "is_finite": np.isfinite, "isneginf": np.isneginf,
     "isposinf": np.isposinf, "logaddexp": np.logaddexp, "logsigmoid": lambda x: -np.logaddexp(-x, 0),
     "silu": lambda x: x * _sigmoid(x), "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
 }  # fmt: skip
-SEVERAL = {"add": (2, 3, 4, 5, 6), "clamp": (3,), "clamp_min": (2,), "clamp_max": (2,), "nan_to_num": (4,)}
+SEVERAL = {"add": (2, 3, 4, 5, 6), "clamp": (3,), "clip": (3,), "clamp_min": (2,), "clamp_max": (2,), "nan_to_num": (4,)}
 """How many operands the listed functions have; others have one, as NumPy's have, or two."""
 ORDERED = frozenset(
-    ("eq", "equal", "ne", "not_equal", "lt", "less", "le", "less_equal", "lessorequal", "gt", "greater", "ge")
-    + ("greater_equal", "greaterorequal")
+    ("eq", "equal", "ne", "not_equal", "lt", "less", "le", "less_equal", "less_or_equal", "gt", "greater", "ge")
+    + ("greater_equal", "greater_or_equal")
 )
 
 
@@ -267,7 +267,7 @@ def _turned(cells: list[Cells], wide: bool, level: bool) -> Decided:
 _DECIDED: dict[str, Callable[[list[Cells], bool, bool], Decided]] = {
     "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "negative": _turned,
     "exp": _vanishing, "exp2": _vanishing, "sigmoid": _vanishing, "softplus": _vanishing, "relu": _rectified,
-    "clamp": _clamped(1, 2), "clamp_min": _clamped(1, None), "clamp_max": _clamped(None, 1), "nan_to_num": _kept,
+    "clamp": _clamped(1, 2), "clip": _clamped(1, 2), "clamp_min": _clamped(1, None), "clamp_max": _clamped(None, 1), "nan_to_num": _kept,
     "maximum": _extreme(False), "minimum": _extreme(True), "fmax": _extreme(False), "fmin": _extreme(True),
     "logical_and": _both, "bitwise_and": _both, "and": _both, "logical_or": _one, "power": _power,
     "logaddexp": _extreme(False), "log": _logged, "log1p": _logged, "sqrt": _logged, "square": _logged,
