@@ -62,6 +62,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy and the contracts between layers
 fuzz: $(VENV)/.installed-dev  ## random and damaged networks, for longer than the tests do
 	$(RUN)/python tests/fuzz/fuzz.py
 	$(RUN)/python tests/fuzz/fuzz_onnx.py --count 5000
+	$(RUN)/python tests/fuzz/fuzz_onnx_chains.py --count 10000
 
 zoo: $(VENV)/.installed-torch  ## every network of torchvision and timm, into zoo-output
 	$(RUN)/python benchmarks/zoo.py

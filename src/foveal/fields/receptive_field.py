@@ -14,7 +14,7 @@ from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, all_dense
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
 from foveal.ir.relation import Keep
@@ -305,15 +305,30 @@ def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ..
     """
     hull = box[number]
     others = [other for k, other in enumerate(box) if k != number]
-    moving = [
-        (axes.index(axis), p)
-        for axis, p in hull.steps.items()
-        if axis in axes
-        and p.shift != 0
-        and (p.regular or shape[axis] == 1 or not _constant_along(hull, axis))
-        and all(_constant_along(other, axis) for other in others)
-    ]
-    return moving[0] if len(moving) == 1 else None
+    moving = []
+    for position, axis in enumerate(axes):
+        if hull.varies(axis) and all(_nested(other, axis) for other in others):
+            progress = advance(hull, axis)
+            if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
+                moving.append((position, progress))
+    if len(moving) != 1:
+        return None
+    place, progress = moving[0]
+    apart = [axis for axis in axes if axis != axes[place] and not _nested(hull, axis)]
+    return moving[0] if all(_spread(hull, axis) < abs(progress.rate) for axis in apart) else None
+
+
+def _spread(hull: Hull, axis: int) -> int:
+    """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
+    return int(np.ptp(hull.data[2:], axis=axis + 1).max(initial=0))
+
+
+def _nested(hull: Hull, axis: int) -> bool:
+    """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
+    first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
+    grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
+    shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
+    return bool((grow | shrink).all())
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:

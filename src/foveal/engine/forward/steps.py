@@ -11,6 +11,7 @@ import numpy as np
 
 from foveal.engine.forward.hull import (
     EMPTY,
+    NO_STEP,
     Hull,
     Progress,
     all_dense,
@@ -86,9 +87,11 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
 
 
 def _ratio(progress: Progress, step: rel.Table, data: np.ndarray) -> Progress:
-    if step.ratio is None or not progress.regular:
-        return Progress(1, progress.rate * step.n_in / step.n_out, False)
+    if step.ratio is None:
+        return NO_STEP
     a, b = step.ratio
+    if not progress.regular:
+        return Progress(1, progress.rate * a / b, False)
     common = gcd(progress.period, a)
     times = progress.period // common
     return minimal(data, step.axis, Progress(times * b, progress.shift * (times * a // progress.period)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from foveal.ir import ops
-from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relation, Reshape, Step
+from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relabel, Relation, Reshape, Step
 from foveal.ir.rules.along import chosen, closing, mixed, reduced, running
 from foveal.ir.rules.elements import elements
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
@@ -54,7 +54,8 @@ def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The index's own position; the table's axes come last."""
     padded = shapes[0] + (1,) * (len(out) - len(shapes[0]))
-    steps: Relation = () if padded == shapes[0] else (Reshape(shapes[0], padded),)
+    features = (None,) * (len(out) - len(shapes[0]))
+    steps: Relation = (Relabel((*range(len(shapes[0])), *features)),) if features else ()
     return (Read(0, (*steps, *broadcast(padded, out))),)
 
 
@@ -100,7 +101,13 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     if op.name == "softmax" and closed is not None and closed.any():
         return (Read(0, (KeepAll(~closed, op.axes),), "weights"),)
     axes = op.axes
+<<<<<<< HEAD
     steps: list[Step] = []
+=======
+    if op.name in ("softmax", "log_softmax") and prod(shapes[0][axis] for axis in axes) == 1:
+        return ()  # of one score it is 1 (its logarithm 0), whatever the score
+    steps = []
+>>>>>>> main
     if op.groups is not None:
         axis, count = op.groups
         steps.append(Blocks(axis, shapes[0][axis], shapes[0][axis], count))

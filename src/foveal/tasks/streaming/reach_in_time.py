@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal.engine.forward.bounds import bounds, one_box
-from foveal.engine.forward.hull import NOTHING, Hull, all_dense, regular
+from foveal.engine.forward.hull import NOTHING, Hull, advance, all_dense, regular
 from foveal.engine.roles import roles
 from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
@@ -50,7 +50,8 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     if time is None:
         first, last = _ends(strict, None, 0)
         return Reach(None if first[0] <= 0 else Fraction(0), None if last[0] >= length - 1 else Fraction(0), None, None)
-    progress = (local if time in local.steps else strict).steps[time]
+    progress = advance(local, time) or advance(strict, time)
+    assert progress is not None
     stride = abs(progress.rate)
     count = graph.values[value].shape[time]
     if strict.context == 0 and strict.known and regular(strict, time).regular:
@@ -77,7 +78,7 @@ def first_to_read_all(graph: Graph, value: int, source: int, axis: int, future: 
 
 def _time_axis(hull: Hull, kinds: tuple[str, ...]) -> int | None:
     """The one axis of positions along which the source axis advances."""
-    moving = [axis for axis, p in hull.steps.items() if p.shift != 0 and kinds[axis] == "s"]
+    moving = [axis for axis, kind in enumerate(kinds) if kind == "s" and hull.varies(axis) and advance(hull, axis)]
     return moving[0] if len(moving) == 1 else None
 
 

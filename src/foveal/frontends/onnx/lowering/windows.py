@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from foveal.core.errors import TraceError
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
@@ -87,9 +88,31 @@ def pool(call: Call, x: Operand) -> list[Operand]:
     kernel = tuple(call.attribute("kernel_shape"))
     strides = spread(call.attribute("strides"), len(kernel), 1)
     dilations = spread(call.attribute("dilations"), len(kernel), 1)
-    padding = window_padding(call, x, kernel, strides, dilations)
-    name = _POOLS[call.op_type]
-    return [call.emit(ops.Pool(kernel, strides, padding, dilations, name), x)] * max(1, call.wanted)
+    padding = _pool_padding(call, x, kernel, strides, dilations)
+    ceil = bool(call.attribute("ceil_mode", 0))
+    axes = zip(x.shape[-len(kernel) :], kernel, strides, padding, dilations, strict=True)
+    out = tuple(window_outputs(*axis, ceil) for axis in axes)
+    if min(out) < 1:
+        raise TraceError(f"no window of {kernel} with padding {padding} fits a map of {x.shape[-len(kernel) :]}")
+    if call.op_type == "MaxPool":
+        padding = tuple((before, max(after, 0)) for before, after in padding)  # not cropped where it is negative
+    op = ops.Pool(kernel, strides, padding, dilations, _POOLS[call.op_type])
+    return [call.emit(op, x, (*x.shape[: -len(kernel)], *out))] * max(1, call.wanted)
+
+
+def _pool_padding(
+    call: Call, x: Operand, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> ops.Pairs:
+    """That of a window; but "SAME" does not ask for the dilation, and may crop the end (onnxruntime's way)."""
+    auto = call.attribute("auto_pad", "NOTSET")
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        return window_padding(call, x, kernel, strides, dilations)
+    pairs = []
+    for n, k, s in zip(x.shape[-len(kernel) :], kernel, strides, strict=True):
+        total = window_span(-(-n // s), k, s) - n
+        before = int(total / 2) if auto == "SAME_UPPER" else max(0, total + 1) // 2
+        pairs.append((before, total - before))
+    return tuple(pairs)
 
 
 _GLOBAL_POOLS = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"}
