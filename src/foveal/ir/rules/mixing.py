@@ -101,13 +101,9 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     if op.name == "softmax" and closed is not None and closed.any():
         return (Read(0, (KeepAll(~closed, op.axes),), "weights"),)
     axes = op.axes
-<<<<<<< HEAD
-    steps: list[Step] = []
-=======
     if op.name in ("softmax", "log_softmax") and prod(shapes[0][axis] for axis in axes) == 1:
         return ()  # of one score it is 1 (its logarithm 0), whatever the score
-    steps = []
->>>>>>> main
+    steps: list[Step] = []
     if op.groups is not None:
         axis, count = op.groups
         steps.append(Blocks(axis, shapes[0][axis], shapes[0][axis], count))
