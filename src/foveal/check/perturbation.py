@@ -90,6 +90,21 @@ def perturb_column(
     return copy
 
 
+def other_numbers(base: np.ndarray, axis: int, position: int, rng: np.random.Generator) -> np.ndarray:
+    """A copy of whole numbers or truth values with each element of a column replaced by another one of those that
+    occur (0 and 1 are taken to do): token ids stay valid.
+    """
+    copy = base.copy()
+    index = (slice(None),) * axis + (position,)
+    if base.dtype.kind == "b":
+        copy[index] = ~base[index]
+        return copy
+    known = np.union1d(base, np.array([0, 1], dtype=base.dtype))
+    place = np.searchsorted(known, base[index])
+    copy[index] = known[(place + rng.integers(1, known.size, place.shape)) % known.size]
+    return copy
+
+
 def threshold(reference: Floats, spread: float = 0.0) -> float:
     """The smallest difference that counts as a move in a layer with these unperturbed values."""
     finite = np.abs(reference[np.isfinite(reference)])

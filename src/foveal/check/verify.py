@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb_column
+from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, other_numbers, perturb_column
 from foveal.core import show
 from foveal.core.errors import VerificationError
 from foveal.engine.forward.bounds import bounds
@@ -143,9 +143,11 @@ class _Session:
         self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
-        if self.inputs[self.source.name].dtype.kind != "f":
-            raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
-        self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
+        given = self.inputs[self.source.name]
+        if given.dtype.kind == "f":
+            self.inputs[self.source.name] = given * self.gain
+        elif self.seed or self.gain != 1.0:
+            self.inputs[self.source.name] = self.rng.permuted(given, axis=self.source.axes[0] if given.ndim else None)
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
@@ -163,8 +165,12 @@ class _Session:
     def perturb(self, axis: int, position: int, pattern: Pattern) -> None:
         """Change one column and hold every unit of every target against the result."""
         self.forwards += 1
-        base = self.inputs[self.source.name].astype(np.float64)
-        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng, self.gain)
+        base = self.inputs[self.source.name]
+        if base.dtype.kind == "f":
+            wide = base.astype(np.float64)
+            changed = perturb_column(wide, self.source.axes[axis], position, pattern, self.rng, self.gain)
+        else:
+            changed = other_numbers(base, self.source.axes[axis], position, self.rng)
         outputs = self._run({**self.inputs, self.source.name: changed})
         for target in self.targets:
             output, reference = outputs[target.layer], self.reference[target.layer]

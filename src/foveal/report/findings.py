@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
+from foveal.engine.forward.bounds import bounds
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
 
@@ -38,7 +40,14 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         )
         for item in _occurrences(graph, "data-dependent")
     ]  # fmt: skip
-    told = {_NOTE_OF[finding.code] for finding in found}
+    found += [
+        Finding(
+            "mask-trusted", "info", layer,
+            f"a finite constant ({_times(count)}) was taken for a mask: what it closes is told as not read",
+        )
+        for layer, count in Counter(bounds(graph).facts.finite.values()).items()
+    ]  # fmt: skip
+    told = {_NOTE_OF.get(finding.code, "") for finding in found}
     for note in graph.notes:
         # Nodes speak for themselves; a note adds only what no node shows.
         if note.code not in told:

@@ -18,6 +18,7 @@ Columns = np.ndarray
 UNDERFLOW = 1000.0
 """exp of a number this far below 0 is 0 in double precision, whatever score was added to it."""
 LARGE_FACTOR = 10.0
+VANISHING = frozenset(("exp", "exp2", "sigmoid", "softplus", "relu"))
 
 SAME = frozenset(("identity", "cast", "clone", "contiguous", "copy", "dropout", "quantized", "quantize_per_tensor"))
 UNKNOWN = frozenset(("batch_norm", "random", "bernoulli"))
@@ -89,7 +90,12 @@ def elements(op: ops.Pointwise, known: Known) -> Fixed | None:
         cells = [next(rest) if n is None else number(np.asarray(n)) for n in numbers] if numbers else []
         return _result(name, [*cells, *rest], wide, leveled)
 
-    return combined(parts, len(known.out), work, known.place, level or (leveled and name in SAME))
+    found = combined(parts, len(known.out), work, known.place, level or (leveled and name in SAME))
+    if name in VANISHING and found is not None and parts[0] is not None:
+        cells = parts[0].cells
+        if (cells.free & (cells.high <= -SWITCHED_OFF)).any() and (~found.cells.free).any():
+            known.trust()
+    return found
 
 
 def _arity(name: str) -> tuple[int, ...]:
