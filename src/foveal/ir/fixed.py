@@ -67,11 +67,11 @@ class Fixed(NamedTuple):
 FREE = Cells(np.zeros(1), np.zeros(1), np.ones(1, dtype=bool), np.zeros(1, dtype=bool))
 
 
-def number(low: np.ndarray) -> Cells:
+def number(low: np.ndarray | float) -> Cells:
     """Rows of numbers."""
-    low = np.atleast_1d(np.asarray(low, dtype=np.float64))
-    none = np.zeros(low.shape, dtype=bool)
-    return Cells(low, low, none, none)
+    found = np.atleast_1d(np.asarray(low, dtype=np.float64))
+    none = np.zeros(found.shape, dtype=bool)
+    return Cells(found, found, none, none)
 
 
 def rows(*tables: Cells) -> Cells:
@@ -123,7 +123,7 @@ def made(code: np.ndarray, cells: Cells, cause: str = "", level: bool = False) -
     cells = cells.at(used[first])
     if cells.free.all() and not cells.lost.any():
         uniform = cells.low.size == 1 and bool(cells.low[0] <= 0 <= cells.high[0])
-        if uniform or np.ptp(np.stack(cells[:2])) < SWITCHED_OFF / 5 and np.abs(cells.low).max() < SWITCHED_OFF:
+        if uniform or (np.ptp(np.stack(cells[:2])) < SWITCHED_OFF / 5 and np.abs(cells.low).max() < SWITCHED_OFF):
             return None
     code = again[code]
     for axis in range(code.ndim):

@@ -13,8 +13,7 @@ import numpy as np
 
 from foveal.engine.forward.boxes import apply
 from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, Progress
-from foveal.ir.fixed import Fixed, constant, made, number, rows
-from foveal.ir.fixed import FREE, Cells
+from foveal.ir.fixed import FREE, Cells, Fixed, constant, made, number, rows
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Keep, Read
 from foveal.ir.rules import Facts, reads, traits
@@ -154,6 +153,9 @@ class _Known(NamedTuple):
 
     def fixed(self, operand: int) -> Fixed | None:
         return self.finder.fixed(self.node.inputs[operand])
+
+    def value(self, operand: int) -> np.ndarray | None:
+        return self.finder.values[self.node.inputs[operand]].data
 
     def own_maximum(self) -> bool:
         value = self.node.inputs[1]

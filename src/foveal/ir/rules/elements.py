@@ -31,16 +31,16 @@ KEEPS_ZERO = frozenset(
 
 
 def _relu(x: Columns) -> Columns:
-    return np.maximum(x, 0)
+    return np.asarray(np.maximum(x, 0))
 
 
 def _sigmoid(x: Columns) -> Columns:
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def _clip(x: Columns, low: Columns | None = None, high: Columns | None = None) -> Columns:
     """Limits that are left out are not-a-number here."""
-    return np.fmin(np.fmax(x, np.nan if low is None else low), np.nan if high is None else high) + 0 * x
+    return np.asarray(np.fmin(np.fmax(x, np.nan if low is None else low), np.nan if high is None else high) + 0 * x)
 
 
 def _finite(x: Columns, nan: Columns, high: Columns, low: Columns) -> Columns:
@@ -67,7 +67,14 @@ EVALUATED: dict[str, Callable[..., Any]] = {
     "silu": lambda x: x * _sigmoid(x), "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
 }  # fmt: skip
-SEVERAL = {"add": (2, 3, 4, 5, 6), "clamp": (3,), "clip": (3,), "clamp_min": (2,), "clamp_max": (2,), "nan_to_num": (4,)}
+SEVERAL = {
+    "add": (2, 3, 4, 5, 6),
+    "clamp": (3,),
+    "clip": (3,),
+    "clamp_min": (2,),
+    "clamp_max": (2,),
+    "nan_to_num": (4,),
+}
 """How many operands the listed functions have; others have one, as NumPy's have, or two."""
 ORDERED = frozenset(
     ("eq", "equal", "ne", "not_equal", "lt", "less", "le", "less_equal", "less_or_equal", "gt", "greater", "ge")
@@ -139,9 +146,9 @@ Decided = tuple[Columns, Columns, Columns, Columns, Columns]
 
 
 def _add(cells: list[Cells], wide: bool, level: bool) -> Decided:
-    total = sum(np.where(c.free, 0, c.low) for c in cells)
+    total = np.sum([np.where(c.free, 0, c.low) for c in cells], axis=0)
     endless = ~np.isfinite(total)
-    low, high = sum(c.low for c in cells), sum(c.high for c in cells)
+    low, high = (np.sum([c[i] for c in cells], axis=0) for i in (0, 1))
     return endless, total, low, high, np.zeros(total.shape, dtype=bool)
 
 

@@ -11,6 +11,7 @@ from foveal.ir.rules.elements import elements
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
 from foveal.ir.traits import NEITHER, Alike, always
 
+
 @rule(
     ops.Pointwise,
     function=lambda op: op.name or "unnamed",

@@ -46,7 +46,8 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
     window=lambda op: Window(
         op.kernel, op.stride, tuple((b, 0) for b in op.before), op.dilation, op.groups, weighted=True, transposed=True
     ),
-    gain="fixed", alike=NEITHER, shift="", size="given", wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
+    gain="fixed", alike=NEITHER, shift="", size="given",
+    wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
 )  # fmt: skip
 def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o reads inputs (o + before - t dilation) / stride where that is whole: its phases differ."""

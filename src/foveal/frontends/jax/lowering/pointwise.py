@@ -44,7 +44,8 @@ _NEUTRAL = {"multiply": 1.0, "divide": 1.0, "add": 0.0, "subtract": 0.0}
 
 def _counted(t: Tracer, name: str, cells: Sequence[Cell], shape: Sequence[int]) -> int:
     """The operation with its plain numbers, and with those constant arrays that may hold a mask."""
-    inputs, numbers = [], []
+    inputs: list[int] = []
+    numbers: list[float | None] = []
     for cell in cells:
         data = cell.data
         plain = data is not None and data.dtype.kind in "biuf"
