@@ -48,7 +48,8 @@ def _finite(x: Columns, nan: Columns, high: Columns, low: Columns) -> Columns:
 
 
 EVALUATED: dict[str, Callable[..., Any]] = {
-    "add": lambda *x: sum(x), "subtract": np.subtract, "multiply": np.multiply, "divide": np.true_divide, "power": np.power,
+    "add": lambda *x: sum(x), "subtract": np.subtract, "multiply": np.multiply, "divide": np.true_divide,
+    "power": np.power,
     "negative": np.negative, "abs": np.abs, "absolute": np.abs, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1,
     "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "sqrt": np.sqrt, "square": np.square,
     "rsqrt": lambda x: 1 / np.sqrt(x), "reciprocal": lambda x: 1 / x, "sign": np.sign, "sgn": np.sign, "ceil": np.ceil,
@@ -280,7 +281,8 @@ def _turned(cells: list[Cells], wide: bool, level: bool) -> Decided:
 _DECIDED: dict[str, Callable[[list[Cells], bool, bool], Decided]] = {
     "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "negative": _turned,
     "exp": _vanishing, "exp2": _vanishing, "sigmoid": _vanishing, "softplus": _vanishing, "relu": _rectified,
-    "clamp": _clamped(1, 2), "clip": _clamped(1, 2), "clamp_min": _clamped(1, None), "clamp_max": _clamped(None, 1), "nan_to_num": _kept,
+    "clamp": _clamped(1, 2), "clip": _clamped(1, 2),
+    "clamp_min": _clamped(1, None), "clamp_max": _clamped(None, 1), "nan_to_num": _kept,
     "maximum": _extreme(False), "minimum": _extreme(True), "fmax": _extreme(False), "fmin": _extreme(True),
     "logical_and": _both, "bitwise_and": _both, "and": _both, "logical_or": _one, "power": _power,
     "logaddexp": _extreme(False), "log": _logged, "log1p": _logged, "sqrt": _logged, "square": _logged,
