@@ -114,10 +114,12 @@ class Pointwise(Operation):
 
     ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). What it makes of known numbers is
     in ``rules/elements.py``: a constant zero annuls the other factor, one of -100 switches a softmax off.
+    ``factors``: a fixed number that each operand is multiplied by (() for none).
     ``numbers``: all arguments, None for each input; empty where no plain number is among them.
     """
 
     name: str
+    factors: tuple[float, ...] = ()
     numbers: tuple[float | None, ...] = ()
 
 

@@ -301,7 +301,7 @@ class Read:
     sets: attention probabilities, kernels made from the input). fan: elements combined in one output;
     averaged: they are combined with equal weights 1 / fan, not with weights of their own. edges: the operation
     computes from a neighbourhood or a contraction, so that its reads are edges of the network (pointwise operations and
-    moves are wires).
+    moves are wires). factor: a fixed number that what is read is multiplied by.
     """
 
     operand: int
@@ -310,6 +310,7 @@ class Read:
     fan: float = 1.0
     averaged: bool = False
     edges: bool = False
+    factor: float = 1.0
     kept: np.ndarray | None = None
     """Where known zeros leave fewer elements than ``fan`` to combine: how many, broadcastable to the output."""
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from foveal.core.finding import Finding
 from foveal.engine.forward.bounds import bounds
-from foveal.ir.graph import Graph
+from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
 _SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
 _CODES = {"opaque": "operation-without-rule"}
-_NOTE_OF = {"operation-without-rule": "opaque", "data-dependent": ""}
+_NOTE_OF = {"operation-without-rule": "opaque"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
             f"a finite constant ({_times(count)}) was taken for a mask: what it closes is told as not read",
         )
         for layer, count in Counter(bounds(graph).facts.finite.values()).items()
+    ]  # fmt: skip
+    found += [
+        Finding("constant-output", "warning", name, CONSTANT) for name, is_output in graph.constants.items()
+        if is_output
     ]  # fmt: skip
     told = {_NOTE_OF.get(finding.code, "") for finding in found}
     for note in graph.notes:

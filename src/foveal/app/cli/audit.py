@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from foveal.app import options
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
-from foveal.tasks.audit import TASKS, find_task
+from foveal.tasks.audit import TASKS, find_task, run as run_task
 from foveal.tasks.task import Option, Task
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _run(task: Task, common: dict[str, Any], given: dict[str, Any]) -> None:
         raise FovealError("--figure names what --picture writes: give --picture OUT.png too")
     graph = options.trace_source(common["source"], common["shapes"], common["pretrained"])
     with progress(f"{task.name}: {graph.name}"):
-        found = task.run(graph, **task.checked({name: _plain(value) for name, value in given.items()}))
+        found = run_task(task, graph, task.checked({name: _plain(value) for name, value in given.items()}))
         if out is not None:
             _save(found, out, common["figure"])
     _show(found, common["as_json"])
@@ -133,8 +133,11 @@ def _plain(value: Any) -> Any:
 
 def _save(found: Audit, out: str, name: str | None) -> None:
     made: Any = found.figure(name)
-    with writing(out):
-        getattr(made, "save", made.savefig)(out)
+    if hasattr(made, "save"):
+        made.save(out)
+        return
+    with writing(out) as place:
+        made.savefig(place)
 
 
 def _show(found: Audit, as_json: bool) -> None:

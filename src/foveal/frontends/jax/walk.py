@@ -209,6 +209,8 @@ def walk_program(
     consts = [walk.closed_over(const) for const in program.consts]
     outputs = walk.walk(program.jaxpr, consts, cells, ())
     leaves = [cell for cell in outputs if walk.depends(cell)]
+    fixed = [number_ for number_, cell in enumerate(outputs) if not walk.depends(cell)]
+    builder.graph.constants = {"output" if len(outputs) == 1 else f"output.{number_} of all": True for number_ in fixed}
     for number_, cell in enumerate(leaves):
         title = "output" if len(leaves) == 1 else f"output.{number_}"
         names.found.append(Named(title, cell, "module", adapted.name, False))

@@ -94,6 +94,9 @@ def elements(op: ops.Pointwise, known: Known) -> Fixed | None:
     wide = any(part is not None and part.cells.wide for part in parts)
 
     def work(*given: Cells) -> Cells:
+        if op.factors and not numbers:
+            scales = [number(np.asarray(factor)) for factor in op.factors]
+            given = tuple(_result("multiply", [c, f], wide, False) for c, f in zip(given, scales, strict=True))
         rest = iter(given)
         cells = [next(rest) if n is None else number(np.asarray(n)) for n in numbers] if numbers else []
         return _result(name, [*cells, *rest], wide, leveled)

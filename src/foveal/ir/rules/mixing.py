@@ -30,7 +30,7 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
         for zero, padding in zeros:
             if zero.any():
                 relation = (*relation, Keep(~zero, padding))
-        found.append(Read(i, relation))
+        found.append(Read(i, relation, factor=op.factors[i] if op.factors else 1.0))
     return tuple(found)
 
 
@@ -120,7 +120,7 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
 
 
 @rule(
-    ops.Scan, multiply_adds=0, shift="runs over the whole axis",
+    ops.Scan, multiply_adds=lambda op, shapes, out: None if op.across else 0, shift="runs over the whole axis",
     along=lambda op, shapes: (op.axis,), runs=lambda op: op.axis, fixed=running, settles=True,
 )  # fmt: skip
 def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:

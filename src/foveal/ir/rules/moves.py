@@ -198,7 +198,9 @@ def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> rel.Relat
 def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> rel.Table:
     raw = np.arange(n_out) - before
     if mode == "circular":
-        read = raw % n_in
+        # PyTorch crops first, and what is left goes round
+        first, last = max(0, -before), min(n_in, n_out - before)
+        read = np.clip(first + (raw - first) % max(1, last - first), 0, n_in - 1)
     elif mode == "replicate":
         read = np.clip(raw, 0, n_in - 1)
     else:

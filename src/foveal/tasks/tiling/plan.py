@@ -18,7 +18,7 @@ from typing import NamedTuple
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, constant_text
 from foveal.report.results import SourceInfo
 from foveal.tasks.shared.equivariance import Shifts, shifts
 from foveal.tasks.tiling.grid import plan_axis
@@ -106,7 +106,8 @@ def _basis(
     graph: Graph, layer: str | None, source_size: Size | None, source: str | None, error: float | None
 ) -> _Basis:
     if not graph.layers:
-        raise FovealError(f"{graph.name}: the network has no layer to tile")
+        why = "".join(f"; {constant_text(name)}" for name in graph.constants)
+        raise FovealError(f"{graph.name}: the network has no layer to tile{why}")
     if error is not None and not 0 < error < 1:
         raise FovealError(f"error {error}: expected a relative error between 0 and 1, such as 1e-3")
     name = graph.layers[-1] if layer is None else layer

@@ -57,7 +57,7 @@ def _counted(t: Tracer, name: str, cells: Sequence[Cell], shape: Sequence[int]) 
         elif name in _NEUTRAL:
             numbers.append(_NEUTRAL[name])
     given = tuple(numbers) if any(number is not None for number in numbers) else ()
-    return t.node(ops.Pointwise(name, given), inputs, shape)
+    return t.node(ops.Pointwise(name, (), given), inputs, shape)
 
 
 def _arrays(t: Tracer, cells: Sequence[Cell]) -> list[int]:

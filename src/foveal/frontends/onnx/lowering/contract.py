@@ -69,6 +69,8 @@ def einsum(call: Call, *operands: Operand) -> Operand:
     hidden = tuple(sorted({label for row in rows for label in row if label < 0})) if "..." in right else ()
     before, _, after = right.partition("...")
     result = (*map(ord, before), *hidden, *map(ord, after))
+    if len(set(result)) != len(result):
+        raise ValueError(f"equation '{equation}' writes an axis twice")
     return call.emit(ops.Contract(tuple(rows), result), inputs)
 
 
@@ -104,7 +106,7 @@ def causal_convolution(
         joined = call.emit(ops.Concatenate(2), (past, x), shape)
     op = ops.Convolution((w.shape[2],), (1,), ((0, 0),), (1,), c)
     value = call.emit(op, (joined, call.weight(w)), x.shape)
-    if str(call.attribute("activation", "none")) != "none":
+    if call.word("activation", "none", "silu", "swish") != "none":
         value = call.emit(ops.Pointwise("silu"), value, x.shape)
     return [value, call.emit(ops.Slice(2, length), joined, (n, c, reach))][: max(1, call.wanted)]
 

@@ -83,7 +83,7 @@ def clip(call: Call, x: Operand, low: Operand | None = None, high: Operand | Non
         return call.emit(ops.Pointwise("clip"), (x, *computed))
     numbers = tuple(np.nan if limit is None else float(np.asarray(limit).reshape(())) for limit in limits)
     named = _CLIPS.get(limits)
-    return call.emit(ops.Pointwise(named) if named else ops.Pointwise("clip", (None, *numbers)), x)
+    return call.emit(ops.Pointwise(named) if named else ops.Pointwise("clip", (), (None, *numbers)), x)
 
 
 @lowering("Dropout")

@@ -18,8 +18,11 @@ def places(shape: Shape) -> np.ndarray:
 
 
 def wrapped(index: np.ndarray, length: int) -> np.ndarray:
-    """Indices that count from the end made positive."""
+    """Indices that count from the end made positive; raises ValueError for one that points outside."""
     numbers = index.astype(np.int64)
+    outside = numbers[(numbers < -length) | (numbers >= length)]
+    if outside.size:
+        raise ValueError(f"index {outside[0]} points outside of {length} elements")
     return np.where(numbers < 0, numbers + length, numbers)
 
 
@@ -104,7 +107,7 @@ def scatter_elements(call: Call, x: Operand, index: Operand, updates: Operand) -
     numbers = index.array
     if numbers is not None:
         target = _along(places(x.shape), wrapped(numbers, x.shape[axis]), axis)
-        return written(call, x, target, updates, str(call.attribute("reduction", "none")))
+        return written(call, x, target, updates, call.word("reduction", "none", *_JOINS))
     if any(n != m for k, (n, m) in enumerate(zip(x.shape, index.shape, strict=True)) if k != axis):
         return call.data_dependent([x, index, updates])
     kept = tuple(1 if k == axis else n for k, n in enumerate(x.shape))
@@ -119,7 +122,7 @@ def scatter_nd(call: Call, x: Operand, index: Operand, updates: Operand) -> Oper
     if numbers is None:
         return call.data_dependent([x, index, updates])
     target = places(x.shape)[_coordinates(numbers, x.shape)]
-    return written(call, x, target, updates, str(call.attribute("reduction", "none")))
+    return written(call, x, target, updates, call.word("reduction", "none", *_JOINS))
 
 
 def written(call: Call, x: Operand, target: np.ndarray, updates: Operand, reduction: str = "none") -> Operand:
@@ -154,7 +157,7 @@ def tensor_scatter(
     starts = np.zeros(cache.shape[0], dtype=np.int64) if indices is None else call.array(indices, "write_indices")
     place = np.indices(update.shape)
     at = place[axis] + starts.reshape(-1)[place[0]]
-    place[axis] = at % cache.shape[axis] if call.attribute("mode", "linear") == "circular" else at
+    place[axis] = at % cache.shape[axis] if call.word("mode", "linear", "circular") == "circular" else at
     return written(call, cache, np.ravel_multi_index(tuple(place), cache.shape), update)
 
 

@@ -175,7 +175,7 @@ def _loss(call: Call, scores: Operand, target: Operand, weight: Operand | None) 
     classes = call.array(target, "the target").astype(np.int64)
     chosen = _chosen(scores.shape, classes, None if ignored is None else int(ignored))
     value = moved(call, scores, chosen)
-    reduction = str(call.attribute("reduction", "mean"))
+    reduction = call.word("reduction", "mean", "sum", "none")
     if reduction == "none":
         return value
     return call.emit(ops.Reduce(tuple(range(chosen.ndim)), False, reduction), value, ())

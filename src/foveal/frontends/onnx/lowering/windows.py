@@ -18,7 +18,7 @@ def window_padding(
 ) -> ops.Pairs:
     """(before, after) per spatial axis, from ``pads`` or ``auto_pad``."""
     count = len(kernel)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     if auto == "VALID":
         return ((0, 0),) * count
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -67,11 +67,14 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     extra = spread(call.attribute("output_padding"), count, 0)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     before = spread(call.attribute("pads"), 2 * count, 0)[:count]
     if auto == "VALID":
         before = (0,) * count
-    if call.attribute("output_shape") is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+    asked = call.attribute("output_shape")
+    if asked is not None and (len(asked) not in (count, x.rank) or tuple(asked)[-count:] != call.shapes[0][2:]):
+        raise ValueError(f"output_shape {list(asked)} does not fit an input of shape {list(x.shape)}")
+    if asked is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
         written = map(window_span, x.shape[2:], kernel, strides, dilations)
         cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
         before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)

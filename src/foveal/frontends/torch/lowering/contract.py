@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -44,6 +45,16 @@ def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None
     op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]), biased)
     value = t.node(op, (t.value(x), t.value(weight)), out.shape, "linear")
     return value if bias is None else _plus(t, value, bias, out.shape)
+
+
+@rule("_trilinear")
+def trilinear(t: Tracer, out: Tensor, a: Tensor, b: Tensor, c: Tensor, *spread: Any) -> int:
+    """The product of three, each spread along new axes, summed (``F.bilinear``)."""
+    *added, summed = spread[:4]
+    every = range(a.dim() + len(added[0]))
+    labels = tuple(tuple(label for label in every if label not in new) for new in added)
+    op = ops.Contract(labels, tuple(label for label in every if label not in summed))
+    return t.node(op, [t.value(item) for item in (a, b, c)], out.shape, "bilinear")
 
 
 @rule("einsum")

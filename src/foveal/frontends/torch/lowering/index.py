@@ -229,8 +229,11 @@ def index_put(
     given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
     if any(id(item) in t.handles for _, item in given):
         masks = [item for _, item in given]
-        if len(masks) == 1 and masks[0].dtype is torch.bool and values.numel() == 1 and masks[0].shape == x.shape:
-            return t.node(ops.Select(), (t.value(masks[0]), t.value(values), t.value(x)), x.shape, "index_put")
+        inner = x.dim() - given[0][0] - masks[0].dim()
+        if len(masks) == 1 and masks[0].dtype is torch.bool and not accumulate and values.dim() <= inner + 1:
+            filled = _masked(t, x, masks[0], values, inner)
+            if filled is not None:
+                return filled
         return _sampled(t, x, "index_put", x, values, *masks)
     places = positions(x)[tuple(slice(None) if item is None else torch.as_tensor(t.data(item)) for item in indices)]
     place = places.numpy()
@@ -245,6 +248,18 @@ def index_put(
     back[place.reshape(-1)] = np.arange(place.size)
     moved_in = t.node(ops.Gather(back.reshape(tuple(x.shape))), (value,), x.shape, "index_put")
     return t.node(ops.Pointwise("add"), (t.value(x), moved_in), x.shape, "index_put")
+
+
+def _masked(t: Tracer, x: Tensor, mask: Tensor, values: Tensor, inner: int) -> int | None:
+    """Where a computed mask is true the same values stand (numbers, or a row along the ``inner`` axes behind it)."""
+    if values.dim() > inner and values.shape[0] != 1:
+        return None
+    shape, row = (*mask.shape, *(1,) * inner), tuple(values.shape)[max(0, values.dim() - inner) :]
+    condition = t.value(mask) if not inner else t.node(RESHAPE, (t.value(mask),), shape, "index_put")
+    value = t.value(values)
+    if row != tuple(values.shape):
+        value = t.node(RESHAPE, (value,), row, "index_put")
+    return t.node(ops.Select(), (condition, value, t.value(x)), x.shape, "index_put")
 
 
 @rule("index_copy")

@@ -17,6 +17,10 @@ special_logsumexp count_nonzero median nanmedian nansum nanmean aminmax kthvalue
 frobenius_norm nuclear_norm linalg_norm linalg_matrix_norm""".split()  # noqa: SIM905
 
 
+_LAST: dict[str, int | tuple[int, int]] = {"kthvalue": -1, "mode": -1, "linalg_matrix_norm": (-2, -1)}
+"""Axes of those that take the last ones, not all, where none are named."""
+
+
 @lru_cache(maxsize=2048)
 def reduce_op(axes: tuple[int, ...], keepdims: bool, name: str) -> ops.Reduce:
     """One reduction per axes and name."""
@@ -38,7 +42,7 @@ def reduce(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     given = t.arguments(args, kwargs)
     x = args[0]
     first = out[0] if isinstance(out, (tuple, list)) else out
-    axes = axes_of(given.get("dim", given.get("axis")), x.dim())
+    axes = axes_of(given.get("dim", given.get("axis", _LAST.get(t.plain))), x.dim())
     op = reduce_op(axes, bool(given.get("keepdim", False)), t.plain)
     value = t.node(op, (t.value(x),), first.shape, t.plain)
     return (value,) * len(out) if isinstance(out, (tuple, list)) else value
@@ -71,6 +75,30 @@ def layer_norm(t: Tracer, out: Outputs, x: Tensor, shape: Sequence[int], *_: obj
     if isinstance(out, (tuple, list)):
         return (value, *(t.node(reduce_op(axes, True, "mean"), (t.value(x),), part.shape, t.plain) for part in out[1:]))
     return value
+
+
+@rule("renorm")
+def renorm(t: Tracer, out: Tensor, x: Tensor, p: float, dim: int, *_: object) -> int:
+    """Each slice along ``dim`` by its own norm."""
+    return normalize(t, x, tuple(axis for axis in range(x.dim()) if axis != axis_of(dim, x.dim())), "renorm")
+
+
+@rule("nll_loss_forward", "nll_loss2d_forward", "nll_loss_nd")
+def nll_loss(
+    t: Tracer, out: Outputs, x: Tensor, target: Tensor, weight: Maybe = None, reduction: int = 1, *_: object
+) -> Made:
+    """The score of one class at each position, which may be any where the target is computed."""
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    axis = 0 if x.dim() == 1 else 1
+    shape = [n for k, n in enumerate(x.shape) if k != axis]
+    value = t.node(reduce_op((axis,), False, "nll_loss"), (t.value(x),), shape, "nll_loss")
+    others = [t.value(item) for item in (target,) if t.depends(item)]
+    if others:
+        value = t.node(ops.Pointwise("nll_loss"), (value, *others), shape, "nll_loss")
+    if reduction != 0 and shape:
+        name = {1: "mean", 2: "sum"}[reduction]
+        value = t.node(reduce_op(tuple(range(len(shape))), False, name), (value,), first.shape, "nll_loss")
+    return (value, None) if isinstance(out, (tuple, list)) else value
 
 
 @rule("group_norm")
