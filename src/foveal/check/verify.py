@@ -152,8 +152,11 @@ class _Session:
         self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
-        if self.inputs[self.source.name].dtype.kind == "f":
-            self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
+        given = self.inputs[self.source.name]
+        if given.dtype.kind == "f":
+            self.inputs[self.source.name] = given * self.gain
+        elif self.seed or self.gain != 1.0:
+            self.inputs[self.source.name] = self.rng.permuted(given, axis=self.source.axes[0] if given.ndim else None)
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}

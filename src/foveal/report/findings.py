@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
@@ -24,6 +25,8 @@ class Occurrence:
 
 def findings(graph: Graph) -> tuple[Finding, ...]:
     """All findings, each once, the gravest first."""
+    from foveal.engine.forward.bounds import bounds
+
     found = [
         Finding(
             "operation-without-rule", "warning", item.layer,
@@ -37,6 +40,13 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
             f"{item.operation} reads where data says ({_times(item.count)}); what follows may use all it can reach",
         )
         for item in _occurrences(graph, "data-dependent")
+    ]  # fmt: skip
+    found += [
+        Finding(
+            "mask-trusted", "info", layer,
+            f"a finite constant ({_times(count)}) was taken for a mask: what it closes is told as not read",
+        )
+        for layer, count in Counter(bounds(graph).facts.finite.values()).items()
     ]  # fmt: skip
     found += [
         Finding("constant-output", "warning", name, CONSTANT) for name, is_output in graph.constants.items()

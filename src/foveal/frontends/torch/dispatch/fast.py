@@ -170,9 +170,9 @@ _binary("mul", ops.Pointwise("multiply"), aten.mul.Tensor, aten.mul_.Tensor)
 
 
 @lru_cache(maxsize=512)
-def linear_op(rank: int) -> ops.Contract:
+def linear_op(rank: int, biased: bool) -> ops.Contract:
     """The last axis against the second of the weight."""
-    return ops.Contract((tuple(range(rank)), (rank, rank - 1)), (*range(rank - 1), rank))
+    return ops.Contract((tuple(range(rank)), (rank, rank - 1)), (*range(rank - 1), rank), biased)
 
 
 @fast(aten.linear.default)
@@ -185,7 +185,7 @@ def linear(t: Tracer, x: Tensor, weight: Tensor, bias: Maybe = None) -> Result:
         return NotImplemented
     out = torch.empty((*shape[:-1], size[0]), dtype=x.dtype, device="meta")
     read = t.values.read
-    return _finish(t, out, linear_op(len(shape)), (read(handle), read(kernel)), "linear")
+    return _finish(t, out, linear_op(len(shape), bias is not None), (read(handle), read(kernel)), "linear")
 
 
 @lru_cache(maxsize=64)
