@@ -29,7 +29,7 @@ def _by_entries(t: Tracer, out: Tensor, a: Tensor, b: Tensor) -> int | None:
     """A constant matrix kept by its entries, of any size, times another one; None where it is another product."""
     if a.layout is torch.strided or id(a) in t.handles or a.dim() != 2:
         return None
-    entries = a.detach().to_sparse_coo().coalesce()
+    entries = a.detach().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
     row, column = entries.indices().numpy()
     place = tables.back(row, a.shape[0])
     if place is None:
