@@ -14,7 +14,7 @@ from foveal.ir.graph import Graph
 
 def assert_receptive_field(
     model: Any,
-    layer: str,
+    layer: str | None = None,
     inputs: Any = None,
     *,
     source: str | None = None,
@@ -25,7 +25,7 @@ def assert_receptive_field(
     center_within: float | None = None,
     exact: bool = True,
 ) -> None:
-    """Fail with a readable AssertionError unless the receptive field of ``layer`` keeps the limits given.
+    """Fail with a readable AssertionError unless the receptive field of ``layer`` (default: the last) keeps the limits.
 
     ``model``: a graph, or whatever ``foveal.trace`` takes, with ``inputs``. ``at_least`` and ``at_most`` limit the
     unclipped size in pixels, of the smallest and largest unit, for all axes or one number per axis; ``lookback`` and
@@ -35,8 +35,14 @@ def assert_receptive_field(
     a limit met by a bound may still be broken.
     """
     graph = model if isinstance(model, Graph) else trace(model, inputs)
+    if graph.stopped and (layer is None or layer not in graph.layer_table):
+        what = "the network's output" if layer is None else f"layer '{layer}'"
+        raise AssertionError(f"{what} is not in the trace of {graph.name or 'the model'}: {graph.stopped}")
+    layer = layer or graph.layers[-1]
     rf = receptive_field(graph, layer, source)
     failures = []
+    if rf.status == "contradicted":
+        exact = True
     if exact and rf.status != "exact":
         failures.append(f"is not exact but '{rf.status}': {'; '.join(rf.causes) or rf.method}")
     for axis, sizes in enumerate(rf.sizes):

@@ -7,6 +7,7 @@ framework is imported before it is needed.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from foveal.frontends.backends import JAX, TORCH, framework_of
@@ -33,8 +34,10 @@ def trace(
         return model
     if not REGISTRY.loaded:
         load_rules()
+    began = perf_counter()
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     graph: Graph = row.load("trace", model).trace(
         model, inputs, pretrained=pretrained, training=training, axes=axes, weights=weights, name=name
     )
+    graph.seconds = perf_counter() - began
     return graph

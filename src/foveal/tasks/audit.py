@@ -22,13 +22,14 @@ TASKS: dict[str, str] = {
 """Task name -> the module that holds its ``TASK``."""
 
 
-def audit(graph: Graph, task: str, **options: Any) -> Audit:
+def audit(graph: Graph, task: str, *, check: bool = True, **options: Any) -> Audit:
     """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
+
+    check: where the trace rests on more than the algebra, a few runs of the model are held against its numbers.
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
-    found = find_task(task)
-    return found.run(graph, **found.checked(options))
+    return find_task(task).audit(graph, options, check)
 
 
 def find_task(name: str) -> Task:

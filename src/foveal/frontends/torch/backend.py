@@ -15,6 +15,7 @@ import torch
 
 from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
+from foveal.frontends.torch.dispatch.swap import seeded
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
@@ -36,6 +37,22 @@ class TorchBackend(TorchRunner, Backend):
         if isinstance(number, int):
             return number
         return int(hasattr(self.model, "class_token") or hasattr(self.model, "cls_token"))
+
+    @property
+    def weightless(self) -> bool:
+        """Whether a tensor is on the meta device."""
+        return any(item.is_meta for item in (*self.model.parameters(), *self.model.buffers()))
+
+    def generic(self) -> TorchBackend:
+        """A copy in which each zero of a weight, biases apart, is a number of the size of the others."""
+        model = self._copy_anew(torch.float64)
+        with torch.no_grad():
+            for name, item in model.named_parameters():
+                zero = item == 0
+                if not name.endswith("bias") and item.dtype.is_floating_point and bool(zero.any()):
+                    size = float(item.abs().max()) or 1.0 / max(1, item[0].numel() if item.dim() > 1 else 1) ** 0.5
+                    item[zero] = seeded(item, name).to(item.dtype)[zero].sign() * size / 2
+        return TorchBackend(model, self.inputs, self.training)
 
     @property
     def precision(self) -> str:

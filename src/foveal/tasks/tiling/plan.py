@@ -11,7 +11,7 @@ and windows cut off at the end fall as they do on the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foveal.check.automatic import look
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, constant_text
 from foveal.ir.rules import traits
 from foveal.report.results import SourceInfo
 from foveal.tasks.shared.equivariance import Shifts, shifts
@@ -45,15 +46,19 @@ def tile(
     *,
     source: str | None = None,
     error: float | None = None,
+    check: bool = True,
 ) -> TilePlan:
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
     source_size: positions per source axis (default: as traced). tile: the longest a tile may be, halo included
     (default: the smallest that computes at most half of the source twice; else one tile). error: a wanted expected
-    relative error; without it the plan is exact where that is possible.
+    relative error; without it the plan is exact where that is possible. check: where the trace rests on more than the
+    algebra, a few runs of the model are held against its numbers.
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
+    if check:
+        look(graph)
     plain, trimmed = _bases(graph, layer, source_size, source, error)
     if trimmed is not None:
         with suppress(FovealError):  # the model may not run at these lengths
@@ -75,6 +80,7 @@ def _tile(found: _Basis, tile: Size | None) -> TilePlan:
     plan = TilePlan(
         found.graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart,
         found.error, memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
+        tuple(warnings(found.graph)),
     )  # fmt: skip
     return replace(plan, **proven(found.graph, plan, apart)._asdict()) if plan.exact else plan
 
@@ -145,11 +151,14 @@ def _bases(
     (it may be wrong, as padding moves in: only an exact plan shows that it is not).
     """
     if not graph.layers:
-        raise FovealError(f"{graph.name}: the network has no layer to tile")
+        why = "".join(f"; {constant_text(name)}" for name in graph.constants)
+        raise FovealError(f"{graph.name}: the network has no layer to tile{why}")
     if error is not None and not 0 < error < 1:
         raise FovealError(f"error {error}: expected a relative error between 0 and 1, such as 1e-3")
     name = graph.layers[-1] if layer is None else layer
     traced = receptive_field(graph, name, source)
+    if traced.status == "contradicted":
+        raise FovealError(f"layer '{name}' cannot be tiled by numbers that are wrong: {'; '.join(traced.causes)}")
     near = traced.local or traced
     if None in near.progress and near.causes:
         # Known at once; the shifts of all that lies before it take long on a detector's lists of boxes.
@@ -188,6 +197,13 @@ def _unread(graph: Graph, rf: ReceptiveField, multiples: tuple[int, ...]) -> tup
     path = graph.behind(graph.layer(rf.layer).value)
     valid = all(traits(node.op).size(node.op) == "free" and not traits(node.op).pads(node.op) for node in path)
     return tuple(found) if can_retrace(graph) or valid else (0,) * len(found)
+
+
+def warnings(graph: Graph) -> Iterator[str]:
+    """What the reader of a plan must know about the trace."""
+    if graph.stopped:
+        yield f"{graph.stopped}; the last layer traced is not the network's output"
+    yield from (note.text for note in graph.notes if note.code == "not-checked")
 
 
 def _sizes(given: Size | None, default: Sequence[int], what: str) -> tuple[int, ...]:

@@ -43,6 +43,12 @@ class AxisPlan:
         """Source positions that are read at all."""
         return self.length - self.unread
 
+    def __post_init__(self) -> None:
+        step = self.tile - sum(self.halo)
+        whole = 0 < self.length < 1 << 48 and self.tile > 0 and self.multiple > 0 and self.stride > 0
+        if not whole or min(self.halo) < 0 or (self.tile < self.length and self.length > max(step, 0) << 24):
+            raise ValueError(f"axis '{self.name}': no tiles of {self.tile} with a halo of {self.halo} on {self.length}")
+
     @property
     def starts(self) -> tuple[int, ...]:
         """First source position of each tile; one tile where it is the whole axis."""
@@ -101,11 +107,15 @@ class TilePlan(show.Shown):
     error: float | None
     memory: tuple[int, int]
     method: str
+    warnings: tuple[str, ...] = ()
+    """What the reader must know about the trace."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
+        if self.status not in ("exact", "approximate") or (self.status == "exact") is not (self.error is None):
+            raise ValueError(f"status '{self.status}' with error {self.error}")
 
     @property
     def exact(self) -> bool:

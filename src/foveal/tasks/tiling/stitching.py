@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.core.visible import visible
 from foveal.frontends.backends import backend_of, forward_of, to_array
 from foveal.ir.backend import Forward
 
@@ -149,6 +150,7 @@ def _places(
 def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
     """The tiles with a progress bar on standard error, on a terminal, once there is something to wait for."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
@@ -156,4 +158,4 @@ def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
         yield from tiles
         return
     with Progress(console=console, transient=True) as bar:
-        yield from bar.track(tiles, total=count, description=f"tiling {layer}")
+        yield from bar.track(tiles, total=count, description=escape(visible(f"tiling {layer}")))
