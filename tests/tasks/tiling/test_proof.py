@@ -58,8 +58,8 @@ WRONG: dict[str, tuple[Function, int, str]] = {
     "four pooled, as a gate": (lambda n, x: gate(n, n.a(x)), 160, "avg_pool1d at (top)"),
     "a step that is a share": (lambda n, x: share(n.a(x)), 128, "slice at (top): its stride is"),
     "the same, resized": (lambda n, x: n.a(x) + F.interpolate(share(x), size=x.shape[-1]), 128, "slice at (top)"),
-    "divided by the length": (lambda n, x: n.a(x) / x.shape[-1], 64, "output: what it computes depends on the length"),
-    "overlaps beside the input": (lambda n, x: torch.cat([folded(x), x], 1), 64, "col2im"),
+    "divided by the length": (lambda n, x: n.a(x) / x.shape[-1], 64, "on the length of the source"),
+    "overlaps beside the input": (lambda n, x: torch.cat([folded(x), x], 1), 64, ""),
     "the second half": (lambda n, x: n.a(x[..., x.shape[-1] // 2 :]), 160, ""),
     "a layer more where it is long": (lambda n, x: n.b(n.a(x)) if x.shape[-1] > 200 else n.a(x), 64, ""),
 }
