@@ -193,6 +193,10 @@ class Backend(ABC):
         """The graph with another shape of one source; None where the model does not run with it."""
         return None
 
+    def redrawn(self, seed: int) -> Backend:
+        """The same call of a copy with seeded random weights, none near zero; itself where they cannot be drawn."""
+        return self
+
     def with_weights(self, path: str) -> Backend:
         """The same call of a copy of the model with the weights in a file."""
         raise self.lacking("reading weights from a file")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from foveal.core.errors import InvalidGraphError, UnknownLayerError
+from foveal.core.errors import FovealError, InvalidGraphError, UnknownLayerError
 from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
 
@@ -89,6 +89,8 @@ class Graph:
     sources: list[Source] = field(default_factory=list)
     layer_table: dict[str, Layer] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    constants: dict[str, bool] = field(default_factory=dict)
+    """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
     parameters: int = 0
     seconds: float = field(default=0.0, compare=False)
     """How long the trace took."""
@@ -103,10 +105,12 @@ class Graph:
         return list(self.layer_table)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name; raises UnknownLayerError naming the closest three."""
+        """The layer of that name; raises UnknownLayerError naming the closest three, FovealError for a constant."""
         try:
             return self.layer_table[name]
         except KeyError:
+            if name in self.constants:
+                raise FovealError(constant_text(name)) from None
             raise UnknownLayerError(name, self.layer_table) from None
 
     def once(self, name: str, make: Callable[[Graph], T]) -> T:
@@ -180,6 +184,15 @@ class Graph:
         for offset, node in enumerate(self.nodes[first : index + 3]):
             rows.append(("> " if first + offset == index else "  ") + self._line(node))
         return "\n".join(rows)
+
+
+CONSTANT = "depends on no source: it is a constant"
+"""What is said of a layer that no source can change."""
+
+
+def constant_text(name: str) -> str:
+    """The same as a sentence."""
+    return f"layer '{name}' {CONSTANT}"
 
 
 class GraphBuilder:

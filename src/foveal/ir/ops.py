@@ -114,9 +114,11 @@ class Pointwise(Operation):
 
     ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). "multiply" lets a constant zero
     annul the other operand, "add" lets a constant of -100 or less switch a softmax off; no other name has a meaning.
+    ``factors``: a fixed number that each operand is multiplied by (() for none).
     """
 
     name: str
+    factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,17 +238,28 @@ class Concatenate(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Take(Operation):
-    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing."""
+    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing.
+
+    An index (n, k) adds up k inputs for each output, ``weights`` (n, k) times each (1 where there are none); ``name``
+    says how they are joined where it is not a sum.
+    """
 
     axis: int
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True, eq=False)
 class Gather(Operation):
-    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing."""
+    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing.
+
+    An index with one more axis than the output joins several inputs, as in :class:`Take`.
+    """
 
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True)

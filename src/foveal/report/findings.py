@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
-from foveal.ir.graph import Graph
+from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
 _SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
 _CODES = {"opaque": "operation-without-rule"}
-_NOTE_OF = {"operation-without-rule": "opaque", "data-dependent": ""}
+_NOTE_OF = {"operation-without-rule": "opaque"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         )
         for item in _occurrences(graph, "data-dependent")
     ]  # fmt: skip
-    told = {_NOTE_OF[finding.code] for finding in found}
+    found += [
+        Finding("constant-output", "warning", name, CONSTANT) for name, is_output in graph.constants.items()
+        if is_output
+    ]  # fmt: skip
+    told = {_NOTE_OF.get(finding.code, "") for finding in found}
     for note in graph.notes:
         # Nodes speak for themselves; a note adds only what no node shows.
         if note.code not in told:

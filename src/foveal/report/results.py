@@ -139,6 +139,10 @@ class Report(show.Shown):
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
+        known = {source.name for source in self.sources}
+        for row in self.layers:
+            if row.source not in known:
+                raise ValueError(f"layer '{row.name}' reads source '{row.source}', which is not listed")
 
     def layer(self, name: str, source: str | None = None) -> LayerResult:
         """The row of that layer and source (default: its first); raises UnknownLayerError."""

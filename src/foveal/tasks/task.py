@@ -58,6 +58,7 @@ class Task:
         wrong and where the task cannot be asked of this network.
         """
         from foveal.check.automatic import look
+        from foveal.ir.graph import constant_text
         from foveal.tasks.record import gravest_first
         from foveal.tasks.shared.findings import FINDINGS
 
@@ -67,9 +68,11 @@ class Task:
         try:
             found = self.run(graph, **options)
         except FovealError as error:
-            if not graph.stopped:
+            fixed = [constant_text(name) for name, is_output in graph.constants.items() if is_output]
+            told = "; ".join([graph.stopped] * bool(graph.stopped) + fixed)
+            if not told:
                 raise
-            raise FovealError(f"{error} ({graph.stopped})") from error
+            raise type(error)(f"{error} ({told})") from error
         told = FINDINGS.found(graph)
         return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
 

@@ -134,8 +134,11 @@ def _plain(value: Any) -> Any:
 
 def _save(found: Audit, out: str, name: str | None) -> None:
     made: Any = found.figure(name)
-    with writing(out):
-        getattr(made, "save", made.savefig)(out)
+    if hasattr(made, "save"):
+        made.save(out)
+        return
+    with writing(out) as place:
+        made.savefig(place)
 
 
 def _show(found: Audit, as_json: bool) -> None:

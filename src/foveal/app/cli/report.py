@@ -13,6 +13,7 @@ import typer
 from foveal.app.options import InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.core.finding import Finding
@@ -83,9 +84,9 @@ def report(
     )
     with progress(f"computing fields of {graph.name}"):
         html = render(page_data(graph, options))
-    with writing(out):
-        target.write_text(html, encoding="utf-8")
-    print(f"{out}: {len(html.encode()) / 1e6:.1f} MB")
+    with writing(target) as place:
+        place.write_text(html, encoding="utf-8")
+    print(f"{visible(out)}: {len(html.encode()) / 1e6:.1f} MB")
 
 
 def _target(out: str) -> Path:

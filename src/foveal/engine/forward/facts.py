@@ -64,7 +64,9 @@ class FactFinder:
             closed = self.closed(operand)
             return None if closed is None else Facts(closed=closed)
         zero = self.zero(operand) if wanted == "zero" else None
-        return None if zero is None else Facts(zero=zero, padding=operand in self.padded)
+        if zero is None:
+            return None
+        return Facts(zero=zero, value=self.values[operand].data, padding=operand in self.padded)
 
     def zero(self, value: int) -> np.ndarray | None:
         """Where the value is zero whatever the input; None where nothing is known to be."""

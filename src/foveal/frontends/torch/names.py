@@ -138,10 +138,10 @@ class Naming:
 
     def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
         handle = self.values.handles.get(id(tensor))
-        if handle is None:
-            return
-        value = self.values.read(handle)
-        if value not in self.values.depends:
+        value = None if handle is None else self.values.read(handle)
+        if value is None or value not in self.values.depends:
+            if value is not None or isinstance(tensor, nn.Parameter):
+                self.builder.graph.constants[name] = name.partition(".")[0] == "output"
             return
         replaced = self.operations.pop(value, None)
         if replaced is not None:

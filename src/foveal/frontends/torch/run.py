@@ -17,7 +17,7 @@ from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.mode import Tracer
-from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
+from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
 from foveal.frontends.torch.names import Capture, Naming
@@ -36,15 +36,25 @@ class Attempt:
 
 
 def run_once(
-    model: nn.Module, given: Inputs, name: str, training: bool, weights: str, real: bool, capture: Capture | None = None
+    model: nn.Module,
+    given: Inputs,
+    name: str,
+    training: bool,
+    weights: str,
+    real: bool,
+    capture: Capture | None = None,
+    generic: frozenset[str] = frozenset(),
 ) -> Attempt:
-    """One traced run on meta or on real tensors."""
+    """One traced run on meta or on real tensors. Buffers that the model writes to are known by value no longer: where
+    there are such, the model is run once more with them (``generic``) as weights.
+    """
     builder = GraphBuilder(name)
     values = Values(builder)
     error: Exception | None = None
     with torch.inference_mode():
         args, kwargs = given.make(values, real)
-        with stand_ins(model, training, weights == "values", real) as swapped:
+        with stand_ins(model, training, weights == "values", real, generic) as swapped:
+            kept = float_buffers(model)
             for stand_in, original, path in swapped:
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
@@ -55,6 +65,12 @@ def run_once(
                 raise
             except Exception as raised:
                 error = raised
+            written = frozenset(name for name, item in kept.items() if values.wrote(item))
+            written |= frozenset(name for name, item in float_buffers(model).items() if item is not kept.get(name))
+    if written & kept.keys() - generic and capture is None and error is None:
+        again = run_once(model, given, name, training, weights, real, None, generic | (written & kept.keys()))
+        if again.error is None:
+            return again
     return Attempt(builder.graph, error, builder.scope, naming.place())
 
 

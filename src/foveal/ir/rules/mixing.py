@@ -15,6 +15,8 @@ from foveal.ir.traits import NEITHER, Alike, Known, Mask
 LISTED = 1 << 16
 """Attention matrices up to this many elements carry their known zeros in the bounds."""
 
+UNSURE = "product of spectra"
+"""A transform back of spectra that were multiplied is a convolution, whose reach is not known."""
 KEEPS_ZERO = frozenset(
     ("relu", "negative", "abs", "tanh", "gelu", "silu", "sqrt", "square", "sin", "sinh", "tan", "asin", "atan", "elu")
     + ("leaky_relu", "selu", "hardtanh", "cast", "sign", "softsign", "hardshrink", "softshrink", "prelu", "scale")
@@ -62,7 +64,7 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
         for zero, padding in zeros:
             if zero.any():
                 relation = (*relation, Keep(~zero, padding))
-        found.append(Read(i, relation))
+        found.append(Read(i, relation, factor=op.factors[i] if op.factors else 1.0))
     return tuple(found)
 
 
@@ -103,6 +105,7 @@ def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     ops.Reduce,
     alike=lambda op: Alike(False, op.name == "sum"),
     whole=lambda op: (f"takes the {op.name} over", "a running or windowed mean over the past"),
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
     multiply_adds=0, gain="fixed", pools=True, shift="", size="given",
 )  # fmt: skip
 def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -128,6 +131,7 @@ STATISTICS = (
     whole=lambda op: STATISTICS if op.name == "normalize" else ("", ""),
     wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax") else "",
     zero=lambda op, known: known.closed(0) if op.name == "softmax" else None,
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
     multiply_adds=0, gain="unit", alike=NEITHER, shift="", size="free",
 )  # fmt: skip
 def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -156,11 +160,11 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     if op.name in ("softmax", "log_softmax"):
         return (Read(0, tuple(steps), "weights"),)
     fan = prod(shapes[0][axis] for axis in op.axes)
-    return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)
+    return (Read(0, tuple(steps), "value" if op.name in ("fft", "ifft", UNSURE) else "statistics", fan),)
 
 
 @rule(
-    ops.Scan, multiply_adds=0, shift="runs over the whole axis",
+    ops.Scan, multiply_adds=lambda op, shapes, out: None if op.across else 0, shift="runs over the whole axis",
     along=lambda op, shapes: (op.axis,), runs=lambda op: op.axis,
 )  # fmt: skip
 def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:

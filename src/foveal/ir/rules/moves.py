@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy as np
 from foveal.ir import ops, relation as rel
 from foveal.ir.relation import Read
 from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
+from foveal.ir.rules.tables import table
 from foveal.ir.rules.windows import only_zeros_read
-from foveal.ir.traits import NEITHER, Padding
+from foveal.ir.traits import NEITHER, Alike, Padding
 
 
 def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
@@ -93,10 +95,20 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     )
 
 
-@move(ops.Take, zero=only_zeros_read, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,))
+def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
+    return np.ndim(op.index) > rank
+
+
+@move(
+    ops.Take, zero=only_zeros_read, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,),
+    alike=lambda op: Alike(True, True) if _several(op, 1) else NEITHER,
+)  # fmt: skip
 def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant index along one axis; an arithmetic progression is a slice."""
-    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64).reshape(-1)
+    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64)
+    if _several(op, 1):
+        return (Read(0, (table(op.axis, n_in, index, op.weights, op.name == "sample"),), edges=True),)
+    index = index.reshape(-1)
     steps = np.diff(index)
     if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():
         return (Read(0, _line(op.axis, n_in, index.size, int(steps[0]), -int(index[0]))),)
@@ -104,10 +116,18 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, (rel.Table(op.axis, n_in, index.size, column, column),)),)
 
 
-@move(ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions")
+@move(
+    ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions",
+    alike=lambda op: NEITHER if op.index.ndim < 2 else Alike(True, True),
+)  # fmt: skip
 def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """Any constant move."""
-    return (Read(0, (rel.Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
+    """Any constant move, or sum of moves."""
+    index = np.asarray(op.index)
+    if not _several(op, len(out)):
+        return (Read(0, (rel.Scatter(index.reshape(-1), shapes[0], out),)),)
+    flat = (prod(out), index.shape[-1])
+    weights = None if op.weights is None else np.broadcast_to(op.weights, index.shape).reshape(flat)
+    return (Read(0, (rel.Scatter(index.reshape(flat), shapes[0], out, weights),), edges=True),)
 
 
 @move(
@@ -143,6 +163,8 @@ def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Windows summed back where they came from."""
     count, size = shapes[0][op.axis], shapes[0][-1]
+    if (count, size, op.step, op.before) == (out[op.axis], 1, 1, 0):
+        return (Read(0, (rel.Relabel(tuple(range(len(out)))),)),)
     return (Read(0, (rel.Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
 
 
@@ -157,7 +179,9 @@ def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> rel.Relat
 def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> rel.Table:
     raw = np.arange(n_out) - before
     if mode == "circular":
-        read = raw % n_in
+        # PyTorch crops first, and what is left goes round
+        first, last = max(0, -before), min(n_in, n_out - before)
+        read = np.clip(first + (raw - first) % max(1, last - first), 0, n_in - 1)
     elif mode == "replicate":
         read = np.clip(raw, 0, n_in - 1)
     else:

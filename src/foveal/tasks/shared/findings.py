@@ -28,3 +28,8 @@ def unchecked(graph: Graph) -> Iterator[Values]:
     for note in graph.notes:
         if note.code == "not-checked":
             yield {"why": note.text}
+
+
+@FINDINGS.rule("TRC04")
+def constant(graph: Graph) -> Iterator[Values]:
+    yield from ({"layer": name} for name, is_output in graph.constants.items() if is_output)

@@ -139,21 +139,21 @@ def batch_norm(
 def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Overload) -> None:
     """``name`` as PyTorch says it, which names the layer."""
 
-    def operands(t: Tracer, a: Tensor, b: Tensor) -> tuple[Handle, Handle] | None:
+    def operands(t: Tracer, a: Tensor, b: Tensor, alpha: float = 1) -> tuple[Handle, Handle] | None:
         first, second = t.handles.get(id(a)), t.handles.get(id(b))
-        if first is None or second is None or a.shape != b.shape or a.dtype != b.dtype:
+        if alpha != 1 or first is None or second is None or a.shape != b.shape or a.dtype != b.dtype:
             return None
         return first, second
 
-    def make(t: Tracer, a: Tensor, b: Tensor, **_: object) -> Result:
-        pair = operands(t, a, b)
+    def make(t: Tracer, a: Tensor, b: Tensor, **scale: float) -> Result:
+        pair = operands(t, a, b, **scale)
         if pair is None:
             return NotImplemented
         read = t.values.read
         return _finish(t, like(a), op, (read(pair[0]), read(pair[1])), name)
 
-    def update(t: Tracer, a: Tensor, b: Tensor, **_: object) -> Result:
-        pair = operands(t, a, b)
+    def update(t: Tracer, a: Tensor, b: Tensor, **scale: float) -> Result:
+        pair = operands(t, a, b, **scale)
         if pair is None:
             return NotImplemented
         values = t.values

@@ -49,6 +49,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = values.builder
         self.array = values.array
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
+        self.precise: dict[int, tuple[Tensor, np.ndarray]] = {}
         self.spatial = 0
         self.plain = ""
         taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
@@ -57,12 +58,16 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def data(self, tensor: Tensor) -> np.ndarray:
         """The numbers of a constant."""
-        return to_array(tensor)
+        return self.precise[id(tensor)][1] if id(tensor) in self.precise else to_array(tensor)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
         handle = self.handles.get(id(tensor))
         return handle is not None and self.values.read(handle) in self.values.depends
+
+    def moves(self, value: int) -> bool:
+        """Whether a source can change a value of the graph."""
+        return value in self.values.depends
 
     def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
