@@ -42,7 +42,7 @@ SUDDEN = 1e3
 """How far inside, and how many times a clear influence, sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
-INPUTS = 6
+INPUTS = 16
 """Inputs that are tried before a silent edge counts as a contradiction."""
 
 Unit = tuple[int, ...]
