@@ -42,8 +42,8 @@ SUDDEN = 1e3
 """How far inside, and how many times a clear influence, sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
-INPUTS = 16
-"""Inputs that are tried before a silent edge counts as a contradiction."""
+INPUTS, OFTEN = 16, 4
+"""Inputs that are tried before a silent edge counts as a contradiction; in so many its neighbour must be felt."""
 
 Unit = tuple[int, ...]
 
@@ -305,10 +305,12 @@ def _columns(
     return plan
 
 
-def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
+def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
     """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
-    another element or a shut ReLU hides it from some, a weight at zero from all.
+    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is felt
+    too seldom to tell.
     """
+    felt = 0
     for index in range(INPUTS):
         session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
         if index == INPUTS // 2:
@@ -318,7 +320,11 @@ def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, 
             session.perturb(edge[1], edge[2], pattern)
             if (target.layer, *edge) in session.seen:
                 return True
-    return False
+        key = (target.layer, edge[0], edge[1], neighbour)
+        session.strength.pop(key, None)
+        session.perturb(edge[1], neighbour, "large")
+        felt += session.strength.get(key, 0.0) > session.model.clear
+    return felt < OFTEN
 
 
 def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
@@ -383,7 +389,7 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         neighbour = _felt_inside(session, target, edge)
         sudden = _sets_in(session, target, edge) if neighbour is None else None
         neighbour = neighbour if sudden is None else sudden
-        if neighbour is None or _moves_after_all(session, target, edge):
+        if neighbour is None or _moves_after_all(session, target, edge, neighbour):
             continue
         if sudden is not None or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
             measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
