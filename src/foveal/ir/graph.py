@@ -68,7 +68,8 @@ class Layer(NamedTuple):
 class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
-    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors".
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors"; of the
+    automatic check: "contradicted" (the layer and what it makes are withheld), "not-checked".
     position: how many nodes had been made when it was noted.
     """
 
@@ -90,7 +91,11 @@ class Graph:
     notes: list[Note] = field(default_factory=list)
     constants: dict[str, bool] = field(default_factory=dict)
     """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
+    layout: list[Note] = field(default_factory=list)
+    """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    """How long the trace took."""
     backend: Backend | None = None
     """The real model behind it; set by a front end, None where there is none."""
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -116,6 +121,13 @@ class Graph:
             self.cache[name] = make(self)
         result: T = self.cache[name]
         return result
+
+    @property
+    def stopped(self) -> str:
+        """Where and why the trace ended before the network did, as a sentence; "" for a whole trace."""
+        return next(
+            (f"the trace stopped at {n.layer or '(top)'}: {n.text}" for n in self.notes if n.code == "partial"), ""
+        )
 
     def producers(self) -> dict[int, Node]:
         """Value id -> the node that made it."""

@@ -242,17 +242,28 @@ class Concatenate(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Take(Operation):
-    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing."""
+    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing.
+
+    An index (n, k) adds up k inputs for each output, ``weights`` (n, k) times each (1 where there are none); ``name``
+    says how they are joined where it is not a sum.
+    """
 
     axis: int
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True, eq=False)
 class Gather(Operation):
-    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing."""
+    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing.
+
+    An index with one more axis than the output joins several inputs, as in :class:`Take`.
+    """
 
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Step:
 class Slide(Step):
     """Output o reads inputs o * stride - before + t * dilation, t < kernel; what falls outside exists only
     unclipped.
+
+    ``sums``: sums up what it reads, without weights, so that over a whole axis it is global context.
     """
 
     axis: int
@@ -42,6 +44,13 @@ class Slide(Step):
     stride: int
     before: int
     dilation: int
+    sums: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it sums up the whole axis."""
+        reached = self.kernel - self.before if self.dilation == 1 else 0
+        return self.sums and self.n_out == 1 and self.before >= 0 and reached >= self.n_in > 1
 
     @property
     def after(self) -> int:
@@ -145,11 +154,15 @@ class Expand(Step):
 
 @dataclass(frozen=True, eq=False)
 class Scatter(Step):
-    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing."""
+    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing.
+
+    An index (n, k) reads k elements for each output; ``weights`` (n, k) as in :class:`Table`.
+    """
 
     index: np.ndarray = field(repr=False)
     before: Ints
     after: Ints
+    weights: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from foveal.core.finding import Finding
 from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
-_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
 _CODES = {"opaque": "operation-without-rule"}
 _NOTE_OF = {"operation-without-rule": "opaque"}
 
@@ -58,6 +58,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         if note.code not in told:
             severity = _SEVERITY.get(note.code, "info")
             found.append(Finding(_CODES.get(note.code, note.code), severity, note.layer, note.text))
+    found += [Finding(note.code, "info", note.layer, note.text) for note in graph.layout]
     grave = ("error", "warning", "info")
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: grave.index(finding.severity)))
 

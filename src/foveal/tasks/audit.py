@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
-from foveal.ir.graph import CONSTANT, constant_text
+from foveal.ir.layout import laid_out
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -25,28 +23,14 @@ TASKS: dict[str, str] = {
 """Task name -> the module that holds its ``TASK``."""
 
 
-def audit(graph: Graph, task: str, **options: Any) -> Audit:
+def audit(graph: Graph, task: str, *, check: bool = True, axes: Any = None, **options: Any) -> Audit:
     """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
+
+    check: where the trace rests on more than the algebra, a few runs of the model are held against its numbers.
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
-    found = find_task(task)
-    return run(found, graph, found.checked(options))
-
-
-def run(task: Task, graph: Graph, options: Mapping[str, Any]) -> Audit:
-    """The audit, with what else its reader must know of the network's outputs."""
-    from foveal.tasks.record import AuditFinding
-
-    fixed = [name for name, is_output in graph.constants.items() if is_output]
-    told = tuple(AuditFinding("OUT01", "warning", name, CONSTANT) for name in fixed)
-    try:
-        made = task.run(graph, **options)
-    except FovealError as error:
-        if not fixed:
-            raise
-        raise type(error)(f"{error}; {'; '.join(map(constant_text, fixed))}") from None
-    return replace(made, findings=(*made.findings, *told)) if told else made
+    return find_task(task).audit(laid_out(graph, axes), options, check)
 
 
 def find_task(name: str) -> Task:

@@ -87,17 +87,19 @@ def test_nonsense_is_refused_in_a_line(nodes: Any, arrays: dict[str, Any], words
     assert "zip()" not in str(caught.value)
 
 
-@pytest.mark.parametrize("of", [b"named", b"Relu", b"wired"])
+@pytest.mark.parametrize("of", [b"named", b"Relu", b"wired", b"given", b"taken", b"held"])
 def test_a_name_that_is_no_text(of: bytes) -> None:
     """Protocol buffers promise UTF-8; a file need not keep it."""
-    nodes = [helper.make_node("Relu", ["x"], ["wired"], name="named"), helper.make_node("Relu", ["wired"], ["y"])]
-    data = model(nodes, {}).replace(of, b"\xff\xfe\x80\xe9\xed"[: len(of)])
-    try:
-        shown = str(foveal.analyze(foveal.trace(data)))
-    except FovealError as error:
-        shown = str(error)
-        assert len(shown.splitlines()) == 1
-    shown.encode()
+    first = helper.make_node("Relu", ["given"], ["wired"], name="named")
+    nodes = [first, helper.make_node("Add", ["wired", "held"], ["taken"])]
+    inputs, outputs = [models.info("given", [1, 3, 8, 8])], [models.info("taken", None)]
+    graph = models.graph(nodes, inputs, outputs, {"held": np.ones((1, 3, 1, 1), np.float32)})
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    data = made.SerializeToString().replace(of, b"\xff\xfe\x80\xe9\xed"[: len(of)])
+    with pytest.raises(FovealError, match=r"not (text in UTF-8|an ONNX model)") as caught:
+        foveal.trace(data)
+    assert str(caught.value).isascii()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_constant_output_says_so() -> None:
@@ -112,7 +114,7 @@ def test_a_constant_output_says_so() -> None:
         for ask in (foveal.receptive_field, foveal.field, foveal.tile):
             with pytest.raises(FovealError, match=f"layer '{name}' {told}"):
                 ask(graph, name)
-    assert [f.layer for f in foveal.audit(graph, "registration").findings if f.code == "OUT01"] == ["z"]
+    assert [f.layer for f in foveal.audit(graph, "registration").findings if f.code == "TRC04"] == ["z"]
 
 
 def test_onnx_is_what_is_damaged_here() -> None:

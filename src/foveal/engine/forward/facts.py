@@ -82,7 +82,9 @@ class FactFinder:
         if part.cells.lost.any() and self._signals(node) > 1:
             self.doubts[node.output] = part.cause
         zero = self.zero(operand)
-        return None if zero is None else Facts(zero=zero, padding=operand in self.padded)
+        if zero is None:
+            return None
+        return Facts(zero=zero, value=self.values[operand].data, padding=operand in self.padded)
 
     def zero(self, value: int) -> Mask:
         """Where the value is zero whatever the input; None where nothing is known to be."""

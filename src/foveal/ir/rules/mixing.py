@@ -11,6 +11,9 @@ from foveal.ir.rules.elements import elements
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
 from foveal.ir.traits import NEITHER, Alike, always
 
+UNSURE = "product of spectra"
+"""A transform back of spectra that were multiplied is a convolution, whose reach is not known."""
+
 
 @rule(
     ops.Pointwise,
@@ -64,6 +67,7 @@ def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     ops.Reduce,
     alike=lambda op: Alike(False, op.name == "sum"),
     whole=lambda op: (f"takes the {op.name} over", "a running or windowed mean over the past"),
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
     multiply_adds=0, gain="fixed", pools=True, shift="", size="given", fixed=reduced, closed=closing, settles=True,
     wants=lambda op, i: "closed",
 )  # fmt: skip
@@ -91,6 +95,7 @@ STATISTICS = (
     whole=lambda op: STATISTICS if op.name == "normalize" else ("", ""),
     wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax") else "",
     closed=closing, fixed=mixed, settles=lambda op: op.name in ("softmax", "log_softmax"),
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
     multiply_adds=0, gain="unit", alike=NEITHER, shift="", size="free",
 )  # fmt: skip
 def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -116,7 +121,7 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     if op.name in ("softmax", "log_softmax"):
         return (Read(0, tuple(steps), "weights"),)
     fan = prod(shapes[0][axis] for axis in op.axes)
-    return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)
+    return (Read(0, tuple(steps), "value" if op.name in ("fft", "ifft", UNSURE) else "statistics", fan),)
 
 
 @rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from foveal.ir.fixed import Fixed
 from foveal.ir.relation import Read
 from foveal.ir.rules.along import moved, padded
 from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
+from foveal.ir.rules.tables import table
 from foveal.ir.rules.windows import only_zeros_read
-from foveal.ir.traits import NEITHER, Known, Padding
+from foveal.ir.traits import NEITHER, Alike, Known, Padding
 
 
 def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
@@ -101,7 +103,14 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     )
 
 
+def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
+    return np.ndim(op.index) > rank
+
+
 def _taken(op: ops.Take, known: Known) -> Fixed | None:
+    if _several(op, 1) or op.weights is not None:
+        return known.unsaid()
+
     def take(codes: list[np.ndarray], nothing: int) -> np.ndarray:
         index = np.asarray(op.index, dtype=np.int64).reshape(-1)
         absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
@@ -110,10 +119,16 @@ def _taken(op: ops.Take, known: Known) -> Fixed | None:
     return moved(take, known)
 
 
-@move(ops.Take, fixed=_taken, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,))
+@move(
+    ops.Take, fixed=_taken, zero=only_zeros_read, shift="reads by a fixed table of positions",
+    along=lambda op, shapes: (op.axis,), alike=lambda op: Alike(True, True) if _several(op, 1) else NEITHER,
+)  # fmt: skip
 def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant index along one axis; an arithmetic progression is a slice."""
-    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64).reshape(-1)
+    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64)
+    if _several(op, 1) or op.weights is not None:
+        return (Read(0, (table(op.axis, n_in, index, op.weights, op.name == "sample"),), edges=True),)
+    index = index.reshape(-1)
     steps = np.diff(index)
     if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():
         return (Read(0, _line(op.axis, n_in, index.size, int(steps[0]), -int(index[0]))),)
@@ -122,6 +137,9 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
 
 
 def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
+    if np.asarray(op.index).size != np.prod(known.out) or op.weights is not None:
+        return known.unsaid()
+
     def gather(codes: list[np.ndarray], nothing: int) -> np.ndarray:
         index = np.asarray(op.index).reshape(known.out)
         return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
@@ -129,10 +147,18 @@ def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
     return moved(gather, known)
 
 
-@move(ops.Gather, fixed=_gathered, shift="reads by a fixed table of positions")
+@move(
+    ops.Gather, fixed=_gathered, zero=only_zeros_read, shift="reads by a fixed table of positions",
+    alike=lambda op: NEITHER if op.index.ndim < 2 else Alike(True, True),
+)  # fmt: skip
 def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """Any constant move."""
-    return (Read(0, (rel.Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
+    """Any constant move, or sum of moves."""
+    index = np.asarray(op.index)
+    if not _several(op, len(out)):
+        return (Read(0, (rel.Scatter(index.reshape(-1), shapes[0], out),)),)
+    flat = (prod(out), index.shape[-1])
+    weights = None if op.weights is None else np.broadcast_to(op.weights, index.shape).reshape(flat)
+    return (Read(0, (rel.Scatter(index.reshape(flat), shapes[0], out, weights),), edges=True),)
 
 
 def _placed(op: ops.Place, known: Known) -> Fixed | None:
@@ -184,6 +210,8 @@ def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Windows summed back where they came from."""
     count, size = shapes[0][op.axis], shapes[0][-1]
+    if (count, size, op.step, op.before) == (out[op.axis], 1, 1, 0):
+        return (Read(0, (rel.Relabel(tuple(range(len(out)))),)),)
     return (Read(0, (rel.Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
 
 

@@ -24,7 +24,8 @@ SMALL = "the traced source is smaller than the field: trace with a larger one"
 class AxisPlan:
     """One source axis. need: what the units of a tile see beyond it (before, after); halo: the same, rounded so that
     starts stay multiples of ``multiple`` and all tiles have the source's remainder; tile: length fed to the network,
-    halos included; smallest: the smallest such length; stride: source positions per unit.
+    halos included; smallest: the smallest such length; stride: source positions per unit; unread: positions at the end
+    that no unit reads (a strided window that does not fit any more): tiles leave them out.
     """
 
     name: str
@@ -35,6 +36,12 @@ class AxisPlan:
     multiple: int
     smallest: int
     stride: Fraction
+    unread: int = 0
+
+    @property
+    def span(self) -> int:
+        """Source positions that are read at all."""
+        return self.length - self.unread
 
     def __post_init__(self) -> None:
         step = self.tile - sum(self.halo)
@@ -45,10 +52,10 @@ class AxisPlan:
     @property
     def starts(self) -> tuple[int, ...]:
         """First source position of each tile; one tile where it is the whole axis."""
-        if self.tile >= self.length:
+        if self.tile >= self.span:
             return (0,)
         step = self.tile - sum(self.halo)
-        last = self.length - self.tile
+        last = self.span - self.tile
         return (*range(0, last, step), last)
 
     @property
@@ -83,10 +90,11 @@ class Tile:
 class TilePlan(show.Shown):
     """How to tile one layer of one network over one source.
 
-    status: "exact", or "approximate" (``error`` is the expected relative error); obstacles: why it is not exact (or
-    would not be); value_axes: the layer's own axis that follows each source axis; memory: bytes of activations at
-    once, (whole, tile), for 4-byte numbers, weights not counted; overhead: positions computed more than once, as a
-    share of the source.
+    status: "exact"; "approximate" (``error`` is the expected relative error, or the one measured in a run; None where
+    no field tells); or "unproven" (the index ranges allow it, but nothing shows that the network does the same at a
+    tile's length); obstacles: why it is not exact (or would not be); value_axes: the layer's own axis that follows each
+    source axis; memory: bytes of activations at once, (whole, tile), for 4-byte numbers, weights not counted; overhead:
+    positions computed more than once, as a share of the source.
     """
 
     network: str
@@ -99,6 +107,8 @@ class TilePlan(show.Shown):
     error: float | None
     memory: tuple[int, int]
     method: str
+    warnings: tuple[str, ...] = ()
+    """What the reader must know about the trace."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

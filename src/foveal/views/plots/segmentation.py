@@ -21,7 +21,8 @@ def spectrum_picture(shown: Spectra) -> Picture:
     figure = picture(7.2, 1.5 * len(spectra) + 3.0, {"layers": [name for name, _, _ in spectra]})
     heights = [1.0] * len(spectra) + [1.6]
     parts = figure.subplots(len(spectra) + 1, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-    for index, (name, sizes, whole) in enumerate((named(name), *rest) for name, *rest in spectra):
+    for index, (plain, sizes, whole) in enumerate(spectra):
+        name = named(plain)
         colour, line = LINES[index % len(LINES)]
         places, shares = [size for size, _ in sizes], [share for _, share in sizes]
         parts[index].vlines(places, 0, shares, color=colour, linewidth=1.6)

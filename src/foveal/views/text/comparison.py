@@ -36,6 +36,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(Text(visible(verdict(comparison)), style="bold"), soft_wrap=True)
     console.print(Text(visible(f"first: {comparison.first}; second: {comparison.second}")), soft_wrap=True)
     console.print(grid)
+    for note in comparison.notes:
+        console.print(Text(f"note: {note}", style="bold red"), soft_wrap=True)
     left_out = len(comparison.steps) - len(shown)
     if left_out:
         console.print(Text(f"{left_out} layers that add nothing are left out", style="dim"))

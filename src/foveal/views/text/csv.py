@@ -20,13 +20,16 @@ def csv_text(report: Report) -> str:
     names = {source.name: source.axis_names for source in report.sources}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
+    stopped = next(
+        (f"stopped at {f.layer or '(top)'}: {f.text}" for f in report.findings if f.code == "partial"), "whole"
+    )
     writer.writerow(
         ["layer", "source", "kind", "type", "shape", "status"]
         + [cell(f"{quantity}_{axis}") for quantity in _PER_AXIS for axis in axes]
-        + ["covered", "parameters", "multiply_adds", "multiply_adds_status", "causes"]
+        + ["covered", "parameters", "multiply_adds", "multiply_adds_status", "causes", "trace"]
     )
     for row in report.layers:
-        writer.writerow(_line(row, names[row.source], axes))
+        writer.writerow([*_line(row, names[row.source], axes), stopped])
     return buffer.getvalue()
 
 

@@ -14,7 +14,7 @@ from foveal.core.visible import visible
 from foveal.report.results import LayerResult, Measure, Report
 
 UNKNOWN = "?"
-_MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": ""}
+_MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": "", "contradicted": ""}
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,7 @@ def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
         "bound": "\u2264 bound: the RF is not larger than this",
         "data-dependent": "~ data-dependent: all that the data could make it reach",
         "unavailable": f"{UNKNOWN} unavailable",
+        "contradicted": f"{UNKNOWN} contradicted: a run of the model showed the number to be wrong",
     }
     return tuple(text for heading, text in lines.items() if heading in headings) + tuple(
         text for status, text in marks.items() if status in statuses

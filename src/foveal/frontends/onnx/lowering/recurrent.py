@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from foveal.frontends.onnx.lowering.elementwise import dependent
-from foveal.frontends.onnx.lowering.index import moved, places
+from foveal.frontends.onnx.lowering.index import moved
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering
+from foveal.frontends.tables import places
 from foveal.ir import ops
 
 

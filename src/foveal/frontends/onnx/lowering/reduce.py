@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
-from foveal.frontends.onnx.lowering.index import moved, places
+from foveal.frontends.onnx.lowering.index import moved
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, Shape, axes_of, axis_of, lowering
+from foveal.frontends.tables import places
 from foveal.ir import ops
 
 _REDUCTIONS = {

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from foveal.core.errors import TraceError
+from foveal.frontends import tables
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
@@ -205,7 +206,26 @@ def column_to_image(call: Call, x: Operand, image: Operand, block: Operand) -> O
     return value
 
 
-@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "GridSample")
+_SAMPLERS = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic"}
+
+
+@lowering("GridSample")
+def grid_sample(call: Call, x: Operand, grid: Operand) -> Operand | list[Operand]:
+    """Constant points are a table; computed ones may be anywhere."""
+    mode, padding = str(call.attribute("mode", "linear")), str(call.attribute("padding_mode", "zeros"))
+    if mode not in _SAMPLERS or padding not in ("zeros", "border", "reflection"):
+        raise Refused(f"mode '{mode}' with padding_mode '{padding}'")
+    if grid.known:
+        align = bool(call.attribute("align_corners", 0))
+        moves = tables.sampling(x.shape, call.array(grid, "the grid"), _SAMPLERS[mode], padding, align)
+        if moves is not None:
+            for op, shape in moves:
+                x = call.emit(op, x, shape)
+            return x
+    return call.data_dependent([x, grid])
+
+
+@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression")
 def sampled(call: Call, *operands: Operand | None) -> list[Operand]:
     """Reads where data says."""
     return call.data_dependent([operand for operand in operands if operand is not None])

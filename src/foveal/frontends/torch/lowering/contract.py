@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from foveal.frontends import tables
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
 from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
@@ -16,9 +18,27 @@ from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
 
-@rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product")
+@rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product", "_sparse_mm")
 def matmul(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *_: object, **__: object) -> int:
+    sparse = _by_entries(t, out, a, b)
+    if sparse is not None:
+        return sparse
     return t.node(matmul_op(a.dim(), b.dim()), (t.value(a), t.value(b)), out.shape, t.plain)
+
+
+def _by_entries(t: Tracer, out: Tensor, a: Tensor, b: Tensor) -> int | None:
+    """A constant matrix kept by its entries, of any size, times another one; None where it is another product."""
+    if a.layout is torch.strided or id(a) in t.handles or a.dim() != 2:
+        return None
+    entries = a.detach().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+    row, column = entries.indices().numpy()
+    place = tables.back(row, a.shape[0])
+    if place is None:
+        return None
+    index = np.where(place < 0, -1, column[place] if column.size else -1)
+    values = np.abs(entries.values().numpy())
+    weights = np.where(place < 0, 0.0, values[place] if values.size else 0.0)
+    return t.node(ops.Take(0, np.where(weights == 0, -1, index), weights), (t.value(b),), out.shape, t.plain)
 
 
 def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
@@ -28,12 +48,13 @@ def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
     return t.node(ops.Pointwise("add"), (value, t.value(other)), shape, t.plain)
 
 
-@rule("addmm", "baddbmm", "addmv", "addbmm")
+@rule("addmm", "baddbmm", "addmv", "addbmm", "_sparse_addmm")
 def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, **_: object) -> int:
     summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
     op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
     op = replace(op, biased=beta != 0 and not t.depends(other) and other.dim() <= 1)
-    value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain)
+    sparse = _by_entries(t, out, a, b)
+    value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain) if sparse is None else sparse
     return value if beta == 0 else _plus(t, value, other, out.shape)
 
 

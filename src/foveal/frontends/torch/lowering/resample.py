@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import Sizes, Tracer, ints, rule
+from foveal.frontends.torch.lowering.table import Sizes, Tracer, axis_of, ints, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
 from foveal.ir.lengths import window_outputs
@@ -122,6 +122,14 @@ def col2im(
     down = ops.Overlap(2, stride[0], dilation[0], padding[0])
     value = t.node(down, (value,), (n, c, *size), "col2im")
     return value if tuple(out.shape) == (n, c, *size) else t.node(RESHAPE, (value,), out.shape, "col2im")
+
+
+@rule("unfold_backward")
+def overlap_add(t: Tracer, out: Tensor, x: Tensor, sizes: Sequence[int], dim: int, size: int, step: int) -> int:
+    """The reverse of ``Tensor.unfold``: how ``istft`` puts its frames together."""
+    if not out.dim():
+        return t.node(RESHAPE, (t.value(x),), out.shape, "unfold_backward")
+    return t.node(ops.Overlap(axis_of(dim, out.dim()), step), (t.value(x),), out.shape, "overlap_add")
 
 
 @rule("max_unpool2d", "max_unpool3d", "max_unpool1d")
