@@ -190,7 +190,7 @@ def multiply(t: Tracer, out: Tensor, a: Operand, b: Operand) -> int:
     if 0 in plain:
         inputs.append(t.array(np.zeros(())))
     elif plain and not isinstance(plain[0], complex):
-        numbers = tuple(float(item) if item is plain[0] else None for item in (a, b))  # type: ignore[arg-type]
+        numbers = tuple(float(item) if item is plain[0] else None for item in (a, b))
     factors = _scaled(*plain) if len(inputs) == 1 else ()
     return t.node(pointwise_op("multiply", factors, numbers), inputs, out.shape, "mul")
 
