@@ -22,7 +22,6 @@ class Facts(NamedTuple):
 
     zero: Boolean, broadcastable to the operand's shape, true where it is zero whatever the input.
     closed: the same, true where it adds nothing to the softmax that reads it.
-    value: the operand itself, where it is a constant.
     fixed: which elements are numbers whatever the input.
     padding: the zeros are (also) zero padding, and there only because the source ends.
     value: the operand itself, where it is a constant.
@@ -30,7 +29,6 @@ class Facts(NamedTuple):
 
     zero: np.ndarray | None = None
     closed: np.ndarray | None = None
-    value: np.ndarray | None = None
     fixed: Fixed | None = None
     padding: bool = False
     value: np.ndarray | None = None
