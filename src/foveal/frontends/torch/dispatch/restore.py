@@ -28,7 +28,7 @@ MOST = 100_000
 
 _PLAIN = {int, bool, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size}
 _PLAIN |= {FunctionType, BuiltinFunctionType, MethodType, nn.Parameter}
-_NOT_OWN = {"torch", "torchvision", "timm", "builtins", "numpy", "collections", "typing", "functools", "abc"}
+_NOT_OWN = {"torch", "torchvision", "timm", "foveal", "builtins", "numpy", "collections", "typing", "functools", "abc"}
 """Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make untouched`` proves it."""
 _TABLES = {dict, OrderedDict, list, set}
 _LRU = type(functools.cache(len))
@@ -53,9 +53,10 @@ def unrecorded() -> Iterator[None]:
     Not inference mode: what the model caches meanwhile could never take part in training again.
     """
     versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
-    below = torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions)
-    with torch.inference_mode(False), torch.no_grad(), below[0], below[1]:
-        yield
+    with torch.inference_mode(False), torch.no_grad():
+        # Each takes effect where it is made.
+        with torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions):
+            yield
 
 
 def _streams() -> Callable[[], None]:
@@ -221,7 +222,7 @@ class _Kept:
             undo = lambda: item.setstate(at)  # noqa: E731
         elif isinstance(item, (nn.Module, ModuleType)):
             return []
-        elif isinstance(getattr(item, "__dict__", None), dict):
+        elif _own(type(item).__module__) and isinstance(getattr(item, "__dict__", None), dict):
             own = vars(item)
             pairs = dict(own)
             held, undo = list(pairs.values()), lambda: _refill(own, pairs)
