@@ -125,6 +125,10 @@ def _spaces(classes: list[type]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
+
+
 class _Kept:
     """What was there before, and how to bring it back."""
 
@@ -211,8 +215,7 @@ class _Kept:
             undo = lambda: item.cache_clear() if item.cache_info().misses != used else None  # noqa: E731
             held = [getattr(item, "__wrapped__", None)]
         elif isinstance(item, torch.Generator):
-            state = item.get_state()
-            undo = lambda: item.set_state(state) and None  # noqa: E731  # type: ignore[assignment]  # type: ignore[assignment]
+            undo = partial(_set_state, item, item.get_state())
         elif isinstance(item, np.random.Generator):
             stream = item.bit_generator
             place = stream.state
