@@ -53,10 +53,9 @@ def unrecorded() -> Iterator[None]:
     Not inference mode: what the model caches meanwhile could never take part in training again.
     """
     versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
-    with torch.inference_mode(False), torch.no_grad():
-        # Each takes effect where it is made.
-        with torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions):
-            yield
+    guards = torch._C._AutoDispatchBelowAutograd, torch._C._ExcludeDispatchKeyGuard
+    with torch.inference_mode(False), torch.no_grad(), guards[0](), guards[1](versions):  # each where it is made
+        yield
 
 
 def _streams() -> Callable[[], None]:
