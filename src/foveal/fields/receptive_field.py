@@ -14,9 +14,10 @@ from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, all_dense
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 from foveal.ir.relation import Keep
 
 Number = int | Fraction
@@ -49,10 +50,12 @@ class ReceptiveField:
     certainty: Certainty = field(repr=False)
     local: ReceptiveField | None = field(default=None, repr=False)
     """The same without global context, where it differs."""
+    stopped: str = field(default="", repr=False)
+    """Where and why the trace ended before the network did; "" for a whole trace."""
 
     @property
     def status(self) -> str:
-        """ "exact", "bound" (never too small) or "data-dependent"."""
+        """ "exact", "bound" (never too small), "data-dependent" or "contradicted" (a run of the model showed more)."""
         return self.certainty.status
 
     @property
@@ -64,7 +67,8 @@ class ReceptiveField:
     def method(self) -> str:
         """How the numbers were found, in a sentence."""
         text = METHOD + ("; a constant mask was trusted" if self.certainty.masks else "")
-        return text if all(self.known) else text + "; unclipped numbers withheld: padding after an irregular layout"
+        text += "" if all(self.known) else "; unclipped numbers withheld: padding after an irregular layout"
+        return f"{text}; {self.stopped}" if self.stopped else text
 
     @property
     def sizes(self) -> tuple[tuple[int, int] | None, ...]:
@@ -208,11 +212,12 @@ class ReceptiveField:
         return tuple(found)
 
 
-def receptive_field(graph: Graph, layer: str, source: str | None = None) -> ReceptiveField:
+def receptive_field(graph: Graph, layer: str, source: str | None = None, *, axes: Any = None) -> ReceptiveField:
     """The receptive field of every unit of ``layer`` with respect to ``source`` (default: the first it depends on).
 
     Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
     """
+    graph = laid_out(graph, axes)
     value = graph.layer(layer).value
     states = bounds(graph).states.get(value, {})
     index = _source_index(graph, layer, source, tuple(states))
@@ -226,17 +231,19 @@ def receptive_field(graph: Graph, layer: str, source: str | None = None) -> Rece
     return strict if same or bool(local.nothing.all()) else _with_local(strict, local)
 
 
-def unit_bounds(graph: Graph, layer: str, source: str | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+def unit_bounds(
+    graph: Graph, layer: str, source: str | None = None, *, axes: Any = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per source axis the first and last clipped source index of each element of the layer (its full shape).
 
     An element that reads nothing has first > last (in every axis).
     """
+    graph = laid_out(graph, axes)
     value = graph.layer(layer).value
     shape = graph.values[value].shape
     states = bounds(graph).states.get(value, {})
     if not states:
-        axes = graph.sources[0].axes
-        return [(np.full(shape, 1), np.full(shape, 0)) for _ in axes]
+        return [(np.full(shape, 1), np.full(shape, 0)) for _ in graph.sources[0].axes]
     state = states[_source_index(graph, layer, source, tuple(states))]
     box = _known_zeros_out(graph, value, _solid(state.strict))
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[h.data[0] >= NOTHING for h in box]))
@@ -295,6 +302,7 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(_progress(box, k, axes, shape) for k in range(len(box))),
         tuple(hull.known for hull in box),
         sure,
+        stopped=graph.stopped,
     )
 
 
@@ -305,15 +313,30 @@ def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ..
     """
     hull = box[number]
     others = [other for k, other in enumerate(box) if k != number]
-    moving = [
-        (axes.index(axis), p)
-        for axis, p in hull.steps.items()
-        if axis in axes
-        and p.shift != 0
-        and (p.regular or shape[axis] == 1 or not _constant_along(hull, axis))
-        and all(_constant_along(other, axis) for other in others)
-    ]
-    return moving[0] if len(moving) == 1 else None
+    moving = []
+    for position, axis in enumerate(axes):
+        if hull.varies(axis) and all(_nested(other, axis) for other in others):
+            progress = advance(hull, axis)
+            if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
+                moving.append((position, progress))
+    if len(moving) != 1:
+        return None
+    place, progress = moving[0]
+    apart = [axis for axis in axes if axis != axes[place] and not _nested(hull, axis)]
+    return moving[0] if all(_spread(hull, axis) < abs(progress.rate) for axis in apart) else None
+
+
+def _spread(hull: Hull, axis: int) -> int:
+    """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
+    return int(np.ptp(hull.data[2:], axis=axis + 1).max(initial=0))
+
+
+def _nested(hull: Hull, axis: int) -> bool:
+    """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
+    first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
+    grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
+    shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
+    return bool((grow | shrink).all())
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:

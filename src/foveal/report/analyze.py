@@ -12,6 +12,7 @@ from foveal.core.errors import UnknownLayerError, UnknownOperationError
 from foveal.core.version import __version__
 from foveal.fields.receptive_field import ReceptiveField, plain, receptive_field
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.layout import laid_out
 from foveal.report.costs import layer_cost, total_cost
 from foveal.report.findings import findings, operations_without_rule, reachable
 from foveal.report.results import (
@@ -29,13 +30,16 @@ from foveal.report.results import (
 _PACKAGES = ("numpy", "torch", "torchvision", "timm")
 
 
-def analyze(graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False) -> Report:
+def analyze(
+    graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False, axes: Any = None
+) -> Report:
     """The report on ``graph``: one row per shown layer and source that it depends on, in execution order.
 
     layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts;
-    strict: an operation without a rule is an error instead of a finding. Raises UnknownLayerError where the pattern
-    matches nothing, UnknownOperationError under ``strict``.
+    strict: an operation without a rule is an error instead of a finding; axes: as for :func:`foveal.trace`. Raises
+    UnknownLayerError where the pattern matches nothing, UnknownOperationError under ``strict``.
     """
+    graph = laid_out(graph, axes)
     missing = operations_without_rule(graph)
     if strict and missing:
         rows = ", ".join(f"{item.operation} at {item.layer} ({item.count}x)" for item in missing)
@@ -84,6 +88,8 @@ def selected_layers(graph: Graph, layers: str | None = None, depth: int | None =
 
 def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     rf = receptive_field(graph, layer.name, source=source.name)
+    if rf.status == "contradicted":
+        return _row(graph, layer, source, size=size_measure(rf), causes=rf.causes, **_nothing(len(source.axes)))
     sizes, local = unclipped_sizes(rf), None if rf.local is None else unclipped_sizes(rf.local)
     return _row(
         graph,
@@ -106,23 +112,15 @@ def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
 def _constant_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     """A layer that no source can change, such as a table of positions: its RF is empty."""
     axes = len(source.axes)
-    none: PerAxis = (None,) * axes
-    return _row(
-        graph,
-        layer,
-        source,
-        size=Measure("exact", (0,) * axes, "no path leads from a source to this layer"),
-        sizes=((0, 0),) * axes,
-        clipped=(0,) * axes,
-        stride=none,
-        start=none,
-        period=none,
-        center=none,
-        offset=none,
-        local=None,
-        covered=0.0,
-        causes=(),
-    )
+    size = Measure("exact", (0,) * axes, "no path leads from a source to this layer")
+    empty = {"size": size, "sizes": ((0, 0),) * axes, "clipped": (0,) * axes, "covered": 0.0, "causes": ()}
+    return _row(graph, layer, source, **{**_nothing(axes), **empty})
+
+
+def _nothing(axes: int) -> dict[str, Any]:
+    """No number at all, per source axis."""
+    names = ("sizes", "clipped", "stride", "start", "period", "center", "offset")
+    return {**dict.fromkeys(names, (None,) * axes), "local": None, "covered": None}
 
 
 def _row(graph: Graph, layer: Layer, source: Source, **numbers: Any) -> LayerResult:
@@ -141,6 +139,8 @@ def _row(graph: Graph, layer: Layer, source: Source, **numbers: Any) -> LayerRes
 
 def size_measure(rf: ReceptiveField) -> Measure:
     """The size with its status; unavailable where it is withheld along every axis."""
+    if rf.status == "contradicted":
+        return Measure("contradicted", None, rf.method)
     size = _largest(unclipped_sizes(rf))
     if size and all(length is None for length in size):
         return Measure("unavailable", None, rf.method)

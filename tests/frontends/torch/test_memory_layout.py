@@ -40,7 +40,12 @@ LAYOUTS: dict[str, Callable[..., Tensor]] = {
     "batch second": lambda **at: torch.zeros(C, 2, H, W, **at).transpose(0, 1),
     "expanded": lambda **at: torch.zeros(2, 1, H, W, **at).expand(2, C, H, W),
 }
-KERNEL, POINT, DEPTH, TURNED = torch.ones(5, C, 3, 3), torch.ones(5, C, 1, 1), torch.ones(C, 1, 3, 3), torch.ones(C, 5, 2, 2)
+KERNEL, POINT, DEPTH, TURNED = (
+    torch.ones(5, C, 3, 3),
+    torch.ones(5, C, 1, 1),
+    torch.ones(C, 1, 3, 3),
+    torch.ones(C, 5, 2, 2),
+)
 MAP, LINES = torch.ones(2, C, H, W), torch.ones(2, W, 3)
 OPERATIONS: dict[str, Callable[[Tensor], Any]] = {
     "conv": lambda x: F.conv2d(x, KERNEL, torch.ones(5)),

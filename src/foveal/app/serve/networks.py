@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from foveal.core.errors import FovealError
+from foveal.core.reading import read_text
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
@@ -29,6 +30,7 @@ def network_page(
     sort: str,
     source: str,
     shapes: Shapes,
+    axes: Any,
     name: str,
     image: str | None,
     image_name: str,
@@ -41,7 +43,7 @@ def network_page(
     image_name: what the photo was called.
     """
     tick(f"tracing {name}")
-    graph = _graph(sort, source, shapes, name)
+    graph = _graph(sort, source, shapes, axes, name)
     tick(f"analyzing {name}")
     options = PageOptions(kinds=tuple(kinds), image=image, command=f"foveal serve {name}")
     data = page_data(graph, options, lambda layer: tick(f"computing fields of {layer}"))
@@ -51,10 +53,10 @@ def network_page(
 
 
 def network_field(
-    sort: str, source: str, shapes: Shapes, name: str, layer: str, of: str, kind: str, at: list[int] | None
+    sort: str, source: str, shapes: Shapes, axes: Any, name: str, layer: str, of: str, kind: str, at: list[int] | None
 ) -> dict[str, Any]:
     """The packed field of one unit, or under "missing" why there is none."""
-    return field_answer(_graph(sort, source, shapes, name), layer, kind, source=of, at=at)
+    return field_answer(_graph(sort, source, shapes, axes, name), layer, kind, source=of, at=at)
 
 
 def check_image(path: str, name: str) -> str:
@@ -66,10 +68,22 @@ def check_image(path: str, name: str) -> str:
     return "ok"
 
 
-def _graph(sort: str, source: str, shapes: Shapes, name: str) -> Graph:
-    key = repr((sort, source, shapes))
+def check_text(text: str, path: str | None, name: str) -> str:
+    """The text, or that of a file, where it is a specification; raises FovealError naming the file where not."""
+    try:
+        text = text if path is None else read_text(path)
+        parse_spec(text)
+    except RecursionError:
+        raise FovealError(f"{name}nested too deeply") from None
+    except (FovealError, OSError, ValueError) as error:
+        raise FovealError(f"{name}{' '.join(str(error).split())}") from None
+    return text
+
+
+def _graph(sort: str, source: str, shapes: Shapes, axes: Any, name: str) -> Graph:
+    key = repr((sort, source, shapes, axes))
     if key not in _known:
-        graph = _specified(source, shapes) if sort == "text" else trace(source, _lengths(shapes))
+        graph = _specified(source, shapes) if sort == "text" else trace(source, _lengths(shapes), axes=axes)
         graph.name = name
         _known[key] = graph
         while len(_known) > KEPT:

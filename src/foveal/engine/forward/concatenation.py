@@ -9,7 +9,7 @@ from math import lcm
 import numpy as np
 
 from foveal.engine.forward.boxes import Box
-from foveal.engine.forward.hull import EMPTY, Hull, Progress, dense, find_period, minimal
+from foveal.engine.forward.hull import EMPTY, NO_STEP, Hull, Progress, dense, find_period, minimal
 
 
 def concatenate(boxes: list[Box | None], lengths: list[int], axis: int) -> Box:
@@ -74,7 +74,7 @@ def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[
             own = find_period(data, axis, tuple({p.period for p in present}))
             # pieces that advance at different rates (pyramid levels in one list) have no common one
             alike = all(p.rate == fastest.rate for p in present)
-            steps[axis] = own or (fastest._replace(regular=False) if alike else Progress(1, 0, False))
+            steps[axis] = own or (fastest._replace(regular=False) if alike else NO_STEP)
         elif len(present) == len(found) and all(p == fastest for p in present):
             steps[other] = fastest
         elif len(present) == len(found) and all(p.regular and p.rate == fastest.rate for p in present):
@@ -82,5 +82,6 @@ def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[
             shift = fastest.shift * period // fastest.period
             steps[other] = minimal(data, other, Progress(period, shift))
         else:
-            steps[other] = fastest._replace(regular=False)
+            alike = all(p.rate in (0, fastest.rate) for p in present)
+            steps[other] = fastest._replace(regular=False) if alike else NO_STEP
     return steps

@@ -31,7 +31,7 @@ PLACES = 8
 
 
 class Progress(NamedTuple):
-    """Position i + period equals position i plus shift, where ``regular``; else shift / period is only the average."""
+    """Position i + period equals position i plus shift: everywhere where ``regular``, else in the interior only."""
 
     period: int
     shift: Fraction | int
@@ -41,6 +41,10 @@ class Progress(NamedTuple):
     def rate(self) -> Fraction:
         """Source positions per position."""
         return Fraction(self.shift) / self.period
+
+
+NO_STEP = Progress(1, 0, False)
+"""Positions go on by no one step."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -128,7 +132,35 @@ def regular(hull: Hull, axis: int) -> Progress:
     progress = hull.steps.get(axis)
     if progress is not None and progress.regular:
         return progress
-    return find_period(hull.data, axis) or progress or Progress(1, 0, False)
+    return find_period(hull.data, axis) or progress or NO_STEP
+
+
+def advance(hull: Hull, axis: int) -> Progress | None:
+    """How the source index goes on along an axis of units: as it was carried along, or as the interior shows it.
+
+    None where it does not, or by no one step. Where borders differ or one end stands still (a running state), the step
+    of the interior is not ``regular``.
+    """
+    progress = hull.steps.get(axis)
+    if (progress is not None and progress.regular) or hull.data.shape[axis + 1] == 1:
+        return progress if progress is not None and progress.shift else None
+    found = find_period(hull.data, axis) or _interior(hull.data, axis) or progress
+    return found if found is not None and found.shift else None
+
+
+def _interior(data: np.ndarray, axis: int) -> Progress | None:
+    """The step of an axis, or of its middle half, by which both ends of the unclipped ranges move, or one while the
+    other stands still.
+    """
+    n = data.shape[axis + 1]
+    for part in (slice(0, n), slice(n // 4, n - n // 4)):
+        ends = data[_along(axis, part)][2:]
+        for period in range(1, (ends.shape[axis + 1] - 1) // 2 + 1):
+            moved = ends[_along(axis, slice(period, None))] - ends[_along(axis, slice(None, -period))]
+            first, last = int(moved[0].flat[0]), -int(moved[1].flat[0])
+            if (moved[0] == first).all() and (moved[1] == -last).all() and (first == last or 0 in (first, last)):
+                return Progress(period, first or last, False)
+    return None
 
 
 def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:
@@ -142,6 +174,15 @@ def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None 
         if (difference[0] == shift).all() and (difference[1] == -shift).all():
             return Progress(period, shift)
     return None
+
+
+def obeys(data: np.ndarray, axis: int, progress: Progress) -> bool:
+    """Whether the unclipped numbers go on as said; rounding may give single positions another element."""
+    n, (period, shift, _) = data.shape[axis + 1], progress
+    if period >= n:
+        return True
+    moved = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
+    return bool((moved[0] == shift).all() and (moved[1] == -shift).all())
 
 
 def _possible(data: np.ndarray, axis: int) -> list[int]:
@@ -216,8 +257,10 @@ def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:
             both = p.regular and q.regular
             shared = Progress(period, p.shift * period // p.period)
             steps[axis] = minimal(data, axis, shared) if both else p._replace(regular=False)
-        else:
-            steps[axis] = (p if abs(p.rate) >= abs(q.rate) else q)._replace(regular=False)
+        else:  # two steps are none, but one that is not known does not speak against the other
+            steps[axis] = (
+                p._replace(regular=False) if not q.shift else q._replace(regular=False) if not p.shift else NO_STEP
+            )
     return steps
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import SourceError
+from foveal.core.reading import read_text
 from foveal.frontends.text import gallery, limits
 from foveal.frontends.text.grammar import parse_line
 from foveal.frontends.text.layers import BUILDERS
@@ -30,6 +31,7 @@ _JOIN_NAMES = {"add": "add", "mul": "multiply"}
 
 def parse_spec(text: str) -> Specification:
     """The tree of a specification, given as one line or as YAML; raises SourceError."""
+    text = text.removeprefix("\ufeff")
     return parse_yaml(text) if looks_like_yaml(text) else parse_line(text)
 
 
@@ -54,7 +56,7 @@ def _file(name: str) -> str:
             )
         if Path(name).exists() and not Path(name).is_file():
             raise SourceError(f"cannot read the specification '{shown(name)}': it is not a file")
-        return Path(name).read_text(encoding="utf-8")
+        return read_text(name)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"cannot read the specification '{shown(name)}': {reason}") from None
@@ -89,6 +91,10 @@ def _input_shape(spec: Specification, given: Sequence[int] | None) -> tuple[int,
     if given is None and spec.input is None:
         raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
     lengths = (1, *(spec.input or ())) if given is None else tuple(getattr(given, "shape", given))
+    if (spec.input is not None and len(lengths) == len(spec.input)) or (
+        spec.input is None and len(lengths) == 3 and isinstance(lengths[0], int) and lengths[0] > 1
+    ):
+        raise SourceError(f"the input {shown(lengths)} has no batch: give {shown((1, *lengths))}")
     most = [limits.MAX_NUMBER] * 2 + [limits.MAX_LENGTH] * limits.MAX_AXES
     whole = all(isinstance(n, int) and n > 0 for n in lengths)
     if not whole or not 3 <= len(lengths) <= len(most) or any(n > m for n, m in zip(lengths, most, strict=False)):

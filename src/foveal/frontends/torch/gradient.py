@@ -33,13 +33,6 @@ class _Leaf:
             self.tensor = tensor.requires_grad_(True)
 
 
-@contextmanager
-def recording() -> Iterator[None]:
-    """Within: gradients are recorded, whatever the caller switched off."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
-
-
 class Differentiator:
     """A model ready to give input gradients of one source.
 
@@ -57,7 +50,6 @@ class Differentiator:
         self.axes = axes
         self.others = {name: array for name, array in runner.example(0).items() if name != source}
 
-    @recording()
     def maps(
         self,
         images: np.ndarray,
@@ -70,6 +62,17 @@ class Differentiator:
 
         ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+            return self._maps(images, targets, protocol, signs, batched)
+
+    def _maps(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        protocol: Procedure,
+        signs: Sequence[Sequence[np.random.Generator]],
+        batched: bool,
+    ) -> list[np.ndarray]:
         leaf, reader = self._forward(images, targets)
         count = images.shape[0] if batched else 1
         found = []
@@ -118,16 +121,17 @@ def _differentiated(
     rows: Tensor, leaf: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator], layer: str
 ) -> Tensor | None:
     """None where the layer does not read the source; raises FovealError where the model records no gradient."""
-    scalar = _scalar(rows, protocol, signs)
-    if not scalar.requires_grad:
-        raise FovealError(
-            f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
-            "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
-        )
-    try:
-        return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
-    except RuntimeError as error:
-        raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
+    with torch.inference_mode(False), torch.enable_grad():
+        scalar = _scalar(rows, protocol, signs)
+        if not scalar.requires_grad:
+            raise FovealError(
+                f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
+                "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
+            )
+        try:
+            return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
+        except RuntimeError as error:
+            raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
 
 
 def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:
@@ -178,7 +182,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with default_dtype(number):
+        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

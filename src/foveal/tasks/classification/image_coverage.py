@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.engine.forward.bounds import bounds, one_box
+from foveal.engine.forward.hull import advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
@@ -67,7 +69,8 @@ def last_map(graph: Graph, source: Source) -> Layer:
     local = [layer for layer in local if layer.name != "output"] or local
     if not local:
         raise FovealError(f"{graph.name}: no layer has units with a field of their own; name one with layer=")
-    value = max((layer.value for layer in local), key=lambda v: order[v])
+    values = sorted({layer.value for layer in local}, key=lambda v: -order[v])
+    value = next((v for v in values if not _flattened(graph, v)), values[0])
     return min(
         (layer for layer in local if layer.value == value),
         key=lambda layer: (layer.kind != "module", layer.name.count("."), layer.name.count("#"), layer.name),
@@ -116,6 +119,13 @@ def _pooled_whole(graph: Graph, value: int) -> bool:
     lengths = [graph.values[value].shape[axis] for axis in grid_axes(graph, value)]
     op = graph.producers()[value].op
     return traits(op).pools(op) and traits(op).window(op) is None and max(lengths, default=1) == 1
+
+
+def _flattened(graph: Graph, value: int) -> bool:
+    """Whether the units are elements of a flattened map: their fields differ, but advance along no axis."""
+    hulls = [hull for state in bounds(graph).states[value].values() for hull in one_box(state.local)]
+    moving = [(hull, axis) for hull in hulls for axis in grid_axes(graph, value) if hull.data.shape[axis + 1] > 1]
+    return bool(moving) and not any(advance(all_dense(hull), axis) for hull, axis in moving)
 
 
 def _behind(graph: Graph) -> set[int]:

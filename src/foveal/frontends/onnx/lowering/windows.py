@@ -6,6 +6,8 @@ from math import prod
 
 import numpy as np
 
+from foveal.core.errors import TraceError
+from foveal.frontends import tables
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
@@ -17,7 +19,7 @@ def window_padding(
 ) -> ops.Pairs:
     """(before, after) per spatial axis, from ``pads`` or ``auto_pad``."""
     count = len(kernel)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     if auto == "VALID":
         return ((0, 0),) * count
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -66,11 +68,14 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     extra = spread(call.attribute("output_padding"), count, 0)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     before = spread(call.attribute("pads"), 2 * count, 0)[:count]
     if auto == "VALID":
         before = (0,) * count
-    if call.attribute("output_shape") is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+    asked = call.attribute("output_shape")
+    if asked is not None and (len(asked) not in (count, x.rank) or tuple(asked)[-count:] != call.shapes[0][2:]):
+        raise ValueError(f"output_shape {list(asked)} does not fit an input of shape {list(x.shape)}")
+    if asked is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
         written = map(window_span, x.shape[2:], kernel, strides, dilations)
         cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
         before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)
@@ -87,9 +92,31 @@ def pool(call: Call, x: Operand) -> list[Operand]:
     kernel = tuple(call.attribute("kernel_shape"))
     strides = spread(call.attribute("strides"), len(kernel), 1)
     dilations = spread(call.attribute("dilations"), len(kernel), 1)
-    padding = window_padding(call, x, kernel, strides, dilations)
-    name = _POOLS[call.op_type]
-    return [call.emit(ops.Pool(kernel, strides, padding, dilations, name), x)] * max(1, call.wanted)
+    padding = _pool_padding(call, x, kernel, strides, dilations)
+    ceil = bool(call.attribute("ceil_mode", 0))
+    axes = zip(x.shape[-len(kernel) :], kernel, strides, padding, dilations, strict=True)
+    out = tuple(window_outputs(*axis, ceil) for axis in axes)
+    if min(out) < 1:
+        raise TraceError(f"no window of {kernel} with padding {padding} fits a map of {x.shape[-len(kernel) :]}")
+    if call.op_type == "MaxPool":
+        padding = tuple((before, max(after, 0)) for before, after in padding)  # not cropped where it is negative
+    op = ops.Pool(kernel, strides, padding, dilations, _POOLS[call.op_type])
+    return [call.emit(op, x, (*x.shape[: -len(kernel)], *out))] * max(1, call.wanted)
+
+
+def _pool_padding(
+    call: Call, x: Operand, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> ops.Pairs:
+    """That of a window; but "SAME" does not ask for the dilation, and may crop the end (onnxruntime's way)."""
+    auto = call.attribute("auto_pad", "NOTSET")
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        return window_padding(call, x, kernel, strides, dilations)
+    pairs = []
+    for n, k, s in zip(x.shape[-len(kernel) :], kernel, strides, strict=True):
+        total = window_span(-(-n // s), k, s) - n
+        before = int(total / 2) if auto == "SAME_UPPER" else max(0, total + 1) // 2
+        pairs.append((before, total - before))
+    return tuple(pairs)
 
 
 _GLOBAL_POOLS = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"}
@@ -179,7 +206,26 @@ def column_to_image(call: Call, x: Operand, image: Operand, block: Operand) -> O
     return value
 
 
-@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "GridSample")
+_SAMPLERS = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic"}
+
+
+@lowering("GridSample")
+def grid_sample(call: Call, x: Operand, grid: Operand) -> Operand | list[Operand]:
+    """Constant points are a table; computed ones may be anywhere."""
+    mode, padding = str(call.attribute("mode", "linear")), str(call.attribute("padding_mode", "zeros"))
+    if mode not in _SAMPLERS or padding not in ("zeros", "border", "reflection"):
+        raise Refused(f"mode '{mode}' with padding_mode '{padding}'")
+    if grid.known:
+        align = bool(call.attribute("align_corners", 0))
+        moves = tables.sampling(x.shape, call.array(grid, "the grid"), _SAMPLERS[mode], padding, align)
+        if moves is not None:
+            for op, shape in moves:
+                x = call.emit(op, x, shape)
+            return x
+    return call.data_dependent([x, grid])
+
+
+@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression")
 def sampled(call: Call, *operands: Operand | None) -> list[Operand]:
     """Reads where data says."""
     return call.data_dependent([operand for operand in operands if operand is not None])

@@ -35,7 +35,6 @@ class RealConstants(TorchFunctionMode):
             return special(func, args, kwargs or {})
         return func(*args, **kwargs) if kwargs else func(*args)
 
-
     def _out(self, how: str, func: Overload, args: Args, kwargs: Kwargs) -> Result:
         x = args[0]
         if how in _COPIES:

@@ -72,7 +72,8 @@ class Leaks:
             raise NeedsValues(f"numbers leave PyTorch by {how}")
 
     def _tell(self, what: str) -> None:
-        note = f"{what} at {_line([module for module, _, _ in self.t.naming.stack])}; what is made of them afterwards is taken to read all of them"
+        place = _line([module for module, _, _ in self.t.naming.stack])
+        note = f"{what} at {place}; what is made of them afterwards is taken to read all of them"
         self.t.builder.note("foreign-memory", self.t.builder.scope, note)
 
     def settle(self) -> None:
@@ -99,7 +100,7 @@ class Leaks:
             self.exposed = [(tensor, tensor.detach().clone()) for tensor, _ in self.exposed]
         if not self.read:
             return
-        foreign = entry.plain == "set" or not self.t.depth and _numbers(func, entry, args, kwargs)
+        foreign = entry.plain == "set" or (not self.t.depth and _numbers(func, entry, args, kwargs))
         for tensor in [*outputs, *(written(func, args, kwargs) if entry.writes else ())]:
             self.known[id(tensor)] = tensor
             if foreign:
@@ -134,14 +135,14 @@ def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
         item: Any = args[place] if place < len(args) and not argument.kwarg_only else kwargs.get(argument.name)
         if isinstance(item, bool) or not isinstance(item, (int, float, complex)):
             continue
-        if str(argument.type) in ("Tensor", "number", "Optional[number]"):
-            if not (entry.plain in _LENGTHS and isinstance(item, int)) and argument.name != "alpha":
-                return True
+        length = entry.plain in _LENGTHS and isinstance(item, int)
+        if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and argument.name != "alpha":
+            return True
     return False
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())  # noqa: PLR0124
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
 
 
 def _line(modules: list[Any]) -> str:
@@ -168,14 +169,14 @@ def handed_out(t: Tracer) -> Iterator[None]:
             if sys._getframe(1).f_globals.get("__name__") == "copy":
                 return torch.ops.aten.alias.default, (self,)
             t.leaks.give_memory(self, "pickling")
-        return reduce(self, protocol)
+        return reduce(self, protocol)  # type: ignore[no-untyped-call]
 
     def capsule(tensor: Tensor) -> Any:
         if threading.get_ident() == home:
             t.leaks.give_memory(tensor, "DLPack")
         return capsules[0][1](tensor)
 
-    Tensor.__reduce_ex__ = pickled  # type: ignore[method-assign, assignment]
+    Tensor.__reduce_ex__ = pickled  # type: ignore[method-assign]
     for place, _ in capsules:
         place.to_dlpack = capsule  # type: ignore[attr-defined]
     try:

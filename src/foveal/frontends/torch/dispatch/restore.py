@@ -29,7 +29,7 @@ MOST = 100_000
 _PLAIN = {int, bool, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size}
 _PLAIN |= {FunctionType, BuiltinFunctionType, MethodType, nn.Parameter}
 _NOT_OWN = {"torch", "torchvision", "timm", "foveal", "builtins", "numpy", "collections", "typing", "functools", "abc"}
-"""Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make zoo-untouched`` holds it."""
+"""Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make untouched`` proves it."""
 _TABLES = {dict, OrderedDict, list, set}
 _LRU = type(functools.cache(len))
 
@@ -53,15 +53,14 @@ def unrecorded() -> Iterator[None]:
     Not inference mode: what the model caches meanwhile could never take part in training again.
     """
     versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
-    with torch.inference_mode(False), torch.no_grad():
-        # Each takes effect where it is made.
-        with torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions):
-            yield
+    guards = torch._C._AutoDispatchBelowAutograd, torch._C._ExcludeDispatchKeyGuard
+    with torch.inference_mode(False), torch.no_grad(), guards[0](), guards[1](versions):  # each where it is made
+        yield
 
 
 def _streams() -> Callable[[], None]:
     torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
 
     def undo() -> None:
         torch.set_rng_state(torch_state)
@@ -123,6 +122,10 @@ def _spaces(classes: list[type]) -> list[dict[str, Any]]:
             if isinstance(other, dict) and str(other.get("__name__", "")).split(".")[0] in (home, "__main__"):
                 found.setdefault(id(other), other)
     return list(found.values())
+
+
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
 
 
 class _Kept:
@@ -211,8 +214,7 @@ class _Kept:
             undo = lambda: item.cache_clear() if item.cache_info().misses != used else None  # noqa: E731
             held = [getattr(item, "__wrapped__", None)]
         elif isinstance(item, torch.Generator):
-            state = item.get_state()
-            undo = lambda: item.set_state(state) and None  # noqa: E731
+            undo = partial(_set_state, item, item.get_state())
         elif isinstance(item, np.random.Generator):
             stream = item.bit_generator
             place = stream.state
@@ -255,7 +257,7 @@ def _total(tensor: Tensor) -> tuple[float, tuple[int, ...]]:
 def _equal(a: Tensor, b: Tensor) -> bool:
     """The same numbers; not a number is the same as itself."""
     same = a.detach() == b.detach()
-    return bool((same | (a != a) & (b != b)).all())  # noqa: PLR0124
+    return bool((same | (a != a) & (b != b)).all())
 
 
 def _plain(items: tuple[Any, ...]) -> bool:

@@ -96,7 +96,7 @@ def settled(plain: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any)
         return out
     if plain.startswith("conv"):
         return convolved(args[0], args[1], out.shape)
-    elif plain in _AS_THE_FIRST or (plain == "pad" and {"reflect", "replicate"} & {*args[2:3], kwargs.get("mode")}):
+    if plain in _AS_THE_FIRST or (plain == "pad" and {"reflect", "replicate"} & {*args[2:3], kwargs.get("mode")}):
         last = channels_last(args[0])
     else:
         return out
@@ -219,7 +219,11 @@ def _reduce(x: Tensor, dim: Sizes | None = None, keepdim: bool = False, **kwargs
 
 @shape_of("adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool1d")
 def _adaptive(x: Tensor, size: Ints) -> Tensor | None:
-    return _meta((*x.shape[: -len(size)], *size), x.dtype) if x.dim() > len(size) and x.is_contiguous() and not channels_last(x) else None
+    return (
+        _meta((*x.shape[: -len(size)], *size), x.dtype)
+        if x.dim() > len(size) and x.is_contiguous() and not channels_last(x)
+        else None
+    )
 
 
 @shape_of("max_pool2d", "max_pool1d", "max_pool3d")

@@ -23,7 +23,7 @@ _SERVE = ("concurrent.futures", "multiprocessing", "threading", "queue")
 def followed(watched: Callable[[], AbstractContextManager[Any]], unseen: Callable[[str], None]) -> Iterator[None]:
     """Watch the threads that this one starts; ``watched`` is entered in each, ``unseen`` told where that cannot be."""
     home = threading.get_ident()
-    submit, start, running = ThreadPoolExecutor.submit, threading.Thread.start, ThreadPool._check_running
+    submit, start, running = ThreadPoolExecutor.submit, threading.Thread.start, ThreadPool._check_running  # type: ignore[attr-defined]
 
     def at_once(self: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         if threading.get_ident() != home:
@@ -56,12 +56,12 @@ def followed(watched: Callable[[], AbstractContextManager[Any]], unseen: Callabl
         if threading.get_ident() == home:
             unseen("work goes to a pool of threads")
 
-    ThreadPoolExecutor.submit = at_once  # type: ignore[method-assign, assignment]
+    ThreadPoolExecutor.submit = at_once  # type: ignore[method-assign]
     threading.Thread.start = start_watched  # type: ignore[method-assign]
-    ThreadPool._check_running = told
+    ThreadPool._check_running = told  # type: ignore[attr-defined]
     try:
         yield
     finally:
         ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
         threading.Thread.start = start  # type: ignore[method-assign]
-        ThreadPool._check_running = running
+        ThreadPool._check_running = running  # type: ignore[attr-defined]

@@ -162,8 +162,8 @@ def as_strided(x: Tensor, out: Tensor, size: Sequence[int], stride: Sequence[int
     start = x.storage_offset() if offset is None else int(offset)
     if (tuple(out.shape), tuple(stride), start) == (tuple(x.shape), tuple(x.stride()), x.storage_offset()):
         return []
-    where = _in_memory(x.shape, x.stride(), x.storage_offset())
-    wanted = _in_memory(size, stride, start)
+    where = _in_memory(x.shape, x.stride(), x.storage_offset())  # type: ignore[arg-type]
+    wanted = _in_memory(size, stride, start)  # type: ignore[arg-type]
     memory = torch.full((1 + max(_last(where), _last(wanted)),), -1)
     memory[where.flatten()] = torch.arange(x.numel())
     index = memory[wanted]
