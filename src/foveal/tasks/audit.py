@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
-from foveal.ir.layout import laid_out
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ def audit(graph: Graph, task: str, *, check: bool = True, axes: Any = None, **op
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
+    from foveal.ir.layout import laid_out
+
     return find_task(task).audit(laid_out(graph, axes), options, check)
 
 
