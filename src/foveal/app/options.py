@@ -33,6 +33,15 @@ InputOption = Annotated[
         "--input", metavar="SHAPE", help="input shape such as 1,3,224,224; for several inputs repeat NAME=SHAPE"
     ),
 ]
+AxesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--axes",
+        metavar="AXES",
+        help="the axes that count positions, as letters (BTC, NHWC: all but N, B and C) or numbers (1,2); for several "
+        "inputs repeat NAME=AXES. Default: what the network does with its input decides",
+    ),
+]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
 ]
@@ -86,12 +95,18 @@ ImageOption = Annotated[
 ]
 
 
-def trace_source(source: str, shapes: list[str] | None, pretrained: bool = False, training: bool = False) -> Graph:
+def trace_source(
+    source: str,
+    shapes: list[str] | None,
+    pretrained: bool = False,
+    training: bool = False,
+    axes: list[str] | None = None,
+) -> Graph:
     """The graph of SOURCE, with a sign of life while it is traced."""
     from foveal.frontends.trace import trace
 
     with progress(f"tracing {source}"):
-        graph = trace(source, input_shapes(shapes), pretrained=pretrained, training=training)
+        graph = trace(source, input_shapes(shapes), pretrained=pretrained, training=training, axes=input_axes(axes))
     if graph.stopped:
         print(f"warning: {graph.name}: {graph.stopped}; what comes behind is not known", file=sys.stderr)
     return graph
@@ -108,6 +123,27 @@ def input_shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[i
     if len(texts) > 1:
         raise FovealError("several --input options need a name each: --input image=1,3,64,64 --input mask=1,1,64,64")
     return lengths("--input", texts[0], example)
+
+
+def input_axes(texts: list[str] | None) -> str | tuple[int, ...] | dict[str, str | tuple[int, ...]] | None:
+    """What ``--axes`` said: letters or numbers, by name where it has one, or None. Raises FovealError."""
+    if not texts:
+        return None
+    named = dict(text.split("=", 1) for text in texts if "=" in text)
+    if len(named) == len(texts):
+        return {name: _axes(text) for name, text in named.items()}
+    if len(texts) > 1:
+        raise FovealError("several --axes options need a name each: --axes image=NCHW --axes text=BTC")
+    return _axes(texts[0])
+
+
+def _axes(text: str) -> str | tuple[int, ...]:
+    if text.isalpha():
+        return text
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise FovealError(f"--axes '{text}': expected letters such as BTC or numbers such as 1,2") from None
 
 
 def lengths(option: str, text: str, expected: str) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ def assert_receptive_field(
     lookahead: int | None = None,
     center_within: float | None = None,
     exact: bool = True,
+    axes: Any = None,
 ) -> None:
     """Fail with a readable AssertionError unless the receptive field of ``layer`` (default: the last) keeps the limits.
 
@@ -34,7 +35,7 @@ def assert_receptive_field(
     center of an unclipped box may lie from the center of the unit's cell, in pixels. With ``exact`` a bound fails too:
     a limit met by a bound may still be broken.
     """
-    graph = model if isinstance(model, Graph) else trace(model, inputs)
+    graph = trace(model, inputs, axes=axes)
     if graph.stopped and (layer is None or layer not in graph.layer_table):
         what = "the network's output" if layer is None else f"layer '{layer}'"
         raise AssertionError(f"{what} is not in the trace of {graph.name or 'the model'}: {graph.stopped}")

@@ -110,9 +110,20 @@ def perturb(
         copy = base.astype(np.float64)
         copy[place] += column_change(np.shape(copy[place]), pattern, rng, gain)
         return copy
+    return other_numbers(base, place, rng)
+
+
+def other_numbers(base: np.ndarray, place: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:
+    """A copy of whole numbers or truth values with each element at a place replaced by another one of those that
+    occur (0 and 1 are taken to do): token ids stay valid.
+    """
     copy = base.copy()
-    top = max(1, int(base.max(initial=0)))
-    copy[place] = (copy[place] + rng.integers(1, top + 1, np.shape(copy[place]))) % (top + 1)
+    if base.dtype.kind == "b":
+        copy[place] = ~base[place]
+        return copy
+    known = np.union1d(base, np.array([0, 1], dtype=base.dtype))
+    found = np.searchsorted(known, base[place])
+    copy[place] = known[(found + rng.integers(1, known.size, np.shape(found))) % known.size]
     return copy
 
 

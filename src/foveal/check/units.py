@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from foveal.check.predicted import Predicted, predicted_bounds
 from foveal.check.verify import Check, Mismatch
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,15 +23,19 @@ if TYPE_CHECKING:
 Hulls = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def check(model: nn.Module, inputs: Any, *, seed: int = 0, rounds: int = 80, graph: Graph | None = None) -> Check:
+def check(
+    model: nn.Module, inputs: Any, *, seed: int = 0, rounds: int = 80, graph: Graph | None = None, axes: Any = None
+) -> Check:
     """Trace ``model`` and compare the hull of every unit of every module output with brute force, for small networks.
 
     Layers that foveal marks exact must equal the measured hulls; others must contain them. Weights are drawn anew (the
     model itself is untouched). At least two rounds are made; more, up to ``rounds``, while an exact hull is not yet
     filled, since a maximum or a ReLU can hide a dependency from some of them.
     """
-    traced = trace(model, inputs) if graph is None else graph
+    traced = trace(model, inputs, axes=axes) if graph is None else laid_out(graph, axes)
     call = prepare(model, inputs)
+    counted = (name for name, own in call.axes.items() if own)
+    call = replace(call, axes={**call.axes, **{name: source.axes for name, source in zip(counted, traced.sources)}})
     found = [_check_source(traced, source, call, name, seed, rounds) for source, name in _pair_sources(traced, call)]
     layers = tuple(dict.fromkeys(layer for one in found for layer in one.layers))
     notes = tuple(dict.fromkeys(note for one in found for note in one.notes))

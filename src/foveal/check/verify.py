@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from foveal.core import show
 from foveal.core.errors import VerificationError
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
@@ -150,8 +152,11 @@ class _Session:
         self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
-        if self.inputs[self.source.name].dtype.kind == "f":
-            self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
+        given = self.inputs[self.source.name]
+        if given.dtype.kind == "f":
+            self.inputs[self.source.name] = given * self.gain
+        elif self.seed or self.gain != 1.0:
+            self.inputs[self.source.name] = self.rng.permuted(given, axis=self.source.axes[0] if given.ndim else None)
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
@@ -208,6 +213,7 @@ def verify(
     seed: int = 0,
     source: str | None = None,
     forwards: int = 16,
+    axes: Any = None,
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 
@@ -216,6 +222,7 @@ def verify(
     ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
     yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
     """
+    graph = laid_out(graph, axes)
     if graph.backend is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)
@@ -300,8 +307,8 @@ def _columns(
 
 def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
     """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
-    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is felt
-    too seldom to tell.
+    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is
+    felt too seldom to tell.
     """
     felt = 0
     for index in range(INPUTS):

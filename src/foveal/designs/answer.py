@@ -37,6 +37,7 @@ def design(
     classes: int | None = None,
     settings: Settings | None = None,
     done: Done | None = None,
+    axes: Any = None,
     **limits: Any,
 ) -> Designs:
     """Networks for a task, from the cheapest to the one whose effective field fits it best.
@@ -49,7 +50,7 @@ def design(
     settings = settings or Settings()
     if like is not None and space is not None:
         raise FovealError("like and space exclude each other: a network to vary, or a space to search")
-    own = None if like is None else _own(like, input, task, classes)
+    own = None if like is None else _own(like, input, task, classes, axes)
     shape = own.network.input if own else _shape(input, space)
     known = [] if space else known_networks(task, shape, classes or 10)
     known = [one for one in known if own is None or one.name != own.network.name]
@@ -112,20 +113,19 @@ def _cost(target: Target, network: Network, found: Evaluation) -> float:
     return cost_of(target.cost, found, measured_latency(network) if target.cost == "latency" else None)
 
 
-def own_network(like: Any, given: Sequence[int] | int | None) -> Network:
+def own_network(like: Any, given: Sequence[int] | int | None, axes: Any = None) -> Network:
     """A source string, model, graph or network as data, on another input where one is given; raises FovealError."""
     from foveal.frontends.trace import trace
-    from foveal.ir.graph import Graph
 
-    network = like if isinstance(like, Network) else recognise(like if isinstance(like, Graph) else trace(like))
+    network = like if isinstance(like, Network) else recognise(trace(like, axes=axes))
     if given is None:
         return network
     shape = tuple(given) if not isinstance(given, int) else (network.input[0], *(given,) * len(network.space))
     return replace(network, input=shape)
 
 
-def _own(like: Any, given: Sequence[int] | int | None, task: str, classes: int | None) -> Design:
-    network = own_network(like, given)
+def _own(like: Any, given: Sequence[int] | int | None, task: str, classes: int | None, axes: Any = None) -> Design:
+    network = own_network(like, given, axes)
     if task != network.head.task or classes is not None:
         network = replace(network, head=replace(network.head, task=task, classes=classes or network.head.classes))
     if wrong := fault(network):

@@ -35,12 +35,12 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     Once the model has read a value that the data sets, all that runs later was traced for the input given.
     """
     found: dict[int, Certainty] = {}
-    trusted = bounds(graph).facts.masks_trusted
+    facts = bounds(graph).facts
     states = bounds(graph).states
     refuted = {graph.layer_table[n.layer].value: n for n in graph.notes if n.code == "contradicted"}
     for value, note in refuted.items():
         found[value] = Certainty("contradicted", (f"{CHECKED} {note.layer}",), False)
-    branching = [note for note in graph.notes if note.code == "data-dependent"]
+    branching = [note for note in graph.notes if note.code in ("data-dependent", "foreign-memory")]
     for position, node in enumerate(graph.nodes):
         if node.output not in states:
             continue
@@ -52,7 +52,7 @@ def _all(graph: Graph) -> dict[int, Certainty]:
         ]
         if node.output in refuted:
             behind.append(found[node.output])
-        own = _own(node, node.output in trusted)
+        own = _own(node, node.output in facts.masks_trusted, facts.doubts.get(node.output, ""))
         if own is not EXACT:
             behind.append(own)
         if behind:
@@ -60,11 +60,13 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     return found
 
 
-def _own(node: Node, trusted: bool) -> Certainty:
+def _own(node: Node, trusted: bool, doubt: str) -> Certainty:
     where = f"{node.origin} at {node.scope or '(top)'}"
     status = traits(node.op).status(node.op)
     if status != "exact":
         return Certainty(status, (where,), False)
+    if doubt:
+        return Certainty("bound", (doubt,), trusted)
     return Certainty("exact", (), True) if trusted else EXACT
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from foveal.engine.forward.bounds import Boxes, bounds
 from foveal.engine.forward.hull import Hull, compact
-from foveal.engine.forward.reshaping import groups
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph
+from foveal.ir.lengths import groups
 
 Roles = tuple[str, ...]
 

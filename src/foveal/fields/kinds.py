@@ -19,6 +19,7 @@ from foveal.engine.roles import roles
 from foveal.fields.field import Field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
+from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
 
 PLAIN = 200.0
@@ -48,6 +49,7 @@ def field(
     weights: str = "unit",
     images: Any = None,
     protocol: str = "foveal",
+    axes: Any = None,
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
@@ -61,6 +63,7 @@ def field(
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
     """
+    graph = laid_out(graph, axes)
     if kind not in KINDS:
         raise FovealError(f"unknown kind of field '{kind}'; known: {', '.join(KINDS)}")
     if weights not in WEIGHTS or (weights != "unit" and kind != "energy"):

@@ -17,6 +17,7 @@ from foveal.engine.forward.boxes import Box, align, apply
 from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.ir.graph import Graph, Source
+from foveal.ir.layout import laid_out
 from foveal.ir.relation import Keep
 
 Number = int | Fraction
@@ -211,11 +212,12 @@ class ReceptiveField:
         return tuple(found)
 
 
-def receptive_field(graph: Graph, layer: str, source: str | None = None) -> ReceptiveField:
+def receptive_field(graph: Graph, layer: str, source: str | None = None, *, axes: Any = None) -> ReceptiveField:
     """The receptive field of every unit of ``layer`` with respect to ``source`` (default: the first it depends on).
 
     Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
     """
+    graph = laid_out(graph, axes)
     value = graph.layer(layer).value
     states = bounds(graph).states.get(value, {})
     index = _source_index(graph, layer, source, tuple(states))
@@ -229,17 +231,19 @@ def receptive_field(graph: Graph, layer: str, source: str | None = None) -> Rece
     return strict if same or bool(local.nothing.all()) else _with_local(strict, local)
 
 
-def unit_bounds(graph: Graph, layer: str, source: str | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+def unit_bounds(
+    graph: Graph, layer: str, source: str | None = None, *, axes: Any = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per source axis the first and last clipped source index of each element of the layer (its full shape).
 
     An element that reads nothing has first > last (in every axis).
     """
+    graph = laid_out(graph, axes)
     value = graph.layer(layer).value
     shape = graph.values[value].shape
     states = bounds(graph).states.get(value, {})
     if not states:
-        axes = graph.sources[0].axes
-        return [(np.full(shape, 1), np.full(shape, 0)) for _ in axes]
+        return [(np.full(shape, 1), np.full(shape, 0)) for _ in graph.sources[0].axes]
     state = states[_source_index(graph, layer, source, tuple(states))]
     box = _known_zeros_out(graph, value, _solid(state.strict))
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[h.data[0] >= NOTHING for h in box]))

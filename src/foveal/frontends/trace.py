@@ -10,9 +10,11 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from foveal.frontends.backends import JAX, TORCH, framework_of
+from foveal.core.errors import FovealError, SourceError, TraceError
+from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
 from foveal.ir.extension import REGISTRY, load as load_rules
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, Note
+from foveal.ir.layout import decide, laid_out
 
 
 def trace(
@@ -28,16 +30,35 @@ def trace(
     """The graph of a model or of what a source string names.
 
     ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source
-    string has a default. See ``trace_module`` for the rest. Raises SourceError, TraceError.
+    string has a default. ``axes``: the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B
+    and C), for all inputs, in order or by name; by default what the network does with its inputs decides
+    (:mod:`foveal.ir.layout`). See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):
-        return model
+        return laid_out(model, axes)
     if not REGISTRY.loaded:
         load_rules()
     began = perf_counter()
     row = framework_of(model) or (JAX if callable(model) else TORCH)
-    graph: Graph = row.load("trace", model).trace(
-        model, inputs, pretrained=pretrained, training=training, axes=axes, weights=weights, name=name
-    )
+    run = row.load("trace", model).trace
+    options = {"pretrained": pretrained, "training": training, "axes": axes, "weights": weights, "name": name}
+    batched = (1, *inputs) if isinstance(inputs, tuple) and inputs and all(type(n) is int for n in inputs) else None
+    graph: Graph
+    try:
+        graph = run(model, inputs, **options)
+        batched = None
+    except (SourceError, TraceError) as error:
+        if batched is None or len(batched) > 5 or axes is not None:
+            raise
+        try:
+            graph = run(model, batched, **options)
+        except FovealError:
+            raise error from None
+    if row is TEXT:  # always (N, C, *space)
+        graph = laid_out(graph, axes)
+    elif axes is None:
+        graph = decide(graph)
     graph.seconds = perf_counter() - began
+    if batched is not None:
+        graph.layout.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))
     return graph

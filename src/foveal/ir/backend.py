@@ -8,7 +8,7 @@ that was never traced (:func:`foveal.frontends.backends.backend_of`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +195,10 @@ class Backend(ABC):
 
     def redrawn(self, seed: int) -> Backend:
         """The same call of a copy with seeded random weights, none near zero; itself where they cannot be drawn."""
+        return self
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> Backend:
+        """The same with other counted axes, by name of the source."""
         return self
 
     def with_weights(self, path: str) -> Backend:

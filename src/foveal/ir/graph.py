@@ -68,8 +68,10 @@ class Layer(NamedTuple):
 class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
-    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors"; of the
-    automatic check: "contradicted" (the layer and what it makes are withheld), "not-checked".
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors",
+    "foreign-memory" (numbers left the framework), "custom-operation" (of a user's own library), "changed" (what a run
+    changed and could not give back); of the automatic check: "contradicted" (the layer and what it makes are withheld),
+    "not-checked".
     position: how many nodes had been made when it was noted.
     """
 
@@ -91,6 +93,8 @@ class Graph:
     notes: list[Note] = field(default_factory=list)
     constants: dict[str, bool] = field(default_factory=dict)
     """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
+    layout: list[Note] = field(default_factory=list)
+    """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
     seconds: float = field(default=0.0, compare=False)
     """How long the trace took."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 
 def window_span(count: int, kernel: int, stride: int = 1, dilation: int = 1) -> int:
     """Positions from the first tap of the first of ``count`` windows to the last tap of the last (1.1: ``r'`` with
@@ -35,3 +37,31 @@ def same_padding(length: int, kernel: int, stride: int = 1, dilation: int = 1) -
 def halves(total: int) -> tuple[int, int]:
     """A padding in two; the odd position goes after (1.4)."""
     return total // 2, total - total // 2
+
+
+@cache
+def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[int], list[int]], ...]:
+    """The finest pairing of input and output axes with equal products: what a row-major reshape really rearranges."""
+    found: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        ins, outs = [], []
+        m = n = 1
+        if i < len(before):
+            ins, m, i = [i], before[i], i + 1
+        if j < len(after):
+            outs, n, j = [j], after[j], j + 1
+        while m != n or not ins or not outs:
+            if (m < n or not ins) and i < len(before):
+                ins.append(i)
+                m, i = m * before[i], i + 1
+            elif j < len(after):
+                outs.append(j)
+                n, j = n * after[j], j + 1
+            elif i < len(before):
+                ins.append(i)
+                m, i = m * before[i], i + 1
+            else:
+                break
+        found.append((ins, outs))
+    return tuple(found)

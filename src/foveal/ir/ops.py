@@ -112,13 +112,15 @@ class Interpolate(Operation):
 class Pointwise(Operation):
     """Any number of inputs, broadcast together (NumPy rules); each output element reads the same element of each.
 
-    ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). "multiply" lets a constant zero
-    annul the other operand, "add" lets a constant of -100 or less switch a softmax off; no other name has a meaning.
+    ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). What it makes of known numbers is
+    in ``rules/elements.py``: a constant zero annuls the other factor, one of -100 switches a softmax off.
     ``factors``: a fixed number that each operand is multiplied by (() for none).
+    ``numbers``: all arguments, None for each input; empty where no plain number is among them.
     """
 
     name: str
     factors: tuple[float, ...] = ()
+    numbers: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ class Contract(Operation):
 
     labels: tuple[Ints, ...]
     out: Ints
+    biased: bool = False
+    """Whether weights of the model's own are added, which are no input."""
 
 
 @dataclass(frozen=True)

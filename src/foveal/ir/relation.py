@@ -324,6 +324,8 @@ class Read:
     averaged: bool = False
     edges: bool = False
     factor: float = 1.0
+    kept: np.ndarray | None = None
+    """Where known zeros leave fewer elements than ``fan`` to combine: how many, broadcastable to the output."""
 
 
 def compose(*relations: Relation) -> Relation:

@@ -12,6 +12,7 @@ from foveal.core.errors import UnknownLayerError, UnknownOperationError
 from foveal.core.version import __version__
 from foveal.fields.receptive_field import ReceptiveField, plain, receptive_field
 from foveal.ir.graph import Graph, Layer, Source
+from foveal.ir.layout import laid_out
 from foveal.report.costs import layer_cost, total_cost
 from foveal.report.findings import findings, operations_without_rule, reachable
 from foveal.report.results import (
@@ -29,13 +30,16 @@ from foveal.report.results import (
 _PACKAGES = ("numpy", "torch", "torchvision", "timm")
 
 
-def analyze(graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False) -> Report:
+def analyze(
+    graph: Graph, layers: str | None = None, depth: int | None = None, strict: bool = False, axes: Any = None
+) -> Report:
     """The report on ``graph``: one row per shown layer and source that it depends on, in execution order.
 
     layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts;
-    strict: an operation without a rule is an error instead of a finding. Raises UnknownLayerError where the pattern
-    matches nothing, UnknownOperationError under ``strict``.
+    strict: an operation without a rule is an error instead of a finding; axes: as for :func:`foveal.trace`. Raises
+    UnknownLayerError where the pattern matches nothing, UnknownOperationError under ``strict``.
     """
+    graph = laid_out(graph, axes)
     missing = operations_without_rule(graph)
     if strict and missing:
         rows = ", ".join(f"{item.operation} at {item.layer} ({item.count}x)" for item in missing)

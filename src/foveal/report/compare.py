@@ -6,9 +6,12 @@ largest branch counts, so that the additions along the largest path sum up to th
 
 from __future__ import annotations
 
+from typing import Any
+
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Layer, Node
+from foveal.ir.layout import laid_out
 from foveal.ir.ops import Operation
 from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
@@ -20,15 +23,17 @@ _SAME_KIND = {"AdaptivePool average": "Reduce mean"}
 """Two ways to write global pooling."""
 
 
-def compare(graph_a: Graph, graph_b: Graph) -> Comparison:
+def compare(graph_a: Graph, graph_b: Graph, *, axes: Any = None) -> Comparison:
     """The layers of ``graph_a`` and ``graph_b`` side by side, with regard to the first source of each.
 
     Raises FovealError where the sources have different numbers of counted axes.
     """
-    axes = [len(graph.sources[0].axes) if graph.sources else 0 for graph in (graph_a, graph_b)]
-    if axes[0] != axes[1]:
+    graph_a, graph_b = laid_out(graph_a, axes), laid_out(graph_b, axes)
+    counts = [len(graph.sources[0].axes) if graph.sources else 0 for graph in (graph_a, graph_b)]
+    if counts[0] != counts[1]:
         raise FovealError(
-            f"cannot compare {graph_a.name} ({axes[0]} source axes) with {graph_b.name} ({axes[1]}): they must match"
+            f"cannot compare {graph_a.name} ({counts[0]} source axes) with {graph_b.name} ({counts[1]}): "
+            "they must match"
         )
     layers_a, layers_b = _compared(graph_a), _compared(graph_b)
     growth_a, growth_b = _growth(graph_a, layers_a), _growth(graph_b, layers_b)

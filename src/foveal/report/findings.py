@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
 from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
-_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error",
+             "foreign-memory": "warning", "changed": "warning"}  # fmt: skip
 _CODES = {"opaque": "operation-without-rule"}
 _NOTE_OF = {"operation-without-rule": "opaque"}
 
@@ -24,6 +26,8 @@ class Occurrence:
 
 def findings(graph: Graph) -> tuple[Finding, ...]:
     """All findings, each once, the gravest first."""
+    from foveal.engine.forward.bounds import bounds
+
     found = [
         Finding(
             "operation-without-rule", "warning", item.layer,
@@ -39,6 +43,13 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         for item in _occurrences(graph, "data-dependent")
     ]  # fmt: skip
     found += [
+        Finding(
+            "mask-trusted", "info", layer,
+            f"a finite constant ({_times(count)}) was taken for a mask: what it closes is told as not read",
+        )
+        for layer, count in Counter(bounds(graph).facts.finite.values()).items()
+    ]  # fmt: skip
+    found += [
         Finding("constant-output", "warning", name, CONSTANT) for name, is_output in graph.constants.items()
         if is_output
     ]  # fmt: skip
@@ -48,6 +59,7 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         if note.code not in told:
             severity = _SEVERITY.get(note.code, "info")
             found.append(Finding(_CODES.get(note.code, note.code), severity, note.layer, note.text))
+    found += [Finding(note.code, "info", note.layer, note.text) for note in graph.layout]
     grave = ("error", "warning", "info")
     return tuple(sorted(dict.fromkeys(found), key=lambda finding: grave.index(finding.severity)))
 

@@ -69,10 +69,10 @@ class Task:
             found = self.run(graph, **options)
         except FovealError as error:
             fixed = [constant_text(name) for name, is_output in graph.constants.items() if is_output]
-            told = "; ".join([graph.stopped] * bool(graph.stopped) + fixed)
-            if not told:
+            why = "; ".join([graph.stopped] * bool(graph.stopped) + fixed)
+            if not why:
                 raise
-            raise type(error)(f"{error} ({told})") from error
+            raise type(error)(f"{error} ({why})") from error
         told = FINDINGS.found(graph)
         return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
 

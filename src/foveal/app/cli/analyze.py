@@ -10,6 +10,7 @@ import typer
 from foveal.app.cli.verify import run_verify
 from foveal.app.options import (
     PICTURES,
+    AxesOption,
     InputOption,
     NoCheckOption,
     PretrainedOption,
@@ -36,6 +37,7 @@ class Level(StrEnum):
 def analyze(
     source: SourceArgument,
     shapes: InputOption = None,
+    axes: AxesOption = None,
     layer: Annotated[
         str | None, typer.Option("--layer", metavar="GLOB", help="only layers that match this pattern")
     ] = None,
@@ -64,7 +66,7 @@ def analyze(
         check_suffix(growth, PICTURES, "--growth")
     from foveal.check.analyze import analyze as analyze_graph
 
-    graph = trace_source(source, shapes, pretrained, training)
+    graph = trace_source(source, shapes, pretrained, training, axes)
     with progress(f"analyzing {graph.name}"):
         report = analyze_graph(graph, layer, depth, strict, check=not no_check)
     if as_json or as_csv:

@@ -74,6 +74,7 @@ def _command(task: Task) -> Any:
 def _common(
     source: options.SourceArgument,
     shapes: options.InputOption = None,
+    axes: options.AxesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the audit as JSON")] = False,
     picture: Annotated[
         str | None, typer.Option("--picture", metavar="OUT.png", help="write a figure (.png, .svg, .pdf)")
@@ -116,7 +117,7 @@ def _run(task: Task, common: dict[str, Any], given: dict[str, Any]) -> None:
         options.check_suffix(out, options.PICTURES, "--picture")
     if common["figure"] is not None and out is None:
         raise FovealError("--figure names what --picture writes: give --picture OUT.png too")
-    graph = options.trace_source(common["source"], common["shapes"], common["pretrained"])
+    graph = options.trace_source(common["source"], common["shapes"], common["pretrained"], axes=common["axes"])
     with progress(f"{task.name}: {graph.name}"):
         found = task.audit(graph, {name: _plain(value) for name, value in given.items()}, not common["no_check"])
         if out is not None:

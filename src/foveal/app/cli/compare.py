@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.options import InputOption, SourceArgument, console, trace_source
+from foveal.app.options import AxesOption, InputOption, SourceArgument, console, trace_source
 from foveal.core.progress import progress
 
 
@@ -14,12 +14,13 @@ def compare(
     first: SourceArgument,
     second: SourceArgument,
     shapes: InputOption = None,
+    axes: AxesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
 ) -> None:
     """Two networks side by side: what each layer adds, and the first layer at which they part."""
     from foveal.report.compare import compare as compare_graphs
 
-    graphs = [trace_source(source, shapes, False, False) for source in (first, second)]
+    graphs = [trace_source(source, shapes, axes=axes) for source in (first, second)]
     with progress(f"comparing {graphs[0].name} and {graphs[1].name}"):
         comparison = compare_graphs(*graphs)
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.options import InputOption, input_shapes, lengths
+from foveal.app.options import AxesOption, InputOption, input_axes, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
 from foveal.core.reading import read_text
 
@@ -55,12 +55,18 @@ def code(
     spec, given = read_spec(source), input_shapes(shapes)
     if isinstance(given, dict):
         raise FovealError("a network of text has one input: --input 1,3,224,224")
-    text = pytorch_code(spec, given[1:] if given else spec.input)
+    text = pytorch_code(spec, _without_batch(given, spec.input))
     if out is None:
         print(text, end="")
         return
     with writing(out) as place:
         place.write_text(text, encoding="utf-8")
+
+
+def _without_batch(given: tuple[int, ...] | None, own: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if given is None:
+        return own
+    return given if len(given) == len(own or ()) or (own is None and len(given) == 3 and given[0] > 1) else given[1:]
 
 
 def design(
@@ -72,6 +78,7 @@ def design(
         str | None,
         typer.Option("--like", metavar="SOURCE", help="vary this network instead of searching a space of its own"),
     ] = None,
+    axes: AxesOption = None,
     space: Annotated[
         str | None, typer.Option("--space", metavar="FILE.yaml", help="a space to search (docs/design.md)")
     ] = None,
@@ -147,7 +154,7 @@ def design(
 ) -> None:
     """Networks whose effective field fits a task, from the cheapest on, each with its code. Needs no training."""
     if inverse is not None:
-        print(_inverse(inverse, like, given, past, kernel, per_block, longest, field, stride, length))
+        print(_inverse(inverse, like, input_axes(axes), given, past, kernel, per_block, longest, field, stride, length))
         return
     if onnx and out is None:
         raise FovealError("--onnx needs --out FOLDER, where the files go")
@@ -168,7 +175,8 @@ def design(
     head = {} if searched is None else searched.template.get("head", {})
     task = task or str(head.get("task", "classification"))
     with _bar() as done:
-        found = find_designs(task, shape, like=like, space=searched, objects=boxes, classes=classes, settings=settings,
+        found = find_designs(task, shape, like=like, axes=input_axes(axes), space=searched, objects=boxes,
+                             classes=classes, settings=settings,
                        done=done, **limits)  # fmt: skip
     _show(found, show, as_json, out, onnx)
     raise typer.Exit(1 if found.conflict is not None else 0)
@@ -186,7 +194,7 @@ def _show(found: Designs, show: int | None, as_json: bool, out: str | None, onnx
 
 
 def _inverse(
-    question: Inverse, like: str | None, given: str | None, past: int | None, kernel: int, per_block: int,
+    question: Inverse, like: str | None, axes: Any, given: str | None, past: int | None, kernel: int, per_block: int,
     longest: int | None, field: int | None, stride: int, length: int | None,
 ) -> str:  # fmt: skip
     from foveal.designs import inverse
@@ -211,7 +219,7 @@ def _inverse(
         raise FovealError(f"--inverse {question.value} needs --like SOURCE, the network to change")
     from foveal.designs.answer import own_network
 
-    network = own_network(like, None if given is None else _shape(given))
+    network = own_network(like, None if given is None else _shape(given), axes)
     return str(inverse.smallest_change(network, "covered" if question is Inverse.cover else "productive"))
 
 

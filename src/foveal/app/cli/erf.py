@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.options import PICTURES, InputOption, check_suffix, input_shapes, unit
+from foveal.app.options import PICTURES, AxesOption, InputOption, check_suffix, input_axes, input_shapes, unit
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.core.visible import visible
@@ -76,6 +76,7 @@ def erf(
         str | None, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster, or 'local', with --sweep")
     ] = None,
     shapes: InputOption = None,
+    axes: AxesOption = None,
 ) -> None:
     """The effective receptive field of a layer's central unit, measured on images, with intervals."""
     from foveal.fields.measured.measure import Settings
@@ -94,7 +95,7 @@ def erf(
     named = (*(weights or ()), "pretrained") if pretrained else tuple(weights or ())
     settings = Settings(seed, batch, not whole, precision.value if precision else None, tolerance, metric)
     asked = Request(tuple(sources or ()), tuple(layers or ()), named, shape, tuple(images or ()), count, protocol,
-                    unit(at), settings, energy, threads)  # fmt: skip
+                    unit(at), settings, energy, threads, input_axes(axes))  # fmt: skip
     request = checked(asked)
     if sweep is None:
         if ray is not None or workers > 1:

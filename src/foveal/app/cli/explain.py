@@ -27,6 +27,7 @@ def explain(
         typer.Option("--gamma", min=0.0, metavar="G", help="foveated view: bandwidth kept is the weight to this power"),
     ] = 1.0,
     shapes: options.InputOption = None,
+    axes: options.AxesOption = None,
     pretrained: options.PretrainedOption = False,
 ) -> None:
     """One page on one unit: its field over the image, what it sees, what an eye would see, profiles and numbers."""
@@ -35,7 +36,7 @@ def explain(
     from foveal.views.plots.explain import explanation_page
     from foveal.views.text.table import aligned
 
-    graph = options.trace_source(source, shapes, pretrained)
+    graph = options.trace_source(source, shapes, pretrained, axes=axes)
     backdrop = None if image is None else options.photo(image, plane(graph, layer))
     name = {} if image is None else {"image_name": Path(image).name}
     with progress(f"explaining {layer}"):

@@ -37,6 +37,7 @@ def field(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the metrics as JSON")] = False,
     shapes: options.InputOption = None,
+    axes: options.AxesOption = None,
     pretrained: options.PretrainedOption = False,
 ) -> None:
     """How strongly each source position reaches one unit: metrics, and a picture or a file."""
@@ -48,7 +49,7 @@ def field(
         raise FovealError("--usage counts all units of the layer: it goes without --at, --image, --kind and --weights")
     from foveal.fields.kinds import field as field_of
 
-    graph = options.trace_source(source, shapes, pretrained)
+    graph = options.trace_source(source, shapes, pretrained, axes=axes)
     if all_units:
         _usage(graph, layer, out, as_json)
         return

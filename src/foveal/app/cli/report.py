@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import AxesOption, InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.core.visible import visible
@@ -62,6 +62,7 @@ def report(
         Language | None, typer.Option("--lang", help="language of the page; default: that of the reader's browser")
     ] = None,
     shapes: InputOption = None,
+    axes: AxesOption = None,
     pretrained: PretrainedOption = False,
     no_check: NoCheckOption = False,
 ) -> None:
@@ -71,7 +72,7 @@ def report(
     from foveal.views.page.build import PageOptions, page_data
     from foveal.views.page.render import render
 
-    graph = trace_source(source, shapes, pretrained)
+    graph = trace_source(source, shapes, pretrained, axes=axes)
     options = PageOptions(
         layers=tuple(layer or ()),
         kinds=kinds or _measured_too(graph, images),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.options import InputOption, input_shapes
+from foveal.app.options import AxesOption, InputOption, input_axes, input_shapes
 from foveal.core.errors import FovealError
 
 PORT = 8017
@@ -34,6 +34,7 @@ def serve(
     ] = Path("."),
     image: Annotated[Path | None, typer.Option("--image", help="a photo to draw the first network's fields on")] = None,
     shapes: InputOption = None,
+    axes: AxesOption = None,
 ) -> None:
     """The explorer and the playground in the browser, on this machine only."""
     try:
@@ -57,9 +58,8 @@ def serve(
     server, token = Server(folder), new_token()
     if source is not None:
         photo = None if image is None else (image.resolve(), image.name)
-        server.open(
-            network_args("source", source, given, Path(source).name if Path(source).is_file() else source, photo)
-        )
+        name = Path(source).name if Path(source).is_file() else source
+        server.open(network_args("source", source, given, name, photo, input_axes(axes)))
     loopback = is_loopback(host)
     names = ("127.0.0.1", "localhost", "::1", host, *(() if loopback else (socket.gethostname(),)))
     app = application(server, token, names, not loopback, f"foveal{number}")

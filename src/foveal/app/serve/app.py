@@ -186,13 +186,14 @@ async def _network(server: Server, request: Request) -> Response:
 
 
 def network_args(
-    sort: str, source: str, shapes: Any, name: str, photo: tuple[Path, str] | None = None
+    sort: str, source: str, shapes: Any, name: str, photo: tuple[Path, str] | None = None, axes: Any = None
 ) -> dict[str, Any]:
     """The arguments of ``network_page``. sort: "text" or "source"; photo: where it lies and what it was called."""
     return {
         "sort": sort,
         "source": source,
         "shapes": shapes,
+        "axes": axes,
         "name": name,
         "image": None if photo is None else str(photo[0]),
         "image_name": "" if photo is None else photo[1],
@@ -206,7 +207,7 @@ async def _field(server: Server, request: Request) -> Response:
     at = said["at"] or None
     if at is not None and (len(at) > 6 or not all(type(n) is int for n in at)):
         raise RefusedError("'at' is a list of unit indices, such as [3, 3]")
-    of = {key: job.args[key] for key in ("sort", "source", "shapes", "name")}
+    of = {key: job.args[key] for key in ("sort", "source", "shapes", "axes", "name")}
     asks = {"layer": said["layer"], "of": said["source"], "kind": said["kind"], "at": at}
     return await _called(request, server.slow, "network_field", of | asks)
 

@@ -30,6 +30,7 @@ def network_page(
     sort: str,
     source: str,
     shapes: Shapes,
+    axes: Any,
     name: str,
     image: str | None,
     image_name: str,
@@ -42,7 +43,7 @@ def network_page(
     image_name: what the photo was called.
     """
     tick(f"tracing {name}")
-    graph = _graph(sort, source, shapes, name)
+    graph = _graph(sort, source, shapes, axes, name)
     tick(f"analyzing {name}")
     options = PageOptions(kinds=tuple(kinds), image=image, command=f"foveal serve {name}")
     data = page_data(graph, options, lambda layer: tick(f"computing fields of {layer}"))
@@ -52,10 +53,10 @@ def network_page(
 
 
 def network_field(
-    sort: str, source: str, shapes: Shapes, name: str, layer: str, of: str, kind: str, at: list[int] | None
+    sort: str, source: str, shapes: Shapes, axes: Any, name: str, layer: str, of: str, kind: str, at: list[int] | None
 ) -> dict[str, Any]:
     """The packed field of one unit, or under "missing" why there is none."""
-    return field_answer(_graph(sort, source, shapes, name), layer, kind, source=of, at=at)
+    return field_answer(_graph(sort, source, shapes, axes, name), layer, kind, source=of, at=at)
 
 
 def check_image(path: str, name: str) -> str:
@@ -79,10 +80,10 @@ def check_text(text: str, path: str | None, name: str) -> str:
     return text
 
 
-def _graph(sort: str, source: str, shapes: Shapes, name: str) -> Graph:
-    key = repr((sort, source, shapes))
+def _graph(sort: str, source: str, shapes: Shapes, axes: Any, name: str) -> Graph:
+    key = repr((sort, source, shapes, axes))
     if key not in _known:
-        graph = _specified(source, shapes) if sort == "text" else trace(source, _lengths(shapes))
+        graph = _specified(source, shapes) if sort == "text" else trace(source, _lengths(shapes), axes=axes)
         graph.name = name
         _known[key] = graph
         while len(_known) > KEPT:

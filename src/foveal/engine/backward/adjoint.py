@@ -15,8 +15,8 @@ from scipy import sparse
 
 from foveal.engine.backward.algebra import Algebra, Flow, dense, with_runs
 from foveal.engine.backward.stages import Shape, Stage, with_length
-from foveal.engine.forward.reshaping import groups
 from foveal.ir import relation as rel
+from foveal.ir.lengths import groups
 
 
 def adjoint(relation: rel.Relation, flow: Flow, stages: tuple[Stage, ...], algebra: Algebra) -> Flow:

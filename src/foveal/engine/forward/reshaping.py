@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 
 import numpy as np
 
 from foveal.engine.forward.hull import Hull, Progress, compact, dense, find_period, minimal, strided
 from foveal.ir import relation as rel
+from foveal.ir.lengths import groups
 
 
 def reshape(step: rel.Reshape, hull: Hull) -> Hull:
@@ -99,31 +99,3 @@ def _split_progress(progress: Progress | None, axes: list[int], shape: tuple[int
             continue
         found[axis] = strided(progress, inner)
     return found
-
-
-@cache
-def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[int], list[int]], ...]:
-    """The finest pairing of input and output axes with equal products: what a row-major reshape really rearranges."""
-    found: list[tuple[list[int], list[int]]] = []
-    i = j = 0
-    while i < len(before) or j < len(after):
-        ins, outs = [], []
-        m = n = 1
-        if i < len(before):
-            ins, m, i = [i], before[i], i + 1
-        if j < len(after):
-            outs, n, j = [j], after[j], j + 1
-        while m != n or not ins or not outs:
-            if (m < n or not ins) and i < len(before):
-                ins.append(i)
-                m, i = m * before[i], i + 1
-            elif j < len(after):
-                outs.append(j)
-                n, j = n * after[j], j + 1
-            elif i < len(before):
-                ins.append(i)
-                m, i = m * before[i], i + 1
-            else:
-                break
-        found.append((ins, outs))
-    return tuple(found)

@@ -32,6 +32,7 @@ from foveal.fields.measured.unit_plan import (
 from foveal.fields.receptive_field import ReceptiveField
 from foveal.ir.backend import Gradient, Preparation
 from foveal.ir.graph import Graph
+from foveal.ir.layout import laid_out
 
 FEWEST = 5
 """Images that are used at least before a tolerance may end a measurement."""
@@ -78,6 +79,7 @@ def measure(
     count: int | None = None,
     preparation: Preparation | None = None,
     settings: Settings | None = None,
+    axes: Any = None,
 ) -> list[Measured]:
     """The measured field of one unit of each layer.
 
@@ -85,7 +87,7 @@ def measure(
     at: the unit, by default the protocol's choice. Raises FovealError: no PyTorch model behind the graph, an operation
     inside a module as layer, no image left.
     """
-    settings = settings or Settings()
+    graph, settings = laid_out(graph, axes), settings or Settings()
     procedure = protocol_of(protocol)
     names = [layers] if isinstance(layers, str) else list(layers)
     plan = plan_of(graph, names, at, channel, source, procedure, settings)

@@ -45,6 +45,8 @@ class Request:
     energy: bool = False
     """Whether the energy of the same weights stands beside each measured field."""
     threads: int | None = None
+    axes: Any = None
+    """As for :func:`foveal.trace`."""
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -114,7 +116,7 @@ def graph_of(request: Request, source: str, weights: str) -> Graph:
     size = protocol_of(request.protocol).size
     if shape is None and size is not None:
         shape = (1, 3, size, size)
-    graph = trace(source, shape, pretrained=weights == "pretrained")
+    graph = trace(source, shape, pretrained=weights == "pretrained", axes=request.axes)
     if weights not in (RANDOM, "pretrained"):
         if graph.backend is None:
             raise FovealError(f"{graph.name}: weights need a PyTorch model; this network has none behind it")

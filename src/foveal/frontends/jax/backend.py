@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,6 +28,12 @@ class JaxBackend(JaxRunner, Backend):
     ) -> Differentiator:
         """By ``jax.grad``."""
         return Differentiator(self, source, axes, dtype)
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> JaxBackend:
+        """Its program with other axes."""
+        pairs = zip(self.program.call.slots, self.program.axes, strict=True)
+        found = tuple(own if own is None else axes.get(slot.name, own) for slot, own in pairs)
+        return JaxBackend(self.model, self.program._replace(axes=found))
 
 
 BACKEND = JaxBackend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class OnnxBackend(OnnxRunner, Backend):
         except FovealError:
             return None
         return graph
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> OnnxBackend:
+        """Its entries with other axes."""
+        entries = tuple(e if e.axes is None else e._replace(axes=axes.get(e.name, e.axes)) for e in self.entries)
+        return OnnxBackend(self.file, entries, self.tensors)
 
     @staticmethod
     def tiled(model: Any, layer: str, output: str | int | None) -> Forward:

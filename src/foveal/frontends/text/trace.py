@@ -91,6 +91,10 @@ def _input_shape(spec: Specification, given: Sequence[int] | None) -> tuple[int,
     if given is None and spec.input is None:
         raise SourceError("the specification has no input shape; add input=3x224x224 or give one (--input 1,3,224,224)")
     lengths = (1, *(spec.input or ())) if given is None else tuple(getattr(given, "shape", given))
+    if (spec.input is not None and len(lengths) == len(spec.input)) or (
+        spec.input is None and len(lengths) == 3 and isinstance(lengths[0], int) and lengths[0] > 1
+    ):
+        raise SourceError(f"the input {shown(lengths)} has no batch: give {shown((1, *lengths))}")
     most = [limits.MAX_NUMBER] * 2 + [limits.MAX_LENGTH] * limits.MAX_AXES
     whole = all(isinstance(n, int) and n > 0 for n in lengths)
     if not whole or not 3 <= len(lengths) <= len(most) or any(n > m for n, m in zip(lengths, most, strict=False)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +102,11 @@ class TorchBackend(TorchRunner, Backend):
                     sign = torch.randint(0, 2, tensor.shape, generator=generator) * 2 - 1 if tensor.dim() > 1 else 1
                     tensor.copy_(size * sign / fan**0.5)
         return TorchBackend(model, self.inputs, self.training)
+
+    def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> TorchBackend:
+        """Its call with other axes."""
+        inputs = self.inputs.changed(lambda s: s if s.axes is None else replace(s, axes=axes.get(s.name, s.axes)))
+        return TorchBackend(self.model, inputs, self.training)
 
     def with_weights(self, path: str) -> TorchBackend:
         """See :mod:`foveal.frontends.torch.weights`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from foveal.ir import ops
 from foveal.ir.relation import All, KeepAll, Read, Relabel, Step
+from foveal.ir.rules.along import multiplied
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.tables import table, taps
 from foveal.ir.traits import NEITHER, Product
@@ -23,7 +24,7 @@ def _multiply_adds(op: ops.Contract, shapes: Shapes, out: Shape) -> int:
 
 @rule(
     ops.Contract, multiply_adds=_multiply_adds, product=lambda op: Product(op.labels, op.out),
-    gain="fixed", alike=NEITHER, shift="", size="free", wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size="free", wants="zero", fixed=multiplied,
 )  # fmt: skip
 def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """An operand is read along the labels that are summed; where a partner is a known zero it is not read at all."""
@@ -38,8 +39,15 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
     matrix = _matrix(op, shapes, facts) if len(zeros) == 1 and not padding else None
     if matrix is not None:
         return matrix
-    ways = [_masked(labels, op.out, zeros, padding) if zeros else _plain(labels, op.out) for labels in op.labels]
-    return tuple(Read(i, way, fan=fan, edges=True) for i, way in enumerate(ways))
+    if not zeros:
+        return tuple(Read(i, _plain(labels, op.out), fan=fan, edges=True) for i, labels in enumerate(op.labels))
+    ways = [_masked(labels, op.out, zeros, padding) for labels in op.labels]
+    summed = ways[0][1]
+    kept = None if padding else summed.keep.mean(axis=summed.axes) * fan
+    return tuple(
+        Read(i, way, fan=fan, edges=True, kept=None if kept is None else kept.reshape(kept.shape[: len(out)]))
+        for i, way in enumerate(ways)
+    )
 
 
 def _matrix(op: ops.Contract, shapes: Shapes, facts: tuple[Facts, ...]) -> tuple[Read, ...] | None:
@@ -90,7 +98,7 @@ def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
 
 def _masked(
     labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], padding: bool
-) -> tuple[Step, ...]:
+) -> tuple[Relabel, KeepAll, Relabel]:
     every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
     every = list(dict.fromkeys(every))
     keep = np.ones((1,) * len(every), dtype=bool)

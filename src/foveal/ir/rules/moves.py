@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from foveal.ir import ops, relation as rel
+from foveal.ir.fixed import Fixed
 from foveal.ir.relation import Read
+from foveal.ir.rules.along import moved, padded
 from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
 from foveal.ir.rules.tables import table
 from foveal.ir.rules.windows import only_zeros_read
-from foveal.ir.traits import NEITHER, Alike, Padding
+from foveal.ir.traits import NEITHER, Alike, Known, Padding
 
 
 def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
@@ -53,13 +55,19 @@ def slice_(op: ops.Slice, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) 
     return (Read(0, _line(op.axis, shapes[0][op.axis], out[op.axis], op.step, -op.start)),)
 
 
-@move(ops.Flip, zero=only_zeros_read, shift="turns the map over", along=lambda op, shapes: op.axes)
+@move(
+    ops.Flip, shift="turns the map over", along=lambda op, shapes: op.axes,
+    fixed=lambda op, known: moved(lambda codes, nothing: np.flip(codes[0], op.axes), known),
+)  # fmt: skip
 def flip(op: ops.Flip, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Reversed along the axes."""
     return (Read(0, (rel.Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
 
 
-@move(ops.Roll, zero=only_zeros_read, shift="turns the map round its border", along=lambda op, shapes: op.axes)
+@move(
+    ops.Roll, shift="turns the map round its border", along=lambda op, shapes: op.axes,
+    fixed=lambda op, known: moved(lambda codes, nothing: np.roll(codes[0], op.shifts, op.axes), known),
+)  # fmt: skip
 def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Circular shift."""
     return (Read(0, tuple(rel.Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
@@ -69,7 +77,7 @@ def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     ops.Pad, size="given",
     pads=lambda op: Padding(op.widths, op.mode == "constant"),
     shift=lambda op: "continues the map at its other border" if op.mode == "circular" else "",
-    zero=lambda op, known: known.only_zeros_read() if op.mode == "constant" and op.value == 0 else None,
+    zero=lambda op, known: known.only_zeros_read() if op.mode == "constant" and op.value == 0 else None, fixed=padded,
 )  # fmt: skip
 def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant padding reads nothing; the other modes read what they copy."""
@@ -99,9 +107,18 @@ def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
     return np.ndim(op.index) > rank
 
 
+def _taken(op: ops.Take, known: Known) -> Fixed | None:
+    def take(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        index = np.asarray(op.index, dtype=np.int64).reshape(-1)
+        absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
+        return np.where(absent, nothing, codes[0].take(np.maximum(index, 0), op.axis))
+
+    return known.unsaid() if _several(op, 1) else moved(take, known)
+
+
 @move(
-    ops.Take, zero=only_zeros_read, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,),
-    alike=lambda op: Alike(True, True) if _several(op, 1) else NEITHER,
+    ops.Take, zero=only_zeros_read, fixed=_taken, shift="reads by a fixed table of positions",
+    along=lambda op, shapes: (op.axis,), alike=lambda op: Alike(True, True) if _several(op, 1) else NEITHER,
 )  # fmt: skip
 def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant index along one axis; an arithmetic progression is a slice."""
@@ -116,8 +133,16 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, (rel.Table(op.axis, n_in, index.size, column, column),)),)
 
 
+def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
+    def gather(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        index = np.asarray(op.index).reshape(known.out)
+        return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
+
+    return known.unsaid() if _several(op, len(known.out)) else moved(gather, known)
+
+
 @move(
-    ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions",
+    ops.Gather, zero=only_zeros_read, fixed=_gathered, shift="reads by a fixed table of positions",
     alike=lambda op: NEITHER if op.index.ndim < 2 else Alike(True, True),
 )  # fmt: skip
 def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -130,8 +155,19 @@ def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     return (Read(0, (rel.Scatter(index.reshape(flat), shapes[0], out, weights),), edges=True),)
 
 
+def _placed(op: ops.Place, known: Known) -> Fixed | None:
+    def place(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        root, part = codes
+        result = root.copy()
+        ends = (s + (n - 1) * p + 1 for s, p, n in zip(op.starts, op.steps, part.shape, strict=True))
+        result[tuple(slice(s, e, p) for s, e, p in zip(op.starts, ends, op.steps, strict=True))] = part
+        return result
+
+    return moved(place, known)
+
+
 @move(
-    ops.Place, shift="writes at a fixed position",
+    ops.Place, fixed=_placed, shift="writes at a fixed position",
     along=lambda op, shapes: tuple(a for a, (n, m) in enumerate(zip(shapes[0], shapes[1], strict=True)) if n != m),
 )  # fmt: skip
 def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -153,7 +189,12 @@ def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> rel.Tabl
     return rel.Table(axis, n_in, n_out, index, index, (1, step))
 
 
-@move(ops.Unroll, zero=only_zeros_read)
+def _unrolled(op: ops.Unroll, known: Known) -> Fixed | None:
+    index = np.arange(known.out[op.axis])[:, None] * op.step + np.arange(op.size) * op.dilation
+    return moved(lambda codes, nothing: np.moveaxis(codes[0].take(index, op.axis), op.axis + 1, -1), known)
+
+
+@move(ops.Unroll, fixed=_unrolled)
 def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Sliding windows as an axis."""
     return (Read(0, (rel.Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)

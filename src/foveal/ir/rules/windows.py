@@ -11,7 +11,7 @@ from foveal.ir import ops
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.tables import taps as taps_of
-from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
+from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window, always
 
 
 def _size(op: ops.Convolution | ops.Pool) -> str:
@@ -28,7 +28,7 @@ def only_zeros_read(op: ops.Operation, known: Known) -> Mask:
     ops.Convolution,
     multiply_adds=lambda op, shapes, out: prod(out) * prod(op.kernel) * (shapes[0][1] // op.groups),
     window=lambda op: Window(op.kernel, op.stride, op.padding, op.dilation, op.groups, weighted=True),
-    gain="fixed", alike=NEITHER, shift="", size=_size, wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size=_size, wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
 )  # fmt: skip
 def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Window over the spatial axes, all channels of the own group; kernel taps that are known zeros are not read."""
@@ -47,7 +47,8 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
     window=lambda op: Window(
         op.kernel, op.stride, tuple((b, 0) for b in op.before), op.dilation, op.groups, weighted=True, transposed=True
     ),
-    gain="fixed", alike=NEITHER, shift="", size="given", wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size="given",
+    wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
 )  # fmt: skip
 def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o reads inputs (o + before - t dilation) / stride where that is whole: its phases differ."""

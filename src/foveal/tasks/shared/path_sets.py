@@ -20,10 +20,10 @@ import numpy as np
 
 from foveal.engine.backward.stages import shape_after
 from foveal.engine.forward.bounds import bounds
-from foveal.engine.forward.reshaping import groups
 from foveal.fields.receptive_field import Number as Number, plain as plain
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph, Node, Source
+from foveal.ir.lengths import groups
 
 
 class Way(NamedTuple):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph, constant_text
+from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
 from foveal.report.results import SourceInfo
 from foveal.tasks.shared.equivariance import Shifts, shifts
@@ -47,6 +48,7 @@ def tile(
     source: str | None = None,
     error: float | None = None,
     check: bool = True,
+    axes: Any = None,
 ) -> TilePlan:
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
@@ -57,6 +59,7 @@ def tile(
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
+    graph = laid_out(graph, axes)
     if check:
         look(graph)
     plain, trimmed = _bases(graph, layer, source_size, source, error)
@@ -92,12 +95,14 @@ def smallest_tile(
     *,
     source: str | None = None,
     error: float | None = None,
+    axes: Any = None,
 ) -> tuple[int, ...]:
     """The smallest tile, halo included, per source axis, at which the model runs; as for :func:`tile`."""
+    graph = laid_out(graph, axes)
     found, trimmed = _bases(graph, layer, source_size, source, error)
     if trimmed is not None:
-        axes = tile(graph, layer, source_size, source=source, error=error).axes
-        found = trimmed if any(axis.unread for axis in axes) else found
+        planned = tile(graph, layer, source_size, source=source, error=error).axes
+        found = trimmed if any(axis.unread for axis in planned) else found
     return smallest_sizes(found.graph, found.info.name, _axes(found, (None,) * len(found.info.lengths)))
 
 

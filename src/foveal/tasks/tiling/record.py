@@ -20,6 +20,9 @@ SMALL = "the traced source is smaller than the field: trace with a larger one"
 """Said where the source cuts the field off."""
 
 
+STATUSES = ("exact", "approximate", "unproven")
+
+
 @dataclass(frozen=True)
 class AxisPlan:
     """One source axis. need: what the units of a tile see beyond it (before, after); halo: the same, rounded so that
@@ -114,7 +117,7 @@ class TilePlan(show.Shown):
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
-        if self.status not in ("exact", "approximate") or (self.status == "exact") is not (self.error is None):
+        if self.status not in STATUSES or (self.status != "approximate" and self.error is not None):
             raise ValueError(f"status '{self.status}' with error {self.error}")
 
     @property

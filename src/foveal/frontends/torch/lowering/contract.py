@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def _by_entries(t: Tracer, out: Tensor, a: Tensor, b: Tensor) -> int | None:
     """A constant matrix kept by its entries, of any size, times another one; None where it is another product."""
     if a.layout is torch.strided or id(a) in t.handles or a.dim() != 2:
         return None
-    entries = a.detach().to_sparse_coo().coalesce()
+    entries = a.detach().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
     row, column = entries.indices().numpy()
     place = tables.back(row, a.shape[0])
     if place is None:
@@ -51,6 +52,7 @@ def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
 def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, **_: object) -> int:
     summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
     op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
+    op = replace(op, biased=beta != 0 and not t.depends(other) and other.dim() <= 1)
     sparse = _by_entries(t, out, a, b)
     value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain) if sparse is None else sparse
     return value if beta == 0 else _plus(t, value, other, out.shape)
@@ -60,7 +62,8 @@ def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, b
 def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None) -> int:
     rank = x.dim()
     labels = (rank, rank - 1) if weight.dim() == 2 else (rank - 1,)
-    op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]))
+    biased = bias is not None and not t.depends(bias) and bias.dim() <= 1
+    op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]), biased)
     value = t.node(op, (t.value(x), t.value(weight)), out.shape, "linear")
     return value if bias is None else _plus(t, value, bias, out.shape)
 
@@ -131,10 +134,10 @@ def attention(
     if is_causal:
         allowed = np.tril(np.ones(shape[-2:], dtype=bool))
         scores = t.node(ops.Pointwise("add"), (scores, t.array(_additive(allowed))), shape, name)
-    if mask is not None:
-        boolean = mask.dtype.is_floating_point is False and id(mask) not in t.handles
-        added = t.array(_additive(t.data(mask))) if boolean else t.value(mask)
-        scores = t.node(ops.Pointwise("add"), (scores, added), shape, name)
+    if mask is not None and mask.dtype.is_floating_point:
+        scores = t.node(ops.Pointwise("add"), (scores, t.value(mask)), shape, name)
+    elif mask is not None:
+        scores = t.node(ops.Select(), (t.value(mask), scores, t.array(np.asarray(-np.inf))), shape, name)
     weights = t.node(mix_op((rank - 1,), "softmax"), (scores,), shape, name)
     second = ops.Contract(((*batch, 90, 91), (*batch, 91, 93)), (*batch, 90, 93))
     return t.node(second, (weights, values), out.shape, name)

@@ -12,9 +12,6 @@ from torch import Tensor
 from foveal.frontends.torch.lowering.table import Made, Operand, Outputs, Tracer, axis_of, rule
 from foveal.ir import ops
 
-_SWITCHED_OFF = -100.0
-"""A constant this low, added before a softmax, gives a weight of zero (Swin's masks use -100)."""
-
 _PLAIN = """
 abs absolute acos acosh angle arccos arcsin arctan arctan2 asin asinh atan atan2 atanh bitwise_and bitwise_left_shift
 bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip complex copysign cos
@@ -43,13 +40,29 @@ _PUBLIC = {
     "true_divide": "divide",
     "neg": "negative",
     "pow": "power",
+    "absolute": "abs",
+    "clip": "clamp",
+    "log_sigmoid": "logsigmoid",
+    "special_log1p": "log1p",
+    "special_expm1": "expm1",
+    "special_exp2": "exp2",
+    "arcsin": "asin",
+    "arctan": "atan",
+}
+_TRUTHS = {f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "not", "xor")}
+_TRUTHS |= {f"__{name}__": f"logical_{name}" for name in ("and", "or", "xor")}
+"""What operations on bits mean for truth values."""
+_LIMITS: dict[str, tuple[tuple[str, float], ...]] = {
+    "clamp": (("min", np.nan), ("max", np.nan)),
+    "clamp_min": (("min", np.nan),),
+    "clamp_max": (("max", np.nan),),
 }
 
 
 @lru_cache(maxsize=512)
-def pointwise_op(name: str, factors: tuple[float, ...] = ()) -> ops.Pointwise:
-    """One operation object per name and factors."""
-    return ops.Pointwise(name, factors)
+def pointwise_op(name: str, factors: tuple[float, ...] = (), numbers: tuple[float | None, ...] = ()) -> ops.Pointwise:
+    """One operation object per name, factors and numbers."""
+    return ops.Pointwise(name, factors, numbers)
 
 
 def _scaled(*factors: Operand) -> tuple[float, ...]:
@@ -60,7 +73,7 @@ def _scaled(*factors: Operand) -> tuple[float, ...]:
 
 @rule(*_PLAIN)
 def pointwise(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
-    """Reads the same element of each tensor operand; numbers do not matter."""
+    """Reads the same element of each tensor operand."""
     plain = t.plain
     inputs = [t.value(item) for item in args if isinstance(item, Tensor)]
     inputs += [t.value(item) for item in kwargs.values() if isinstance(item, Tensor)]
@@ -72,7 +85,27 @@ def pointwise(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     factors = _scaled(1 / by) if isinstance(by, (int, float)) and by != 0 and not whole else ()
     if plain == "rsub" and len(inputs) == 2:
         factors = _scaled(kwargs.get("alpha", args[2] if len(args) > 2 else 1), 1.0)
-    return t.node(pointwise_op(_PUBLIC.get(plain, plain), factors), inputs, out.shape, plain)
+    name = _PUBLIC.get(plain, plain)
+    name = _TRUTHS.get(name, name) if out.dtype is torch.bool else name
+    return t.node(pointwise_op(name, factors, _numbers(t, name, args, kwargs)), inputs, out.shape, plain)
+
+
+def _numbers(t: Tracer, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[float | None, ...]:
+    """The plain numbers among the arguments, for functions whose results may be known numbers."""
+    if name == "nan_to_num":
+        kind, given = args[0].dtype, t.arguments(args, kwargs)  # type: ignore[attr-defined]
+        ends = torch.finfo(kind) if kind.is_floating_point else torch.iinfo(kind)
+        wanted = (("nan", 0.0), ("posinf", ends.max), ("neginf", ends.min))
+        return (None, *(float(default if given.get(key) is None else given[key]) for key, default in wanted))
+    if name in _LIMITS:
+        given = t.arguments(args, kwargs)
+        found = [given.get(key) for key, _ in _LIMITS[name]]
+        return (None, *(None if isinstance(x, Tensor) else np.nan if x is None else float(x) for x in found))
+    plain = [item for item in args[:2] if not isinstance(item, Tensor)]
+    if len(args) != 2 or len(plain) != 1 or not isinstance(plain[0], (int, float)):
+        return ()
+    turned = args[::-1] if t.plain == "rsub" else args
+    return tuple(None if isinstance(item, Tensor) else float(item) for item in turned)  # type: ignore[arg-type]
 
 
 @rule("bucketize", "searchsorted", "isin")
@@ -121,16 +154,17 @@ def prelu(t: Tracer, out: Tensor, x: Tensor, weight: Tensor) -> int:
 
 @rule("add", "_add_relu", "__add__")
 def add(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float = 1) -> int:
-    """A constant of -100 or less may switch a softmax off, so such a number is kept."""
+    """Numbers are kept: a mask may be made with them."""
     inputs = [t.value(a)]
+    numbers: tuple[float | None, ...] = ()
     if isinstance(b, Tensor):
         scaled = alpha != 1 and id(b) not in t.handles
         inputs.append(t.array(np.asarray(t.data(b) * alpha)) if scaled else t.value(b))
         if alpha != 1 and not scaled:
             return t.node(pointwise_op("add", _scaled(1.0, alpha)), inputs, out.shape, "add")
-    elif not isinstance(b, complex) and b * alpha <= _SWITCHED_OFF:
-        inputs.append(t.array(np.asarray(float(b * alpha))))
-    return t.node(pointwise_op("add"), inputs, out.shape, "add")
+    elif not isinstance(b, complex):
+        numbers = (None, float(b * alpha))
+    return t.node(pointwise_op("add", (), numbers), inputs, out.shape, "add")
 
 
 @rule("sub", "subtract", "__sub__")
@@ -139,22 +173,26 @@ def subtract(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: f
     if isinstance(b, Tensor) and id(b) in t.handles:
         return t.node(pointwise_op("subtract", _scaled(1.0, alpha)), (t.value(a), t.value(b)), out.shape, "sub")
     inputs = [t.value(a)]
+    numbers: tuple[float | None, ...] = ()
     if isinstance(b, Tensor):
         inputs.append(t.array(np.asarray(-1.0 * t.data(b) * alpha)))
-    elif not isinstance(b, complex) and -b * alpha <= _SWITCHED_OFF:
-        inputs.append(t.array(np.asarray(float(-b * alpha))))
-    return t.node(pointwise_op("add"), inputs, out.shape, "sub")
+    elif not isinstance(b, complex):
+        numbers = (None, float(-b * alpha))
+    return t.node(pointwise_op("add", (), numbers), inputs, out.shape, "sub")
 
 
 @rule("mul", "multiply", "__mul__")
 def multiply(t: Tracer, out: Tensor, a: Operand, b: Operand) -> int:
     """A constant zero annuls the other operand, so zeros are kept."""
     inputs = [t.value(item) for item in (a, b) if isinstance(item, Tensor)]
-    numbers = [item for item in (a, b) if not isinstance(item, Tensor)]
-    if 0 in numbers:
+    plain = [item for item in (a, b) if not isinstance(item, Tensor)]
+    numbers: tuple[float | None, ...] = ()
+    if 0 in plain:
         inputs.append(t.array(np.zeros(())))
-    factors = _scaled(*numbers) if len(inputs) == 1 else ()
-    return t.node(pointwise_op("multiply", factors), inputs, out.shape, "mul")
+    elif plain and not isinstance(plain[0], complex):
+        numbers = tuple(float(item) if item is plain[0] else None for item in (a, b))
+    factors = _scaled(*plain) if len(inputs) == 1 else ()
+    return t.node(pointwise_op("multiply", factors, numbers), inputs, out.shape, "mul")
 
 
 def operand(t: Tracer, item: Operand) -> int:

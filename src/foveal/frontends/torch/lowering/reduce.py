@@ -42,7 +42,8 @@ def mix_op(axes: tuple[int, ...], name: str, groups: tuple[int, int] | None = No
 def reduce(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     """Reads ``dim`` and ``keepdim`` by the names of the schema; two tensors (``maximum``) are element by element."""
     if len(args) > 1 and isinstance(args[1], Tensor) and not isinstance(out, (tuple, list)):
-        return t.node(ops.Pointwise(t.plain), (t.value(args[0]), t.value(args[1])), out.shape, t.plain)
+        name = {"max": "maximum", "min": "minimum"}.get(t.plain, t.plain)
+        return t.node(ops.Pointwise(name), (t.value(args[0]), t.value(args[1])), out.shape, t.plain)
     given = t.arguments(args, kwargs)
     x = args[0]
     first = out[0] if isinstance(out, (tuple, list)) else out
