@@ -62,6 +62,17 @@ class Differentiator:
 
         ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+            return self._maps(images, targets, protocol, signs, batched)
+
+    def _maps(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        protocol: Procedure,
+        signs: Sequence[Sequence[np.random.Generator]],
+        batched: bool,
+    ) -> list[np.ndarray]:
         leaf, reader = self._forward(images, targets)
         count = images.shape[0] if batched else 1
         found = []

@@ -188,7 +188,8 @@ class TorchRunner:
 
     def _copy_anew(self, number: torch.dtype) -> nn.Module:
         try:
-            model = copy.deepcopy(self.model)
+            with torch.inference_mode(False):  # what is copied inside could take part in no gradient
+                model = copy.deepcopy(self.model)
         except Exception as error:
             raise VerificationError(f"the model cannot be copied: {error}") from error
         for path, module in model.named_modules():

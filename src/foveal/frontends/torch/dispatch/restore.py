@@ -53,10 +53,9 @@ def unrecorded() -> Iterator[None]:
     Not inference mode: what the model caches meanwhile could never take part in training again.
     """
     versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
-    with torch.inference_mode(False), torch.no_grad():
-        # Each takes effect where it is made.
-        with torch._C._AutoDispatchBelowAutograd(), torch._C._ExcludeDispatchKeyGuard(versions):
-            yield
+    guards = torch._C._AutoDispatchBelowAutograd, torch._C._ExcludeDispatchKeyGuard
+    with torch.inference_mode(False), torch.no_grad(), guards[0](), guards[1](versions):  # each where it is made
+        yield
 
 
 def _streams() -> Callable[[], None]:
@@ -123,6 +122,10 @@ def _spaces(classes: list[type]) -> list[dict[str, Any]]:
             if isinstance(other, dict) and str(other.get("__name__", "")).split(".")[0] in (home, "__main__"):
                 found.setdefault(id(other), other)
     return list(found.values())
+
+
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
 
 
 class _Kept:
@@ -211,8 +214,7 @@ class _Kept:
             undo = lambda: item.cache_clear() if item.cache_info().misses != used else None  # noqa: E731
             held = [getattr(item, "__wrapped__", None)]
         elif isinstance(item, torch.Generator):
-            state = item.get_state()
-            undo = lambda: item.set_state(state) and None  # noqa: E731  # type: ignore[assignment]  # type: ignore[assignment]
+            undo = partial(_set_state, item, item.get_state())
         elif isinstance(item, np.random.Generator):
             stream = item.bit_generator
             place = stream.state
