@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
-from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
@@ -23,6 +22,7 @@ from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_in
 from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
+from foveal.frontends.torch.lowering.higher import uncompiled
 from foveal.frontends.torch.names import Capture, Naming
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
