@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
-from foveal.ir.layout import laid_out
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ def audit(graph: Graph, task: str, *, axes: Any = None, **options: Any) -> Audit
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
+    from foveal.ir.layout import laid_out
+
     found = find_task(task)
     return found.run(laid_out(graph, axes), **found.checked(options))
 
