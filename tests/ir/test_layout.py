@@ -55,7 +55,7 @@ FOUND: dict[str, tuple[nn.Module, Any, tuple[int, ...]]] = {
     "lstm, batch second": (nn.LSTM(4, 8), (12, 2, 4), (0,)),
     "cell in a loop": (Net(lambda x, c: _loop(x, c, 1), nn.GRUCell(4, 8)), SEQUENCE, (1,)),
     "cell in a loop, batch second": (Net(lambda x, c: _loop(x, c, 0), nn.GRUCell(4, 8)), (12, 1, 4), (0,)),
-    "mean, then linear": (Net(lambda x, l: l(x.mean(1)), nn.Linear(4, 3)), SEQUENCE, (1,)),
+    "mean, then linear": (Net(lambda x, head: head(x.mean(1)), nn.Linear(4, 3)), SEQUENCE, (1,)),
     "head over time": (
         Net(lambda x, a, b: b(a(x).transpose(1, 2)), nn.Linear(4, 8), nn.Linear(12, 3)),
         SEQUENCE,
@@ -68,7 +68,7 @@ FOUND: dict[str, tuple[nn.Module, Any, tuple[int, ...]]] = {
     "images": (nn.Conv2d(3, 4, 3), (1, 3, 12, 12), (2, 3)),
     "volumes": (nn.Conv3d(3, 4, 3), (1, 3, 6, 6, 6), (2, 3, 4)),
     "patches": (Net(_patches, nn.Linear(48, 8)), (1, 3, 16, 16), (2, 3)),
-    "pooled features": (Net(lambda x, l: l(x.mean((2, 3))), nn.Linear(3, 3)), (1, 3, 8, 8), (2, 3)),
+    "pooled features": (Net(lambda x, head: head(x.mean((2, 3))), nn.Linear(3, 3)), (1, 3, 8, 8), (2, 3)),
     "signal without a batch": (nn.Conv1d(3, 4, 3), (3, 12), (1,)),
     "image without a batch": (nn.Conv2d(3, 4, 3), (3, 12, 12), (1, 2)),
     "volume without a batch": (nn.Conv3d(3, 4, 3), (3, 6, 6, 6), (1, 2, 3)),
