@@ -28,7 +28,9 @@ from rich.progress import Progress
 from torch import nn
 
 import foveal
+from foveal.check import automatic
 from foveal.engine.forward.bounds import bounds
+from foveal.ir.graph import Note
 from pages import Content, markdown_table, paragraph, rich_table
 from rivals import Rival, rivals
 
@@ -94,6 +96,8 @@ def main() -> None:
     console.print(rich_table("Median milliseconds of processor time", *times(results)))
     console.print(rich_table("Times the plain meta forward pass", *ratios(results)))
     console.print(rich_table("Size at the named layer", *sizes(results)))
+    for case in chosen:
+        console.print(f"automatic check of {case.name} over its trace: {check_share(case)}")
     if options.markdown:
         Path(options.markdown).write_text(page(results, options.rounds, tools), encoding="utf-8")
 
@@ -117,6 +121,22 @@ def measure(case: Case, tools: list[Rival], rounds: int, tick: Callable[[], Any]
     seconds: dict[str, float | None] = {name: median(values) for name, values in taken.items()}
     seconds |= {tool.name: None for tool in tools if tool.analyze is None}
     return Result(case, seconds, _sizes(case, model, tools))
+
+
+def check_share(case: Case) -> str:
+    """The automatic check, with a reason forced, as a share of the trace and bounds in the same turn: the median."""
+    model, shares = case.build(), []
+    for _ in range(SLOW_ROUNDS):
+        start = time.process_time()
+        graph = foveal.trace(model, case.shape)
+        bounds(graph)
+        traced = time.process_time() - start
+        graph.notes.append(Note("real-tensors", "", "forced"))
+        start = time.process_time()
+        automatic.look(graph)
+        shares.append((time.process_time() - start) / traced)
+    outcome = "not checked" if graph.notes[-1].code == "not-checked" else "checked"
+    return f"{median(shares):.2f} ({outcome})"
 
 
 def _contestants(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, Callable[[], Any]]:

@@ -12,6 +12,7 @@ from foveal.core import show as _show
 from foveal.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from foveal.check.analyze import analyze
     from foveal.check.verify import verify
     from foveal.core.errors import FovealError
     from foveal.designs import design
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from foveal.fields.receptive_field import receptive_field
     from foveal.frontends.trace import trace
     from foveal.ir.graph import Graph
-    from foveal.report.analyze import analyze
     from foveal.report.compare import compare
     from foveal.report.results import Report
     from foveal.tasks.audit import audit
@@ -44,7 +44,7 @@ _HOMES = {
     "FovealError": "core.errors",
     "Graph": "ir.graph",
     "Report": "report.results",
-    "analyze": "report.analyze",
+    "analyze": "check.analyze",
     "audit": "tasks.audit",
     "compare": "report.compare",
     "design": "designs.answer",

@@ -6,6 +6,7 @@ Exit code 0; 1 where ``--verify`` disagrees or a finding reaches ``--fail-on``; 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -16,6 +17,10 @@ from typer.core import TyperGroup
 from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, report, serve, tile, verify
 from foveal.core.errors import FovealError
 from foveal.core.version import __version__
+from foveal.core.visible import visible
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
+"""What the system says where a disk takes no more."""
 
 
 class CommandGroup(TyperGroup):
@@ -30,6 +35,13 @@ class CommandGroup(TyperGroup):
             code = super().main(*args, **kwargs)
         except FovealError as error:
             code = _fail(str(error))
+        except MemoryError as error:
+            code = _fail(f"too little memory: {str(error) or 'ask for a smaller network or input'}")
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _drop_output()
+            code = _fail(f"the output cannot be written: {error.strerror}")
         except Exception as error:
             # Wrong options: the exceptions of the option parser format themselves; anything else is a fault of foveal.
             if not hasattr(error, "format_message"):
@@ -40,18 +52,23 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a reader that goes away (``| head``) is no error."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except BrokenPipeError:
-            # Let the interpreter's last flush go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return None
-        return result
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str) -> int:
     """Print the one line of an error."""
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(text.split()))}", file=sys.stderr)
     return 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +44,10 @@ AxesOption = Annotated[
 ]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
+]
+
+NoCheckOption = Annotated[
+    bool, typer.Option("--no-check", help="do not hold a few runs of the model against what the trace cannot prove")
 ]
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -101,7 +106,10 @@ def trace_source(
     from foveal.frontends.trace import trace
 
     with progress(f"tracing {source}"):
-        return trace(source, input_shapes(shapes), pretrained=pretrained, training=training, axes=input_axes(axes))
+        graph = trace(source, input_shapes(shapes), pretrained=pretrained, training=training, axes=input_axes(axes))
+    if graph.stopped:
+        print(f"warning: {graph.name}: {graph.stopped}; what comes behind is not known", file=sys.stderr)
+    return graph
 
 
 def input_shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:

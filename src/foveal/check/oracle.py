@@ -157,9 +157,14 @@ def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
 def _captured(model: nn.Module, found: Outputs) -> Iterator[None]:
     """Record what each module returns, at the moment it returns (later in-place operations cannot reach the copy)."""
 
+    children = {path for path, _ in model.named_modules()}
+
     def hook_for(path: str) -> Any:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             for name, tensor in _tensors(path, output):
+                first, _, rest = name[len(path) + 1 :].partition(".")
+                if f"{path}.{first}" in children:
+                    name = f"{path}[{first}]" + (f".{rest}" if rest else "")
                 unique, count = name, 1
                 while unique in found:
                     count += 1

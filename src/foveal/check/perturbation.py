@@ -13,7 +13,7 @@ batch. Double precision carries about 1e-16 per operation, normalisations of nea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,43 @@ def perturb_column(
     copy = base.copy()
     index = (slice(None),) * axis + (position,)
     copy[index] += column_change(copy[index].shape, pattern, rng, gain)
+    return copy
+
+
+def perturb(
+    base: np.ndarray,
+    axes: Sequence[int],
+    at: Sequence[int | None],
+    pattern: Pattern,
+    rng: np.random.Generator,
+    gain: float = 1.0,
+) -> np.ndarray:
+    """A copy of ``base`` with what lies at these positions of its axes changed (None: at all positions of an axis).
+
+    Integers, such as token ids, become others of those in use.
+    """
+    index: list[Any] = [slice(None)] * base.ndim
+    for axis, position in zip(axes, at, strict=True):
+        index[axis] = slice(None) if position is None else position
+    place = tuple(index)
+    if base.dtype.kind == "f":
+        copy = base.astype(np.float64)
+        copy[place] += column_change(np.shape(copy[place]), pattern, rng, gain)
+        return copy
+    return other_numbers(base, place, rng)
+
+
+def other_numbers(base: np.ndarray, place: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:
+    """A copy of whole numbers or truth values with each element at a place replaced by another one of those that
+    occur (0 and 1 are taken to do): token ids stay valid.
+    """
+    copy = base.copy()
+    if base.dtype.kind == "b":
+        copy[place] = ~base[place]
+        return copy
+    known = np.union1d(base, np.array([0, 1], dtype=base.dtype))
+    found = np.searchsorted(known, base[place])
+    copy[place] = known[(found + rng.integers(1, known.size, np.shape(found))) % known.size]
     return copy
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from foveal.check.oracle import Call, dependency_round, merge, prepare
 from foveal.check.perturbation import STYLES, Bools, hulls
-from foveal.check.verify import Check, Mismatch, Predicted, predicted_bounds
+from foveal.check.predicted import Predicted, predicted_bounds
+from foveal.check.verify import Check, Mismatch
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out

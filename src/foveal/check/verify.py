@@ -14,16 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb_column
+from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb
+from foveal.check.predicted import Bounds, predicted_bounds
 from foveal.core import show
 from foveal.core.errors import VerificationError
-from foveal.engine.forward.bounds import bounds
-from foveal.fields.receptive_field import receptive_field, unit_bounds
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
@@ -36,13 +35,17 @@ NEIGHBOURS = 4
 """Silent edges whose neighbours inside are tried."""
 INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
 """How far inside a neighbour lies, and how many times a clear one its influence must be: it grows quickly inwards."""
+SCANNED = 32
+"""Positions of a box at which influence is looked for where there is none near its edge."""
+FAR = 8
+SUDDEN = 1e3
+"""How far inside, and how many times a clear influence, sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
-INPUTS = 6
-"""Inputs that are tried before a silent edge counts as a contradiction."""
+INPUTS, OFTEN = 16, 4
+"""Inputs that are tried before a silent edge counts as a contradiction; in so many its neighbour must be felt."""
 
 Unit = tuple[int, ...]
-Bounds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -97,21 +100,25 @@ class Check(show.Shown):
 
 @dataclass(frozen=True)
 class _Target:
-    """A layer with its predicted clipped bounds (one pair per source axis, in the layer's shape) and sampled units."""
+    """A layer with its predicted clipped bounds (one pair per source axis, in the layer's shape) and sampled units.
+
+    claimed: as :class:`foveal.check.predicted.Predicted` has it; ``box`` and what follows are of these.
+    """
 
     layer: str
     bounds: Bounds
+    claimed: Bounds
     exact: bool
     units: tuple[Unit, ...]
 
     def box(self, unit: Unit, axis: int) -> tuple[int, int] | None:
         """Predicted (first, last) of a unit, None where it depends on nothing."""
-        first, last = (int(array[unit]) for array in self.bounds[axis])
+        first, last = (int(array[unit]) for array in self.claimed[axis])
         return (first, last) if first <= last else None
 
     def ending(self, axis: int, position: int, side: int) -> NDArray[np.bool_]:
         """Which units' boxes begin (side 0) or end (side 1) at a position."""
-        first, last = self.bounds[axis]
+        first, last = self.claimed[axis]
         return np.asarray(((first, last)[side] == position) & (first <= last))
 
     def edges(self) -> Iterator[tuple[Unit, int, int]]:
@@ -131,6 +138,7 @@ class _Session:
     source: Source
     targets: tuple[_Target, ...]
     seed: int
+    generic: Backend
     gain: float = 1.0
     forwards: int = 0
     seen: set[tuple[str, Unit, int, int]] = field(default_factory=set)
@@ -144,15 +152,20 @@ class _Session:
         self.inputs: dict[str, np.ndarray] = self.model.example(self.seed)
         if self.source.name not in self.inputs:
             raise VerificationError(f"the model has no input '{self.source.name}'; it has {', '.join(self.inputs)}")
-        if self.inputs[self.source.name].dtype.kind != "f":
-            raise VerificationError(f"source '{self.source.name}' holds integers; only floating inputs are perturbed")
-        self.inputs[self.source.name] = self.inputs[self.source.name] * self.gain
+        given = self.inputs[self.source.name]
+        if given.dtype.kind == "f":
+            self.inputs[self.source.name] = given * self.gain
+        elif self.seed or self.gain != 1.0:
+            self.inputs[self.source.name] = self.rng.permuted(given, axis=self.source.axes[0] if given.ndim else None)
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
         self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
-        outputs: dict[str, Floats] = self.model.run(inputs, [t.layer for t in self.targets], dtype="float64")
+        names = [target.layer for target in self.targets]
+        outputs: dict[str, Floats] = self.model.probe(inputs, names)
+        hidden = [name for name in names if name not in outputs]  # no module returns them
+        outputs |= self.model.run(inputs, hidden, dtype="float64") if hidden else {}
         for target in self.targets:
             if outputs[target.layer].shape != target.bounds[0][0].shape:
                 raise VerificationError(
@@ -164,8 +177,8 @@ class _Session:
     def perturb(self, axis: int, position: int, pattern: Pattern) -> None:
         """Change one column and hold every unit of every target against the result."""
         self.forwards += 1
-        base = self.inputs[self.source.name].astype(np.float64)
-        changed = perturb_column(base, self.source.axes[axis], position, pattern, self.rng, self.gain)
+        at = [position if axis == number else None for number in range(len(self.source.axes))]
+        changed = perturb(self.inputs[self.source.name], self.source.axes, at, pattern, self.rng, self.gain)
         outputs = self._run({**self.inputs, self.source.name: changed})
         for target in self.targets:
             output, reference = outputs[target.layer], self.reference[target.layer]
@@ -214,7 +227,8 @@ def verify(
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)
     targets = _targets(graph, layer, chosen, units, seed)
-    session = _Session(graph.backend, chosen, targets, seed)
+    generic = any(value.kind == "parameter" for value in graph.values)
+    session = _Session(graph.backend, chosen, targets, seed, graph.backend.generic() if generic else graph.backend)
     session.start()
     plan = _columns(graph, chosen, targets, max(3, forwards // (2 * len(chosen.axes))), seed)
     for axis, position in plan:
@@ -224,7 +238,8 @@ def verify(
         for axis, position in sorted({key[2:] for key in asked - session.seen}):
             if session.forwards < forwards:
                 session.perturb(axis, position, pattern)
-    notes = [note for target in targets for note in _still(session, target, asked)]
+    notes = [graph.stopped] if graph.stopped else []
+    notes += [note for target in targets for note in _still(session, target, asked)]
     exact = sum(a.size for t in targets if t.exact for a, _ in t.bounds)
     bound = sum(a.size for t in targets if not t.exact for a, _ in t.bounds)
     names = tuple(target.layer for target in targets)
@@ -252,31 +267,8 @@ def _targets(
         predicted = predicted_bounds(graph, name, source)
         flat = rng.choice(int(np.prod(shape)), size=min(units, int(np.prod(shape))), replace=False)
         sample = tuple(tuple(int(i) for i in np.unravel_index(index, shape)) for index in sorted(flat))
-        targets.append(_Target(name, predicted.bounds, predicted.exact, sample))
+        targets.append(_Target(name, predicted.bounds, predicted.claimed, predicted.exact, sample))
     return tuple(targets)
-
-
-class Predicted(NamedTuple):
-    """Clipped first and last per source axis in the layer's full shape; whether exact; whether a mask was trusted."""
-
-    bounds: Bounds
-    exact: bool
-    masks: bool = False
-
-
-def predicted_bounds(graph: Graph, layer: str, source: Source) -> Predicted:
-    """What foveal says about every unit of a layer.
-
-    A layer that no position of the source can change has empty bounds (first > last), exactly.
-    """
-    value = graph.layer(layer).value
-    shape = graph.values[value].shape
-    if graph.sources.index(source) not in bounds(graph).states.get(value, {}):
-        return Predicted([(np.ones(shape, np.int64), np.zeros(shape, np.int64)) for _ in source.axes], True)
-    pairs = unit_bounds(graph, layer, source.name)
-    full = [(np.broadcast_to(first, shape), np.broadcast_to(last, shape)) for first, last in pairs]
-    rf = receptive_field(graph, layer, source.name)
-    return Predicted(full, rf.status == "exact", rf.certainty.masks)
 
 
 def _default_layers(graph: Graph, source: Source) -> list[str]:
@@ -313,18 +305,26 @@ def _columns(
     return plan
 
 
-def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
+def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
     """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
-    another element or a shut ReLU hides it from some.
+    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is felt
+    too seldom to tell.
     """
+    felt = 0
     for index in range(INPUTS):
         session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
+        if index == INPUTS // 2:
+            session.model = session.generic
         session.start()
         for pattern in PATTERNS:
             session.perturb(edge[1], edge[2], pattern)
             if (target.layer, *edge) in session.seen:
                 return True
-    return False
+        key = (target.layer, edge[0], edge[1], neighbour)
+        session.strength.pop(key, None)
+        session.perturb(edge[1], neighbour, "large")
+        felt += session.strength.get(key, 0.0) > session.model.clear
+    return felt < OFTEN
 
 
 def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
@@ -340,6 +340,32 @@ def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]
         if session.strength.get((target.layer, unit, axis, neighbour), 0.0) > times * session.model.clear:
             return neighbour
     return None
+
+
+def _sets_in(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
+    """Where, far inside, influence sets in from one position to the next at full size (decay is slow); else None."""
+    unit, axis, position = edge
+    box = target.box(unit, axis)
+    assert box is not None
+    inwards = range(box[0], box[1] + 1) if position == box[0] else range(box[1], box[0] - 1, -1)
+    key = (target.layer, unit, axis)
+    looked = sorted({round(i) for i in np.linspace(0, len(inwards) - 1, SCANNED)})
+    felt = None
+    for index in looked:
+        session.perturb(axis, inwards[index], "large")
+        if (*key, inwards[index]) in session.seen:
+            felt = index
+            break
+    if felt is None:
+        return None
+    still = max((index for index in looked if index < felt), default=felt)
+    while felt - still > 1:
+        middle = (felt + still) // 2
+        session.perturb(axis, inwards[middle], "large")
+        felt, still = (middle, still) if (*key, inwards[middle]) in session.seen else (felt, middle)
+    full = session.strength.get((*key, inwards[felt]), 0.0) > SUDDEN * session.model.clear
+    # Nearer ones may be a stride, or a maximum that others win.
+    return inwards[felt] if full and felt > FAR else None
 
 
 def _all_still(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> bool:
@@ -359,10 +385,13 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         box = target.box(unit, axis)
         if not target.exact or box is None:
             continue
-        neighbour = _felt_inside(session, target, (unit, axis, position))
-        if neighbour is None or _moves_after_all(session, target, (unit, axis, position)):
+        edge = (unit, axis, position)
+        neighbour = _felt_inside(session, target, edge)
+        sudden = _sets_in(session, target, edge) if neighbour is None else None
+        neighbour = neighbour if sudden is None else sudden
+        if neighbour is None or _moves_after_all(session, target, edge, neighbour):
             continue
-        if abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
+        if sudden is not None or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
             measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
             session.mismatches[(target.layer, unit, axis)] = Mismatch(
                 target.layer, unit, axis, box, measured, session.source.name

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from foveal.core.visible import visible
 
 
 class FovealError(Exception):
-    """Base of all errors that foveal raises on purpose; its text is one line."""
+    """Base of all errors that foveal raises on purpose; its text is one line, and names in it are shown visibly."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n")
 
 
 class UnknownLayerError(FovealError, KeyError):
@@ -22,7 +31,7 @@ class UnknownLayerError(FovealError, KeyError):
         super().__init__(self.text)
 
     def __str__(self) -> str:
-        return self.text
+        return visible(self.text)
 
 
 class InvalidGraphError(FovealError):
@@ -46,12 +55,41 @@ class VerificationError(FovealError):
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
-    """Around what writes a file or folder: where that fails, FovealError with one line."""
+def reaching(path: str | Path) -> Iterator[None]:
+    """Around what makes a file or folder: where the system refuses, FovealError with one line."""
     try:
         yield
     except OSError as error:
         raise FovealError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Around what writes a file: gives the place to write to, which becomes ``path`` once all is written.
+
+    The place lies beside ``path`` and has its ending. Where writing fails, what stood at ``path`` stays as it was,
+    nothing else is left, and FovealError says why in one line. What is no plain file (a pipe, ``/dev/stdout``) is
+    written to as it is, and so is a file in a folder that takes no new ones.
+    """
+    if "\0" in str(path):
+        raise FovealError(f"{path}: cannot be written: not a path")
+    with reaching(path):
+        target = Path(os.path.realpath(path))
+        exists = target.exists()
+        if exists and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if exists and not (target.is_file() and os.access(target.parent, os.W_OK)):
+            yield target
+            return
+        beside = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+        try:
+            yield beside
+            if exists:
+                shutil.copymode(target, beside)
+            os.replace(beside, target)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 def first_line(error: BaseException) -> str:

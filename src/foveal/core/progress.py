@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
+
+from foveal.core.visible import visible
 
 DELAY = 1.0
 """Seconds of silence before the sign appears."""
@@ -19,7 +22,7 @@ def progress(text: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    status = console.status(text)
+    status = console.status(Text(visible(text)))
     timer = threading.Timer(DELAY, status.start)
     timer.daemon = True
     timer.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from fractions import Fraction
@@ -15,6 +16,10 @@ from functools import cache
 from typing import Any
 
 from foveal.core.errors import FovealError
+
+LONGEST = 4000
+"""Characters of a fraction; Python reads no whole number of more than 4300 digits."""
+_FRACTION = re.compile(r"(-?[0-9]+)/([0-9]*[1-9][0-9]*)")
 
 
 class FormatError(FovealError):
@@ -35,7 +40,7 @@ def to_plain(value: Any) -> Any:
 def read_json(text: str, place: str) -> Any:
     """JSON text as plain values; raises FormatError (one line) for anything else, NaN included."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{place}: not JSON: {error}") from None
 
@@ -103,10 +108,10 @@ def _union(kinds: tuple[Any, ...], data: Any, place: str) -> Any:
 
 
 def _fraction(data: Any, place: str) -> Fraction:
-    parts = data.split("/") if isinstance(data, str) else []
-    if len(parts) != 2 or not parts[1].isdigit() or not parts[0].removeprefix("-").isdigit() or int(parts[1]) == 0:
+    found = _FRACTION.fullmatch(data) if isinstance(data, str) and len(data) < LONGEST else None
+    if found is None:
         raise FormatError(f"{place}: expected a fraction such as '3/2', got {_short(data)}")
-    return Fraction(int(parts[0]), int(parts[1]))
+    return Fraction(int(found[1]), int(found[2]))
 
 
 @cache

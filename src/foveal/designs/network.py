@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from foveal.core.errors import FovealError
+from foveal.core.reading import read_yaml
 from foveal.core.serial import from_plain, to_plain
 
 BLOCKS = ("plain", "residual", "bottleneck", "separable", "large", "dilated")
@@ -97,10 +98,7 @@ class Network:
 
 def from_yaml(text: str) -> Network:
     """The network of a YAML text; fields left out have their defaults. Raises FovealError with the place of a fault."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FovealError(f"network: not valid YAML: {' '.join(str(error).split())}") from None
+    data = read_yaml(text, "network")
     found: Network = from_plain(Network, _completed(data), "network")
     wrong = fault(found)
     if wrong:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foveal.core import show
-from foveal.core.errors import writing
+from foveal.core.errors import reaching, writing
 from foveal.core.serial import to_plain
 from foveal.designs.closed.evaluate import Evaluation
 from foveal.designs.inverse import Change
@@ -121,21 +121,23 @@ class Designs(show.Shown):
         files. onnx: also each design as ONNX, which needs PyTorch.
         """
         place = Path(folder)
-        written = []
-        with writing(place):
+        texts = {"designs.json": self.to_json() + "\n"}
+        for number, one in enumerate(self.designs, 1):
+            texts |= {
+                f"design{number}.py": one.code(),
+                f"design{number}.yaml": one.specification(),
+                f"design{number}.network.yaml": one.network.to_yaml(),
+                f"design{number}.report.txt": str(one.report()) + "\n",
+            }
+        with reaching(place):
             place.mkdir(parents=True, exist_ok=True)
-            for number, one in enumerate(self.designs, 1):
-                texts = {".py": one.code(), ".yaml": one.specification(), ".network.yaml": one.network.to_yaml()}
-                texts[".report.txt"] = str(one.report()) + "\n"
-                for ending, text in texts.items():
-                    written.append(place / f"design{number}{ending}")
-                    written[-1].write_text(text, encoding="utf-8")
-                if onnx:
-                    written.append(place / f"design{number}.onnx")
-                    one.to_onnx(written[-1])
-            written.append(place / "designs.json")
-            written[-1].write_text(self.to_json() + "\n", encoding="utf-8")
-        if self.designs:
-            written.append(place / "designs.png")
-            show.figure(self).save(written[-1])
-        return written
+        for name, text in texts.items():
+            with writing(place / name) as beside:
+                beside.write_text(text, encoding="utf-8")
+        exported = [place / f"design{number}.onnx" for number in range(1, onnx * len(self.designs) + 1)]
+        for one, path in zip(self.designs, exported):
+            one.to_onnx(path)
+        drawn = [place / "designs.png"] if self.designs else []
+        for path in drawn:
+            show.figure(self).save(path)
+        return [*(place / name for name in texts), *exported, *drawn]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from foveal.core.errors import FovealError
+from foveal.core.errors import FovealError, reaching, writing
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
 from foveal.designs.closed.evaluate import evaluated
@@ -139,11 +139,11 @@ class _Scorer:
     def __call__(self, genomes: Sequence[Genome]) -> list[Score | None]:
         fresh = [g for g in dict.fromkeys(genomes) if g not in self.scores and g not in self.known]
         found = dict(zip(fresh, self._computed(fresh)))
-        for genome, own in found.items():
-            if self.file is not None:
-                self.file.write(json.dumps([list(genome), None if own is None else list(own)]) + "\n")
         if self.file is not None:
-            self.file.flush()
+            with reaching(str(self.settings.journal)):
+                for genome, own in found.items():
+                    self.file.write(json.dumps([list(genome), None if own is None else list(own)]) + "\n")
+                self.file.flush()
         for genome in genomes:
             if genome not in self.scores:
                 self.scores[genome] = found[genome] if genome in found else self.known[genome]
@@ -151,7 +151,8 @@ class _Scorer:
 
     def close(self) -> None:
         if self.file is not None:
-            self.file.close()
+            with reaching(str(self.settings.journal)):
+                self.file.close()
 
     def _computed(self, genomes: list[Genome]) -> list[Score | None]:
         settings = self.settings
@@ -174,11 +175,11 @@ class _Scorer:
                 raise FovealError(f"{path}: holds the candidates of another search; give another file")
             whole = [line for line in lines[1:] if self._learned(line)]
             # What a kill left half written is dropped with the rest of its line.
-            self.file = path.open("w", encoding="utf-8")
-            self.file.write("\n".join([head, *whole]) + "\n")
-            self.file.flush()
-        except OSError as error:
-            raise FovealError(f"{path}: cannot be used as a journal: {error.strerror or error}") from None
+            with writing(path) as place:
+                place.write_text("\n".join([head, *whole]) + "\n", encoding="utf-8")
+            self.file = path.open("a", encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FovealError(f"{path}: cannot be used as a journal: {getattr(error, 'strerror', error)}") from None
 
     def _learned(self, line: str) -> bool:
         try:

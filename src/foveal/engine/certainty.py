@@ -10,8 +10,8 @@ from foveal.ir.rules import traits
 
 
 class Certainty(NamedTuple):
-    """status: "exact", "bound" or "data-dependent"; causes: "operation at layer" texts; masks: whether one was
-    trusted.
+    """status: "exact", "bound", "data-dependent" or "contradicted"; causes: "operation at layer" texts; masks: whether
+    one was trusted.
     """
 
     status: str
@@ -19,6 +19,8 @@ class Certainty(NamedTuple):
     masks: bool
 
 
+CHECKED = "a run of the model moves more than these numbers allow at"
+"""How the cause begins that the automatic check gives."""
 EXACT = Certainty("exact", (), False)
 
 
@@ -33,8 +35,11 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     Once the model has read a value that the data sets, all that runs later was traced for the input given.
     """
     found: dict[int, Certainty] = {}
-    trusted = bounds(graph).facts.masks_trusted
+    facts = bounds(graph).facts
     states = bounds(graph).states
+    refuted = {graph.layer_table[n.layer].value: n for n in graph.notes if n.code == "contradicted"}
+    for value, note in refuted.items():
+        found[value] = Certainty("contradicted", (f"{CHECKED} {note.layer}",), False)
     branching = [note for note in graph.notes if note.code == "data-dependent"]
     for position, node in enumerate(graph.nodes):
         if node.output not in states:
@@ -45,7 +50,9 @@ def _all(graph: Graph) -> dict[int, Certainty]:
             for note in branching
             if position >= note.position
         ]
-        own = _own(node, node.output in trusted)
+        if node.output in refuted:
+            behind.append(found[node.output])
+        own = _own(node, node.output in facts.masks_trusted, facts.doubts.get(node.output, ""))
         if own is not EXACT:
             behind.append(own)
         if behind:
@@ -53,18 +60,20 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     return found
 
 
-def _own(node: Node, trusted: bool) -> Certainty:
+def _own(node: Node, trusted: bool, doubt: str) -> Certainty:
     where = f"{node.origin} at {node.scope or '(top)'}"
     status = traits(node.op).status(node.op)
     if status != "exact":
         return Certainty(status, (where,), False)
+    if doubt:
+        return Certainty("bound", (doubt,), trusted)
     return Certainty("exact", (), True) if trusted else EXACT
 
 
 def _worst(several: list[Certainty]) -> Certainty:
     if len(several) == 1:
         return several[0]
-    order = ("bound", "data-dependent", "exact")
+    order = ("contradicted", "bound", "data-dependent", "exact")
     status = min((c.status for c in several), key=order.index)
     causes = tuple(dict.fromkeys(cause for c in several for cause in c.causes))
     return Certainty(status, causes, any(c.masks for c in several))

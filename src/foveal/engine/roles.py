@@ -17,7 +17,6 @@ from foveal.engine.forward.hull import Hull, compact
 from foveal.ir import relation as rel
 from foveal.ir.graph import Graph
 from foveal.ir.lengths import groups
-from foveal.ir.rules import reads
 
 Roles = tuple[str, ...]
 
@@ -39,6 +38,7 @@ def _apart(hull: Hull, axis: int) -> bool:
 
 def _all_roles(graph: Graph) -> dict[int, Roles]:
     found: dict[int, Roles] = {}
+    facts = bounds(graph).facts
     for source in graph.sources:
         rank = len(graph.values[source.value].shape)
         rest = ["b" if axis == 0 else "c" for axis in range(rank)]
@@ -46,11 +46,10 @@ def _all_roles(graph: Graph) -> dict[int, Roles]:
     for node in graph.nodes:
         if not any(i in found for i in node.inputs):
             continue
-        shapes = tuple(graph.values[i].shape for i in node.inputs)
         out = graph.values[node.output].shape
         candidates = [
             through(way.relation, found[node.inputs[way.operand]])
-            for way in reads(node.op, shapes, out)
+            for way in facts.ways(node)
             if node.inputs[way.operand] in found
         ]
         found[node.output] = _union([c for c in candidates if len(c) == len(out)], len(out))
@@ -98,9 +97,11 @@ def _features(here: set[str]) -> str:
 
 def through(relation: rel.Relation, current: Roles) -> Roles:
     """The roles of a relation's output axes, from those of the operand."""
-    for step in relation:
+    for number, step in enumerate(relation):
         if isinstance(step, rel.Relabel):
-            current = tuple("c" if axis is None else current[axis] for axis in step.order)
+            # a new axis of a sum in which a table says who takes part is not one of weights
+            new = "n" if isinstance((*relation, None)[number + 1], rel.KeepAll) else "c"
+            current = tuple(new if axis is None else current[axis] for axis in step.order)
         elif isinstance(step, rel.Expand):
             current = ("n",) * (len(step.after) - len(step.before)) + current
         elif isinstance(step, rel.Reshape):

@@ -154,7 +154,7 @@ def _refuse_empty(pulled: Pulled, rf: ReceptiveField, unit: tuple[int, ...], kin
 
 
 def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> None:
-    if sure.causes:
+    if sure.causes and sure.status != "contradicted":
         why = f"{sure.causes[0]} reads in a way that has no fixed weights"
         raise FovealError(f"'{kind}' is not available here: {why}; use kind='support'")
     if kind != "energy":
@@ -179,6 +179,8 @@ def _over_hull(
     known = all(rf.known)
     center = rf.center(unit) if known else None
     status = sure.status
+    if status == "contradicted":
+        raise FovealError(f"no field: {'; '.join(sure.causes)}")
     if notes and status == "exact":
         status = "bound" if any("upper bound" in note for note in notes) else "approximation"
     return Field(
@@ -190,7 +192,7 @@ def _over_hull(
         kind=kind,
         source=rf.source,
         status=status,
-        method="; ".join([method, *notes]),
+        method="; ".join([method, *notes, *filter(None, [rf.stopped])]),
         box=rf.box(unit) if known else None,
         center=None if center is None or None in center else tuple(float(c) for c in center if c is not None),
         log_total=scale,

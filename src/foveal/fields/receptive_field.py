@@ -50,10 +50,12 @@ class ReceptiveField:
     certainty: Certainty = field(repr=False)
     local: ReceptiveField | None = field(default=None, repr=False)
     """The same without global context, where it differs."""
+    stopped: str = field(default="", repr=False)
+    """Where and why the trace ended before the network did; "" for a whole trace."""
 
     @property
     def status(self) -> str:
-        """ "exact", "bound" (never too small) or "data-dependent"."""
+        """ "exact", "bound" (never too small), "data-dependent" or "contradicted" (a run of the model showed more)."""
         return self.certainty.status
 
     @property
@@ -65,7 +67,8 @@ class ReceptiveField:
     def method(self) -> str:
         """How the numbers were found, in a sentence."""
         text = METHOD + ("; a constant mask was trusted" if self.certainty.masks else "")
-        return text if all(self.known) else text + "; unclipped numbers withheld: padding after an irregular layout"
+        text += "" if all(self.known) else "; unclipped numbers withheld: padding after an irregular layout"
+        return f"{text}; {self.stopped}" if self.stopped else text
 
     @property
     def sizes(self) -> tuple[tuple[int, int] | None, ...]:
@@ -299,6 +302,7 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(_progress(box, k, axes, shape) for k in range(len(box))),
         tuple(hull.known for hull in box),
         sure,
+        stopped=graph.stopped,
     )
 
 

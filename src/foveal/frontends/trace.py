@@ -7,6 +7,7 @@ framework is imported before it is needed.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from foveal.core.errors import FovealError, SourceError, TraceError
@@ -37,6 +38,7 @@ def trace(
         return laid_out(model, axes)
     if not REGISTRY.loaded:
         load_rules()
+    began = perf_counter()
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     run = row.load("trace", model).trace
     options = {"pretrained": pretrained, "training": training, "axes": axes, "weights": weights, "name": name}
@@ -56,6 +58,7 @@ def trace(
         graph = laid_out(graph, axes)
     elif axes is None:
         graph = decide(graph)
+    graph.seconds = perf_counter() - began
     if batched is not None:
         graph.layout.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))
     return graph

@@ -157,6 +157,19 @@ class Backend(ABC):
         Raises VerificationError with the framework's message, or naming the layers that a run cannot read.
         """
 
+    def probe(self, inputs: dict[str, np.ndarray], layers: list[str]) -> dict[str, np.ndarray]:
+        """As :meth:`run`, as cheaply as can be: layers that cannot be read are left out, chance is seeded."""
+        return self.run(inputs, layers)
+
+    def generic(self) -> Backend:
+        """The same call with numbers for the weights that are zero, so that nothing stays shut by them."""
+        return self
+
+    @property
+    def weightless(self) -> bool:
+        """Whether there are only shapes of weights."""
+        return False
+
     @abstractmethod
     def array(self, name: str) -> np.ndarray | None:
         """The weights of that name; None where there are none or they have no numbers."""
@@ -179,6 +192,10 @@ class Backend(ABC):
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
         """The graph with another shape of one source; None where the model does not run with it."""
         return None
+
+    def redrawn(self, seed: int) -> Backend:
+        """The same call of a copy with seeded random weights, none near zero; itself where they cannot be drawn."""
+        return self
 
     def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> Backend:
         """The same with other counted axes, by name of the source."""

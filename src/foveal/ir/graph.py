@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from foveal.core.errors import InvalidGraphError, UnknownLayerError
+from foveal.core.errors import FovealError, InvalidGraphError, UnknownLayerError
 from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
 
@@ -68,7 +68,8 @@ class Layer(NamedTuple):
 class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
-    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors".
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors"; of the
+    automatic check: "contradicted" (the layer and what it makes are withheld), "not-checked".
     position: how many nodes had been made when it was noted.
     """
 
@@ -88,9 +89,13 @@ class Graph:
     sources: list[Source] = field(default_factory=list)
     layer_table: dict[str, Layer] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    constants: dict[str, bool] = field(default_factory=dict)
+    """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
     layout: list[Note] = field(default_factory=list)
     """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    """How long the trace took."""
     backend: Backend | None = None
     """The real model behind it; set by a front end, None where there is none."""
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -102,10 +107,12 @@ class Graph:
         return list(self.layer_table)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name; raises UnknownLayerError naming the closest three."""
+        """The layer of that name; raises UnknownLayerError naming the closest three, FovealError for a constant."""
         try:
             return self.layer_table[name]
         except KeyError:
+            if name in self.constants:
+                raise FovealError(constant_text(name)) from None
             raise UnknownLayerError(name, self.layer_table) from None
 
     def once(self, name: str, make: Callable[[Graph], T]) -> T:
@@ -114,6 +121,13 @@ class Graph:
             self.cache[name] = make(self)
         result: T = self.cache[name]
         return result
+
+    @property
+    def stopped(self) -> str:
+        """Where and why the trace ended before the network did, as a sentence; "" for a whole trace."""
+        return next(
+            (f"the trace stopped at {n.layer or '(top)'}: {n.text}" for n in self.notes if n.code == "partial"), ""
+        )
 
     def producers(self) -> dict[int, Node]:
         """Value id -> the node that made it."""
@@ -172,6 +186,15 @@ class Graph:
         for offset, node in enumerate(self.nodes[first : index + 3]):
             rows.append(("> " if first + offset == index else "  ") + self._line(node))
         return "\n".join(rows)
+
+
+CONSTANT = "depends on no source: it is a constant"
+"""What is said of a layer that no source can change."""
+
+
+def constant_text(name: str) -> str:
+    """The same as a sentence."""
+    return f"layer '{name}' {CONSTANT}"
 
 
 class GraphBuilder:

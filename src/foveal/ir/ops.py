@@ -112,11 +112,15 @@ class Interpolate(Operation):
 class Pointwise(Operation):
     """Any number of inputs, broadcast together (NumPy rules); each output element reads the same element of each.
 
-    ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). "multiply" lets a constant zero
-    annul the other operand, "add" lets a constant of -100 or less switch a softmax off; no other name has a meaning.
+    ``name`` is the plain name ("relu", "add", "multiply", "divide", "minimum", ...). What it makes of known numbers is
+    in ``rules/elements.py``: a constant zero annuls the other factor, one of -100 switches a softmax off.
+    ``factors``: a fixed number that each operand is multiplied by (() for none).
+    ``numbers``: all arguments, None for each input; empty where no plain number is among them.
     """
 
     name: str
+    factors: tuple[float, ...] = ()
+    numbers: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,8 @@ class Contract(Operation):
 
     labels: tuple[Ints, ...]
     out: Ints
+    biased: bool = False
+    """Whether weights of the model's own are added, which are no input."""
 
 
 @dataclass(frozen=True)
@@ -236,17 +242,28 @@ class Concatenate(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Take(Operation):
-    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing."""
+    """Constant index along one axis (index_select): output i along ``axis`` is input ``index[i]``; -1 is nothing.
+
+    An index (n, k) adds up k inputs for each output, ``weights`` (n, k) times each (1 where there are none); ``name``
+    says how they are joined where it is not a sum.
+    """
 
     axis: int
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True, eq=False)
 class Gather(Operation):
-    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing."""
+    """General move: output element j (row-major) is input element ``index[j]`` (row-major); -1 is nothing.
+
+    An index with one more axis than the output joins several inputs, as in :class:`Take`.
+    """
 
     index: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(default=None, repr=False)
+    name: str = "add"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Step:
 class Slide(Step):
     """Output o reads inputs o * stride - before + t * dilation, t < kernel; what falls outside exists only
     unclipped.
+
+    ``sums``: sums up what it reads, without weights, so that over a whole axis it is global context.
     """
 
     axis: int
@@ -42,6 +44,13 @@ class Slide(Step):
     stride: int
     before: int
     dilation: int
+    sums: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it sums up the whole axis."""
+        reached = self.kernel - self.before if self.dilation == 1 else 0
+        return self.sums and self.n_out == 1 and self.before >= 0 and reached >= self.n_in > 1
 
     @property
     def after(self) -> int:
@@ -145,11 +154,15 @@ class Expand(Step):
 
 @dataclass(frozen=True, eq=False)
 class Scatter(Step):
-    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing."""
+    """Output element j reads input element ``index[j]`` (both row-major); ABSENT or negative reads nothing.
+
+    An index (n, k) reads k elements for each output; ``weights`` (n, k) as in :class:`Table`.
+    """
 
     index: np.ndarray = field(repr=False)
     before: Ints
     after: Ints
+    weights: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -301,7 +314,7 @@ class Read:
     sets: attention probabilities, kernels made from the input). fan: elements combined in one output;
     averaged: they are combined with equal weights 1 / fan, not with weights of their own. edges: the operation
     computes from a neighbourhood or a contraction, so that its reads are edges of the network (pointwise operations and
-    moves are wires).
+    moves are wires). factor: a fixed number that what is read is multiplied by.
     """
 
     operand: int
@@ -310,6 +323,9 @@ class Read:
     fan: float = 1.0
     averaged: bool = False
     edges: bool = False
+    factor: float = 1.0
+    kept: np.ndarray | None = None
+    """Where known zeros leave fewer elements than ``fan`` to combine: how many, broadcastable to the output."""
 
 
 def compose(*relations: Relation) -> Relation:

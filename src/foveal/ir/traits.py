@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.ir.fixed import Fixed
 
 Shape = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -73,14 +74,32 @@ class Known(Protocol):
     def zero(self, operand: int) -> Mask:
         """Where it is zero whatever the input."""
 
-    def closed(self, operand: int) -> Mask:
-        """Where a softmax of it is zero whatever the input."""
+    def fixed(self, operand: int) -> Fixed | None:
+        """What is known of its elements."""
 
     def value(self, operand: int) -> np.ndarray | None:
         """The operand itself, where it is a constant."""
 
     def only_zeros_read(self) -> Mask:
         """Where all that the result reads of its first operand is zero, or nothing."""
+
+    def own_maximum(self) -> bool:
+        """Whether the second operand is the maximum of the first along some axes."""
+
+    @property
+    def place(self) -> str:
+        """The operation and its layer, for causes."""
+
+    def unsaid(self) -> Fixed | None:
+        """The answer of an operation that says nothing: zero where its trait says so; numbers made of numbers alone
+        are lost.
+        """
+
+    def trust(self) -> None:
+        """Note that a finite constant was taken for a mask."""
+
+    def doubt(self, cause: str) -> None:
+        """Note that what is read may be too much, and why."""
 
 
 def always(answer: Any) -> Callable[..., Any]:
@@ -133,7 +152,11 @@ class Traits:
     zero: Callable[[Any, Known], Mask]
     """Where the result is zero whatever the input."""
     closed: Callable[[Any, Known], Mask]
-    """Where a softmax of the result is zero whatever the input."""
+    """Of a softmax: which scores of its operand add nothing to their rows."""
+    fixed: Callable[[Any, Known], Fixed | None]
+    """What is known of the result's elements; unsaid: where it is zero, and what may have been lost."""
+    settles: Callable[[Any], bool]
+    """Whether its result can be a number though its operands are not, so that it reads nothing there."""
     apply: Callable[[Any, Sequence[np.ndarray], Shape], np.ndarray] | None = None
     """The result (of a shape) on arrays, for an operation that only moves elements."""
 
@@ -157,6 +180,7 @@ UNSAID: dict[str, Any] = {
     "window": None, "product": None, "pads": None, "pools": False, "resamples": (), "runs": None, "whole": ("", ""),
     "shift": "may know where a position stands", "along": None, "size": "", "views": False, "passes": False,
     "wants": "", "zero": None, "closed": None,
+    "fixed": lambda op, known: known.unsaid(), "settles": False,
 }  # fmt: skip
 """The answers for a rule that came without any."""
 

@@ -88,6 +88,8 @@ def selected_layers(graph: Graph, layers: str | None = None, depth: int | None =
 
 def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     rf = receptive_field(graph, layer.name, source=source.name)
+    if rf.status == "contradicted":
+        return _row(graph, layer, source, size=size_measure(rf), causes=rf.causes, **_nothing(len(source.axes)))
     sizes, local = unclipped_sizes(rf), None if rf.local is None else unclipped_sizes(rf.local)
     return _row(
         graph,
@@ -110,23 +112,15 @@ def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
 def _constant_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     """A layer that no source can change, such as a table of positions: its RF is empty."""
     axes = len(source.axes)
-    none: PerAxis = (None,) * axes
-    return _row(
-        graph,
-        layer,
-        source,
-        size=Measure("exact", (0,) * axes, "no path leads from a source to this layer"),
-        sizes=((0, 0),) * axes,
-        clipped=(0,) * axes,
-        stride=none,
-        start=none,
-        period=none,
-        center=none,
-        offset=none,
-        local=None,
-        covered=0.0,
-        causes=(),
-    )
+    size = Measure("exact", (0,) * axes, "no path leads from a source to this layer")
+    empty = {"size": size, "sizes": ((0, 0),) * axes, "clipped": (0,) * axes, "covered": 0.0, "causes": ()}
+    return _row(graph, layer, source, **{**_nothing(axes), **empty})
+
+
+def _nothing(axes: int) -> dict[str, Any]:
+    """No number at all, per source axis."""
+    names = ("sizes", "clipped", "stride", "start", "period", "center", "offset")
+    return {**dict.fromkeys(names, (None,) * axes), "local": None, "covered": None}
 
 
 def _row(graph: Graph, layer: Layer, source: Source, **numbers: Any) -> LayerResult:
@@ -145,6 +139,8 @@ def _row(graph: Graph, layer: Layer, source: Source, **numbers: Any) -> LayerRes
 
 def size_measure(rf: ReceptiveField) -> Measure:
     """The size with its status; unavailable where it is withheld along every axis."""
+    if rf.status == "contradicted":
+        return Measure("contradicted", None, rf.method)
     size = _largest(unclipped_sizes(rf))
     if size and all(length is None for length in size):
         return Measure("unavailable", None, rf.method)

@@ -43,7 +43,8 @@ def compare(graph_a: Graph, graph_b: Graph, *, axes: Any = None) -> Comparison:
         pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
         steps.append(Step(*pair, _differences(*pair)))
     parting = next((index for index, step in enumerate(steps) if step.differs), None)
-    return Comparison(graph_a.name, graph_b.name, tuple(steps), parting)
+    notes = tuple(f"{graph.name}: {graph.stopped}" for graph in (graph_a, graph_b) if graph.stopped)
+    return Comparison(graph_a.name, graph_b.name, tuple(steps), parting, notes)
 
 
 def _compared(graph: Graph) -> list[Layer]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
-from foveal.ir.graph import Graph
+from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
-_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "real-tensors": "info"}
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
 _CODES = {"opaque": "operation-without-rule"}
-_NOTE_OF = {"operation-without-rule": "opaque", "data-dependent": ""}
+_NOTE_OF = {"operation-without-rule": "opaque"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Occurrence:
 
 def findings(graph: Graph) -> tuple[Finding, ...]:
     """All findings, each once, the gravest first."""
+    from foveal.engine.forward.bounds import bounds
+
     found = [
         Finding(
             "operation-without-rule", "warning", item.layer,
@@ -38,7 +41,18 @@ def findings(graph: Graph) -> tuple[Finding, ...]:
         )
         for item in _occurrences(graph, "data-dependent")
     ]  # fmt: skip
-    told = {_NOTE_OF[finding.code] for finding in found}
+    found += [
+        Finding(
+            "mask-trusted", "info", layer,
+            f"a finite constant ({_times(count)}) was taken for a mask: what it closes is told as not read",
+        )
+        for layer, count in Counter(bounds(graph).facts.finite.values()).items()
+    ]  # fmt: skip
+    found += [
+        Finding("constant-output", "warning", name, CONSTANT) for name, is_output in graph.constants.items()
+        if is_output
+    ]  # fmt: skip
+    told = {_NOTE_OF.get(finding.code, "") for finding in found}
     for note in graph.notes:
         # Nodes speak for themselves; a note adds only what no node shows.
         if note.code not in told:

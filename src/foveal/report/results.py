@@ -18,7 +18,8 @@ from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 SCHEMA = 1
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 
-STATUSES = ("exact", "bound", "data-dependent", "unavailable")
+STATUSES = ("exact", "bound", "data-dependent", "unavailable", "contradicted")
+"""The last two have no value."""
 
 Number = int | Fraction
 PerAxis = tuple[Number | None, ...]
@@ -30,8 +31,9 @@ _AXIS_NAMES = {1: ("T",), 2: ("H", "W"), 3: ("D", "H", "W")}
 class Measure:
     """A number, how sure it is, and the method behind it.
 
-    status: "exact"; "bound" (never too small); "data-dependent" (holds for what the data can reach); "unavailable",
-    which is the one status without a value. Raises ValueError where these do not fit together.
+    status: "exact"; "bound" (never too small); "data-dependent" (holds for what the data can reach); "unavailable";
+    "contradicted" (a run of the model showed the number to be wrong: it is withheld). Raises ValueError where these do
+    not fit together.
     """
 
     status: str
@@ -41,7 +43,7 @@ class Measure:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"status '{self.status}' is none of {', '.join(STATUSES)}")
-        if (self.status == "unavailable") != (self.value is None):
+        if (self.status in STATUSES[-2:]) != (self.value is None):
             raise ValueError(f"status '{self.status}' does not go with the value {self.value}")
         if not self.method.strip():
             raise ValueError("a measure needs a method")
@@ -137,6 +139,10 @@ class Report(show.Shown):
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
+        known = {source.name for source in self.sources}
+        for row in self.layers:
+            if row.source not in known:
+                raise ValueError(f"layer '{row.name}' reads source '{row.source}', which is not listed")
 
     def layer(self, name: str, source: str | None = None) -> LayerResult:
         """The row of that layer and source (default: its first); raises UnknownLayerError."""
@@ -195,6 +201,8 @@ class Comparison(show.Shown):
     second: str
     steps: tuple[Step, ...]
     parting: int | None
+    notes: tuple[str, ...] = ()
+    """What the reader must know about the traces."""
 
     def to_json(self) -> str:
         """The comparison as JSON."""

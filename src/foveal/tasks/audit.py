@@ -22,15 +22,16 @@ TASKS: dict[str, str] = {
 """Task name -> the module that holds its ``TASK``."""
 
 
-def audit(graph: Graph, task: str, *, axes: Any = None, **options: Any) -> Audit:
+def audit(graph: Graph, task: str, *, check: bool = True, axes: Any = None, **options: Any) -> Audit:
     """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
+
+    check: where the trace rests on more than the algebra, a few runs of the model are held against its numbers.
 
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
-    from foveal.ir.layout import laid_out
+    from foveal.ir.layout import laid_out  # needs numpy, which the command line starts without
 
-    found = find_task(task)
-    return found.run(laid_out(graph, axes), **found.checked(options))
+    return find_task(task).audit(laid_out(graph, axes), options, check)
 
 
 def find_task(name: str) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foveal.core.errors import FovealError
@@ -50,6 +50,31 @@ class Task:
     summary: str
     run: Auditor
     options: tuple[Option, ...] = ()
+
+    def audit(self, graph: Graph, given: Mapping[str, Any], check: bool = True) -> Audit:
+        """The audit of a graph, with what the reader must know about its trace.
+
+        check: whether the model is asked too (:mod:`foveal.check.automatic`). Raises FovealError where options are
+        wrong and where the task cannot be asked of this network.
+        """
+        from foveal.check.automatic import look
+        from foveal.ir.graph import constant_text
+        from foveal.tasks.record import gravest_first
+        from foveal.tasks.shared.findings import FINDINGS
+
+        options = self.checked(given)
+        if check:
+            look(graph)
+        try:
+            found = self.run(graph, **options)
+        except FovealError as error:
+            fixed = [constant_text(name) for name, is_output in graph.constants.items() if is_output]
+            why = "; ".join([graph.stopped] * bool(graph.stopped) + fixed)
+            if not why:
+                raise
+            raise type(error)(f"{error} ({why})") from error
+        told = FINDINGS.found(graph)
+        return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options given, with the defaults of the others.

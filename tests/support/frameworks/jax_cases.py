@@ -32,6 +32,7 @@ def conv(x: Array, kernel: Any, stride: Any = (1, 1), padding: Any = "SAME", **o
     return lax.conv_general_dilated(x, kernel, stride, padding, dimension_numbers=layout, **options)
 
 
+EDGES = np.array([[0, 0, 3, 7, 7, 7, 11], [1, 5, 3, 2, 8, 9, 0]])
 IMAGE, MAP, SIGNAL = (1, 9, 8, 2), (1, 2, 9, 8), (1, 12, 2)
 
 
@@ -105,6 +106,11 @@ CASES: dict[str, tuple[Callable[..., Any], Any]] = {
         lambda x: jnp.take_along_axis(x, np.arange(9)[::-1].reshape(1, 9, 1, 1) % np.array([9, 4]), axis=1), IMAGE),
     "scatter": (lambda x: jnp.zeros((1, 12, 8, 2)).at[:, 2:11].set(x), IMAGE),
     "scatter add": (lambda x: x.at[:, np.array([1, 4])].add(x[:, np.array([6, 7])]), IMAGE),
+    "scatter add to repeated places": (lambda x: x.at[:, EDGES[0]].add(x[:, EDGES[1]]), SIGNAL),
+    "scatter extremes of repeated places": (lambda x: x.at[:, EDGES[0]].max(x[:, EDGES[1]]), SIGNAL),
+    "scatter add of elements": (lambda x: x.at[0, np.array([3, 3, 5]), np.array([1, 1, 0])].add(x[0, :3, 0]), SIGNAL),
+    "segment sum": (lambda x: jax.ops.segment_sum(x[0][EDGES[1]], EDGES[0], 12)[None], SIGNAL),
+    "banded matrix": (lambda x: jnp.einsum("vw,nwc->nvc", np.eye(12) + np.eye(12, k=2) / 2, x), SIGNAL),
     "scatter strided": (lambda x: x.at[:, ::3].multiply(conv(x, K3)[:, ::3, :, :2]), IMAGE),
     "dynamic_slice": (lambda x: lax.dynamic_slice(x, (0, 2, 7, 0), (1, 4, 3, 2)), IMAGE),
     "dynamic_update_slice": (lambda x: lax.dynamic_update_slice(x, x[:, :2] * 2, (0, 8, 0, 0)), IMAGE),

@@ -13,7 +13,7 @@ import numpy as np
 
 import foveal
 from foveal.check.perturbation import PATTERNS, STYLES, Bools, draw_inputs, hulls, moved, perturb_column
-from foveal.check.verify import predicted_bounds
+from foveal.check.predicted import predicted_bounds
 from foveal.frontends.jax.run import double
 from foveal.testing import compare_hulls
 

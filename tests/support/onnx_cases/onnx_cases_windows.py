@@ -9,6 +9,8 @@ import numpy as np
 from support.onnx_cases.onnx_case_words import F32, MAP, case, ints
 from support.onnx_cases.onnx_operator_oracle import Case, constant, source, weights
 
+POINTS = np.random.default_rng(3).uniform(-1.4, 1.4, (1, 2, 3, 2)).astype(np.float32)
+
 
 def windows() -> list[Case]:
     """Convolutions and pools: strides, pads, dilations, groups, automatic padding, rounding up."""
@@ -155,6 +157,23 @@ def windows() -> list[Case]:
             opset=7,
         ),
         case("GridSample", source(1, 2, 4, 3), source(1, 2, 2, 2, low=-1.0, high=1.0), status="data-dependent"),
+        *(
+            case(
+                "GridSample",
+                source(1, 2, 4, 5),
+                constant(POINTS),
+                mode=mode,
+                padding_mode=padding,
+                align_corners=align,
+                label=f"{mode} {padding} {align}",
+            )
+            for mode, padding, align in (
+                ("linear", "zeros", 0),
+                ("linear", "border", 1),
+                ("nearest", "reflection", 0),
+                ("cubic", "reflection", 1),
+            )
+        ),
     ]
     for auto in ("SAME_UPPER", "SAME_LOWER", "VALID"):
         found.append(case("Conv", x, weights(2, 2, 4, 3), strides=[2, 2], auto_pad=auto, label=auto))

@@ -15,6 +15,8 @@ from support.onnx_cases import onnx_models as models
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 LENGTHS = (0, -1, 1, 2, 3, 7, 255, 65535, 2**31 - 1, 2**31, 2**40, 2**62, -(2**40))
+REALS = (0.0, -0.0, -1.0, 0.5, 1e-30, 3e38, float("nan"), float("inf"), -float("inf"))
+WORDS = (b"", b"nearest", b"SAME_UPPER", b"reverse", b"ab->", b"abcd->aa", b"...", b"\xff\xfe", b"x" * 5000)
 
 
 def recurrent() -> ModelProto:
@@ -177,6 +179,51 @@ def _attributes(rng: random.Random, model: ModelProto) -> None:
         attribute.ints.append(rng.choice(LENGTHS))
 
 
+def _extremes(rng: random.Random, model: ModelProto) -> None:
+    """All numbers of one attribute, or a whole one of the operator's, far off; words that are none."""
+    node = rng.choice(_nodes(model))
+    schemas = [schema for schema in onnx.defs.get_all_schemas() if schema.name == node.op_type]
+    names = [name for schema in schemas for name in schema.attributes] or ["axis"]
+    name = rng.choice(names)
+    for attribute in list(node.attribute):
+        if attribute.name == name:
+            node.attribute.remove(attribute)
+    count = rng.choice((0, 1, 2, 2, 4, 9))
+    node.attribute.append(
+        rng.choice(
+            (
+                AttributeProto(name=name, type=AttributeProto.INTS, ints=[rng.choice(LENGTHS) for _ in range(count)]),
+                AttributeProto(name=name, type=AttributeProto.INT, i=rng.choice(LENGTHS)),
+                AttributeProto(name=name, type=AttributeProto.FLOAT, f=rng.choice(REALS)),
+                AttributeProto(name=name, type=AttributeProto.FLOATS, floats=[rng.choice(REALS)] * count),
+                AttributeProto(name=name, type=AttributeProto.STRING, s=rng.choice(WORDS)),
+            )
+        )
+    )
+
+
+def _reals(rng: random.Random, model: ModelProto) -> None:
+    """Scales, borders and ratios far off: other numbers in a small floating initialiser."""
+    few = [t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and 0 < np.prod(t.dims) < 9]
+    if not few:
+        return _extremes(rng, model)
+    tensor = rng.choice(few)
+    array = onnx.numpy_helper.to_array(tensor).copy().reshape(-1)
+    array[rng.randrange(array.size)] = rng.choice(REALS)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(array.reshape(tuple(tensor.dims)), tensor.name))
+    return None
+
+
+def _bytes(rng: random.Random, data: bytes) -> bytes:
+    """A name, word for word everywhere, becomes bytes that are no UTF-8, or acts on a terminal."""
+    model = ModelProto()
+    model.ParseFromString(data)
+    node = rng.choice(_nodes(model))
+    name = rng.choice([*node.input, *node.output, node.name, node.op_type]).encode()
+    other = (rng.choice((b"\xff\xfe\x80", b"\x1b[2J", b"\xe2\x80\xae", b"\n\x07\0")) * len(name))[: len(name)]
+    return data.replace(name, other) if name else data
+
+
 def _operators(rng: random.Random, model: ModelProto) -> None:
     names = sorted({schema.name for schema in onnx.defs.get_all_schemas()})
     rng.choice(_nodes(model)).op_type = rng.choice([*names, "NoSuchThing", ""])
@@ -245,5 +292,6 @@ MUTATIONS: dict[str, Callable[[random.Random, bytes], bytes]] = {
     "cut": _cut, "flip": _flip, "move": _move, "dimensions": _parsed(_dimensions), "numbers": _parsed(_numbers),
     "kinds": _parsed(_kinds), "wires": _parsed(_wires), "attributes": _parsed(_attributes),
     "operators": _parsed(_operators), "opsets": _parsed(_opsets), "places": _parsed(_places),
+    "extremes": _parsed(_extremes), "reals": _parsed(_reals), "bytes": _bytes,
     "nested": _parsed(_nested), "functions": _parsed(_functions),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from foveal.app.options import (
     PICTURES,
     AxesOption,
     InputOption,
+    NoCheckOption,
     PretrainedOption,
     SourceArgument,
     check_suffix,
@@ -56,17 +57,18 @@ def analyze(
     ] = None,
     pretrained: PretrainedOption = False,
     training: Annotated[bool, typer.Option("--training", help="trace in training mode")] = False,
+    no_check: NoCheckOption = False,
 ) -> None:
     """The receptive field of every layer, with stride, position, cost and status."""
     if as_json and as_csv:
         raise FovealError("--json and --csv exclude each other")
     if growth is not None:
         check_suffix(growth, PICTURES, "--growth")
-    from foveal.report.analyze import analyze as analyze_graph
+    from foveal.check.analyze import analyze as analyze_graph
 
     graph = trace_source(source, shapes, pretrained, training, axes)
     with progress(f"analyzing {graph.name}"):
-        report = analyze_graph(graph, layer, depth, strict)
+        report = analyze_graph(graph, layer, depth, strict, check=not no_check)
     if as_json or as_csv:
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
     else:

@@ -84,6 +84,7 @@ def _common(
     ] = None,
     fail_on: Annotated[Grave | None, typer.Option("--fail-on", help="exit code 1 for findings this grave")] = None,
     pretrained: options.PretrainedOption = False,
+    no_check: options.NoCheckOption = False,
 ) -> None:
     """The arguments of every task, by their annotations."""
 
@@ -118,7 +119,7 @@ def _run(task: Task, common: dict[str, Any], given: dict[str, Any]) -> None:
         raise FovealError("--figure names what --picture writes: give --picture OUT.png too")
     graph = options.trace_source(common["source"], common["shapes"], common["pretrained"], axes=common["axes"])
     with progress(f"{task.name}: {graph.name}"):
-        found = task.run(graph, **task.checked({name: _plain(value) for name, value in given.items()}))
+        found = task.audit(graph, {name: _plain(value) for name, value in given.items()}, not common["no_check"])
         if out is not None:
             _save(found, out, common["figure"])
     _show(found, common["as_json"])
@@ -134,8 +135,11 @@ def _plain(value: Any) -> Any:
 
 def _save(found: Audit, out: str, name: str | None) -> None:
     made: Any = found.figure(name)
-    with writing(out):
-        getattr(made, "save", made.savefig)(out)
+    if hasattr(made, "save"):
+        made.save(out)
+        return
+    with writing(out) as place:
+        made.savefig(place)
 
 
 def _show(found: Audit, as_json: bool) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foveal.app.options import AxesOption, InputOption, input_axes, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
+from foveal.core.reading import read_text
 
 if TYPE_CHECKING:
     from foveal.designs import Designs, Space
@@ -59,8 +59,8 @@ def code(
     if out is None:
         print(text, end="")
         return
-    with writing(out):
-        Path(out).write_text(text, encoding="utf-8")
+    with writing(out) as place:
+        place.write_text(text, encoding="utf-8")
 
 
 def _without_batch(given: tuple[int, ...] | None, own: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -236,8 +236,8 @@ def _space(path: str | None) -> Space | None:
     if path is None:
         return None
     try:
-        return space_from_yaml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return space_from_yaml(read_text(path))
+    except (OSError, ValueError) as error:
         raise FovealError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 

@@ -14,6 +14,7 @@ import typer
 from foveal.app.options import PICTURES, AxesOption, InputOption, check_suffix, input_axes, input_shapes, unit
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.fields.measured.request import Request, Result
@@ -121,7 +122,7 @@ def _sweep(request: Request, folder: str, workers: int, ray: str | None) -> tupl
     with progress(f"measuring {len(request.models)} networks"):
         results, failed = run_sweep(request, folder, workers, ray)
     for item in failed:
-        print(f"failed: {item.source} ({item.weights}): {item.reason}", file=sys.stderr)
+        print(visible(f"failed: {item.source} ({item.weights}): {item.reason}"), file=sys.stderr)
     if not results:
         raise FovealError("no network could be measured")
     return results, 1 if failed else 0
@@ -140,10 +141,10 @@ def _again(path: str, out: str | None, as_json: bool) -> None:
     differs = parts.differences(before, parts.record(request, results))
     _show(request, results, target, as_json)
     for line in differs:
-        print(f"differs: {line}", file=sys.stderr)
+        print(visible(f"differs: {line}"), file=sys.stderr)
     if Path(target).suffix == source.suffix and source.resolve() != Path(target).resolve():
         same = source.read_bytes() == Path(target).read_bytes()
-        print(f"written: {target}, {'the same' if same else 'other'} bytes as {path}", file=sys.stderr)
+        print(visible(f"written: {target}, {'the same' if same else 'other'} bytes as {path}"), file=sys.stderr)
         raise typer.Exit(0 if same else 1)
 
 
@@ -151,14 +152,13 @@ def _show(request: Request, results: Sequence[Result], out: str | None, as_json:
     from foveal.views.text.erf import erf_json, erf_picture, erf_table
 
     text = json.dumps(erf_json(request, results), allow_nan=False, indent=1) if as_json or _is(out, ".json") else ""
-    if out is not None:
-        with writing(out):
-            if _is(out, ".json"):
-                Path(out).write_text(text + "\n", encoding="utf-8")
-            elif _is(out, ".npy"):
-                _save_maps(out, results)
-            else:
-                erf_picture(request, results).save(out)
+    if _is(out, ".npy"):
+        _save_maps(str(out), results)
+    elif out is not None and _is(out, ".json"):
+        with writing(out) as place:
+            place.write_text(text + "\n", encoding="utf-8")
+    elif out is not None:
+        erf_picture(request, results).save(out)
     print(text if as_json else erf_table(results))
 
 
@@ -174,4 +174,5 @@ def _save_maps(out: str, results: Sequence[Result]) -> None:
     if len({item.shape for item in maps}) > 1:
         raise FovealError(f"{out}: results over sources of different shapes do not fit one array")
     found: Any = maps[0] if len(maps) == 1 else np.stack(maps)
-    np.save(out, found, allow_pickle=False)
+    with writing(out) as place:
+        np.save(place, found, allow_pickle=False)

@@ -9,6 +9,7 @@ import typer
 
 from foveal.app import options
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 
 def explain(
@@ -43,5 +44,5 @@ def explain(
             graph, layer, backdrop, kind=kind.value, at=options.unit(at), gamma=gamma, weights=weights.value, **name
         )
         explanation_page(found).save(out)
-    print(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}")
-    print(*aligned(found.rows), f"written: {out}", sep="\n")
+    print(visible(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}"))
+    print(*aligned(found.rows), visible(f"written: {out}"), sep="\n")

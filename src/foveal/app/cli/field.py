@@ -77,13 +77,13 @@ def _write(found: Field, out: str, photo: np.ndarray | None) -> None:
 
         (plots.heat_map(found) if photo is None else plots.overlay(found, photo)).save(out)
         return
-    with writing(out):
+    with writing(out) as place:
         if suffix == ".json":
-            Path(out).write_text(found.to_json(), encoding="utf-8")
+            place.write_text(found.to_json(), encoding="utf-8")
         else:
             import numpy as np
 
-            np.save(out, found.full(), allow_pickle=False)
+            np.save(place, found.full(), allow_pickle=False)
 
 
 def _record(graph: Graph, found: Field) -> dict[str, Any]:

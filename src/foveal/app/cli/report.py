@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import AxesOption, InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.core.finding import Finding
@@ -63,6 +64,7 @@ def report(
     shapes: InputOption = None,
     axes: AxesOption = None,
     pretrained: PretrainedOption = False,
+    no_check: NoCheckOption = False,
 ) -> None:
     """One HTML file to explore: what any unit of any layer sees, the network, its growth, findings."""
     target = _target(out)
@@ -78,13 +80,14 @@ def report(
         images=images,
         language=lang.value if lang else "",
         command=shlex.join(["foveal", *sys.argv[1:]]),
-        findings=_audits(graph, task or []),
+        findings=_audits(graph, task or [], not no_check),
+        check=not no_check,
     )
     with progress(f"computing fields of {graph.name}"):
         html = render(page_data(graph, options))
-    with writing(out):
-        target.write_text(html, encoding="utf-8")
-    print(f"{out}: {len(html.encode()) / 1e6:.1f} MB")
+    with writing(target) as place:
+        place.write_text(html, encoding="utf-8")
+    print(f"{visible(out)}: {len(html.encode()) / 1e6:.1f} MB")
 
 
 def _target(out: str) -> Path:
@@ -111,7 +114,7 @@ def _measured_too(graph: Graph, images: str | None) -> tuple[str, ...]:
     return () if images is None else (*default_kinds(graph), "gradient")
 
 
-def _audits(graph: Graph, names: list[str]) -> tuple[Finding, ...]:
+def _audits(graph: Graph, names: list[str], check: bool) -> tuple[Finding, ...]:
     """What the audits of these tasks find, with the tasks' own defaults."""
     from foveal.tasks.audit import find_task
 
@@ -119,5 +122,6 @@ def _audits(graph: Graph, names: list[str]) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for task in tasks:
         with progress(f"{task.name}: {graph.name}"):
-            found += task.run(graph, **task.checked({})).findings
-    return tuple(found)
+            found += task.audit(graph, {}, check).findings
+    # What all audits say of the trace, the report says too.
+    return tuple(finding for finding in found if not finding.code.startswith("TRC"))

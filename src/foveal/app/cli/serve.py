@@ -58,7 +58,8 @@ def serve(
     server, token = Server(folder), new_token()
     if source is not None:
         photo = None if image is None else (image.resolve(), image.name)
-        server.open(network_args("source", source, given, source, photo, input_axes(axes)))
+        name = Path(source).name if Path(source).is_file() else source
+        server.open(network_args("source", source, given, name, photo, input_axes(axes)))
     loopback = is_loopback(host)
     names = ("127.0.0.1", "localhost", "::1", host, *(() if loopback else (socket.gethostname(),)))
     app = application(server, token, names, not loopback, f"foveal{number}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, SourceArgument, lengths, trace_source
+from foveal.app.options import AxesOption, InputOption, NoCheckOption, SourceArgument, lengths, trace_source
 from foveal.core.progress import progress
 
 
@@ -32,6 +32,7 @@ def tile(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
     shapes: InputOption = None,
+    no_check: NoCheckOption = False,
     axes: AxesOption = None,
 ) -> None:
     """How to compute a layer over a large image in tiles: halo, starts, smallest tile, memory, overhead."""
@@ -41,7 +42,7 @@ def tile(
     whole = _size("--size", size)
     graph = trace_source(source, shapes, axes=axes)
     with progress(f"tiling {graph.name}"):
-        plan = plan_of(graph, layer, whole, wanted, error=error)
+        plan = plan_of(graph, layer, whole, wanted, error=error, check=not no_check)
     print(plan.to_json() if as_json else plan)
 
 

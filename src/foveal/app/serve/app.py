@@ -19,10 +19,12 @@ from starlette.routing import Route
 
 from foveal.app.serve.jobs import Job, Jobs
 from foveal.app.serve.lanes import BusyError, Lane, SupersededError, WorkerError
+from foveal.app.serve.scrub import scrubbed
 from foveal.app.serve.security import Guard
 from foveal.app.serve.sources import asked, shape_of
 from foveal.app.serve.uploads import RefusedError, Uploads, kind_of
 from foveal.core.errors import FovealError
+from foveal.core.reading import read_text
 from foveal.views.page.render import render as render_report
 from foveal.views.playground.render import Page, explorer_page, playground_page, waiting_page
 
@@ -44,19 +46,25 @@ class Server:
         self.folder = folder
         self.quick = Lane("playground", typing_seconds, 3 * GIGABYTE)
         self.slow = Lane("networks", seconds, 16 * GIGABYTE)
+        self.checks = Lane("uploads", typing_seconds, 3 * GIGABYTE, waiting=32)
         self.uploads = Uploads()
-        self.jobs = Jobs(self.slow)
+        self.jobs = Jobs(self.slow, self.told)
         self.first: Job | None = None
 
     def close(self) -> None:
         """Stop the workers, remove the files."""
         self.quick.close()
         self.slow.close()
+        self.checks.close()
         self.uploads.close()
+
+    def told(self, text: str) -> str:
+        """What of an error's text a browser may see: no path of this machine."""
+        return scrubbed(text, (self.uploads.folder, self.folder))
 
     def open(self, args: dict[str, Any]) -> None:
         """Begin with a network from the command line, which may be anything that ``foveal.trace`` reads."""
-        self.first = self.jobs.start(args)
+        self.first = self.jobs.start(args, stays=True)
 
 
 def application(
@@ -75,7 +83,7 @@ def application(
             try:
                 return await handler(server, request)
             except FovealError as error:
-                return _refusal(error, page=not request.url.path.startswith("/api/"))
+                return _refusal(error, server.told, page=not request.url.path.startswith("/api/"))
 
         return endpoint
 
@@ -138,14 +146,18 @@ async def _question(server: Server, request: Request) -> Response:
 
 
 async def _upload(server: Server, request: Request) -> Response:
+    """Take a file. Photos and texts are read by a worker, which has only so much time for each."""
     upload = await server.uploads.receive(request)
-    if upload.kind == "image":
-        try:
-            await _answer(server.quick, "check_image", {"path": str(upload.path), "name": upload.name})
-        except FovealError:
-            server.uploads.drop(upload.id)
-            raise
-    text = upload.path.read_text(encoding="utf-8") if upload.kind == "text" else ""
+    path, text = str(upload.path), ""
+    try:
+        if upload.kind == "image":
+            await _answer(server.checks, "check_image", {"path": path, "name": upload.name})
+        elif upload.kind == "text":
+            asks = {"text": "", "path": path, "name": f"'{upload.name}': "}
+            text = json.loads(await _answer(server.checks, "check_text", asks))
+    except FovealError:
+        server.uploads.drop(upload.id)
+        raise
     return JSONResponse({"id": upload.id, "name": upload.name, "kind": upload.kind, "text": text})
 
 
@@ -157,10 +169,12 @@ async def _network(server: Server, request: Request) -> Response:
         if kind_of(upload.name) == "image":
             raise RefusedError(f"'{upload.name}' is a photo, not a network")
         text = upload.kind == "text"
-        found = ("text", upload.path.read_text(encoding="utf-8")) if text else ("source", str(upload.path))
+        found = ("text", read_text(upload.path)) if text else ("source", str(upload.path))
         name = upload.name
     else:
         sort, source, name = await run_in_threadpool(asked, said["source"], server.folder)
+        if sort == "text":
+            await _answer(server.checks, "check_text", {"text": source, "path": None, "name": ""})
         found = sort, source
     photo = server.uploads.get(said["image"]) if said["image"] else None
     if photo is not None and photo.kind != "image":
@@ -253,9 +267,12 @@ async def _said(request: Request, wanted: Mapping[str, type], optional: bool = F
     return found
 
 
-def _refusal(error: FovealError, page: bool) -> Response:
+def _refusal(error: FovealError, told: Callable[[str], str], page: bool) -> Response:
+    # What is refused is told in the browser's own words; anything else may quote a file of this machine.
+    own = isinstance(error, RefusedError)
     status = error.status if isinstance(error, RefusedError) else STATUS.get(type(error), 400)
     text = " ".join(str(error).split())
+    text = text if own else told(text)
     headers = {"retry-after": "2"} if status == 503 else None
     if page:
         return PlainTextResponse(f"{text}\n", status, headers)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from foveal.core.errors import FovealError
+from foveal.core.reading import read_text
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
@@ -65,6 +66,18 @@ def check_image(path: str, name: str) -> str:
     except FovealError as error:
         raise FovealError(str(error).replace(path, f"'{name}'")) from None
     return "ok"
+
+
+def check_text(text: str, path: str | None, name: str) -> str:
+    """The text, or that of a file, where it is a specification; raises FovealError naming the file where not."""
+    try:
+        text = text if path is None else read_text(path)
+        parse_spec(text)
+    except RecursionError:
+        raise FovealError(f"{name}nested too deeply") from None
+    except (FovealError, OSError, ValueError) as error:
+        raise FovealError(f"{name}{' '.join(str(error).split())}") from None
+    return text
 
 
 def _graph(sort: str, source: str, shapes: Shapes, axes: Any, name: str) -> Graph:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from foveal.app.serve.uploads import PICKLES, RefusedError
-from foveal.frontends.text.trace import parse_spec
+from foveal.core.reading import read_text
 
 BUILDERS = ("gallery", "torchvision", "timm", "keras")
 _NAMED = re.compile(rf"(?:{'|'.join(BUILDERS)}):[\w.\-]{{1,100}}")
@@ -26,7 +26,7 @@ class Asked(NamedTuple):
 
 
 def asked(text: str, folder: Path) -> Asked:
-    """What a browser's words mean; raises RefusedError or SourceError in one line."""
+    """What a browser's words mean, a specification unread; raises RefusedError in one line."""
     words = text.strip()
     if not words:
         raise RefusedError("no network given: a name such as gallery:vgg13, a file, or a specification")
@@ -41,7 +41,6 @@ def asked(text: str, folder: Path) -> Asked:
         return Asked("text", _read(path), path.name)
     if _FACTORY.fullmatch(words):
         raise RefusedError(f"'{words}' would run a program; name it on the command line: foveal serve {words}", 403)
-    parse_spec(words)
     return Asked("text", words, "specification")
 
 
@@ -82,6 +81,6 @@ def _looks_like_a_path(words: str) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise RefusedError(f"'{path.name}': not text in UTF-8") from None
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"'{path.name}': {getattr(error, 'strerror', None) or error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,6 @@ from tempfile import TemporaryDirectory
 from starlette.requests import Request
 
 from foveal.core.errors import FovealError
-from foveal.frontends.text.trace import parse_spec
 
 MEGABYTE = 1 << 20
 LIMITS = {"image": 25 * MEGABYTE, "onnx": 512 * MEGABYTE, "text": MEGABYTE // 4}
@@ -28,6 +28,10 @@ PICKLES = (
 )  # fmt: skip
 KEPT = 24
 """Files that are kept; the oldest goes first."""
+TOTAL = 1024 * MEGABYTE
+"""Most bytes of all files, those on their way included; the oldest make room."""
+AT_ONCE = 8
+"""Files that are received at the same time."""
 _STARTS = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".gif": b"GIF8", ".bmp": b"BM"}
 _ARCHIVES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")
 """How zip and gzip files and pickles begin."""
@@ -43,12 +47,13 @@ class RefusedError(FovealError):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was sent: its number, the name it had, its kind ("image", "onnx", "text"), where it lies."""
+    """A file that was sent: number, the name it had, its kind ("image", "onnx", "text"), where it lies, its bytes."""
 
     id: str
     name: str
     kind: str
     path: Path
+    size: int
 
 
 class Uploads:
@@ -56,7 +61,9 @@ class Uploads:
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="foveal-serve-")
+        self.folder = Path(self._folder.name)
         self._kept: OrderedDict[str, Upload] = OrderedDict()
+        self._coming: dict[str, int] = {}
 
     def get(self, number: str) -> Upload:
         """The file with that number; raises RefusedError."""
@@ -69,24 +76,58 @@ class Uploads:
         self._folder.cleanup()
 
     async def receive(self, request: Request) -> Upload:
-        """The file in the body of a request with ``?name=``. Raises RefusedError: kind, size, contents."""
+        """The file in the body of a request with ``?name=``. Raises RefusedError: kind, size, contents, no room."""
         name = plain_name(request.query_params.get("name", ""))
         kind = kind_of(name)
         number = secrets.token_hex(8)
         # In a folder of its own: an ONNX file may name files beside it, and there must be none.
-        path = Path(self._folder.name) / number / f"file{Path(name).suffix.lower()}"
-        path.parent.mkdir()
+        path = self.folder / number / f"file{Path(name).suffix.lower()}"
+        if len(self._coming) >= AT_ONCE:
+            raise RefusedError(f"{AT_ONCE} files are being received already; try again in a few seconds", 503)
+        self._coming[number] = 0
         try:
-            await _save(request, path, LIMITS[kind], name)
+            path.parent.mkdir()
+            await self._save(request, path, LIMITS[kind], name)
             _check(name, kind, path)
+            upload = Upload(number, name, kind, path, self._coming[number])
+        except OSError as error:
+            _remove(path)
+            raise RefusedError(f"'{name}': the server cannot keep it: {error.strerror or error}", 507) from None
         except BaseException:
             _remove(path)
             raise
-        upload = Upload(number, name, kind, path)
+        finally:
+            del self._coming[number]
         self._kept[number] = upload
         while len(self._kept) > KEPT:
             self.drop(next(iter(self._kept)))
         return upload
+
+    async def _save(self, request: Request, path: Path, limit: int, name: str) -> None:
+        """Write the body to a file, as it comes; stop at the limits."""
+        too_large = RefusedError(f"'{name}': larger than {limit / MEGABYTE:g} MB, which is the most that is taken", 413)
+        said = request.headers.get("content-length", "")
+        if said.isdecimal() and int(said) > limit:
+            raise too_large
+        number = path.parent.name
+        with path.open("wb") as file:
+            async for part in request.stream():
+                self._coming[number] += len(part)
+                if self._coming[number] > limit:
+                    raise too_large
+                self._make_room(name)
+                file.write(part)
+        if self._coming[number] == 0:
+            raise RefusedError(f"'{name}': the file is empty")
+
+    def _make_room(self, name: str) -> None:
+        """Forget the oldest files until all fit; raises RefusedError where those on their way alone do not."""
+        coming = sum(self._coming.values())
+        while self._kept and coming + sum(upload.size for upload in self._kept.values()) > TOTAL:
+            self.drop(next(iter(self._kept)))
+        if coming > TOTAL:
+            most = f"{TOTAL / MEGABYTE:g} MB"
+            raise RefusedError(f"'{name}': no room: all files that are sent have at most {most} together", 507)
 
     def drop(self, number: str) -> None:
         """Forget a file."""
@@ -115,39 +156,16 @@ def kind_of(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.parent.rmdir()
-
-
-async def _save(request: Request, path: Path, limit: int, name: str) -> None:
-    """Write the body to a file, as it comes; stop at the limit."""
-    too_large = RefusedError(f"'{name}': larger than {limit / MEGABYTE:g} MB, which is the most that is taken", 413)
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > limit:
-        raise too_large
-    size = 0
-    with path.open("wb") as file:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise too_large
-            file.write(part)
-    if size == 0:
-        raise RefusedError(f"'{name}': the file is empty")
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 def _check(name: str, kind: str, path: Path) -> None:
-    """Look at the first bytes, and read a text; photos are decoded, and ONNX files read, by a worker."""
+    """Look at the first bytes; photos are decoded, and texts and ONNX files read, by a worker."""
     with path.open("rb") as file:
         start = file.read(8)
     if kind == "image" and not start.startswith(_STARTS.get(path.suffix, b"")):
         raise RefusedError(f"'{name}': not an image that can be read")
     if kind == "onnx" and start.startswith(_ARCHIVES):
         raise RefusedError(f"'{name}': an archive or a pickle, not an ONNX file; export the model to .onnx", 415)
-    if kind == "text":
-        try:
-            parse_spec(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise RefusedError(f"'{name}': not text in UTF-8") from None
-        except (FovealError, RecursionError) as error:
-            raise RefusedError(f"'{name}': {' '.join(str(error).split())}") from None

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from foveal.app.serve.networks import check_image, network_field, network_page
+from foveal.app.serve.networks import check_image, check_text, network_field, network_page
 from foveal.app.serve.playground import code, field, growth, summary
 from foveal.core.errors import FovealError
 
@@ -21,6 +21,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "network_page": network_page,
     "network_field": network_field,
     "check_image": check_image,
+    "check_text": check_text,
 }
 TICKING = ("network_page",)
 

@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 
 from foveal.core.errors import FovealError
+from foveal.core.reading import read_yaml
 from foveal.core.serial import to_plain
 from foveal.designs.network import Head, Neck, Network, Stage, Stem, from_yaml
 
@@ -86,10 +87,7 @@ def space_of(template: dict[str, Any]) -> Space:
 
 def space_from_yaml(text: str) -> Space:
     """The space of a YAML text; raises FovealError with the place of a fault."""
-    try:
-        template = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FovealError(f"space: not valid YAML: {' '.join(str(error).split())}") from None
+    template = read_yaml(text, "space")
     if not isinstance(template, dict):
         raise FovealError("space: expected a mapping with input, stem and stages")
     return space_of(template)

@@ -191,9 +191,11 @@ def _scatter(step: rel.Scatter, stage: Stage, flow: Flow, algebra: Algebra) -> F
     for axis, n in enumerate(step.after):
         flow = dense(flow, axis, n)
     used = step.index >= 0
-    flat = flow.data.reshape(-1)
-    result = np.zeros(int(np.prod(step.before)), dtype=flow.data.dtype)
-    (np.logical_or if algebra.logical else np.add).at(result, step.index[used], flat[used])
+    flat = flow.data.reshape(-1, *[1] * (step.index.ndim - 1))
+    if step.weights is not None and algebra.weigh:
+        flat = flat * step.weights**2
+    result = np.zeros(int(np.prod(step.before)), dtype=flat.dtype)
+    (np.logical_or if algebra.logical else np.add).at(result, step.index[used], np.broadcast_to(flat, used.shape)[used])
     return Flow(result.reshape(step.before), {}, flow.scale)
 
 

@@ -152,9 +152,10 @@ def _moved(sums: Sums, axis: int, rate: float, taps: tuple[float, float, float],
 
 
 def _resampled(sums: Sums, step: rel.Table, ratio: tuple[int, int]) -> Sums:
-    """The mean over the phases of one period."""
+    """The mean over the phases of one period, far from the borders, where filters are cut."""
     shift, period = ratio
-    outputs = np.arange(min(period, step.n_out))
+    count = min(period, step.n_out)
+    outputs = np.arange(count) + (step.n_out - count) // 2
     raw = step.unclipped[outputs]
     rate = shift / period
     used = raw != rel.ABSENT

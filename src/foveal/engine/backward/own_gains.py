@@ -114,14 +114,19 @@ class OwnGains(Gains):
             return 1.0
         if name in HALVES:
             return 0.5
+        if name in ("multiply", "divide") and way.factor != 1:
+            return 1.0
         if name == "multiply" and others:
             return float(np.prod([self._factor(node, way, i) for i in others]))
         if name == "divide" and others and way.operand == 0 and others[0] not in self.signals:
-            return float((1 / self.array(others[0], node) ** 2).mean())
+            constant = self.graph.values[others[0]].kind == "constant"
+            return 1.0 if constant else float((1 / self.array(others[0], node) ** 2).mean())
         raise unavailable(node, "has a gain that depends on the data or on a number that the trace does not keep")
 
     def _factor(self, node: Node, way: Read, other: int) -> float:
         """What a multiplication by ``other`` does to a squared gradient, on average."""
+        if self.graph.values[other].kind == "constant":
+            return 1.0
         if other not in self.signals:
             return float((self.array(other, node) ** 2).mean())
         maker, mine = self.producers.get(other), self.producers.get(node.inputs[way.operand])

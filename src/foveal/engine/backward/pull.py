@@ -9,7 +9,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.backward.adjoint import adjoint
-from foveal.engine.backward.algebra import PATHS, Algebra, Flow
+from foveal.engine.backward.algebra import PATHS, Algebra, Flow, dense
 from foveal.engine.backward.stages import Stage, stages
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.roles import grid_axes, roles
@@ -48,6 +48,8 @@ def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None,
     flows = dict(start)
     for node, way, factor, path in ways_back(graph, flows, gain):
         operand, flow = node.inputs[way.operand], flows[node.output]
+        if way.kept is not None and algebra.weigh and factor != 1.0:
+            flow = _shared_by_few(flow, way, factor, graph.values[node.output].shape)
         part = None if carry is None else carry(node, way, flow, path)
         if part is None:
             part = adjoint(way.relation, flow, path, algebra)
@@ -55,6 +57,17 @@ def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None,
             part = Flow(part.data * factor, part.runs, part.scale)
         flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
     return flows
+
+
+def _shared_by_few(flow: Flow, way: Read, factor: float, shape: tuple[int, ...]) -> Flow:
+    """``factor`` is a power of 1 / fan: the same power where known zeros leave fewer elements to share the weight."""
+    assert way.kept is not None
+    power = -np.log(factor) / np.log(way.fan)
+    more = (way.fan / np.where(way.kept == 0, way.fan, way.kept)) ** power
+    for axis, n in enumerate(more.shape):
+        if n > 1:
+            flow = dense(flow, axis, shape[axis])
+    return Flow(flow.data * more, flow.runs, flow.scale)
 
 
 def ways_back(

@@ -1,4 +1,4 @@
-"""What is known about a value before any input is seen: known zeros, and scores that a softmax switches off.
+"""What is known about a value before any input is seen: numbers, and scores that a softmax switches off.
 
 Asked for by need, from the values that an operation multiplies or contracts with, back along their producers.
 Parameters are generic: never zero, unless they were kept by value.
@@ -6,20 +6,23 @@ Parameters are generic: never zero, unless they were kept by value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from foveal.engine.forward.boxes import apply
 from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, Progress
+from foveal.ir.fixed import FREE, Cells, Fixed, constant, made, number, rows
 from foveal.ir.graph import Graph, Node
-from foveal.ir.relation import Read
+from foveal.ir.relation import Keep, Read
 from foveal.ir.rules import Facts, reads, traits
+from foveal.ir.rules.along import moved
 from foveal.ir.traits import Mask
 
-SWITCHED_OFF = -100.0
-"""A constant this small added before a softmax is a mask (Swin uses -100, others -1e4 or minus infinity)."""
+LISTED = 1 << 16
+"""Matrices up to this many elements carry their known numbers in the bounds; whoever reads a larger one asks for
+them."""
 
 
 class FactFinder:
@@ -28,17 +31,26 @@ class FactFinder:
     def __init__(self, graph: Graph) -> None:
         self.values = graph.values
         self.producers: dict[int, Node] = {}
-        self._zero: dict[int, np.ndarray | None] = {}
+        self._fixed: dict[int, Fixed | None] = {}
         self.padded: set[int] = set()
-        """Values whose known zeros are (also) zero padding."""
-        self._closed: dict[int, np.ndarray | None] = {}
+        """Values whose known numbers are (also) padding."""
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
+        self.finite: dict[int, str] = {}
+        """Outputs of nodes that took a finite constant for a mask, and their layers."""
+        self.doubts: dict[int, str] = {}
+        """Outputs of nodes that may read less than is said, and because of which operation."""
 
     def ways(self, node: Node) -> tuple[Read, ...]:
         """How the node's output reads its operands, with what is known about them."""
         shapes = tuple([self.values[i].shape for i in node.inputs])
-        return reads(node.op, shapes, self.values[node.output].shape, self.about(node))
+        ways = reads(node.op, shapes, self.values[node.output].shape, self.about(node))
+        if self._settles(node):
+            keep = self._settled(node)
+            if keep is not None:
+                step = Keep(keep, node.output in self.padded)
+                ways = tuple(replace(way, relation=(*way.relation, step)) for way in ways)
+        return ways
 
     def about(self, node: Node) -> tuple[Facts, ...] | None:
         """The facts that the node's rule may use, one per operand; None where there are none."""
@@ -46,71 +58,78 @@ class FactFinder:
         for position, operand in enumerate(node.inputs):
             if self.values[operand].kind in ("parameter", "source"):
                 continue
-            facts = self._about(wants(node.op, position), operand)
+            facts = self._about(wants(node.op, position), operand, node)
             if facts is not None:
                 found = found or [Facts() for _ in node.inputs]
                 found[position] = facts
         if found is None:
             return None
-        if any((f.zero is not None and not f.padding) or f.closed is not None or f.value is not None for f in found):
+        if any((f.zero is not None and not f.padding) or f.closed is not None or f.fixed is not None for f in found):
             self.masks_trusted.add(node.output)
         return tuple(found)
 
-    def _about(self, wanted: str, operand: int) -> Facts | None:
-        if wanted == "value":
-            value = self.values[operand].data
-            return None if value is None else Facts(value=value)
+    def _about(self, wanted: str, operand: int, node: Node) -> Facts | None:
+        if not wanted:
+            return None
+        part = self.fixed(operand)
+        if part is None:
+            return None
+        if wanted == "fixed":
+            return Facts(fixed=part)
         if wanted == "closed":
-            closed = self.closed(operand)
+            closed = traits(node.op).closed(node.op, _Known(self, node))
             return None if closed is None else Facts(closed=closed)
-        zero = self.zero(operand) if wanted == "zero" else None
-        return None if zero is None else Facts(zero=zero, padding=operand in self.padded)
+        if part.cells.lost.any() and self._signals(node) > 1:
+            self.doubts[node.output] = part.cause
+        zero = self.zero(operand)
+        if zero is None:
+            return None
+        return Facts(zero=zero, value=self.values[operand].data, padding=operand in self.padded)
 
-    def zero(self, value: int) -> np.ndarray | None:
+    def zero(self, value: int) -> Mask:
         """Where the value is zero whatever the input; None where nothing is known to be."""
-        if value not in self._zero:
-            self._zero[value] = _some(self._find_zero(value))
-            node = self.producers.get(value)
-            if node is not None and (traits(node.op).pads(node.op) or self.padded.intersection(node.inputs)):
-                self.padded.add(value)
-        return self._zero[value]
-
-    def closed(self, value: int) -> np.ndarray | None:
-        """Where a softmax of the value is zero whatever the input."""
-        if value not in self._closed:
-            self._closed[value] = _some(self._find_closed(value))
-        return self._closed[value]
-
-    def _find_zero(self, value: int) -> Mask:
-        data = self.values[value].data
-        if data is not None:
-            return np.asarray(data == 0)
-        node = self.producers.get(value)
-        if node is None:
+        part = self.fixed(value)
+        if part is None:
             return None
-        known = traits(node.op)
-        return self._moved(node, self.zero) if known.apply else known.zero(node.op, _Known(self, node))
+        zero = ~part.cells.free & (part.cells.low == 0)
+        return part.where(zero) if zero.any() else None
 
-    def _find_closed(self, value: int) -> Mask:
-        data = self.values[value].data
-        if data is not None:
-            return np.asarray(data <= SWITCHED_OFF) if data.dtype.kind == "f" else None
-        node = self.producers.get(value)
-        if node is None:
-            return None
-        known = traits(node.op)
-        return self._moved(node, self.closed) if known.apply else known.closed(node.op, _Known(self, node))
+    def fixed(self, value: int) -> Fixed | None:
+        """What is known of the value's elements."""
+        if value not in self._fixed:
+            item, node = self.values[value], self.producers.get(value)
+            if item.data is not None:
+                self._fixed[value] = constant(item.data)
+            elif node is None:
+                self._fixed[value] = None
+            else:
+                self._fixed[value] = traits(node.op).fixed(node.op, _Known(self, node))
+                if traits(node.op).pads(node.op) or self.padded.intersection(node.inputs):
+                    self.padded.add(value)
+        return self._fixed[value]
 
-    def _moved(self, node: Node, ask: Callable[[int], Mask]) -> Mask:
-        masks = [ask(v) for v in node.inputs]
-        apply_to = traits(node.op).apply
-        if apply_to is None or all(mask is None for mask in masks):
+    def _signals(self, node: Node) -> int:
+        return len({i for i in node.inputs if self.values[i].kind not in ("constant", "parameter")})
+
+    def _settles(self, node: Node) -> bool:
+        return traits(node.op).settles(node.op) and any(self.fixed(i) is not None for i in node.inputs)
+
+    def _settled(self, node: Node) -> Mask:
+        """Where the result is not a number; None where its operands are all numbers too, wherever it is one."""
+        part = self.fixed(node.output)
+        if part is None:
             return None
-        full = [
-            np.zeros(self.values[v].shape, dtype=bool) if m is None else np.broadcast_to(m, self.values[v].shape)
-            for v, m in zip(node.inputs, masks, strict=True)
-        ]
-        return apply_to(node.op, full, self.values[node.output].shape)
+        if part.cells.lost.any() and self._signals(node) > 1 and traits(node.op).joins(node.op) != "sum":
+            self.doubts[node.output] = part.cause
+        numbers = part.where(~part.cells.free)
+        if not numbers.any() or numbers.size > LISTED:
+            return None
+        silent = _Known(self, node).silent([None if p is None else ~p.cells.free for p in map(self.fixed, node.inputs)])
+        if silent is not None and not (numbers & ~silent).any():
+            return None
+        if node.output not in self.padded:
+            self.masks_trusted.add(node.output)
+        return ~numbers
 
 
 class _Known(NamedTuple):
@@ -127,37 +146,77 @@ class _Known(NamedTuple):
     def out(self) -> tuple[int, ...]:
         return self.finder.values[self.node.output].shape
 
+    @property
+    def place(self) -> str:
+        return f"{self.node.origin} at {self.node.scope or '(top)'}"
+
     def zero(self, operand: int) -> Mask:
         return self.finder.zero(self.node.inputs[operand])
 
-    def closed(self, operand: int) -> Mask:
-        return self.finder.closed(self.node.inputs[operand])
+    def fixed(self, operand: int) -> Fixed | None:
+        return self.finder.fixed(self.node.inputs[operand])
 
     def value(self, operand: int) -> np.ndarray | None:
         return self.finder.values[self.node.inputs[operand]].data
 
+    def own_maximum(self) -> bool:
+        value = self.node.inputs[1]
+        while (maker := self.finder.producers.get(value)) is not None and traits(maker.op).apply is not None:
+            value = maker.inputs[0]
+        largest = maker is not None and traits(maker.op).whole(maker.op)[0] in LARGEST
+        return largest and maker is not None and maker.inputs[0] == self.node.inputs[0]
+
+    def trust(self) -> None:
+        self.finder.finite[self.node.output] = self.node.scope or "(top)"
+
+    def doubt(self, cause: str) -> None:
+        self.finder.doubts[self.node.output] = cause
+
+    def unsaid(self) -> Fixed | None:
+        op, known = self.node.op, traits(self.node.op)
+        if known.apply is not None:
+            apply_to, out = known.apply, self.out
+            return moved(lambda codes, nothing: apply_to(op, codes, out), self)
+        zero = known.zero(op, self)
+        parts = [self.fixed(i) for i in range(len(self.node.inputs))]
+        special = [part is not None and (part.cells.special | part.cells.lost).any() for part in parts]
+        silent = None
+        if any(special):
+            silent = self.silent([None if p is None else ~p.cells.free | p.cells.lost for p in parts])
+        if zero is None and silent is None:
+            return None
+        shape = np.broadcast_shapes(*(mask.shape for mask in (zero, silent) if mask is not None))
+        code = np.zeros(shape, dtype=np.int64) if silent is None else np.where(silent, 2, np.zeros(shape, np.int64))
+        code = code if zero is None else np.where(zero, 1, code)
+        cause = next((part.cause for part in parts if part is not None and part.cause), self.place)
+        return made(code, rows(FREE, number(0.0), LOST), cause)
+
     def only_zeros_read(self) -> Mask:
         """The relations themselves say where, with "zero" for "reads nothing"."""
+        return self.silent([None if p is None else ~p.cells.free & (p.cells.low == 0) for p in (self.fixed(0),)])
+
+    def silent(self, chosen: list[np.ndarray | None]) -> Mask:
+        """Where all that the result reads has one of these codes (per operand), or is nothing; None: nowhere."""
         op, result = self.node.op, None
         for way in reads(op, self.shapes, self.out):
-            shape, zero, pads = self.shapes[way.operand], self.zero(way.operand), traits(op).pads(op)
-            if zero is None and not pads:
+            if way.operand >= len(chosen):
+                continue
+            shape, table, pads = self.shapes[way.operand], chosen[way.operand], traits(op).pads(op)
+            part = self.fixed(way.operand)
+            if (table is None or part is None) and not pads:
                 return None
-            live = np.where(np.zeros((1,) * len(shape), dtype=bool) if zero is None else zero, EMPTY, 0)
+            mask = np.zeros((1,) * len(shape), dtype=bool)
+            if table is not None and part is not None:
+                mask = part.where(table).reshape((1,) * (len(shape) - part.code.ndim) + part.code.shape)
+            live = np.where(mask, EMPTY, 0)
             lengths = [n if pads else live.shape[axis] for axis, n in enumerate(shape)]
             data = np.broadcast_to(live, (4, *lengths))
             steps = {axis: Progress(1, 0) for axis, n in enumerate(lengths) if n > 1}
             (hull,) = apply(way.relation, (Hull(data, steps, {}),))
             silent = np.asarray(hull.data[0] >= NOTHING)
             result = silent if result is None else result & silent
-        return result
+        return result if result is not None and result.any() else None
 
 
-def _some(mask: np.ndarray | None) -> np.ndarray | None:
-    """None for a mask without a true element; length 1 along axes that do not matter."""
-    if mask is None or not mask.any():
-        return None
-    for axis in range(mask.ndim):
-        if mask.shape[axis] > 1 and (mask == mask.take([0], axis=axis)).all():
-            mask = mask.take([0], axis=axis)
-    return mask
+LOST = Cells(FREE.low, FREE.high, FREE.free, np.ones(1, dtype=bool))
+LARGEST = tuple(f"takes the {name} over" for name in ("max", "amax", "logsumexp"))

@@ -18,6 +18,7 @@ from foveal.engine.forward.hull import (
     compact,
     dense,
     extend,
+    find_period,
     minimal,
     strided,
     without,
@@ -46,7 +47,10 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: strided(steps[axis], step.stride)}
-    return Hull(result, steps, hull.runs, hull.context, known)
+    context = hull.context
+    if step.whole and result.size == 4 and not any(p.shift for a, p in steps.items() if a != axis):
+        context = 2
+    return Hull(result, steps, hull.runs, context, known)
 
 
 def _window_minimum(data: np.ndarray, axis: int, kernel: int, dilation: int) -> np.ndarray:
@@ -70,16 +74,13 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     hull = dense(hull, axis)
     before, after = step.reach
     data, known = extend(hull, axis, before, after)
-    lead: Index = (slice(None),) * (axis + 1)
     nothing_shape = list(data.shape)
     nothing_shape[axis + 1] = 1
     slot = data.shape[axis + 1]
     data = np.concatenate([data, np.full(nothing_shape, EMPTY)], axis=axis + 1)
     clipped = np.where(step.clipped == rel.ABSENT, slot, step.clipped + before)
     unclipped = np.where(step.unclipped == rel.ABSENT, slot, step.unclipped + before)
-    result = np.concatenate(
-        [data[0:2][(*lead, clipped)].min(axis=axis + 2), data[2:4][(*lead, unclipped)].min(axis=axis + 2)]
-    )
+    result = np.concatenate([_least(data[0:2], clipped, axis), _least(data[2:4], unclipped, axis)])
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: _ratio(steps[axis], step, result)}
@@ -171,10 +172,25 @@ def _scatter(step: rel.Scatter, hull: Hull) -> Hull:
         return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.context, hull.known)
     flat = np.broadcast_to(hull.data, (4, *step.before)).reshape(4, -1)
     flat = np.concatenate([flat, np.full((4, 1), EMPTY)], axis=1)
-    data = flat[:, np.where(step.index < 0, flat.shape[1] - 1, step.index)].reshape(4, *step.after)
+    data = _least(flat, np.where(step.index < 0, flat.shape[1] - 1, step.index), 0).reshape(4, *step.after)
+    steps = {}
     for axis in range(len(step.after)):
         data = compact(data, axis)
-    return Hull(data, {}, {}, hull.context, hull.known)
+        progress = find_period(data, axis) if data.shape[axis + 1] > 1 else None
+        if progress is not None:
+            steps[axis] = progress
+    return Hull(data, steps, {}, hull.context, hull.known)
+
+
+def _least(data: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    """The numbers at ``index`` along an axis; of several (an index of two axes) the least."""
+    if index.ndim == 1:
+        return data.take(index, axis=axis + 1)
+    if index.shape[1] == 1:
+        return data.take(index[:, 0], axis=axis + 1)
+    rows = max(1, GATHERED * data.shape[axis + 1] // max(1, data.size * index.shape[1]))
+    parts = [data.take(index[i : i + rows], axis=axis + 1).min(axis=axis + 2) for i in range(0, len(index), rows)]
+    return np.concatenate(parts, axis=axis + 1) if parts else data.take(index[:, 0], axis=axis + 1)
 
 
 def _reverse(step: rel.Reverse, hull: Hull) -> Hull:
@@ -308,6 +324,8 @@ def _everything(step: rel.Everything, hull: Hull) -> Hull:
     return Hull(data, {}, {}, 0, hull.known)
 
 
+GATHERED = 1 << 22
+"""So many numbers are gathered at once."""
 PATTERNED = 1 << 14
 """Masks with more elements than this are worked through by their distinct rows."""
 

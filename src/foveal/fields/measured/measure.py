@@ -225,7 +225,7 @@ class Account:
             scale = 1.0 / (float(self.running.mean.sum()) or 1.0)
         known = intervals(self.running, self.frame, self.settings.seed)
         crop = self.plan.crop.box if self.plan.crop is not None else None
-        method = "; ".join([self.protocol.method, *self._notes(graph)])
+        method = "; ".join([self.protocol.method, *self._notes(graph), *filter(None, [self.rf.stopped])])
         found = self._field(self.running.mean * scale, method)
         return Measured(
             found, self.running.error * scale, known, tuple(self.used), tuple(self.skipped), crop,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import SourceError
+from foveal.core.reading import read_text
 from foveal.core.version import __version__
 from foveal.fields.measured.images import read_bytes, sha256
 
@@ -42,7 +43,7 @@ def file_digest(path: str) -> str:
 def read(path: str) -> dict[str, Any]:
     """The record in a PNG or JSON file that ``foveal erf`` wrote; raises SourceError in one line."""
     try:
-        text = _png_text(path) if Path(path).suffix.lower() == ".png" else Path(path).read_text(encoding="utf-8")
+        text = _png_text(path) if Path(path).suffix.lower() == ".png" else read_text(path)
         found = json.loads(text)[KEY]
         schema = found["schema"]
     except OSError as error:

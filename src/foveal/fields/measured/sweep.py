@@ -141,8 +141,8 @@ def _claim(folder: Path, request: Request) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = manifest.read_text(encoding="utf-8") if manifest.exists() else None
-    except OSError as error:
-        raise FovealError(f"{folder}: cannot be used for a sweep: {error.strerror or error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FovealError(f"{folder}: cannot be used for a sweep: {getattr(error, 'strerror', error)}") from None
     if before is not None and before != text:
         raise FovealError(f"{folder}: holds the pieces of another request; give an empty folder")
     if before is None:
@@ -152,8 +152,9 @@ def _claim(folder: Path, request: Request) -> None:
 def _missing(folder: Path, number: int, request: Request) -> list[int]:
     """Images whose piece is not there, or cannot be read. The count alone needs no network where all are there."""
     counted = folder / f"{number:04d}.count"
-    if counted.exists():
-        total = int(counted.read_text(encoding="ascii"))
+    known = counted.read_bytes() if counted.is_file() else b""
+    if known.isdigit():
+        total = int(known)
     else:
         total = len(_bench(request, number).images)
         _write(counted, str(total).encode())

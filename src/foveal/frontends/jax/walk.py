@@ -16,6 +16,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from foveal.core.errors import TraceError
+from foveal.frontends import tables
 from foveal.frontends.jax.control import CONTROL
 from foveal.frontends.jax.inputs import Call, Slot
 from foveal.frontends.jax.lowering import (
@@ -166,7 +167,8 @@ def is_weights(array: Array) -> bool:
     """Whether a closed-over array holds weights (generic numbers) rather than a table or a mask (known by value).
 
     Whole numbers, Booleans and scalars are known. Floating numbers are weights unless they are a mask of two numbers,
-    one of them 0, the other 1 or -100 and less; a vector without a zero may as well be known.
+    one of them 0, the other 1 or -100 and less, or zero for the most part; a vector without a zero may as well be
+    known.
     """
     if not jnp.issubdtype(array.dtype, jnp.inexact):
         return False
@@ -174,6 +176,8 @@ def is_weights(array: Array) -> bool:
         return False
     if array.ndim == 1:
         return bool(np.any(np.asarray(array) == 0))
+    if tables.mostly_zero(np.asarray(array)):
+        return False
     found = np.unique(np.asarray(array).astype(np.complex128).real)
     return not (found.size == 2 and 0 in found and any(number == 1 or number <= -100 for number in found))
 
@@ -209,6 +213,8 @@ def walk_program(
     consts = [walk.closed_over(const) for const in program.consts]
     outputs = walk.walk(program.jaxpr, consts, cells, ())
     leaves = [cell for cell in outputs if walk.depends(cell)]
+    fixed = [number_ for number_, cell in enumerate(outputs) if not walk.depends(cell)]
+    builder.graph.constants = {"output" if len(outputs) == 1 else f"output.{number_} of all": True for number_ in fixed}
     for number_, cell in enumerate(leaves):
         title = "output" if len(leaves) == 1 else f"output.{number_}"
         names.found.append(Named(title, cell, "module", adapted.name, False))

@@ -6,7 +6,7 @@ Weights stay where they are: external data is mapped only when its numbers are a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,9 +181,11 @@ def _check_graph(graph: GraphProto, outer: set[str], folder: Path | None, depth:
         check_dimensions(sparse.dims, sparse.values.name)
         made.add(sparse.values.name)
     made.update(item.name for item in graph.input)
+    _check_names((*made, *(item.name for item in graph.output)))
     own: set[str] = set()
     later = {name for node in graph.node for name in node.output if name}
     for node in graph.node:
+        _check_names((node.name, node.op_type, node.domain, *node.input, *node.output))
         for name in node.input:
             if name and name not in made:
                 why = "before it is made (a cycle, or nodes out of order)" if name in later else "but nothing makes it"
@@ -202,6 +204,13 @@ def _check_graph(graph: GraphProto, outer: set[str], folder: Path | None, depth:
     for item in graph.output:
         if item.name not in made:
             raise SourceError(f"nothing makes the output '{item.name}'")
+
+
+def _check_names(names: Iterable[Any]) -> None:
+    """Protocol buffers give what is no UTF-8 as bytes."""
+    for name in names:
+        if isinstance(name, bytes):
+            raise SourceError(f"the name {name[:60]!r} is not text in UTF-8")
 
 
 def title(node: NodeProto) -> str:

@@ -24,12 +24,18 @@ from foveal.frontends.onnx.nodes.call import Materials, NodeCall, flat
 from foveal.frontends.onnx.nodes.constants import constant_node, fold, known, may_fold, sparse, stored
 from foveal.frontends.onnx.nodes.own import own_lowering
 from foveal.frontends.onnx.nodes.shapes import Made, Schema, infer, read_type, schema_of
+from foveal.frontends.onnx.nodes.weights import weights_of
 from foveal.frontends.onnx.run import OnnxRunner
 from foveal.ir.graph import Graph, GraphBuilder
 
 Environment = dict[str, Item]
 DATA_SHAPED = {"NonZero", "Unique", "NonMaxSuppression", "StringSplit", "MelWeightMatrix", "Range"}
 """Operators whose outputs are as long as data says."""
+FILLED = {
+    "Conv", "ConvInteger", "ConvTranspose", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "MaxUnpool", "Pad",
+    "Resize", "Upsample", "CenterCropPad", "Col2Im",
+}  # fmt: skip
+"""Operators that have at least one output: without any, a file says nonsense."""
 BUDGET = 400_000
 """Nodes that are visited at most, each turn of a loop counted."""
 
@@ -77,6 +83,7 @@ class Tracer:
         self.runner = OnnxRunner(file, tuple(entries))
         self.observed: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] | None = None
         self.counted: set[str] = set()
+        self.weights, self.origins = weights_of(file.model.graph, file.folder)
         items = (*file.model.graph.value_info, *file.model.graph.output)
         made = {item.name: read_type(item.type, item.name) for item in items if _static(item.type)}
         self.declared = {name: item for name, item in made.items() if item.shape is not None}
@@ -95,12 +102,12 @@ class Tracer:
             self.builder.note("partial", self.place, f"traced up to here: {first_line(error)}")
         for item in graph.output:
             x = environment.get(item.name)
-            if isinstance(x, Operand) and x.value is not None and item.name not in self.builder.graph.layer_table:
+            if isinstance(x, Operand) and not x.depends:
+                self.builder.graph.constants[item.name] = True
+            elif isinstance(x, Operand) and x.value is not None and item.name not in self.builder.graph.layer_table:
                 self.builder.layer(item.name, x.value, "operation", "output")
                 self.runner.tensors[item.name] = item.name
-        self.builder.graph.parameters = sum(
-            prod(t.dims) for t in graph.initializer if np.dtype(stored(t, None).dtype).kind == "f"
-        )
+        self.builder.graph.parameters = sum(self.weights.values())
 
     def _input(self, entry: Entry) -> Operand:
         if entry.axes is None:
@@ -133,7 +140,7 @@ class Tracer:
                 except Refused as error:
                     raise Unfinished(f"layer '{title}' ({node.op_type}): {error}") from error
                 except _DAMAGE as error:
-                    raise TraceError(f"layer '{title}' ({node.op_type}) cannot be read: {first_line(error)}") from error
+                    raise TraceError(f"layer '{title}' ({node.op_type}) cannot be read: {_why(error)}") from error
                 self.bind(node, outputs, environment, title)
         finally:
             self.builder.scope = outer
@@ -147,9 +154,11 @@ class Tracer:
             environment[name] = x
             if isinstance(x, Operand):
                 self._check(x, title)
+            layer = title if index == 0 else f"{title}.{index}"
+            if isinstance(x, Operand) and not x.depends and not self.quiet:
+                self.builder.graph.constants.setdefault(layer, False)
             if self.quiet or not isinstance(x, Operand) or x.value is None or not x.depends:
                 continue
-            layer = title if index == 0 else f"{title}.{index}"
             kind = "operation" if self.depth else "module"
             self.builder.layer(layer, x.value, kind, node.op_type, self._own(node) if index == 0 else 0)
             if not self.depth:
@@ -164,17 +173,11 @@ class Tracer:
             raise TraceError(f"layer '{title}' has dimensions beyond all measure: {list(x.shape)}")
 
     def _own(self, node: NodeProto) -> int:
-        """Elements of the floating initialisers that a node is the first to use."""
-        fresh = [name for name in node.input if name in self._weights and name not in self.counted]
+        """Numbers in the weights that a node is the first to use."""
+        names = (self.origins.get(name, name) for name in node.input)
+        fresh = [name for name in dict.fromkeys(names) if name in self.weights and name not in self.counted]
         self.counted.update(fresh)
-        return sum(self._weights[name] for name in fresh)
-
-    @property
-    def _weights(self) -> dict[str, int]:
-        if not hasattr(self, "_sizes"):
-            tensors = self.file.model.graph.initializer
-            self._sizes = {t.name: prod(t.dims) for t in tensors if stored(t, None).dtype.kind not in "biuOSU"}
-        return self._sizes
+        return sum(self.weights[name] for name in fresh)
 
     def node(self, node: NodeProto, environment: Environment) -> Sequence[Item]:
         """What one node makes: operands, or lists of them for sequences."""
@@ -200,6 +203,9 @@ class Tracer:
                 return [known(array, name) for array, name in zip(found, node.output, strict=False)]
         if not any(x.depends for x in operands) and all(m.shape is not None for m in made):
             return [Operand(m.shape or (), m.dtype, name=n) for m, n in zip(made, node.output, strict=True)]
+        empty = next((m.shape for m in made if m.shape is not None and 0 in m.shape), None)
+        if standard and node.op_type in FILLED and empty is not None:
+            raise ValueError(f"its output of shape {list(empty)} has no elements")
         return self.lower(node, schema, inputs, made, environment)
 
     def _made(self, node: NodeProto, schema: Schema, inputs: Sequence[Item]) -> list[Made]:
@@ -250,6 +256,12 @@ class Tracer:
                 return body
         outputs = call.opaque(reason)
         return [_typed(x, m) for x, m in zip(outputs, made, strict=True)]
+
+
+def _why(error: Exception) -> str:
+    """What an error says to people who did not write the code that raised it."""
+    text = first_line(error)
+    return "its numbers do not fit the axes of its input" if text.startswith("zip() argument") else text
 
 
 def _typed(x: Item, made: Made) -> Item:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import SourceError
+from foveal.core.reading import read_text
 from foveal.frontends.text import gallery, limits
 from foveal.frontends.text.grammar import parse_line
 from foveal.frontends.text.layers import BUILDERS
@@ -30,6 +31,7 @@ _JOIN_NAMES = {"add": "add", "mul": "multiply"}
 
 def parse_spec(text: str) -> Specification:
     """The tree of a specification, given as one line or as YAML; raises SourceError."""
+    text = text.removeprefix("\ufeff")
     return parse_yaml(text) if looks_like_yaml(text) else parse_line(text)
 
 
@@ -54,7 +56,7 @@ def _file(name: str) -> str:
             )
         if Path(name).exists() and not Path(name).is_file():
             raise SourceError(f"cannot read the specification '{shown(name)}': it is not a file")
-        return Path(name).read_text(encoding="utf-8")
+        return read_text(name)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"cannot read the specification '{shown(name)}': {reason}") from None

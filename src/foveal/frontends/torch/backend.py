@@ -15,6 +15,8 @@ import torch
 
 from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
+from foveal.frontends.torch.dispatch.swap import seeded
+from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
 from foveal.frontends.torch.weights import load_weights
@@ -35,6 +37,22 @@ class TorchBackend(TorchRunner, Backend):
         if isinstance(number, int):
             return number
         return int(hasattr(self.model, "class_token") or hasattr(self.model, "cls_token"))
+
+    @property
+    def weightless(self) -> bool:
+        """Whether a tensor is on the meta device."""
+        return any(item.is_meta for item in (*self.model.parameters(), *self.model.buffers()))
+
+    def generic(self) -> TorchBackend:
+        """A copy in which each zero of a weight, biases apart, is a number of the size of the others."""
+        model = self._copy_anew(torch.float64)
+        with torch.no_grad():
+            for name, item in model.named_parameters():
+                zero = item == 0
+                if not name.endswith("bias") and item.dtype.is_floating_point and bool(zero.any()):
+                    size = float(item.abs().max()) or 1.0 / max(1, item[0].numel() if item.dim() > 1 else 1) ** 0.5
+                    item[zero] = seeded(item, name).to(item.dtype)[zero].sign() * size / 2
+        return TorchBackend(model, self.inputs, self.training)
 
     @property
     def precision(self) -> str:
@@ -65,10 +83,25 @@ class TorchBackend(TorchRunner, Backend):
         return Differentiator(self, source, axes, dtype, waists)
 
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
-        """On meta tensors; the graph has no model behind it."""
+        """On meta tensors, on real ones where values decide; the graph has no model behind it."""
         inputs = self.inputs.changed(lambda s: replace(s, shape=shape, example=None) if s.name == source else s)
         attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=False)
+        if isinstance(attempt.error, NeedsValues):
+            attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=True)
         return None if attempt.error is not None else attempt.graph
+
+    def redrawn(self, seed: int) -> TorchBackend:
+        """Kernels over the fan in, positive scales, small shifts; in double precision."""
+        model = self._copy_anew(torch.float64).train(self.training)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for tensor in model.parameters():
+                if tensor.dtype.is_floating_point:
+                    size = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+                    fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 1
+                    sign = torch.randint(0, 2, tensor.shape, generator=generator) * 2 - 1 if tensor.dim() > 1 else 1
+                    tensor.copy_(size * sign / fan**0.5)
+        return TorchBackend(model, self.inputs, self.training)
 
     def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> TorchBackend:
         """Its call with other axes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -48,6 +50,11 @@ def export_onnx(source: str, shape: tuple[int, ...], path: str | Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(model, (torch.zeros(1, *shape),), str(path), dynamo=True, verbose=False)
+            with TemporaryDirectory(prefix=".", dir=Path(path).parent) as folder:
+                whole = Path(folder) / Path(path).name
+                torch.onnx.export(model, (torch.zeros(1, *shape),), str(whole), dynamo=True, verbose=False)
+                # What holds the weights of a large network comes first, so that no file names one that is not there.
+                for made in sorted(Path(folder).iterdir(), key=lambda made: made == whole):
+                    os.replace(made, Path(path).with_name(made.name))
     except (OSError, ImportError, torch.onnx.errors.OnnxExporterError) as error:
         raise FovealError(f"{path}: not exported: {' '.join(str(error).split())[:200]}") from None

@@ -3,7 +3,8 @@
 The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
 ``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
 position or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out``
-... An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
+... Where a child module has that name already, the element stands in brackets: ``cells[1]`` beside ``cells.1``.
+An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
 time), unless a module returns just this value: then only the module's name is kept. Moves that compute nothing
 (reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
 not depend on an input have none.
@@ -61,6 +62,7 @@ class Naming:
         self.builder = values.builder
         names = getattr(model, "layer_names", None)
         self.paths = names() if names else {id(module): name for name, module in model.named_modules()}
+        self.modules = set(self.paths.values())
         self.describe = getattr(model, "describe", None)
         self.model = model
         self.stack: list[tuple[nn.Module, str, Any]] = []
@@ -115,7 +117,14 @@ class Naming:
         """Name each tensor that a module returned."""
         base = self._count(path)
         for name, tensor in tensors_in(output, base):
-            self._name_output(name, tensor, kind, parameters, leaf)
+            self._name_output(self._apart(name, base), tensor, kind, parameters, leaf)
+
+    def _apart(self, name: str, base: str) -> str:
+        """An element of a container that would be named like a child module, or like what that returns, in brackets."""
+        first, _, rest = name[len(base) + 1 :].partition(".")
+        if not first or f"{base}.{first}" not in self.modules:
+            return name
+        return f"{base}[{first}]" + (f".{rest}" if rest else "")
 
     def outputs(self, output: Result) -> None:
         """Name the traced model's outputs where no hook did (a scripted module)."""
@@ -138,10 +147,10 @@ class Naming:
 
     def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
         handle = self.values.handles.get(id(tensor))
-        if handle is None:
-            return
-        value = self.values.read(handle)
-        if value not in self.values.depends:
+        value = None if handle is None else self.values.read(handle)
+        if value is None or value not in self.values.depends:
+            if value is not None or isinstance(tensor, nn.Parameter):
+                self.builder.graph.constants[name] = name.partition(".")[0] == "output"
             return
         replaced = self.operations.pop(value, None)
         if replaced is not None:

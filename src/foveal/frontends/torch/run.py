@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
+from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.mode import Tracer
-from foveal.frontends.torch.dispatch.swap import seeded, stand_ins
+from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
 from foveal.frontends.torch.names import Capture, Naming
@@ -34,25 +36,41 @@ class Attempt:
 
 
 def run_once(
-    model: nn.Module, given: Inputs, name: str, training: bool, weights: str, real: bool, capture: Capture | None = None
+    model: nn.Module,
+    given: Inputs,
+    name: str,
+    training: bool,
+    weights: str,
+    real: bool,
+    capture: Capture | None = None,
+    generic: frozenset[str] = frozenset(),
 ) -> Attempt:
-    """One traced run on meta or on real tensors."""
+    """One traced run on meta or on real tensors. Buffers that the model writes to are known by value no longer: where
+    there are such, the model is run once more with them (``generic``) as weights.
+    """
     builder = GraphBuilder(name)
     values = Values(builder)
     error: Exception | None = None
     with torch.inference_mode():
         args, kwargs = given.make(values, real)
-        with stand_ins(model, training, weights == "values", real) as swapped:
+        with stand_ins(model, training, weights == "values", real, generic) as swapped:
+            kept = float_buffers(model)
             for stand_in, original, path in swapped:
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
             try:
-                with naming, RealConstants(), Tracer(values, naming, real):
+                with naming, uncompiled(), RealConstants(), Tracer(values, naming, real):
                     naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
             except Exception as raised:
                 error = raised
+            written = frozenset(name for name, item in kept.items() if values.wrote(item))
+            written |= frozenset(name for name, item in float_buffers(model).items() if item is not kept.get(name))
+    if written & kept.keys() - generic and capture is None and error is None:
+        again = run_once(model, given, name, training, weights, real, None, generic | (written & kept.keys()))
+        if again.error is None:
+            return again
     return Attempt(builder.graph, error, builder.scope, naming.place())
 
 
@@ -103,6 +121,26 @@ class TorchRunner:
         missing = sorted(wanted - set(found))
         if missing:
             raise VerificationError(f"layers that a run on real tensors does not reach: {', '.join(missing)}")
+        return found
+
+    def probe(self, inputs: dict[str, np.ndarray], layers: list[str]) -> dict[str, np.ndarray]:
+        """What modules return in a plain run, unwatched but for hooks, of a copy in double precision."""
+        number, wanted = torch.float64, set(layers)
+        found: dict[str, np.ndarray] = {}
+        model, given = self.copy(number), with_examples(self.inputs, inputs, number)
+        with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the model's own were shown when it was traced
+            torch.manual_seed(0)
+            args, kwargs = given.make(Values(GraphBuilder("probe")), True)
+            with stand_ins(model, self.training, False, real=True), Watched(model, wanted, found) as watched:
+                try:
+                    watched.outputs(model(*args, **kwargs))
+                except Exception as error:
+                    if wanted <= found.keys():  # what was traced before the run ends
+                        return found
+                    raise VerificationError(
+                        f"the model cannot be run: {first_line(error)} ({watched.place()})"
+                    ) from error
         return found
 
     def array(self, name: str) -> np.ndarray | None:
@@ -186,6 +224,18 @@ def default_dtype(number: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+class Watched(Naming):
+    """Copies out what modules return, under the names that a trace gives it."""
+
+    def __init__(self, model: nn.Module, wanted: set[str], found: dict[str, np.ndarray]) -> None:
+        super().__init__(model, Values(GraphBuilder("probe")))
+        self.wanted, self.found = wanted, found
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        if name in self.wanted:
+            self.found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
 
 class Reached(BaseException):

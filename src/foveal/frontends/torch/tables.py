@@ -16,6 +16,7 @@ from foveal.frontends.torch.lowering import (
     recurrent as torch_lowering_recurrent,
     reduce as torch_lowering_reduce,
     resample as torch_lowering_resample,
+    scatter as torch_lowering_scatter,
     table as table,
     views as torch_lowering_views,
     windows as torch_lowering_windows,
@@ -30,6 +31,7 @@ FAMILIES = (
     torch_lowering_recurrent,
     torch_lowering_reduce,
     torch_lowering_resample,
+    torch_lowering_scatter,
     torch_lowering_views,
     torch_lowering_windows,
 )

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
-
-import numpy as np
 
 from foveal.ir import ops
 from foveal.ir.relation import SAME, All, Blocks, Keep, KeepAll, Prefix, Read, Relabel, Relation, Reshape, Step
+from foveal.ir.rules.along import chosen, closing, mixed, reduced, running
+from foveal.ir.rules.elements import elements
 from foveal.ir.rules.registry import Facts, Shape, Shapes, broadcast, everything, rule
-from foveal.ir.traits import NEITHER, Alike, Known, Mask
+from foveal.ir.traits import NEITHER, Alike, always
 
-LISTED = 1 << 16
-"""Attention matrices up to this many elements carry their known zeros in the bounds."""
-
-KEEPS_ZERO = frozenset(
-    ("relu", "negative", "abs", "tanh", "gelu", "silu", "sqrt", "square", "sin", "sinh", "tan", "asin", "atan", "elu")
-    + ("leaky_relu", "selu", "hardtanh", "cast", "sign", "softsign", "hardshrink", "softshrink", "prelu", "scale")
-)
-"""Functions f with f(0) = 0."""
-
-
-def _annulled(op: ops.Pointwise, known: Known) -> Mask:
-    """Zero where a factor, a dividend or the argument of a function that keeps zero is."""
-    if op.name == "multiply":
-        return _either([known.zero(i) for i in range(len(known.shapes))], known)
-    if op.name == "divide" or (op.name in KEEPS_ZERO and len(known.shapes) == 1):
-        return _either([known.zero(0)], known)
-    return None
-
-
-def _still_closed(op: ops.Pointwise, known: Known) -> Mask:
-    return _either([known.closed(i) for i in range(len(known.shapes))], known) if op.name == "add" else None
-
-
-def _either(masks: list[Mask], known: Known) -> Mask:
-    rank, result = len(known.out), None
-    for mask in masks:
-        if mask is not None:
-            mask = mask.reshape((1,) * (rank - mask.ndim) + mask.shape)
-            result = mask if result is None else result | mask
-    return result
+UNSURE = "product of spectra"
+"""A transform back of spectra that were multiplied is a convolution, whose reach is not known."""
 
 
 @rule(
@@ -49,7 +20,7 @@ def _either(masks: list[Mask], known: Known) -> Mask:
     function=lambda op: op.name or "unnamed",
     joins=lambda op: {"add": "sum", "multiply": "product"}.get(op.name, "other"),
     wants=lambda op, i: "zero" if op.name == "multiply" or (op.name == "divide" and i == 0) else "",
-    zero=_annulled, closed=_still_closed,
+    fixed=elements, settles=lambda op: op.name not in ("multiply", "divide"),
     multiply_adds=0, gain="fixed", alike=NEITHER, shift="", size="free", passes=True,
 )  # fmt: skip
 def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -62,35 +33,28 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
         for zero, padding in zeros:
             if zero.any():
                 relation = (*relation, Keep(~zero, padding))
-        found.append(Read(i, relation))
+        found.append(Read(i, relation, factor=op.factors[i] if op.factors else 1.0))
     return tuple(found)
-
-
-def _chosen(known: Known, mask: Callable[[int], Mask]) -> Mask:
-    """The mask of the side that a constant condition takes at each position."""
-    condition, no = known.value(0), np.zeros((), dtype=bool)
-    if condition is None:
-        return None
-    a, b = mask(1), mask(2)
-    return np.where(condition.astype(bool), no if a is None else a, no if b is None else b)
 
 
 @rule(
     ops.Select, multiply_adds=0, gain="fixed", alike=NEITHER, shift="", size="free",
-    zero=lambda op, known: _chosen(known, known.zero), closed=lambda op, known: _chosen(known, known.closed),
-    wants=lambda op, i: "value" if i == 0 else "",
+    fixed=chosen, settles=True, wants=lambda op, i: "fixed" if i == 0 else "",
 )  # fmt: skip
 def select(op: ops.Select, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """With a constant condition only the chosen side is read."""
-    condition = facts[0].value
+    """Where the condition is known only the chosen side is read."""
+    condition = facts[0].fixed
     relations = [broadcast(shape, out) for shape in shapes]
     if condition is None:
         return tuple(Read(i, relation) for i, relation in enumerate(relations))
-    chosen = condition.astype(bool)
-    return Read(1, (*relations[1], Keep(chosen))), Read(2, (*relations[2], Keep(~chosen)))
+    cells = condition.cells
+    asked = condition.where(cells.free)
+    true, false = condition.where(cells.free | (cells.low != 0)), condition.where(cells.free | (cells.low == 0))
+    own = (Read(0, (*relations[0], Keep(asked))),) if asked.any() else ()
+    return (*own, Read(1, (*relations[1], Keep(true))), Read(2, (*relations[2], Keep(false))))
 
 
-@rule(ops.Lookup, multiply_adds=0, gain="unit", alike=NEITHER, shift="")
+@rule(ops.Lookup, fixed=always(None), multiply_adds=0, gain="unit", alike=NEITHER, shift="")
 def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """The index's own position; the table's axes come last."""
     padded = shapes[0] + (1,) * (len(out) - len(shapes[0]))
@@ -103,12 +67,15 @@ def lookup(op: ops.Lookup, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
     ops.Reduce,
     alike=lambda op: Alike(False, op.name == "sum"),
     whole=lambda op: (f"takes the {op.name} over", "a running or windowed mean over the past"),
-    multiply_adds=0, gain="fixed", pools=True, shift="", size="given",
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
+    multiply_adds=0, gain="fixed", pools=True, shift="", size="given", fixed=reduced, closed=closing, settles=True,
+    wants=lambda op, i: "closed",
 )  # fmt: skip
 def reduce(op: ops.Reduce, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """All positions along the axes."""
     kept = tuple(1 if i in op.axes else n for i, n in enumerate(shapes[0]))
-    steps: Relation = (All(op.axes),)
+    closed = facts[0].closed
+    steps: Relation = (All(op.axes) if closed is None else KeepAll(~closed, op.axes),)
     relation = steps if kept == out else (*steps, Reshape(kept, out))
     fan = prod(shapes[0][axis] for axis in op.axes)
     if op.name == "sum":
@@ -127,7 +94,8 @@ STATISTICS = (
     ops.Mix,
     whole=lambda op: STATISTICS if op.name == "normalize" else ("", ""),
     wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax") else "",
-    zero=lambda op, known: known.closed(0) if op.name == "softmax" else None,
+    status=lambda op: "bound" if op.name == UNSURE else "exact",
+    closed=closing, fixed=mixed, settles=lambda op: op.name in ("softmax", "log_softmax"),
     multiply_adds=0, gain="unit", alike=NEITHER, shift="", size="free",
 )  # fmt: skip
 def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -137,14 +105,11 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
         # a score that is switched off adds nothing to the others' sum, but is handed on itself
         return Read(0, SAME), Read(0, (KeepAll(~closed, op.axes),), "weights")
     if op.name == "softmax" and closed is not None and closed.any():
-        keep = ~closed
-        steps: list[Step] = [KeepAll(keep, op.axes)]
-        # a large matrix is not marked element by element: whoever reads it asks for its known zeros
-        return (Read(0, (*steps, Keep(keep)) if keep.size <= LISTED else tuple(steps), "weights"),)
+        return (Read(0, (KeepAll(~closed, op.axes),), "weights"),)
     axes = op.axes
     if op.name in ("softmax", "log_softmax") and prod(shapes[0][axis] for axis in axes) == 1:
         return ()  # of one score it is 1 (its logarithm 0), whatever the score
-    steps = []
+    steps: list[Step] = []
     if op.groups is not None:
         axis, count = op.groups
         steps.append(Blocks(axis, shapes[0][axis], shapes[0][axis], count))
@@ -156,12 +121,12 @@ def mix(op: ops.Mix, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tu
     if op.name in ("softmax", "log_softmax"):
         return (Read(0, tuple(steps), "weights"),)
     fan = prod(shapes[0][axis] for axis in op.axes)
-    return (Read(0, tuple(steps), "value" if op.name == "fft" else "statistics", fan),)
+    return (Read(0, tuple(steps), "value" if op.name in ("fft", "ifft", UNSURE) else "statistics", fan),)
 
 
 @rule(
-    ops.Scan, multiply_adds=0, shift="runs over the whole axis",
-    along=lambda op, shapes: (op.axis,), runs=lambda op: op.axis,
+    ops.Scan, multiply_adds=lambda op, shapes, out: None if op.across else 0, shift="runs over the whole axis",
+    along=lambda op, shapes: (op.axis,), runs=lambda op: op.axis, fixed=running, settles=True,
 )  # fmt: skip
 def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Everything so far (or from here on) along the axis, and all features."""
@@ -171,5 +136,5 @@ def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
 
 
 # What a sampler can reach is everything; so is what an operation reads that is not understood.
-rule(ops.Sample, status="data-dependent")(everything)
-rule(ops.Opaque, status="bound")(everything)
+rule(ops.Sample, fixed=always(None), status="data-dependent")(everything)
+rule(ops.Opaque, fixed=always(None), status="bound")(everything)

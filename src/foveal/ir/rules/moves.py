@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from foveal.ir import ops, relation as rel
+from foveal.ir.fixed import Fixed
 from foveal.ir.relation import Read
+from foveal.ir.rules.along import moved, padded
 from foveal.ir.rules.registry import F, Facts, Shape, Shapes, broadcast, rule
+from foveal.ir.rules.tables import table
 from foveal.ir.rules.windows import only_zeros_read
-from foveal.ir.traits import NEITHER, Padding
+from foveal.ir.traits import NEITHER, Alike, Known, Padding
 
 
 def move(kind: type[ops.Operation], **answers: Any) -> Callable[[F], F]:
@@ -51,13 +55,19 @@ def slice_(op: ops.Slice, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) 
     return (Read(0, _line(op.axis, shapes[0][op.axis], out[op.axis], op.step, -op.start)),)
 
 
-@move(ops.Flip, zero=only_zeros_read, shift="turns the map over", along=lambda op, shapes: op.axes)
+@move(
+    ops.Flip, shift="turns the map over", along=lambda op, shapes: op.axes,
+    fixed=lambda op, known: moved(lambda codes, nothing: np.flip(codes[0], op.axes), known),
+)  # fmt: skip
 def flip(op: ops.Flip, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Reversed along the axes."""
     return (Read(0, (rel.Reverse(op.axes, tuple(shapes[0][a] for a in op.axes)),)),)
 
 
-@move(ops.Roll, zero=only_zeros_read, shift="turns the map round its border", along=lambda op, shapes: op.axes)
+@move(
+    ops.Roll, shift="turns the map round its border", along=lambda op, shapes: op.axes,
+    fixed=lambda op, known: moved(lambda codes, nothing: np.roll(codes[0], op.shifts, op.axes), known),
+)  # fmt: skip
 def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Circular shift."""
     return (Read(0, tuple(rel.Rotate(a, s % max(1, out[a])) for a, s in zip(op.axes, op.shifts, strict=True))),)
@@ -67,7 +77,7 @@ def roll(op: ops.Roll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     ops.Pad, size="given",
     pads=lambda op: Padding(op.widths, op.mode == "constant"),
     shift=lambda op: "continues the map at its other border" if op.mode == "circular" else "",
-    zero=lambda op, known: known.only_zeros_read() if op.mode == "constant" and op.value == 0 else None,
+    zero=lambda op, known: known.only_zeros_read() if op.mode == "constant" and op.value == 0 else None, fixed=padded,
 )  # fmt: skip
 def pad(op: ops.Pad, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant padding reads nothing; the other modes read what they copy."""
@@ -93,10 +103,29 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     )
 
 
-@move(ops.Take, zero=only_zeros_read, shift="reads by a fixed table of positions", along=lambda op, shapes: (op.axis,))
+def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
+    return np.ndim(op.index) > rank
+
+
+def _taken(op: ops.Take, known: Known) -> Fixed | None:
+    def take(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        index = np.asarray(op.index, dtype=np.int64).reshape(-1)
+        absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
+        return np.where(absent, nothing, codes[0].take(np.maximum(index, 0), op.axis))
+
+    return known.unsaid() if _several(op, 1) else moved(take, known)
+
+
+@move(
+    ops.Take, zero=only_zeros_read, fixed=_taken, shift="reads by a fixed table of positions",
+    along=lambda op, shapes: (op.axis,), alike=lambda op: Alike(True, True) if _several(op, 1) else NEITHER,
+)  # fmt: skip
 def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Constant index along one axis; an arithmetic progression is a slice."""
-    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64).reshape(-1)
+    n_in, index = shapes[0][op.axis], np.asarray(op.index, dtype=np.int64)
+    if _several(op, 1):
+        return (Read(0, (table(op.axis, n_in, index, op.weights, op.name == "sample"),), edges=True),)
+    index = index.reshape(-1)
     steps = np.diff(index)
     if index.size > 1 and (index >= 0).all() and steps[0] > 0 and (steps == steps[0]).all():
         return (Read(0, _line(op.axis, n_in, index.size, int(steps[0]), -int(index[0]))),)
@@ -104,14 +133,41 @@ def take(op: ops.Take, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, (rel.Table(op.axis, n_in, index.size, column, column),)),)
 
 
-@move(ops.Gather, zero=only_zeros_read, shift="reads by a fixed table of positions")
-def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
-    """Any constant move."""
-    return (Read(0, (rel.Scatter(np.asarray(op.index).reshape(-1), shapes[0], out),)),)
+def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
+    def gather(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        index = np.asarray(op.index).reshape(known.out)
+        return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
+
+    return known.unsaid() if _several(op, len(known.out)) else moved(gather, known)
 
 
 @move(
-    ops.Place, shift="writes at a fixed position",
+    ops.Gather, zero=only_zeros_read, fixed=_gathered, shift="reads by a fixed table of positions",
+    alike=lambda op: NEITHER if op.index.ndim < 2 else Alike(True, True),
+)  # fmt: skip
+def gather(op: ops.Gather, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """Any constant move, or sum of moves."""
+    index = np.asarray(op.index)
+    if not _several(op, len(out)):
+        return (Read(0, (rel.Scatter(index.reshape(-1), shapes[0], out),)),)
+    flat = (prod(out), index.shape[-1])
+    weights = None if op.weights is None else np.broadcast_to(op.weights, index.shape).reshape(flat)
+    return (Read(0, (rel.Scatter(index.reshape(flat), shapes[0], out, weights),), edges=True),)
+
+
+def _placed(op: ops.Place, known: Known) -> Fixed | None:
+    def place(codes: list[np.ndarray], nothing: int) -> np.ndarray:
+        root, part = codes
+        result = root.copy()
+        ends = (s + (n - 1) * p + 1 for s, p, n in zip(op.starts, op.steps, part.shape, strict=True))
+        result[tuple(slice(s, e, p) for s, e, p in zip(op.starts, ends, op.steps, strict=True))] = part
+        return result
+
+    return moved(place, known)
+
+
+@move(
+    ops.Place, fixed=_placed, shift="writes at a fixed position",
     along=lambda op, shapes: tuple(a for a, (n, m) in enumerate(zip(shapes[0], shapes[1], strict=True)) if n != m),
 )  # fmt: skip
 def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
@@ -133,7 +189,12 @@ def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> rel.Tabl
     return rel.Table(axis, n_in, n_out, index, index, (1, step))
 
 
-@move(ops.Unroll, zero=only_zeros_read)
+def _unrolled(op: ops.Unroll, known: Known) -> Fixed | None:
+    index = np.arange(known.out[op.axis])[:, None] * op.step + np.arange(op.size) * op.dilation
+    return moved(lambda codes, nothing: np.moveaxis(codes[0].take(index, op.axis), op.axis + 1, -1), known)
+
+
+@move(ops.Unroll, fixed=_unrolled)
 def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Sliding windows as an axis."""
     return (Read(0, (rel.Unroll(op.axis, out[op.axis], op.size, op.step, op.dilation),)),)
@@ -143,6 +204,8 @@ def unroll(op: ops.Unroll, shapes: Shapes, out: Shape, facts: tuple[Facts, ...])
 def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Windows summed back where they came from."""
     count, size = shapes[0][op.axis], shapes[0][-1]
+    if (count, size, op.step, op.before) == (out[op.axis], 1, 1, 0):
+        return (Read(0, (rel.Relabel(tuple(range(len(out)))),)),)
     return (Read(0, (rel.Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
 
 
@@ -157,7 +220,9 @@ def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> rel.Relat
 def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> rel.Table:
     raw = np.arange(n_out) - before
     if mode == "circular":
-        read = raw % n_in
+        # PyTorch crops first, and what is left goes round
+        first, last = max(0, -before), min(n_in, n_out - before)
+        read = np.clip(first + (raw - first) % max(1, last - first), 0, n_in - 1)
     elif mode == "replicate":
         read = np.clip(raw, 0, n_in - 1)
     else:

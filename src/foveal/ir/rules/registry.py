@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.fixed import Fixed
 from foveal.ir.relation import SAME, Everything, Expand, Read, Relation
 from foveal.ir.traits import UNDESCRIBED, Traits, made
 
@@ -20,15 +21,17 @@ class Facts(NamedTuple):
     """What is known about one operand before any input is seen; None where nothing is.
 
     zero: Boolean, broadcastable to the operand's shape, true where it is zero whatever the input.
-    closed: the same, true where it is so negative (-100 or less, a constant was added) that a softmax makes it zero.
-    value: the operand itself, where it is a constant.
+    closed: the same, true where it adds nothing to the softmax that reads it.
+    fixed: which elements are numbers whatever the input.
     padding: the zeros are (also) zero padding, and there only because the source ends.
+    value: the operand itself, where it is a constant.
     """
 
     zero: np.ndarray | None = None
     closed: np.ndarray | None = None
-    value: np.ndarray | None = None
+    fixed: Fixed | None = None
     padding: bool = False
+    value: np.ndarray | None = None
 
 
 UNKNOWN = Facts()

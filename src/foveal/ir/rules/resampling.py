@@ -65,8 +65,7 @@ def _step(axis: int, n_in: int, n_out: int, mode: str, align: bool, antialias: b
         raw = _nearest(n_in, n_out, mode, scale)
         clipped = np.clip(raw, 0, n_in - 1)
     elif antialias:
-        raw, weights = _antialiased(n_in, n_out, mode, step)
-        clipped = raw
+        raw, clipped, weights = _antialiased(n_in, n_out, mode, step)
     else:
         raw, clipped, weights = _taps(n_in, n_out, mode, align, step)
     return Table(axis, n_in, n_out, clipped, raw, (step.numerator, step.denominator) if step > 0 else None, weights)
@@ -113,21 +112,21 @@ def _taps(n_in: int, n_out: int, mode: str, align: bool, step: Fraction) -> tupl
     )
 
 
-def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> tuple[np.ndarray, np.ndarray]:
-    """Taps and weights of the triangle or cubic filter stretched by the step; the filter is cut at the border, not
-    reflected.
+def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unclipped and clipped taps of the triangle or cubic filter stretched by the step, and their weights: the filter
+    is cut at the border, not reflected, and what is left of it adds up to 1.
     """
     stretch = max(float(step), 1.0)
     support = (1.0 if mode == "linear" else 2.0) * stretch
     center = float(step) * (np.arange(n_out) + 0.5)
-    first = np.maximum((center - support + 0.5).astype(np.int64), 0)
-    last = np.minimum((center + support + 0.5).astype(np.int64), n_in)
-    taps = first[:, None] + np.arange(int((last - first).max()))
+    first = np.floor(center - support + 0.5).astype(np.int64)
+    taps = first[:, None] + np.arange(int(np.ceil(2 * support)) + 1)
     x = np.abs((taps - center[:, None] + 0.5) / stretch)
     weight = np.maximum(1 - x, 0) if mode == "linear" else _cubic(x)
-    live = (taps < last[:, None]) & (np.abs(weight) > NEGLIGIBLE)
-    weight = np.where(live, weight, 0.0)
-    return np.where(live, taps, ABSENT), weight / weight.sum(axis=1, keepdims=True)
+    weight = np.where(np.abs(weight) > NEGLIGIBLE, weight, 0.0)
+    raw = np.where(weight != 0, taps, ABSENT)
+    clipped = np.where((raw >= 0) & (raw < n_in), raw, ABSENT)
+    return raw, clipped, weight / np.where(clipped != ABSENT, weight, 0.0).sum(axis=1, keepdims=True)
 
 
 def _cubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
-from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
+from foveal.ir.rules.tables import taps as taps_of
+from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window, always
 
 
 def _size(op: ops.Convolution | ops.Pool) -> str:
@@ -27,7 +28,7 @@ def only_zeros_read(op: ops.Operation, known: Known) -> Mask:
     ops.Convolution,
     multiply_adds=lambda op, shapes, out: prod(out) * prod(op.kernel) * (shapes[0][1] // op.groups),
     window=lambda op: Window(op.kernel, op.stride, op.padding, op.dilation, op.groups, weighted=True),
-    gain="fixed", alike=NEITHER, shift="", size=_size, wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size=_size, wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
 )  # fmt: skip
 def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Window over the spatial axes, all channels of the own group; kernel taps that are known zeros are not read."""
@@ -46,7 +47,8 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
     window=lambda op: Window(
         op.kernel, op.stride, tuple((b, 0) for b in op.before), op.dilation, op.groups, weighted=True, transposed=True
     ),
-    gain="fixed", alike=NEITHER, shift="", size="given", wants="zero",
+    gain="fixed", alike=NEITHER, shift="", size="given",
+    wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
 )  # fmt: skip
 def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o reads inputs (o + before - t dilation) / stride where that is whole: its phases differ."""
@@ -75,7 +77,7 @@ def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts:
 )  # fmt: skip
 def pool(op: ops.Pool, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """A window without channels; ceil_mode shows in the output's length only."""
-    relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out)
+    relation = _slides(op.kernel, op.stride, op.padding, op.dilation, shapes[0], out, sums=True)
     return (Read(0, relation, fan=prod(op.kernel), averaged=op.name == "average", edges=True),)
 
 
@@ -93,11 +95,17 @@ def adaptive_pool(op: ops.AdaptivePool, shapes: Shapes, out: Shape, facts: tuple
 
 
 def _slides(
-    kernel: ops.Ints, stride: ops.Ints, padding: ops.Pairs, dilation: ops.Ints, x: Shape, out: Shape
+    kernel: ops.Ints,
+    stride: ops.Ints,
+    padding: ops.Pairs,
+    dilation: ops.Ints,
+    x: Shape,
+    out: Shape,
+    sums: bool = False,
 ) -> Relation:
     windows = zip(range(len(x) - len(kernel), len(x)), kernel, stride, padding, dilation, strict=True)
     return tuple(
-        Slide(axis, x[axis], out[axis], k, s, pad[0], d)
+        Slide(axis, x[axis], out[axis], k, s, pad[0], d, sums)
         for axis, k, s, pad, d in windows
         if (k, s, *pad) != (1, 1, 0, 0)
     )
@@ -148,11 +156,8 @@ def _masked_convolution(op: ops.Convolution, x: Shape, kernel: Shape, out: Shape
 def _channel_pairs(pairs: np.ndarray, x: Shape, groups: int) -> Relation:
     """Which input channels each output channel reads, as an index table along the channel axis."""
     n_out, per_group = pairs.shape
-    width = int(pairs.sum(axis=1).max())
-    index = np.full((n_out, width), ABSENT)
-    for o in range(n_out):
-        used = np.flatnonzero(pairs[o]) + (o * groups // n_out) * per_group
-        index[o, : used.size] = used
+    index = taps_of(pairs)
+    index = np.where(index == ABSENT, ABSENT, index + (np.arange(n_out) * groups // n_out * per_group)[:, None])
     return (Table(1, x[1], n_out, index, index),)
 
 

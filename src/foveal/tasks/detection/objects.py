@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import FovealError, SourceError
+from foveal.core.reading import read_text
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:[xX×]\s*(\d+(?:\.\d+)?))?\s*")
 LARGEST = 1 << 29
@@ -153,10 +154,10 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST:
             raise SourceError(f"{path}: larger than {LARGEST >> 20} MiB; give a part of the annotations")
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise SourceError(f"{path}: not a text file in UTF-8") from None
 
 

@@ -67,6 +67,8 @@ def shifts(graph: Graph, value: int, source: int) -> Shifts:
             if "whole map" in reason:
                 continue
         for k, hull in enumerate(box):
+            if hull.whole:
+                continue
             multiples[k] = lcm(multiples[k], _multiple(roles(graph)[node.output], hull))
         _widen(graph, node, boxes, lengths, margins)
     found += _unsure(graph, value, {item.layer for item in found})

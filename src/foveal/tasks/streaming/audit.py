@@ -1,7 +1,8 @@
 """Streaming: how much past and future a layer needs, how late its output is, what must be kept, what leaks the future.
 
 A unit's own position is its index times its stride. Lookback and lookahead are how far the units reach before and
-behind it, the largest over all units and phases, border or not. A strided layer also waits: the newest position of a
+behind it, the largest over all units and phases of the steady stream; units at its ends that reach further, through
+padding that mirrors or wraps, have numbers of their own. A strided layer also waits: the newest position of a
 unit's cell of ``stride`` positions first shows in the next. So latency = lookahead + stride - 1 (docs/methods.md 8).
 """
 
@@ -128,7 +129,9 @@ def _layer_rows(asked: Stream) -> list[LayerRow]:
         adds = (
             None if reach.ahead is None or None in known else reach.ahead - max([Fraction(0), *(a or 0 for a in known)])
         )
-        changes = all(r is None or r[:3] != reach[:3] for r in before)  # whatever axis it lies along
+        changes = all(
+            r is None or (*r[:3], *r[4:]) != (*reach[:3], *reach[4:]) for r in before
+        )  # whatever axis it lies along
         rows.append(LayerRow(named[value].name, named[value].type, reach, adds, changes))
     return rows
 
@@ -149,7 +152,7 @@ def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, 
         [(row.name, str(_plain(row.adds))) for row in rows if row.adds is not None and row.adds > 0],
         certainty(asked.graph, asked.value), first_to_read_all(*place, future=True),
         first_to_read_all(*place, future=False) if reach.back is None and reach.ahead is not None else None,
-        _milliseconds(asked, late), budget,
+        _milliseconds(asked, late), budget, reach.begin,
     )  # fmt: skip
 
 
@@ -161,6 +164,12 @@ def _needs_table(asked: Stream, reach: Reach) -> AuditTable:
         ("lookback", past), ("lookahead", ahead), ("latency", latency_of(reach)), ("receptive field", both),
         ("stride", reach.stride), ("smallest step", Fraction(multiple)),
     ]  # fmt: skip
+    if reach.begin is not None:
+        first = f"{reach.begin.units} units"
+        late = latency_of(reach._replace(ahead=reach.begin.reach))
+        quantities += [(f"lookahead, first {first}", reach.begin.reach), (f"latency, first {first}", late)]
+    if reach.end is not None:
+        quantities.append((f"lookback, last {reach.end.units} units", reach.end.reach))
     rows = [
         (
             name, "all" if number is None else _plain(number), None if number is None else _plain(number * asked.hop),
@@ -213,6 +222,9 @@ def _summary(asked: Stream, reach: Reach, axis: str, kept: Sequence[Buffer]) -> 
     time = "" if spent is None else f" = {spent:.4g} ms"
     total = sum(b.elements for b in kept)
     causal = "is causal" if reach.ahead == 0 else f"needs {_plain(reach.ahead)} positions of the future"
+    if reach.begin is not None:
+        most = "all" if reach.begin.reach is None else _plain(reach.begin.reach)
+        causal += f" (steady: {_plain(reach.ahead)}; first {reach.begin.units} units: {most})"
     return (
         f"{asked.layer} {causal} along {axis}, and sees {past}; latency {_plain(late)} positions{time}.",
         f"State to keep between steps: {total} elements, {bytes_text(4 * total)}, in {len(kept)} buffers.",

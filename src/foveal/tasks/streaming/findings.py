@@ -9,6 +9,7 @@ from foveal.engine.certainty import Certainty
 from foveal.ir.graph import Node
 from foveal.ir.rules import traits
 from foveal.tasks.finding import FindingRules, Values
+from foveal.tasks.streaming.reach_in_time import Border
 
 LISTED = 6
 """So many layers are named in a sentence."""
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
     past: Node | None
     spent: float | None
     budget: float | None
+    begin: Border | None = None
 
     def mixes(self) -> str:
         """How the whole future comes in: "unknown", "runs" (backwards too), "takes" (says what it does), "mixes"."""
@@ -110,6 +112,15 @@ def endless(facts: Facts) -> Iterator[Values]:
     """A past without end that no state sums up."""
     if facts.past is not None and traits(facts.past.op).runs(facts.past.op) is None:
         yield _place(facts.past)
+
+
+@FINDINGS.rule("STR06")
+def border(facts: Facts) -> Iterator[Values]:
+    """Padding that mirrors or wraps."""
+    begin = facts.begin
+    if facts.ahead is not None and begin is not None and (begin.reach is None or begin.reach > facts.allowed):
+        ahead = "the end of the stream" if begin.reach is None else f"{begin.reach} position(s) of the future"
+        yield {"layer": facts.layer, "units": begin.units, "ahead": ahead, "steady": facts.text}
 
 
 def _place(node: Node) -> Values:

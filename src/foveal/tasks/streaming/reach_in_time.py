@@ -8,23 +8,39 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal.engine.forward.bounds import bounds, one_box
-from foveal.engine.forward.hull import NOTHING, Hull, advance, all_dense, regular
+from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, advance, all_dense, regular
 from foveal.engine.roles import roles
 from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
+
+SHORT = 8
+"""Units after which the steady part of a stream repeats, at most, where its numbers alone tell."""
+
+
+class Border(NamedTuple):
+    """The units at one end of the stream that read padding and so reach further than all others: how many; how far,
+    None where they read to the other end.
+    """
+
+    units: int
+    reach: Fraction | None
 
 
 class Reach(NamedTuple):
     """Of one value, in source positions, the largest over its units: a unit's own position is its index times stride.
 
     back, ahead: None where the whole past or the whole future is read; axis: the value's own axis that follows the
-    source axis, None where there is none; stride: source positions per unit.
+    source axis, None where there is none; stride: source positions per unit. begin: the first units where they read
+    more of the future than the steady ones (padding that mirrors or wraps), end: the last ones that read more of the
+    past; None where there are none.
     """
 
     back: Fraction | None
     ahead: Fraction | None
     stride: Fraction | None
     axis: int | None
+    begin: Border | None = None
+    end: Border | None = None
 
 
 def reach_of(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
@@ -56,9 +72,24 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     count = graph.values[value].shape[time]
     if strict.context == 0 and strict.known and regular(strict, time).regular:
         first, last = _ends(strict, time, 2)
-        return Reach(_largest(stride, count, first, -1), _largest(stride, count, last, 1), stride, time)
-    first, last = _ends(strict, time, 0)
+        past, future = _largest(stride, count, first, -1), _largest(stride, count, last, 1)
+        padded = int((first < 0).sum()), int((last >= length).sum())
+        first, last = _ends(strict, time, 0)
+        begin = _border(stride, count, last, 1, future, length, padded[0])
+        end = _border(stride, count, first, -1, past, length, padded[1])
+        return Reach(past, future, stride, time, begin, end)
+    first, last = (np.broadcast_to(ends, (count,)) for ends in _ends(strict, time, 0))
     several = count > 1
+    steady = _steady(last)
+    if strict.context == 0 and steady is not None:
+        stride, inside = steady
+        future = _largest(stride, count, np.where(inside, last, -EMPTY), 1)
+        begin = _border(stride, count, last, 1, future, length)
+        known = _steady(first)
+        if known is None:
+            return Reach(None if first[-1] <= 0 else _largest(stride, count, first, -1), future, stride, time, begin)
+        past = _largest(stride, count, np.where(known[1], first, EMPTY), -1)
+        return Reach(past, future, stride, time, begin, _border(stride, count, first, -1, past, length))
     back = None if several and first[-1] <= 0 else _largest(stride, count, first, -1)
     ahead = None if several and last[0] >= length - 1 else _largest(stride, count, last, 1)
     return Reach(back, ahead, stride, time)
@@ -87,6 +118,41 @@ def _ends(hull: Hull, time: int | None, row: int) -> tuple[np.ndarray, np.ndarra
     others = tuple(a for a in range(hull.data.ndim - 1) if a != time)
     first, last = hull.data[row].min(axis=others), -hull.data[row + 1].min(axis=others)
     return np.atleast_1d(first), np.atleast_1d(last)
+
+
+def _border(
+    stride: Fraction, count: int, edge: np.ndarray, sign: int, steady: Fraction, length: int, padded: int = 0
+) -> Border | None:
+    """The units at one end, those that read padding at least, where some reach further than ``steady``; the clipped
+    ranges tell.
+    """
+    edges = np.broadcast_to(edge, (count,))
+    apart = sign * (edges * stride.denominator - np.arange(count) * stride.numerator)
+    more = (np.abs(edges) < NOTHING) & (apart * steady.denominator > steady.numerator * stride.denominator)
+    if not more.any():
+        return None
+    places = np.flatnonzero(more)
+    units = max(padded, int(places.max()) + 1 if sign > 0 else count - int(places.min()))
+    far = bool((edges[more] >= length - 1).any() if sign > 0 else (edges[more] <= 0).any())
+    return Border(units, None if far else Fraction(int(apart[more].max()), stride.denominator))
+
+
+def _steady(edge: np.ndarray) -> tuple[Fraction, np.ndarray] | None:
+    """Stride, and which units are of the interior: the longest stretch, half of all at least, whose edges go on by one
+    step over a short period; None where there is none.
+    """
+    count = edge.size
+    for period in range(1, min(SHORT, count // 4) + 1):
+        steps = edge[period:] - edge[:-period]
+        cuts = np.flatnonzero(np.diff(steps)) + 1
+        begins, ends = np.append(0, cuts), np.append(cuts, steps.size)
+        longest = int(np.argmax(ends - begins))
+        begin, end, step = int(begins[longest]), int(ends[longest]) + period, int(steps[begins[longest]])
+        if step > 0 and 2 * (end - begin) >= count and np.abs(edge[begin:end]).max() < NOTHING:
+            inside = np.zeros(count, bool)
+            inside[begin:end] = True
+            return Fraction(step, period), inside
+    return None
 
 
 def _largest(stride: Fraction, count: int, edge: np.ndarray, sign: int) -> Fraction:

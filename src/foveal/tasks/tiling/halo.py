@@ -12,6 +12,7 @@ from math import ceil
 
 import numpy as np
 
+from foveal.core.errors import FovealError, first_line
 from foveal.fields.receptive_field import ReceptiveField
 from foveal.ir.graph import Graph
 from foveal.tasks.shared.equivariance import Shifts
@@ -28,17 +29,28 @@ def halo(
     moving: Shifts,
     strides: tuple[Fraction, ...],
     grid: tuple[int, ...],
+    unread: tuple[int, ...],
     error: float | None,
 ) -> tuple[tuple[tuple[int, int], ...], str, str, float | None]:
     """What a tile's units see beyond it, per axis and side; status, method, expected error."""
     whole = [
-        exact_halo(local, axis, grid[axis], strides[axis], moving.multiples[axis], moving.margins[axis])
+        exact_halo(local, axis, grid[axis], strides[axis], moving.multiples[axis], moving.margins[axis], unread[axis])
         for axis in range(len(strides))
     ] if all(local.known) else None  # fmt: skip
     if whole is not None and not moving.obstacles and error is None:
         return tuple(whole), "exact", "index ranges of all phases from aligned tile edges", None
     wanted = ERROR if error is None else error
-    found = erf_halo(graph, rf.layer, rf.source, wanted, moving.multiples, strides)
+    try:
+        found = erf_halo(graph, rf.layer, rf.source, wanted, moving.multiples, strides)
+    except FovealError as lack:
+        why = str(moving.obstacles[0]) if moving.obstacles else first_line(lack)
+        if whole is None:
+            raise FovealError(
+                f"layer '{rf.layer}' cannot be tiled: neither its index ranges nor a field say how far its units see "
+                f"({why}); ask for a layer before it"
+            ) from lack
+        text = f"index ranges of all phases; the error is not known, as no field is there ({why})"
+        return tuple(whole), "approximate", text, None
     need = found.need if whole is None else tuple(
         (min(a, c), min(b, d)) for (a, b), (c, d) in zip(found.need, whole)
     )  # fmt: skip
@@ -48,12 +60,14 @@ def halo(
 
 
 def exact_halo(
-    rf: ReceptiveField, axis: int, grid: int, stride: Fraction, multiple: int, margin: tuple[int, int]
+    rf: ReceptiveField, axis: int, grid: int, stride: Fraction, multiple: int, margin: tuple[int, int], unread: int
 ) -> tuple[int, int]:
     """How far the units of a core that begins and ends at multiples see beyond it (before, after)."""
     progress = rf.progress[axis]
     assert progress is not None
     period, shift = progress[1].period, int(progress[1].shift)
+    if period > rf.grid[grid]:
+        return 0, rf.source_shape[axis]  # the source ends before anything repeats: one tile
     seen = ~_line(rf.nothing[1], grid, rf.grid[grid], np.logical_and)
     first = [_line(row, grid, rf.grid[grid], np.minimum) for row in rf.first[axis]]
     last = [_line(row, grid, rf.grid[grid], np.maximum) for row in rf.last[axis]]
@@ -67,7 +81,7 @@ def exact_halo(
     before = int((first[1][place] + ahead)[kept].min(initial=0))
     after = int((last[1][place] + ahead)[kept].max(initial=0))
     # Where the end is cut away, the last units of a core are there only if the tile goes on for as much.
-    missing = ceil(rf.source_shape[axis] - rf.grid[grid] * stride)
+    missing = ceil(rf.source_shape[axis] - unread - rf.grid[grid] * stride)
     behind = max(0, after - multiple + 1) + margin[1] + turned[1]
     return max(0, -before) + margin[0] + turned[0], max(behind, missing)
 

@@ -20,11 +20,15 @@ SMALL = "the traced source is smaller than the field: trace with a larger one"
 """Said where the source cuts the field off."""
 
 
+STATUSES = ("exact", "approximate", "unproven")
+
+
 @dataclass(frozen=True)
 class AxisPlan:
     """One source axis. need: what the units of a tile see beyond it (before, after); halo: the same, rounded so that
     starts stay multiples of ``multiple`` and all tiles have the source's remainder; tile: length fed to the network,
-    halos included; smallest: the smallest such length; stride: source positions per unit.
+    halos included; smallest: the smallest such length; stride: source positions per unit; unread: positions at the end
+    that no unit reads (a strided window that does not fit any more): tiles leave them out.
     """
 
     name: str
@@ -35,14 +39,26 @@ class AxisPlan:
     multiple: int
     smallest: int
     stride: Fraction
+    unread: int = 0
+
+    @property
+    def span(self) -> int:
+        """Source positions that are read at all."""
+        return self.length - self.unread
+
+    def __post_init__(self) -> None:
+        step = self.tile - sum(self.halo)
+        whole = 0 < self.length < 1 << 48 and self.tile > 0 and self.multiple > 0 and self.stride > 0
+        if not whole or min(self.halo) < 0 or (self.tile < self.length and self.length > max(step, 0) << 24):
+            raise ValueError(f"axis '{self.name}': no tiles of {self.tile} with a halo of {self.halo} on {self.length}")
 
     @property
     def starts(self) -> tuple[int, ...]:
         """First source position of each tile; one tile where it is the whole axis."""
-        if self.tile >= self.length:
+        if self.tile >= self.span:
             return (0,)
         step = self.tile - sum(self.halo)
-        last = self.length - self.tile
+        last = self.span - self.tile
         return (*range(0, last, step), last)
 
     @property
@@ -77,10 +93,11 @@ class Tile:
 class TilePlan(show.Shown):
     """How to tile one layer of one network over one source.
 
-    status: "exact", or "approximate" (``error`` is the expected relative error); obstacles: why it is not exact (or
-    would not be); value_axes: the layer's own axis that follows each source axis; memory: bytes of activations at
-    once, (whole, tile), for 4-byte numbers, weights not counted; overhead: positions computed more than once, as a
-    share of the source.
+    status: "exact"; "approximate" (``error`` is the expected relative error, or the one measured in a run; None where
+    no field tells); or "unproven" (the index ranges allow it, but nothing shows that the network does the same at a
+    tile's length); obstacles: why it is not exact (or would not be); value_axes: the layer's own axis that follows each
+    source axis; memory: bytes of activations at once, (whole, tile), for 4-byte numbers, weights not counted; overhead:
+    positions computed more than once, as a share of the source.
     """
 
     network: str
@@ -93,11 +110,15 @@ class TilePlan(show.Shown):
     error: float | None
     memory: tuple[int, int]
     method: str
+    warnings: tuple[str, ...] = ()
+    """What the reader must know about the trace."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
+        if self.status not in STATUSES or (self.status != "approximate" and self.error is not None):
+            raise ValueError(f"status '{self.status}' with error {self.error}")
 
     @property
     def exact(self) -> bool:

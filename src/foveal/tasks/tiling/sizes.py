@@ -47,10 +47,10 @@ def fewest_positions(axes: Sequence[AxisPlan], least: Sequence[int], share: floa
     wanted = np.append(np.arange(first, longest, max(1, (longest - first) // CANDIDATES)), longest)
     sizes, fed = [], np.ones(len(wanted))
     for axis, low in zip(axes, least):
-        aligned = np.maximum(low, wanted - (wanted - axis.length) % axis.multiple)
+        aligned = np.maximum(low, wanted - (wanted - axis.span) % axis.multiple)
         size = np.where(wanted >= axis.length, axis.length, aligned)
         step = np.maximum(1, size - sum(axis.halo))
-        fed *= (-((size - axis.length) // step) + 1) * (size / axis.length)
+        fed *= (-((size - axis.span) // step) + 1) * (size / axis.length)
         sizes.append(size)
     # The last candidate is the source as one tile, so that there always is one.
     chosen = int(np.argmax(fed <= 1 + share + 1e-9))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.core.visible import visible
 from foveal.frontends.backends import backend_of, forward_of, to_array
 from foveal.ir.backend import Forward
 
@@ -62,7 +63,7 @@ def run(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = No
     """
     array = to_array(image)
     _fits(plan, array)
-    return backend_of(image).from_array(_stitch(plan, forward_of(model, plan.layer, output), array))
+    return backend_of(image).from_array(stitched(plan, forward_of(model, plan.layer, output), array))
 
 
 def check(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = None) -> TileCheck:
@@ -70,8 +71,8 @@ def check(plan: TilePlan, model: Any, image: Any, *, output: str | int | None = 
     array = to_array(image)
     _fits(plan, array)
     forward = forward_of(model, plan.layer, output)
-    whole, stitched = forward(array), _stitch(plan, forward, array)
-    return compared(whole, stitched, plan.count)
+    whole, tiles = forward(array), stitched(plan, forward, array)
+    return compared(whole, tiles, plan.count)
 
 
 def compared(whole: np.ndarray, stitched: np.ndarray, tiles: int) -> TileCheck:
@@ -106,7 +107,8 @@ def _fits(plan: TilePlan, array: np.ndarray) -> None:
         raise FovealError(f"image of {got}: the plan is for {wanted}; make one with source_size as the image has it")
 
 
-def _stitch(plan: TilePlan, forward: Forward, array: np.ndarray) -> np.ndarray:
+def stitched(plan: TilePlan, forward: Forward, array: np.ndarray) -> np.ndarray:
+    """The kept units of all tiles, put together."""
     whole: np.ndarray | None = None
     for tile in _tracked(plan.tiles(), plan.count, plan.layer):
         cut: list[slice] = [slice(None)] * array.ndim
@@ -127,7 +129,7 @@ def _whole_shape(plan: TilePlan, part: np.ndarray) -> tuple[int, ...]:
     for item, axis in zip(plan.axes, plan.value_axes):
         if axis >= part.ndim:
             raise FovealError(f"the model gives {part.shape}: layer '{plan.layer}' has an axis {axis}; which output?")
-        shape[axis] += int((item.length - item.tile) / item.stride)
+        shape[axis] += int((item.span - item.tile) / item.stride)
     return tuple(shape)
 
 
@@ -148,6 +150,7 @@ def _places(
 def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
     """The tiles with a progress bar on standard error, on a terminal, once there is something to wait for."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
@@ -155,4 +158,4 @@ def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
         yield from tiles
         return
     with Progress(console=console, transient=True) as bar:
-        yield from bar.track(tiles, total=count, description=f"tiling {layer}")
+        yield from bar.track(tiles, total=count, description=escape(visible(f"tiling {layer}")))

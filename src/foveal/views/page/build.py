@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from foveal.check.analyze import analyze
 from foveal.core.errors import FovealError, UnknownLayerError
 from foveal.core.finding import Finding
 from foveal.fields.measured.provenance import file_digest, versions
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
-from foveal.report.analyze import analyze, visible_layers
+from foveal.report.analyze import visible_layers
 from foveal.report.findings import reachable
 from foveal.report.results import LayerResult, Report
 from foveal.views.page.fields import KINDS, chosen_layers, default_kinds, layer_fields
@@ -42,6 +43,8 @@ class PageOptions:
     command: str = ""
     findings: tuple[Finding, ...] = ()
     """Findings of audits, shown beside those of the trace."""
+    check: bool = True
+    """Whether a few runs of the model are held against what the trace cannot prove."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -68,7 +71,7 @@ def page_data(
     Raises UnknownLayerError where a pattern of ``options.layers`` matches nothing, and SourceError for a photo that
     cannot be read.
     """
-    report = analyze(graph)
+    report = analyze(graph, check=options.check)
     shown = visible_layers(graph)
     numbers = {layer.name: number for number, layer in enumerate(shown)}
     pool = TablePool()
@@ -110,7 +113,7 @@ def page_data(
 def _row(graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int, parent: int) -> dict[str, Any]:
     """One layer and source: numbers for sorting, cells as text, tables for the explorer (None where not kept)."""
     constant = row.source not in reachable(graph).get(graph.layer(row.name).value, frozenset())
-    rf = None if constant else receptive_field(graph, row.name, source=row.source)
+    rf = None if constant or row.status == "contradicted" else receptive_field(graph, row.name, source=row.source)
     return {
         "id": number,
         "parent": parent,

@@ -10,10 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from foveal.core.visible import visible
 
 SHARED = ("shared/i18n.js", "shared/dom.js", "shared/colour.js", "shared/chart.js", "shared/heat.js")
 """Parts that the playground begins with as well: texts, elements, colours, chart, heat map."""
@@ -40,7 +43,7 @@ def render(data: dict[str, Any], extra: Sequence[str] = (), connect: str = "'non
         policy=content_policy(script, style, connect),
         style=style,
         script=script,
-        title=data["name"],
+        title=visible(data["name"]),
         data=embedded(data),
         messages=embedded(json.loads(asset("page/messages.json"))),
         language=data.get("language", ""),
@@ -62,11 +65,11 @@ def content_policy(script: str, style: str, connect: str) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&`` and no line separators."""
+    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&``, nothing that acts or hides."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    for sign in ("<", ">", "&", "\u2028", "\u2029"):
+    for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    return re.sub("[^ -~]", lambda one: one[0] if one[0].isprintable() else json.dumps(one[0])[1:-1], text)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, Picture, panel, styled
+from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, Picture, named, panel, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def depth_curves(shown: DepthCurves) -> Picture:
     handles, labels = axes.get_legend_handles_labels()
     more, words = cost.get_legend_handles_labels()
     axes.legend(handles + more, labels + words, loc="upper left", frameon=False)
-    axes.set_title(f"{network}: field and cost by depth")
+    axes.set_title(f"{named(network)}: field and cost by depth")
     return figure
 
 
@@ -77,7 +77,7 @@ def layer_sizes(asked: LayerSizes) -> Picture:
         axes.plot([], [], color=color, marker=marker, linewidth=3, markersize=4, label=label)
     axes.plot([], [], color=INK, linewidth=1, linestyle=":", label=f"image: {lengths[-1]} px")
     axes.legend(loc="upper left", frameon=False)
-    axes.set_title(f"{network}: what each layer sees over its paths")
+    axes.set_title(f"{named(network)}: what each layer sees over its paths")
     return figure
 
 
@@ -92,7 +92,7 @@ def path_lengths(shown: PathShares) -> Picture:
     axes.set_xlabel("weighted layers on a path")
     axes.set_ylabel("share of the paths")
     axes.legend(frameon=False)
-    axes.set_title(f"{network}: paths from input to output by length")
+    axes.set_title(f"{named(network)}: paths from input to output by length")
     return figure
 
 
@@ -110,15 +110,15 @@ def gradient_reach(shown: GradientCurves) -> Picture:
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
     _layer_names(axes, [item.layer for item in reach])
     axes.legend(frameon=False)
-    axes.set_title(f"{network}: the output's gradient at each convolution")
+    axes.set_title(f"{named(network)}: the output's gradient at each convolution")
     return figure
 
 
 def _layer_names(axes: Axes, names: Sequence[str]) -> None:
     step = -(-len(names) // NAMED) or 1
     places = range(0, len(names), step)
-    labels = [name if len(name) <= 30 else f"\u2026{name[-29:]}" for name in (names[place] for place in places)]
-    axes.set_xticks(list(places), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    short = [name if len(name) <= 30 else f"\u2026{name[-29:]}" for name in (names[place] for place in places)]
+    axes.set_xticks(list(places), list(map(named, short)), rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from foveal.views.pictures import fitted_image
-from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Picture, label_plane, picture, styled
+from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, PINK, Picture, label_plane, named, picture, styled
 
 if TYPE_CHECKING:
     from foveal.tasks.detection.record import Box, LevelBar, LevelPicture, Region, RegionPicture
@@ -38,7 +38,7 @@ def region_picture(asked: RegionPicture) -> Picture:
         label_plane(axes)
         for top, first, height, width, label in asked.objects:
             _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
-            axes.annotate(label, (first, top - 1), fontsize=7, va="bottom", color=INK)
+            axes.annotate(named(label), (first, top - 1), fontsize=7, va="bottom", color=INK)
     right.set_ylabel("")
     fields = [item.box for item in regions], [item.effective for item in regions]
     boxes = [box for box in (*fields[0], *fields[1]) if box is not None]
@@ -51,7 +51,7 @@ def region_picture(asked: RegionPicture) -> Picture:
             _region(right, item.effective, colour, item.label or own if clear[1] else item.label)
     right.set_ylim(*rows)
     right.set_xlim(*columns)
-    figure.suptitle(f"{layer}: {_named(regions)} and what each sees", fontsize=10)
+    figure.suptitle(f"{named(layer)}: {_named(regions)} and what each sees", fontsize=10)
     return figure
 
 
@@ -93,7 +93,7 @@ def _bars(axes: Axes, levels: Sequence[LevelBar]) -> None:
         axes.plot([], [], marker, color=colour, label=text, markersize=7)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_yticks(range(len(levels)), [level.name for level in levels])
+    axes.set_yticks(range(len(levels)), [named(level.name) for level in levels])
     axes.set_ylim(len(levels) - 0.5, -0.5)
     axes.grid(axis="x", color="#e5e5e5")
     axes.set_ylabel("level")
@@ -106,7 +106,7 @@ def _region(axes: Axes, box: Box, colour: str, text: str) -> None:
         return
     middle = ((box[1] + box[3]) / 2 - 0.5, (box[0] + box[2]) / 2 - 0.5)
     frame = {"boxstyle": "round,pad=0.15", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
-    axes.annotate(text, middle, fontsize=6.5, ha="center", va="center", color="white", bbox=frame)
+    axes.annotate(named(text), middle, fontsize=6.5, ha="center", va="center", color="white", bbox=frame)
 
 
 def _named(regions: Sequence[Region]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from foveal.views.foveate import HALF_RESOLUTION
 from foveal.views.plots.axes import draw_profile, window
 from foveal.views.plots.field import draw_image, draw_overlay
-from foveal.views.plots.style import ORANGE, PALE, Picture, origin_of, picture, styled, title_of
+from foveal.views.plots.style import ORANGE, PALE, Picture, named, origin_of, picture, styled, title_of
 
 if TYPE_CHECKING:
     from foveal.views.explain import Explanation
@@ -40,7 +40,7 @@ def explanation_page(found: Explanation) -> Picture:
     curves, numbers = bottom.subplots(1, 2, width_ratios=[1.15, 1])
     _profiles(curves, found)
     _numbers(numbers, found)
-    figure.suptitle(f"{found.network}: {title_of(found.field)}", fontsize=12)
+    figure.suptitle(f"{named(found.network)}: {title_of(found.field)}", fontsize=12)
     return figure
 
 
@@ -77,7 +77,7 @@ def _numbers(axes: Axes, found: Explanation) -> None:
     step = 1 / max(len(found.rows), 12)
     for index, (name, value) in enumerate(found.rows):
         height = 1 - (index + 0.5) * step
-        axes.text(0.02, height, name, va="center", fontsize=9)
-        axes.text(0.98, height, value, va="center", ha="right", fontsize=9, family="monospace")
+        axes.text(0.02, height, named(name), va="center", fontsize=9)
+        axes.text(0.98, height, named(value), va="center", ha="right", fontsize=9, family="monospace")
         axes.plot([0.02, 0.98], [height - step / 2] * 2, color=PALE, linewidth=0.4)
     axes.set_ylim(0, 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foveal.core.errors import FovealError
-from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, panel, styled
+from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, named, panel, styled
 
 if TYPE_CHECKING:
     from foveal.report.results import Growth
@@ -28,7 +28,7 @@ def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Pictur
     for index, row in enumerate(rows):
         own = LINES[index % len(LINES)][0] if several else None
         place = range(1, len(row.layers) + 1)
-        name = f"{row.network}: " if several else ""
+        name = f"{named(row.network)}: " if several else ""
         axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
         axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
                   label=f"{name}effective (4.55 % side)")  # fmt: skip
@@ -40,7 +40,7 @@ def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Pictur
     axes.set_ylabel("side (pixels)")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
-    axes.set_title(title or f"{', '.join(row.network for row in rows)}: growth of the receptive field")
+    axes.set_title(title or f"{', '.join(named(row.network) for row in rows)}: growth of the receptive field")
     axes.legend(loc="upper left", frameon=False)
     return figure
 
@@ -49,4 +49,6 @@ def _names(figure: Picture, row: Growth) -> None:
     axes = figure.axes[0]
     step = -(-len(row.layers) // NAMED)
     places = range(1, len(row.layers) + 1, step)
-    axes.set_xticks(list(places), [row.layers[i - 1] for i in places], rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xticks(
+        list(places), [named(row.layers[i - 1]) for i in places], rotation=60, ha="right", rotation_mode="anchor"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.views.plots.axes import draw_line, draw_plane, draw_profile, window
 from foveal.views.plots.field import legend_below
-from foveal.views.plots.style import Picture, origin_of, picture, styled
+from foveal.views.plots.style import Picture, named, origin_of, picture, styled
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -64,7 +64,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
     figure = picture(7.6, 7.0 if ndim == 2 else 4.6, origin_of([first, second]))
     grid = figure.subplot_mosaic([["a", "b"], ["c", "c"]], height_ratios=[1.6, 1] if ndim == 2 else [1, 1])
     shown = window(first, second)
-    for key, field, name in zip("ab", (first, second), names, strict=True):
+    for key, field, name in zip("ab", (first, second), map(named, names), strict=True):
         if ndim == 2:
             image = draw_plane(grid[key], field, shown)
         else:
@@ -72,7 +72,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
         grid[key].set_title(name)
     if ndim == 2:
         figure.colorbar(image, ax=[grid["a"], grid["b"]], shrink=0.85, label="share of each maximum")
-    for style, (field, name) in enumerate(zip((first, second), names)):
+    for style, (field, name) in enumerate(zip((first, second), map(named, names))):
         draw_profile(grid["c"], field, ndim - 1, style, name, fitted=False)
     grid["c"].set_xlim(*shown[-1])
     grid["c"].set_xlabel("column (pixels), through the maximum" if ndim == 2 else "position (samples)")
@@ -89,6 +89,7 @@ def side_by_side(first: Field, second: Field, names: tuple[str, str], title: str
 def _short(field: Field) -> str:
     """Layer and unit on two lines that fit a panel; the middle of a long name is left out."""
     name = field.layer if len(field.layer) <= PANEL_LETTERS else f"{field.layer[:13]}…{field.layer[-14:]}"
+    name = named(name)
     return f"{name}\nunit ({', '.join(map(str, field.unit))})" if field.unit else name
 
 

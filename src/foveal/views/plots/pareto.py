@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foveal.core.errors import FovealError
-from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, panel, styled
+from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, named, panel, styled
 
 if TYPE_CHECKING:
     from foveal.designs.record import Designs
@@ -42,7 +42,7 @@ def pareto(designs: Designs) -> Picture:
         axes.plot([k.cost for k in known], [k.misfit for k in known], "s", color=ORANGE, label="known networks")
     for one in known:
         place_of = (one.cost, one.misfit)
-        axes.annotate(one.network.name, place_of, xytext=(5, -9), textcoords="offset points", color=ORANGE)
+        axes.annotate(named(one.network.name), place_of, xytext=(5, -9), textcoords="offset points", color=ORANGE)
     axes.set_xscale("log")
     axes.margins(x=0.14)
     axes.set_xlabel(WORDS[target.cost])

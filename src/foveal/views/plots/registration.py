@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foveal.views.plots.style import BLUE, INK, LINES, ORANGE, PALE, Picture, label_plane, panel, styled
+from foveal.views.plots.style import BLUE, INK, LINES, ORANGE, PALE, Picture, label_plane, named, panel, styled
 
 if TYPE_CHECKING:
     from foveal.tasks.registration.record import OffsetCurves, UnitPlaces
@@ -43,7 +43,7 @@ def unit_places(shown: UnitPlaces) -> Picture:
               markeredgewidth=1.8, linestyle="none", label="what the unit looks at (RF center)")  # fmt: skip
     label_plane(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
-    axes.set_title(f"{network}: {last.layer}, {rows.units}x{columns.units} units")
+    axes.set_title(f"{named(f'{network}: {last.layer}')}, {rows.units}x{columns.units} units")
     return figure
 
 
@@ -64,7 +64,7 @@ def offset_curves(shown: OffsetCurves) -> Picture:
     axes.set_ylabel("RF center minus its place (pixels)")
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
-    axes.set_title(f"{network}: {last.layer}, stride {float(along.stride):g} px")
+    axes.set_title(f"{named(f'{network}: {last.layer}')}, stride {float(along.stride):g} px")
     return figure
 
 

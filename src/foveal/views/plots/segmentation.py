@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveal.views.plots.style import LINES, Picture, picture, styled
+from foveal.views.plots.style import LINES, Picture, named, picture, styled
 
 if TYPE_CHECKING:
     from foveal.tasks.segmentation.record import Spectra
@@ -21,7 +21,8 @@ def spectrum_picture(shown: Spectra) -> Picture:
     figure = picture(7.2, 1.5 * len(spectra) + 3.0, {"layers": [name for name, _, _ in spectra]})
     heights = [1.0] * len(spectra) + [1.6]
     parts = figure.subplots(len(spectra) + 1, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-    for index, (name, sizes, whole) in enumerate(spectra):
+    for index, (plain, sizes, whole) in enumerate(spectra):
+        name = named(plain)
         colour, line = LINES[index % len(LINES)]
         places, shares = [size for size, _ in sizes], [share for _, share in sizes]
         parts[index].vlines(places, 0, shares, color=colour, linewidth=1.6)
@@ -34,5 +35,5 @@ def spectrum_picture(shown: Spectra) -> Picture:
     parts[-1].set_xlabel("field size of a route (pixels)")
     if len(spectra) > 1:
         parts[-1].legend(frameon=False, loc="lower right")
-    figure.suptitle(shown.title, fontsize=10)
+    figure.suptitle(named(shown.title), fontsize=10)
     return figure

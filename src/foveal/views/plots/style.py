@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 
 from foveal.core.errors import FovealError, writing
 from foveal.core.version import __version__
+from foveal.core.visible import visible
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -67,8 +69,11 @@ class Picture(Figure):
         kind = Path(path).suffix.lower()
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
-        with writing(path), mpl.rc_context(_SETTINGS):
-            self.savefig(path, dpi=dpi, metadata=self._metadata(kind))
+        drawn = BytesIO()
+        with mpl.rc_context(_SETTINGS):
+            self.savefig(drawn, format=kind[1:], dpi=dpi, metadata=self._metadata(kind))
+        with writing(path) as place:
+            place.write_bytes(drawn.getvalue())
 
     def _metadata(self, kind: str) -> dict[str, Any]:
         text = json.dumps(dict(self.provenance), sort_keys=True)
@@ -120,10 +125,15 @@ def _record(field: Field) -> dict[str, Any]:
     }
 
 
+def named(text: str) -> str:
+    """A name as a picture may hold it: visible, and no formula between dollars."""
+    return visible(text, keep="\n").replace("$", r"\$")
+
+
 def title_of(field: Field) -> str:
     """``layer4, unit (3, 3): paths``, with the status where it is not exact."""
     unit = ", ".join(map(str, field.unit))
-    where = f"{field.layer}, unit ({unit})" if field.unit else field.layer
+    where = named(f"{field.layer}, unit ({unit})" if field.unit else field.layer)
     return f"{where}: {field.kind}" + ("" if field.status == "exact" else f" ({field.status})")
 
 

@@ -3,6 +3,15 @@
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
+/** What acts or cannot be seen in a text, such as a turned reading direction, written as code: \u202e. */
+const visible = (text) =>
+  text.replace(
+    /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+    (sign) => `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`,
+  );
+const shown = (children) =>
+  children.filter((child) => child != null).map((child) => (typeof child === "string" ? visible(child) : child));
+
 /** el("button.strong", {type: "button", on: {click}}, "text", node): an element; strings are text, null is left out. */
 function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
@@ -13,7 +22,7 @@ function el(name, attributes = {}, ...children) {
     else if (value === true) node.setAttribute(key, "");
     else if (value !== false && value != null) node.setAttribute(key, value);
   }
-  node.append(...children.filter((child) => child != null));
+  node.append(...shown(children));
   return node;
 }
 
@@ -23,7 +32,7 @@ function svg(name, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
   if (classes.length) node.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(attributes)) if (value != null) node.setAttribute(key, value);
-  node.append(...children.filter((child) => child != null));
+  node.append(...shown(children));
   return node;
 }
 

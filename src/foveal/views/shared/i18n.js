@@ -33,7 +33,7 @@ function startLanguage() {
 /** The text of a key in the page's language, with {names} filled in. */
 function t(key, values = {}) {
   const text = MESSAGES[language][key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  return text.replace(/\{(\w+)\}/g, (_, name) => visible(String(values[name] ?? "")));
 }
 
 /** Whether there is a text for a key. */

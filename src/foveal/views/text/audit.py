@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from foveal.core.visible import visible
 from foveal.views.text.html import table_html
 from foveal.views.text.report import SEVERITY, UNLIMITED, empty_grid, plain
 from foveal.views.text.table import quantity_text, shape_text
@@ -24,38 +25,38 @@ WIDTH = 120
 def audit_text(audit: Audit) -> str:
     """The whole audit without colours; tables as wide as they need to be, sentences wrapped."""
     parts = [_plain(Text(_title(audit)), WIDTH)]
-    parts += [_plain(Text(line), WIDTH) for line in audit.summary]
+    parts += [_plain(Text(visible(line)), WIDTH) for line in audit.summary]
     for table in _printed(audit):
         parts += ["", _plain(_grid(table), UNLIMITED)]
     parts += ["", *(_plain(_finding(finding), WIDTH) for finding in audit.findings)]
     if not audit.findings:
         parts.append("no findings")
     if audit.method:
-        parts += ["", _plain(Text(audit.method), WIDTH)]
+        parts += ["", _plain(Text(visible(audit.method)), WIDTH)]
     return "\n".join(parts)
 
 
 def audit_renderable(audit: Audit) -> RenderableType:
     """What a rich console draws."""
-    parts: list[RenderableType] = [Text(_title(audit), style="bold"), *(Text(line) for line in audit.summary)]
+    parts: list[RenderableType] = [Text(_title(audit), style="bold"), *(Text(visible(line)) for line in audit.summary)]
     for table in _printed(audit):
         parts += [Text(), _grid(table)]
     parts += [Text(), *(_finding(finding) for finding in audit.findings)]
     if not audit.findings:
         parts.append(Text("no findings", style="green"))
     if audit.method:
-        parts += [Text(), Text(audit.method, style="dim")]
+        parts += [Text(), Text(visible(audit.method), style="dim")]
     return Group(*parts)
 
 
 def audit_html(audit: Audit) -> str:
     """Small HTML tables, without style sheet and script."""
     parts = [f"<p><b>{escape(_title(audit))}</b></p>"]
-    parts += [f"<p>{escape(line)}</p>" for line in audit.summary]
+    parts += [f"<p>{escape(visible(line))}</p>" for line in audit.summary]
     parts += [_html_table(table) for table in _printed(audit)]
     parts += [_html_finding(finding) for finding in audit.findings] or ["<p>no findings</p>"]
     if audit.method:
-        parts.append(f"<p><small>{escape(audit.method)}</small></p>")
+        parts.append(f"<p><small>{escape(visible(audit.method))}</small></p>")
     return "\n".join(parts)
 
 
@@ -65,11 +66,11 @@ def cell_text(cell: Cell) -> str:
         return ""
     if isinstance(cell, int) and abs(cell) >= 10**6:
         return quantity_text(cell)
-    return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e6 else str(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e6 else visible(str(cell))
 
 
 def _title(audit: Audit) -> str:
-    return f"{audit.task}: {audit.network}, {audit.source} {shape_text(audit.source_shape)}"
+    return visible(f"{audit.task}: {audit.network}, {audit.source} {shape_text(audit.source_shape)}")
 
 
 def _printed(audit: Audit) -> list[AuditTable]:
@@ -91,11 +92,11 @@ def _grid(table: AuditTable) -> RenderableType:
     for place, (heading, right) in enumerate(zip(table.columns, _numeric(table))):
         # In a narrow terminal headings and long names go on in the next line; numbers stay whole.
         least = max((len(cell_text(row[place])) for row in table.rows), default=0) if right else None
-        grid.add_column(heading, justify="right" if right else "left", min_width=least, overflow="fold")
+        grid.add_column(Text(visible(heading)), justify="right" if right else "left", min_width=least, overflow="fold")
     for row in table.rows:
         grid.add_row(*(Text(cell_text(cell)) for cell in row))
-    note = [Text(table.note, style="dim")] if table.note else []
-    return Group(Text(table.title, style="bold"), grid, *note)
+    note = [Text(visible(table.note, "\n"), style="dim")] if table.note else []
+    return Group(Text(visible(table.title), style="bold"), grid, *note)
 
 
 def _numeric(table: AuditTable) -> list[bool]:
@@ -112,19 +113,21 @@ def _finding(finding: AuditFinding) -> RenderableType:
 
 
 def _sentence(finding: AuditFinding) -> str:
-    return f"{finding.layer}: {finding.text}" if finding.layer else finding.text
+    return visible(f"{finding.layer}: {finding.text}" if finding.layer else finding.text)
 
 
 def _advice(finding: AuditFinding) -> list[str]:
     lines = [("change", finding.change), ("effect", finding.effect)]
-    return [f"{name}: {text}" for name, text in lines if text]
+    return [visible(f"{name}: {text}") for name, text in lines if text]
 
 
 def _html_table(table: AuditTable) -> str:
     rows = [[cell_text(cell) for cell in row] for row in table.rows]
-    cells = table_html(list(zip(table.columns, _numeric(table))), [(row, False) for row in rows])
-    note = f"<p><small>{escape(table.note)}</small></p>" if table.note else ""
-    return f"<p><b>{escape(table.title)}</b></p>\n{cells}\n{note}"
+    headings = list(zip(map(visible, table.columns), _numeric(table)))
+    cells = table_html(headings, [(row, False) for row in rows])
+    note = escape(visible(table.note, keep="\n"))
+    told = f"<p><small>{note}</small></p>" if note else ""
+    return f"<p><b>{escape(visible(table.title))}</b></p>\n{cells}\n{told}"
 
 
 def _html_finding(finding: AuditFinding) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from foveal.core.visible import visible
+
 if TYPE_CHECKING:
     from foveal.check.agreement import Agreement
     from foveal.check.verify import Check
@@ -24,14 +26,14 @@ def check_text(check: Check) -> str:
         if len(check.mismatches) > MISMATCHES:
             lines.append(f"  and {len(check.mismatches) - MISMATCHES} more")
     lines += [f"  note: {note}" for note in check.notes]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def agreement_text(agreement: Agreement) -> str:
     """What was compared, and the first differences."""
     scope = f"{', '.join(agreement.names)}: {agreement.layers} corresponding layers, {agreement.fields} fields"
     if agreement.agrees:
-        return f"{scope}: equal"
+        return visible(f"{scope}: equal")
     left = len(agreement.differences) - DIFFERENCES
     lines = [f"{scope}: {len(agreement.differences)} differ", *(f"  {d}" for d in agreement.differences[:DIFFERENCES])]
-    return "\n".join(lines + ([f"  and {left} more"] if left > 0 else []))
+    return "\n".join(map(visible, lines + ([f"  and {left} more"] if left > 0 else [])))

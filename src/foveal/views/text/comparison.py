@@ -12,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from foveal.core.visible import visible
 from foveal.report.results import Comparison, Grown, Step
 from foveal.views.text.report import UNLIMITED, empty_grid, plain
 from foveal.views.text.table import axes_text
@@ -32,9 +33,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         grid = _grid(comparison, shown, fields)
         if Measurement.get(console, console.options.update(width=UNLIMITED), grid).maximum <= console.width:
             break
-    console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
-    console.print(Text(f"first: {comparison.first}; second: {comparison.second}"), soft_wrap=True)
+    console.print(Text(visible(verdict(comparison)), style="bold"), soft_wrap=True)
+    console.print(Text(visible(f"first: {comparison.first}; second: {comparison.second}")), soft_wrap=True)
     console.print(grid)
+    for note in comparison.notes:
+        console.print(Text(f"note: {note}", style="bold red"), soft_wrap=True)
     left_out = len(comparison.steps) - len(shown)
     if left_out:
         console.print(Text(f"{left_out} layers that add nothing are left out", style="dim"))
@@ -53,7 +56,7 @@ def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str]) -
         step = comparison.steps[index]
         mark = ">" if index == comparison.parting else ""
         cells = [mark, _name(step), *_cells(step.first, fields), *_cells(step.second, fields), ", ".join(step.differs)]
-        grid.add_row(*(Text(cell, style="bold yellow" if mark else "") for cell in cells))
+        grid.add_row(*(Text(visible(cell), style="bold yellow" if mark else "") for cell in cells))
     return grid
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 
 from foveal.core.serial import to_plain
+from foveal.core.visible import cell
 from foveal.report.results import LayerResult, Report
 
 _PER_AXIS = ("size", "smallest", "clipped", "stride", "start", "period", "center", "offset", "local")
@@ -19,13 +20,16 @@ def csv_text(report: Report) -> str:
     names = {source.name: source.axis_names for source in report.sources}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
+    stopped = next(
+        (f"stopped at {f.layer or '(top)'}: {f.text}" for f in report.findings if f.code == "partial"), "whole"
+    )
     writer.writerow(
         ["layer", "source", "kind", "type", "shape", "status"]
-        + [f"{quantity}_{axis}" for quantity in _PER_AXIS for axis in axes]
-        + ["covered", "parameters", "multiply_adds", "multiply_adds_status", "causes"]
+        + [cell(f"{quantity}_{axis}") for quantity in _PER_AXIS for axis in axes]
+        + ["covered", "parameters", "multiply_adds", "multiply_adds_status", "causes", "trace"]
     )
     for row in report.layers:
-        writer.writerow(_line(row, names[row.source], axes))
+        writer.writerow([*_line(row, names[row.source], axes), stopped])
     return buffer.getvalue()
 
 
@@ -36,13 +40,13 @@ def _line(row: LayerResult, names: tuple[str, ...], axes: list[str]) -> list[obj
         sizes, smallest, row.clipped, row.stride, row.start, row.period, row.center, row.offset, row.local or (),
     )  # fmt: skip
     cells: list[object] = [
-        row.name, row.source, row.kind, row.type, "x".join(map(str, row.shape)), row.status,
+        cell(row.name), cell(row.source), row.kind, cell(row.type), "x".join(map(str, row.shape)), row.status,
     ]  # fmt: skip
     for quantity in quantities:
         by_axis = dict(zip(names, quantity))
         cells += [_cell(by_axis.get(axis)) for axis in axes]
     adds = row.multiply_adds
-    return [*cells, _cell(row.covered), row.parameters, _cell(adds.value), adds.status, "; ".join(row.causes)]
+    return [*cells, _cell(row.covered), row.parameters, _cell(adds.value), adds.status, cell("; ".join(row.causes))]
 
 
 def _cell(value: object) -> object:

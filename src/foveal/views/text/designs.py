@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from foveal.core.visible import visible
 from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
@@ -60,7 +61,7 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
         if one.changed:
             lines.append(f"  {number}: {'; '.join(one.changed)}")
     for name, change in designs.repairs:
-        lines.append(f"smallest change for '{name}': {change}")
+        lines.append(visible(f"smallest change for '{name}': {change}"))
     return "\n".join(lines)
 
 
@@ -90,7 +91,7 @@ def _row(name: str, one: Design) -> Row:
         short(found.multiply_adds), short(found.parameters), f"{found.memory / 2**20:.1f} MiB",
         in_words(one.network),
     )  # fmt: skip
-    return Row(cells, one.role == "known", "exact")
+    return Row(tuple(map(visible, cells)), one.role == "known", "exact")
 
 
 def _counted(count: int) -> str:

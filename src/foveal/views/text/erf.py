@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foveal.core.visible import visible
 from foveal.fields.measured.provenance import KEY
 from foveal.fields.measured.request import record
 from foveal.fields.measured.uncertainty import Interval
@@ -27,7 +28,7 @@ def erf_table(results: Sequence[Result]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     notes = list(dict.fromkeys(note for result in results for note in _notes(result)))
-    return "\n".join([*lines, *notes])
+    return "\n".join(map(visible, [*lines, *notes]))
 
 
 def _row(result: Result) -> tuple[str, ...]:
@@ -96,6 +97,7 @@ def erf_picture(request: Request, results: Sequence[Result]) -> Picture:
     """Heat maps of all results, predictions beside them; the record stands in the file's metadata."""
     from foveal.views.plots.field import heat_map
     from foveal.views.plots.panels import unit_grid
+    from foveal.views.plots.style import named
 
     shown: list[Field] = []
     titles: list[str] = []
@@ -103,10 +105,10 @@ def erf_picture(request: Request, results: Sequence[Result]) -> Picture:
         field = result.measured.field
         log10 = result.measured.record["protocol"]["display"] == "log10"
         shown.append(replace(field, values=np.log10(1 + field.values)) if log10 else field)
-        titles.append(_title(result, len(request.models) > 1))
+        titles.append(named(_title(result, len(request.models) > 1)))
         if result.energy is not None:
             shown.append(result.energy)
-            titles.append(f"{field.layer}\npredicted")
+            titles.append(named(f"{field.layer}\npredicted"))
     protocol = f"ERF, protocol {request.protocol}, {len(results[0].measured.used)} images"
     if len(shown) == 1:
         figure = heat_map(shown[0], f"{titles[0].replace(chr(10), ', ')}: {protocol}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from foveal.core.visible import visible
 from foveal.views.text.table import shape_text
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def field_html(field: Field) -> str:
         "positions": _positions(field.hull) if field.values.size else "none",
         "method": field.method,
     }
-    body = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+    body = "".join(f"<tr><th>{name}</th><td>{escape(visible(text))}</td></tr>" for name, text in rows.items())
     return f"<table>{body}</table>"
 
 

@@ -19,7 +19,7 @@ from foveal.report.results import Report
 from foveal.views.text.table import Column, Row, Table, table
 
 _GAP = 2  # one of padding, one of the column divider
-_STYLES = {"bound": "yellow", "data-dependent": "magenta", "unavailable": "red"}
+_STYLES = {"bound": "yellow", "data-dependent": "magenta", "unavailable": "red", "contradicted": "bold red"}
 SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 UNLIMITED = 10_000
 """Columns where nothing is cut or wrapped."""

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from foveal.core.visible import visible
 from foveal.report.results import LayerResult, Measure, Report
 
 UNKNOWN = "?"
-_MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": ""}
+_MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": "", "contradicted": ""}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def table(report: Report) -> Table:
     return Table(
         title=_title(report),
         columns=tuple(column for column, _ in used),
-        rows=tuple(Row(cells, not row.leaf, row.status) for cells, row in zip(lines, rows)),
+        rows=tuple(Row(tuple(map(visible, cells)), not row.leaf, row.status) for cells, row in zip(lines, rows)),
         totals=_totals(report),
         findings=tuple((finding.severity, _finding(finding.layer, finding.text)) for finding in report.findings),
         legend=_legend(report, {column.heading for column, _ in used}),
@@ -80,7 +81,7 @@ def table(report: Report) -> Table:
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     """A line for each name and value, the values one below the other."""
     width = max(len(name) for name, _ in rows)
-    return [f"{name:<{width}}  {value}".rstrip() for name, value in rows]
+    return [visible(f"{name:<{width}}  {value}".rstrip()) for name, value in rows]
 
 
 def axes_text(values: Sequence[int | Fraction | None], signed: bool = False) -> str:
@@ -161,7 +162,7 @@ def _or_blank(value: int) -> str:
 
 def _title(report: Report) -> str:
     sources = ", ".join(f"{source.name} {shape_text(source.shape)}" for source in report.sources)
-    return f"{report.name}: {sources}"
+    return visible(f"{report.name}: {sources}")
 
 
 def _totals(report: Report) -> str:
@@ -175,7 +176,7 @@ def _totals(report: Report) -> str:
 
 
 def _finding(layer: str, text: str) -> str:
-    return f"{layer}: {text}" if layer else text
+    return visible(f"{layer}: {text}" if layer else text)
 
 
 def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
@@ -195,6 +196,7 @@ def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
         "bound": "\u2264 bound: the RF is not larger than this",
         "data-dependent": "~ data-dependent: all that the data could make it reach",
         "unavailable": f"{UNKNOWN} unavailable",
+        "contradicted": f"{UNKNOWN} contradicted: a run of the model showed the number to be wrong",
     }
     return tuple(text for heading, text in lines.items() if heading in headings) + tuple(
         text for status, text in marks.items() if status in statuses

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foveal.core.visible import visible
+
 if TYPE_CHECKING:
     from foveal.fields.usage import Usage
 
@@ -18,4 +20,4 @@ def usage_text(usage: Usage) -> str:
         f"{usage.layer} reads {usage.source} ({size}) with {usage.units} {'unit' if usage.units == 1 else 'units'}: "
         f"a position is read by {low} to {high} of them, median {middle:g} ({usage.status})"
     ]
-    return "\n".join(lines + [f"  {finding.severity}: {finding.text}" for finding in usage.findings])
+    return "\n".join(map(visible, lines + [f"  {finding.severity}: {finding.text}" for finding in usage.findings]))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from foveal.frontends import tables
 from foveal.frontends.jax.lowering.table import rule
 from foveal.frontends.jax.lowering.tracer import Cell, Equation, Shape, Tracer
 from foveal.ir import ops
@@ -196,33 +197,71 @@ def _run_on(eqn: Equation, *arrays: np.ndarray, fill: int | None = None) -> np.n
         return np.asarray(eqn.primitive.bind(*(jnp.asarray(array) for array in arrays), **params)).astype(np.int64)
 
 
+_JOINS = {"scatter-add": "add", "scatter-sub": "add", "scatter-mul": "multiplied", "scatter-min": "minimum",
+          "scatter-max": "maximum"}  # fmt: skip
+
+
 @rule("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")
 def scatter(t: Tracer, eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> int:
-    """Known indices without repetition are a move; computed ones reach everywhere. Repeated ones are a bound."""
+    """Known indices are a move; computed ones reach everywhere. Several updates of one place are joined; of those that
+    replace each other any may stay.
+    """
     shape = x.shape
     inputs = [t.value(cell) for cell in (x, indices, updates) if cell.data is None]
     if indices.data is None:
         return t.node(ops.Sample("scatter"), inputs, shape)
-    back, count = _scattered(eqn, x, indices, updates)
-    if count.max(initial=0) > 1:
-        return t.opaque(eqn, inputs, shape, "scatter to repeated places")
-    moved = t.node(ops.Gather(back), (t.value(updates),), shape)
+    index = tables.back(_targets(eqn, x, indices, updates), int(np.prod(shape)))
+    if index is None:
+        return t.opaque(eqn, inputs, shape, "scatter of too many updates to one place")
+    name = _JOINS.get(eqn.primitive.name, "scatter")
+    axis = _written_axis(eqn, x, updates)
+    stride = int(np.prod(shape[axis + 1 :])) if axis is not None else 1
+    if axis is not None:
+        lines = _targets(eqn, x, indices, updates)
+        first = np.moveaxis(lines, axis, 0).reshape(updates.shape[axis], -1)[:, 0] if lines.size else lines.reshape(-1)
+        along = tables.back(np.where(first < 0, -1, first // stride), shape[axis])
+        assert along is not None
+        op: ops.Operation = ops.Take(axis, along[:, 0] if along.shape[1] == 1 else along, None, name)
+    else:
+        op = ops.Gather(index.reshape(shape) if index.shape[1] == 1 else index.reshape(*shape, -1), None, name)
+    moved = t.node(op, (t.value(updates),), shape)
     if eqn.primitive.name == "scatter":
-        return t.node(ops.Select(), (t.array(back >= 0), moved, t.value(x)), shape)
+        reached = (index >= 0).any(axis=1).reshape(shape)
+        return t.node(ops.Select(), (t.array(reached), moved, t.value(x)), shape)
     inputs = [t.value(x)] if x.data is None else []
-    return t.node(ops.Pointwise("add"), (*inputs, moved), shape)
+    return t.node(ops.Pointwise(name), (*inputs, moved), shape)
 
 
-def _scattered(eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of the operand the update that reaches it (-1: none), and how many do."""
-    number = jnp.asarray(_positions(updates.shape) + 1)
-    zeros = jnp.zeros(x.shape, jnp.int32)
-    numbers, mode = eqn.params["dimension_numbers"], eqn.params["mode"]
+def _written_axis(eqn: Equation, x: Cell, updates: Cell) -> int | None:
+    """The single axis that is indexed while the updates hold all others whole and in place."""
+    numbers = eqn.params["dimension_numbers"]
+    axes = numbers.scatter_dims_to_operand_dims
+    if len(axes) != 1 or numbers.operand_batching_dims or numbers.inserted_window_dims != tuple(axes):
+        return None
+    rest = tuple(axis for axis in range(len(x.shape)) if axis != axes[0])
+    whole = len(updates.shape) == len(x.shape) and all(updates.shape[a] == x.shape[a] for a in rest)
+    return axes[0] if whole and tuple(numbers.update_window_dims) == rest else None
+
+
+def _targets(eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> np.ndarray:
+    """The row-major place of the operand that each update reaches (-1: none): the gather that reads what it writes."""
+    numbers = eqn.params["dimension_numbers"]
+    window = list(numbers.update_window_dims)
+    skipped = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
+    sizes = [1 if axis in skipped else updates.shape[window.pop(0)] for axis in range(len(x.shape))]
+    opposite = jax.lax.GatherDimensionNumbers(
+        offset_dims=numbers.update_window_dims,
+        collapsed_slice_dims=numbers.inserted_window_dims,
+        start_index_map=numbers.scatter_dims_to_operand_dims,
+        operand_batching_dims=numbers.operand_batching_dims,
+        start_indices_batching_dims=numbers.scatter_indices_batching_dims,
+    )
+    mode = eqn.params["mode"]
     with jax.ensure_compile_time_eval():
-        at = jnp.asarray(indices.data)
-        placed = jax.lax.scatter(zeros, at, number, numbers, mode=mode)
-        count = jax.lax.scatter_add(zeros, at, jnp.ones_like(number), numbers, mode=mode)
-        return np.asarray(placed).astype(np.int64) - 1, np.asarray(count)
+        found = jax.lax.gather(
+            jnp.asarray(_positions(x.shape)), jnp.asarray(indices.data), opposite, sizes, mode=mode, fill_value=-1
+        )
+        return np.asarray(found).astype(np.int64)
 
 
 @rule("bitcast_convert_type")

@@ -9,9 +9,7 @@ import numpy as np
 from foveal.frontends.jax.lowering.table import rule
 from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
 from foveal.ir import ops
-
-SWITCHED_OFF = -100.0
-"""A constant this low, added before a softmax, gives a weight of zero."""
+from foveal.ir.fixed import constant
 
 _PLAIN = """
 abs acos acosh and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz cos cosh digamma eq
@@ -20,7 +18,8 @@ logistic lt max min ne neg nextafter not or polygamma population_count pow regul
 rsqrt shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square tan tanh xor zeta eq_to le_to
 lt_to mulhi""".split()  # noqa: SIM905
 
-_PUBLIC = {"logistic": "sigmoid", "neg": "negative", "max": "maximum", "min": "minimum"}
+_PUBLIC = {"logistic": "sigmoid", "neg": "negative", "max": "maximum", "min": "minimum", "pow": "power"}
+_TRUTHS = {name: f"logical_{name}" for name in ("and", "or", "not", "xor")}
 
 
 @rule(*_PLAIN)
@@ -31,7 +30,34 @@ def pointwise(t: Tracer, eqn: Equation, *cells: Cell) -> int:
         name = "relu"
     if name == "maximum" and len(cells) == 2 and any(c.data is not None and np.all(c.data == -np.inf) for c in cells):
         return t.value(next(c for c in cells if c.data is None or not np.all(c.data == -np.inf)))
-    return t.node(ops.Pointwise(name), _arrays(t, cells), eqn.outvars[0].aval.shape)
+    out = eqn.outvars[0].aval
+    name = _TRUTHS.get(name, name) if out.dtype == bool else name
+    if name == "clamp":
+        cells = (cells[1], cells[0], cells[2])
+    if len(cells) == 1:
+        return t.node(ops.Pointwise(name), _arrays(t, cells), out.shape)
+    return _counted(t, name, cells, out.shape)
+
+
+_NEUTRAL = {"multiply": 1.0, "divide": 1.0, "add": 0.0, "subtract": 0.0}
+
+
+def _counted(t: Tracer, name: str, cells: Sequence[Cell], shape: Sequence[int]) -> int:
+    """The operation with its plain numbers, and with those constant arrays that may hold a mask."""
+    inputs: list[int] = []
+    numbers: list[float | None] = []
+    for cell in cells:
+        data = cell.data
+        plain = data is not None and data.dtype.kind in "biuf"
+        if data is None or (plain and data.size > 1 and constant(data) is not None):
+            inputs.append(t.value(cell))
+            numbers.append(None)
+        elif plain and data.size == 1:
+            numbers.append(float(data.reshape(())))
+        elif name in _NEUTRAL:
+            numbers.append(_NEUTRAL[name])
+    given = tuple(numbers) if any(number is not None for number in numbers) else ()
+    return t.node(ops.Pointwise(name, (), given), inputs, shape)
 
 
 def _arrays(t: Tracer, cells: Sequence[Cell]) -> list[int]:
@@ -62,37 +88,31 @@ def tie(t: Tracer, eqn: Equation, first: Cell, second: Cell) -> int:
 
 @rule("add", "add_any")
 def add(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
-    """A constant of -100 or less may switch a softmax off, so such numbers are kept."""
-    inputs = [t.value(c) for c in (a, b) if c.data is None or _switches_off(c.data)]
-    return t.node(ops.Pointwise("add"), inputs, eqn.outvars[0].aval.shape)
-
-
-def _switches_off(data: np.ndarray) -> bool:
-    return data.dtype.kind == "f" and bool(np.any(data <= SWITCHED_OFF))
+    """Numbers are kept: a mask may be made with them."""
+    return _counted(t, "add", (a, b), eqn.outvars[0].aval.shape)
 
 
 @rule("sub")
 def subtract(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant taken away is its negative added."""
     shape = eqn.outvars[0].aval.shape
-    if b.data is None:
-        return t.node(ops.Pointwise("subtract"), _arrays(t, (a, b)), shape)
-    negative = -b.data.astype(np.float64) if b.data.dtype.kind == "f" else np.zeros(())
-    inputs = [t.value(a)] + ([t.array(negative)] if _switches_off(negative) else [])
-    return t.node(ops.Pointwise("add"), inputs, shape)
+    if b.data is None or b.data.dtype.kind not in "iuf":
+        return _counted(t, "subtract", (a, b), shape)
+    return _counted(t, "add", (a, Cell(b.shape, None, -b.data.astype(np.float64))), shape)
 
 
 @rule("mul")
 def multiply(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant zero annuls the other factor, so arrays with zeros are kept; a mean is a sum over a count."""
-    inputs = [t.value(c) for c in (a, b) if c.data is None or np.any(c.data == 0)]
     shape = eqn.outvars[0].aval.shape
     for cell, other in ((a, b), (b, a)):
         if cell.data is None and other.data is not None and other.data.size == 1 and float(other.data.real) != 0:
             mean = _mean(t, cell, 1.0 / float(other.data.real), shape)
             if mean is not None:
                 return mean
-    return t.node(ops.Pointwise("multiply"), inputs, shape)
+    if any(c.data is not None and c.data.size == 1 and not np.any(c.data) for c in (a, b)):
+        return t.node(ops.Pointwise("multiply"), (t.value(a), t.value(b)), shape)
+    return _counted(t, "multiply", (a, b), shape)
 
 
 @rule("div")
@@ -101,12 +121,12 @@ def divide(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     shape = eqn.outvars[0].aval.shape
     if b.data is None:
         found = _softmax(t, t.value(a), t.value(b), shape)
-        return t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape) if found is None else found
+        return _counted(t, "divide", (a, b), shape) if found is None else found
     if b.data.size == 1 and a.data is None and b.data.dtype.kind in "fiu":
         mean = _mean(t, a, float(b.data), shape)
         if mean is not None:
             return mean
-    return t.node(ops.Pointwise("divide"), _arrays(t, (a, b)), shape)
+    return _counted(t, "divide", (a, b), shape)
 
 
 def _mean(t: Tracer, cell: Cell, count: float, shape: Sequence[int]) -> int | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from foveal.frontends.jax.lowering.table import rule
 from foveal.frontends.jax.lowering.tracer import Cell, Equation, Tracer
+from foveal.frontends.products import undone
 from foveal.ir import ops
+from foveal.ir.rules.mixing import UNSURE
 
 _NAMES = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
 
@@ -57,8 +59,11 @@ def fft(t: Tracer, eqn: Equation, x: Cell) -> int:
     """Each output reads everything along the transformed axes, whatever their new length."""
     shape, rank = eqn.outvars[0].aval.shape, len(x.shape)
     axes = tuple(range(rank - len(eqn.params["fft_lengths"]), rank))
+    name = "fft"
+    if "I" in getattr(eqn.params["fft_type"], "name", str(eqn.params["fft_type"])):
+        name = UNSURE if undone(t.builder.graph, t.value(x), t.dependent.__contains__) else "ifft"
     if shape == x.shape:
-        return t.node(ops.Mix(axes, "fft"), (t.value(x),), shape)
+        return t.node(ops.Mix(axes, name), (t.value(x),), shape)
     kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
-    value = t.node(ops.Reduce(axes, True, "fft"), (t.value(x),), kept)
+    value = t.node(ops.Reduce(axes, True, name), (t.value(x),), kept)
     return t.node(ops.Expand(), (value,), shape)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
+from foveal.frontends import tables
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, axis_of, lowering
 from foveal.frontends.onnx.lowering.windows import convolve
 from foveal.frontends.products import matmul_op
 from foveal.ir import ops
 
+LARGEST = 1 << 24
+"""Larger factors are taken for kernels unseen."""
+
+
+def factor(call: Call, operand: Operand) -> Operand:
+    """An operand of a product: what no source can change is a kernel, but a table where most of it is zero."""
+    if operand.depends:
+        return operand
+    if operand.value is None and operand.known and prod(operand.shape) <= LARGEST:
+        array = call.array(operand, "the factor")
+        if tables.mostly_zero(array):
+            return call.constant(array)
+    return call.weight(operand)
+
 
 def multiply(call: Call, a: Operand, b: Operand) -> Operand:
-    """The matrix product of two operands; those that no source can change are kernels."""
-    inputs = [operand if operand.depends else call.weight(operand) for operand in (a, b)]
+    """The matrix product of two operands."""
+    inputs = [factor(call, operand) for operand in (a, b)]
     return call.emit(matmul_op(a.rank, b.rank), inputs, call.shapes[0])
 
 
@@ -40,7 +57,7 @@ def gemm(call: Call, a: Operand, b: Operand, c: Operand | None = None) -> Operan
     """A product of matrices, either of them transposed, plus a bias."""
     first = (2, 0) if call.attribute("transA", 0) else (0, 2)
     second = (1, 2) if call.attribute("transB", 0) else (2, 1)
-    inputs = [operand if operand.depends else call.weight(operand) for operand in (a, b)]
+    inputs = [factor(call, operand) for operand in (a, b)]
     value = call.emit(ops.Contract((first, second), (0, 1)), inputs, call.shapes[0])
     return plus(call, value, c)
 
@@ -65,10 +82,12 @@ def einsum(call: Call, *operands: Operand) -> Operand:
         if len(set(labels)) != len(labels):
             labels, value = _diagonal(call, labels, operand)
         rows.append(labels)
-        inputs.append(value if value.depends else call.weight(value))
+        inputs.append(factor(call, value))
     hidden = tuple(sorted({label for row in rows for label in row if label < 0})) if "..." in right else ()
     before, _, after = right.partition("...")
     result = (*map(ord, before), *hidden, *map(ord, after))
+    if len(set(result)) != len(result):
+        raise ValueError(f"equation '{equation}' writes an axis twice")
     return call.emit(ops.Contract(tuple(rows), result), inputs)
 
 
@@ -104,7 +123,7 @@ def causal_convolution(
         joined = call.emit(ops.Concatenate(2), (past, x), shape)
     op = ops.Convolution((w.shape[2],), (1,), ((0, 0),), (1,), c)
     value = call.emit(op, (joined, call.weight(w)), x.shape)
-    if str(call.attribute("activation", "none")) != "none":
+    if call.word("activation", "none", "silu", "swish") != "none":
         value = call.emit(ops.Pointwise("silu"), value, x.shape)
     return [value, call.emit(ops.Slice(2, length), joined, (n, c, reach))][: max(1, call.wanted)]
 

@@ -24,6 +24,12 @@ _PUBLIC = {
     "Sum": "add",
     "Pow": "power",
     "LeakyRelu": "leaky_relu",
+    "And": "logical_and",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
+    "Not": "logical_not",
+    "IsNaN": "isnan",
+    "IsInf": "isinf",
 }
 """Names by which the analyses know an operation, where they differ from the operator's own."""
 
@@ -73,7 +79,11 @@ def clip(call: Call, x: Operand, low: Operand | None = None, high: Operand | Non
     """Limits are numbers, inputs from opset 11 on; computed ones reach every element."""
     computed = dependent(low, high)
     limits = None if computed else (call.setting("min", 1), call.setting("max", 2))
-    return call.emit(ops.Pointwise(_CLIPS.get(limits, "clip")), (x, *computed))
+    if limits is None:
+        return call.emit(ops.Pointwise("clip"), (x, *computed))
+    numbers = tuple(np.nan if limit is None else float(np.asarray(limit).reshape(())) for limit in limits)
+    named = _CLIPS.get(limits)
+    return call.emit(ops.Pointwise(named) if named else ops.Pointwise("clip", (), (None, *numbers)), x)
 
 
 @lowering("Dropout")

@@ -6,20 +6,20 @@ from math import prod
 
 import numpy as np
 
-from foveal.frontends.onnx.lowering.table import Call, Operand, Shape, axis_of, lowering
+from foveal.frontends import tables
+from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, Shape, axis_of, lowering
+from foveal.frontends.tables import places
 from foveal.ir import ops
 
 _JOINS = {"add": "add", "mul": "multiplied", "max": "maximum", "min": "minimum"}
 
 
-def places(shape: Shape) -> np.ndarray:
-    """The row-major position of each element."""
-    return np.arange(prod(shape), dtype=np.int64).reshape(shape)
-
-
 def wrapped(index: np.ndarray, length: int) -> np.ndarray:
-    """Indices that count from the end made positive."""
+    """Indices that count from the end made positive; raises ValueError for one that points outside."""
     numbers = index.astype(np.int64)
+    outside = numbers[(numbers < -length) | (numbers >= length)]
+    if outside.size:
+        raise ValueError(f"index {outside[0]} points outside of {length} elements")
     return np.where(numbers < 0, numbers + length, numbers)
 
 
@@ -61,7 +61,11 @@ def gather_elements(call: Call, x: Operand, index: Operand) -> Operand | list[Op
         if x.depends or not index.depends:
             return call.data_dependent([x, index])
         return call.emit(ops.Pointwise("lookup"), index, index.shape)
-    return moved(call, x, _along(places(x.shape), wrapped(numbers, x.shape[axis]), axis))
+    along = wrapped(numbers, x.shape[axis])
+    line = tables.line(along, axis, x.shape)
+    if line is not None:
+        return call.emit(ops.Take(axis, line), x, index.shape)
+    return moved(call, x, _along(places(x.shape), along, axis))
 
 
 def _along(array: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
@@ -103,8 +107,13 @@ def scatter_elements(call: Call, x: Operand, index: Operand, updates: Operand) -
     axis = axis_of(int(call.attribute("axis", 0)), x.rank)
     numbers = index.array
     if numbers is not None:
-        target = _along(places(x.shape), wrapped(numbers, x.shape[axis]), axis)
-        return written(call, x, target, updates, str(call.attribute("reduction", "none")))
+        along, reduction = wrapped(numbers, x.shape[axis]), call.word("reduction", "none", *_JOINS)
+        line = tables.line(along, axis, x.shape)
+        found = None if line is None or reduction == "none" else tables.back(line, x.shape[axis])
+        if found is not None:
+            joined = call.emit(ops.Take(axis, found, None, _JOINS[reduction]), updates, x.shape)
+            return call.emit(ops.Pointwise(_JOINS[reduction]), (x, joined), x.shape)
+        return written(call, x, _along(places(x.shape), along, axis), updates, reduction)
     if any(n != m for k, (n, m) in enumerate(zip(x.shape, index.shape, strict=True)) if k != axis):
         return call.data_dependent([x, index, updates])
     kept = tuple(1 if k == axis else n for k, n in enumerate(x.shape))
@@ -119,7 +128,7 @@ def scatter_nd(call: Call, x: Operand, index: Operand, updates: Operand) -> Oper
     if numbers is None:
         return call.data_dependent([x, index, updates])
     target = places(x.shape)[_coordinates(numbers, x.shape)]
-    return written(call, x, target, updates, str(call.attribute("reduction", "none")))
+    return written(call, x, target, updates, call.word("reduction", "none", *_JOINS))
 
 
 def written(call: Call, x: Operand, target: np.ndarray, updates: Operand, reduction: str = "none") -> Operand:
@@ -132,15 +141,11 @@ def written(call: Call, x: Operand, target: np.ndarray, updates: Operand, reduct
         back[flat] = np.arange(flat.size)
         mask = call.constant((back >= 0).reshape(x.shape))
         return call.emit(ops.Select(), (mask, moved(call, updates, back.reshape(x.shape)), x), x.shape)
-    layers = []
-    waiting = np.arange(flat.size)
-    while waiting.size:
-        _, first = np.unique(flat[waiting], return_index=True)
-        back = np.full(prod(x.shape), -1, dtype=np.int64)
-        back[flat[waiting[first]]] = waiting[first]
-        layers.append(moved(call, updates, back.reshape(x.shape)))
-        waiting = np.delete(waiting, first)
-    return call.emit(ops.Pointwise(_JOINS[reduction]), (x, *layers), x.shape)
+    index = tables.back(flat, prod(x.shape))
+    if index is None:
+        raise Refused("too many updates of one element")
+    joined = call.emit(ops.Gather(index.reshape(*x.shape, -1), None, _JOINS[reduction]), updates, x.shape)
+    return call.emit(ops.Pointwise(_JOINS[reduction]), (x, joined), x.shape)
 
 
 @lowering("TensorScatter")
@@ -154,7 +159,7 @@ def tensor_scatter(
     starts = np.zeros(cache.shape[0], dtype=np.int64) if indices is None else call.array(indices, "write_indices")
     place = np.indices(update.shape)
     at = place[axis] + starts.reshape(-1)[place[0]]
-    place[axis] = at % cache.shape[axis] if call.attribute("mode", "linear") == "circular" else at
+    place[axis] = at % cache.shape[axis] if call.word("mode", "linear", "circular") == "circular" else at
     return written(call, cache, np.ravel_multi_index(tuple(place), cache.shape), update)
 
 

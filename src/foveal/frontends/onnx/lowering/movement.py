@@ -124,7 +124,7 @@ def pad(
     widths = [(0, 0)] * x.rank
     for k, axis in enumerate(along):
         widths[axis] = (sides[k], sides[len(along) + k])
-    mode = _PAD_MODES[call.attribute("mode", "constant")]
+    mode = _PAD_MODES[call.word("mode", *_PAD_MODES)]
     if value is not None and value.depends and mode == "constant":
         return _computed_border(call, x, tuple(widths), value)
     number = call.attribute("value", 0.0) if value is None or not value.known else float(_scalar(value.array))
@@ -175,7 +175,7 @@ def depth_to_space(call: Call, x: Operand) -> Operand:
     """Channels fill the block; ``mode`` says whether they count the block first (DCR) or last (CRD)."""
     n, c, h, w = x.shape
     b = int(call.attribute("blocksize"))
-    if call.attribute("mode", "DCR") == "CRD":
+    if call.word("mode", "DCR", "CRD") == "CRD":
         split_up, order = (n, c // b**2, b, b, h, w), (0, 1, 4, 2, 5, 3)
     else:
         split_up, order = (n, b, b, c // b**2, h, w), (0, 3, 4, 1, 5, 2)
@@ -187,7 +187,7 @@ def space_to_depth(call: Call, x: Operand) -> Operand:
     """The block's place counts before the channel, as in DCR; or after it, as in CRD."""
     n, c, h, w = x.shape
     b = int(call.attribute("blocksize"))
-    order = (0, 1, 3, 5, 2, 4) if call.attribute("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
+    order = (0, 1, 3, 5, 2, 4) if call.word("mode", "DCR", "CRD") == "CRD" else (0, 3, 5, 1, 2, 4)
     return _shuffled(call, x, (n, c, h // b, b, w // b, b), order)
 
 

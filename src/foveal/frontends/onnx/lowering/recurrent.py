@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from foveal.frontends.onnx.lowering.elementwise import dependent
-from foveal.frontends.onnx.lowering.index import moved, places
+from foveal.frontends.onnx.lowering.index import moved
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering
+from foveal.frontends.tables import places
 from foveal.ir import ops
 
 
@@ -35,9 +36,8 @@ def recurrent(
         n, t, k = x.shape
         x = call.emit(ops.Permute((1, 0, 2)), x, (t, n, k))
     steps = _lengths(call, x, lengths)
-    directions = {"forward": ("forward",), "reverse": ("backward",)}.get(
-        str(call.attribute("direction", "forward")), ("forward", "backward")
-    )
+    known = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
+    directions = known[call.word("direction", *known)]
     runs, ends = [], []
     for index, direction in enumerate(directions):
         run, end = _run(call, x, direction, r.shape[-1], steps, [_state(call, s, index, first) for s in (h, c)])

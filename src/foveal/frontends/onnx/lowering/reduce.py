@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
-from foveal.frontends.onnx.lowering.index import moved, places
+from foveal.frontends.onnx.lowering.index import moved
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, Shape, axes_of, axis_of, lowering
+from foveal.frontends.tables import places
 from foveal.ir import ops
 
 _REDUCTIONS = {
@@ -175,7 +176,7 @@ def _loss(call: Call, scores: Operand, target: Operand, weight: Operand | None) 
     classes = call.array(target, "the target").astype(np.int64)
     chosen = _chosen(scores.shape, classes, None if ignored is None else int(ignored))
     value = moved(call, scores, chosen)
-    reduction = str(call.attribute("reduction", "mean"))
+    reduction = call.word("reduction", "mean", "sum", "none")
     if reduction == "none":
         return value
     return call.emit(ops.Reduce(tuple(range(chosen.ndim)), False, reduction), value, ())

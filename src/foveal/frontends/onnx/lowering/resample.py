@@ -12,6 +12,10 @@ from foveal.ir import ops
 
 NEGLIGIBLE = 1e-9
 """Filter weights below this are rounding of an exact zero."""
+MODES = ("nearest", "linear", "cubic")
+COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+               "tf_half_pixel_for_nn", "tf_crop_and_resize")  # fmt: skip
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 SIMPLE = "simple"
 """Nearest mode of opset 10, which names none: down for enlarging, up for shrinking."""
 
@@ -43,13 +47,13 @@ def resize_taps(
     """The taps of one axis of length ``n_in``, resized by ``scale`` to ``n_out``; ``roi`` is for tf_crop_and_resize."""
     step, start = _line(n_in, n_out, scale, convention.coordinates, roi)
     if convention.mode == "nearest":
-        index = _nearest(n_in, n_out, scale, convention, step, start)
+        index = _nearest(n_in, n_out, scale, convention, step, start, roi)
         weights = np.ones(index.shape)
     else:
         index, weights = _filtered(n_out, min(scale, Fraction(1)), convention, step, start)
     if convention.coordinates == "tf_crop_and_resize":
-        place = [start + o * step for o in range(n_out)]
-        outside = np.array([not 0 <= p <= n_in - 1 for p in place])
+        place = _cropped(n_in, n_out, roi) if scale != 1 else np.arange(n_out)
+        outside = (place < 0) | (place > n_in - 1)
         weights = np.where(outside[:, None], 0.0, weights)
     if convention.exclude_outside and convention.mode != "nearest":
         inside = (index >= 0) & (index < n_in)
@@ -61,32 +65,47 @@ def resize_taps(
 def _line(
     n_in: int, n_out: int, scale: Fraction, coordinates: str, roi: tuple[float, float]
 ) -> tuple[Fraction, Fraction]:
-    """Output i reads at start + i * step: (step, start)."""
-    length = scale * n_in
+    """Output i reads at start + i * step: (step, start), with whole lengths, as onnxruntime and PyTorch have them."""
     half = Fraction(1, 2)
+    if scale == 1:
+        return Fraction(1), Fraction(0)
     if coordinates == "align_corners":
-        return (Fraction(n_in - 1) / (length - 1) if length != 1 else Fraction(0)), Fraction(0)
+        return (Fraction(n_in - 1, n_out - 1) if n_out > 1 else Fraction(0)), Fraction(0)
     if coordinates == "asymmetric":
         return 1 / scale, Fraction(0)
+    if coordinates == "tf_half_pixel_for_nn":
+        return 1 / scale, half / scale
     if coordinates == "tf_crop_and_resize":
         first, last = (Fraction(side).limit_denominator(1 << 20) for side in roi)
-        if length == 1:
+        if n_out == 1:
             return Fraction(0), (first + last) * (n_in - 1) / 2
-        return (last - first) * (n_in - 1) / (length - 1), first * (n_in - 1)
+        return (last - first) * (n_in - 1) / (n_out - 1), first * (n_in - 1)
     if coordinates == "pytorch_half_pixel" and n_out == 1:
         return Fraction(0), Fraction(0)
     if coordinates == "half_pixel_symmetric":
-        return 1 / scale, Fraction(n_in, 2) * (1 - n_out / length) + half / scale - half
+        return 1 / scale, Fraction(n_in, 2) * (1 - n_out / (scale * n_in)) + half / scale - half
     return 1 / scale, half / scale - half
 
 
 def _nearest(
-    n_in: int, n_out: int, scale: Fraction, convention: Convention, step: Fraction, start: Fraction
+    n_in: int,
+    n_out: int,
+    scale: Fraction,
+    convention: Convention,
+    step: Fraction,
+    start: Fraction,
+    roi: tuple[float, float],
 ) -> np.ndarray:
     o = np.arange(n_out, dtype=np.float32)
     factor = np.float32(float(scale))
-    if convention.coordinates == "asymmetric":
+    if convention.coordinates == "tf_crop_and_resize" and scale != 1:
+        place = _cropped(n_in, n_out, roi)
+        if roi != (0.0, 1.0) and (np.abs(2 * place - np.round(2 * place)) < 1e-5).any():
+            raise Refused("rounding decides which element a cropped place is nearest to")
+    elif convention.coordinates == "asymmetric":
         place = o / factor
+    elif convention.coordinates == "tf_half_pixel_for_nn":
+        place = (o + np.float32(0.5)) / factor
     elif convention.coordinates == "half_pixel" or (convention.coordinates == "pytorch_half_pixel" and n_out > 1):
         place = (o + np.float32(0.5)) / factor - np.float32(0.5)
     else:
@@ -104,6 +123,16 @@ def _nearest(
         found = np.ceil(place - np.float32(0.5))
     index: np.ndarray = found.astype(np.int64)[:, None]
     return index
+
+
+def _cropped(n_in: int, n_out: int, roi: tuple[float, float]) -> np.ndarray:
+    """Where tf_crop_and_resize reads, in single precision: rounding decides what lies outside."""
+    first, last, reach = (np.float32(number) for number in (*roi, n_in - 1))
+    if n_out == 1:
+        return np.array([np.float32(0.5) * (first + last) * reach])
+    return np.asarray(
+        first * reach + np.arange(n_out, dtype=np.float32) * (last - first) * reach / np.float32(n_out - 1)
+    )
 
 
 def _filtered(
@@ -140,8 +169,7 @@ def upsample(call: Call, x: Operand, scales: Operand | None = None) -> Operand |
     """Scales are an attribute before opset 9; positions are o / scale, rounded down."""
     if scales is not None and scales.depends:
         return call.data_dependent([x, scales])
-    mode = str(call.attribute("mode", "nearest"))
-    convention = Convention(mode, "asymmetric", "floor")
+    convention = Convention(call.word("mode", "nearest", "linear"), "asymmetric", "floor")
     return _resized(call, x, _fractions(call.setting("scales", 1)), convention, given=True)
 
 
@@ -162,6 +190,8 @@ def resize(
     convention = _convention(call)
     region = None
     if convention.coordinates == "tf_crop_and_resize":
+        if convention.antialias:
+            raise Refused("tf_crop_and_resize with antialias has no fixed meaning")
         region = call.array(roi, "the region").reshape(-1)
     axes = [axis_of(int(axis), x.rank) for axis in call.attribute("axes", tuple(range(x.rank)))]
     factors = _factors(call, x, scales, sizes, axes)
@@ -172,13 +202,13 @@ def resize(
 
 
 def _convention(call: Call) -> Convention:
-    mode = str(call.attribute("mode", "nearest"))
+    mode = call.word("mode", *MODES)
     if call.opset < 11:
         return Convention(mode, "asymmetric", SIMPLE)
     return Convention(
         mode,
-        str(call.attribute("coordinate_transformation_mode", "half_pixel")),
-        str(call.attribute("nearest_mode", "round_prefer_floor")),
+        call.word("coordinate_transformation_mode", *COORDINATES),
+        call.word("nearest_mode", *ROUNDINGS),
         float(call.attribute("cubic_coeff_a", -0.75)),
         bool(call.attribute("exclude_outside", 0)),
         bool(call.attribute("antialias", 0)),
@@ -200,7 +230,7 @@ def _factors(call: Call, x: Operand, scales: Operand | None, sizes: Operand | No
     if wanted.size != len(axes):
         raise Refused(f"{wanted.size} sizes for {len(axes)} axes")
     ratios = [Fraction(int(n), x.shape[axis]) for axis, n in zip(axes, wanted, strict=True)]
-    policy = str(call.attribute("keep_aspect_ratio_policy", "stretch"))
+    policy = call.word("keep_aspect_ratio_policy", "stretch", "not_larger", "not_smaller")
     if policy != "stretch":
         ratios = [min(ratios) if policy == "not_larger" else max(ratios)] * len(axes)
     for axis, ratio in zip(axes, ratios, strict=True):
@@ -220,15 +250,17 @@ def _resized(
     out = call.shapes[0]
     regions = regions or {}
     whole = (0.0, 1.0)
-    axes = [a for a in range(x.rank) if factors[a] != 1 or x.shape[a] != out[a] or regions.get(a, whole) != whole]
-    if not axes:
+    # onnxruntime copies where no length changes, and along such an axis where it filters against aliasing
+    longer = [x.shape[a] != out[a] for a in range(x.rank)]
+    axes = [a for a in range(x.rank) if longer[a] or (factors[a] != 1 and not convention.antialias)]
+    if not any(longer):
         return call.emit(ops.Pointwise("identity"), x, out)
     shared = _shared(x, out, factors, axes, convention)
     if shared is not None:
         mode, align = shared
         exact = {axis: factors[axis] * x.shape[axis] == out[axis] for axis in axes}
         scales = tuple(None if align or (not given and exact[axis]) else float(factors[axis]) for axis in axes)
-        return call.emit(ops.Resample(tuple(axes), mode, align, convention.antialias, scales), x, out)
+        return call.emit(ops.Resample(tuple(axes), mode, align, scales=scales), x, out)
     value = x
     for axis in axes:
         taps = resize_taps(x.shape[axis], out[axis], factors[axis], convention, regions.get(axis, whole))
@@ -245,10 +277,9 @@ def _shared(
     coordinates = convention.coordinates
     if convention.mode == "nearest":
         return ("nearest", False) if coordinates == "asymmetric" and convention.nearest == "floor" else None
-    cubic = -0.5 if convention.antialias else -0.75
-    if convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != cubic):
+    if convention.antialias or convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != -0.75):
         return None
-    if coordinates == "align_corners" and fits and not convention.antialias:
+    if coordinates == "align_corners":
         return convention.mode, True
     half = coordinates == "half_pixel" or (coordinates == "half_pixel_symmetric" and fits)
     if coordinates == "pytorch_half_pixel":

@@ -105,6 +105,11 @@ class Call(Protocol):
         ``default``.
         """
 
+    def word(self, name: str, *known: str) -> str:
+        """A string attribute that is one of ``known``, the first of which it is where nothing else is said. Raises
+        Refused, naming it, for any other.
+        """
+
     def setting(self, name: str, index: int, default: Setting = None) -> Setting:
         """The attribute where the node has it, else the numbers of input ``index`` as a tuple (a number for a scalar),
         else ``default``. Raises Refused where that input is not known.

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from foveal.core.errors import TraceError
+from foveal.frontends import tables
 from foveal.frontends.onnx.lowering.elementwise import dependent, with_vectors
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowering, spread
 from foveal.ir import ops
@@ -18,7 +19,7 @@ def window_padding(
 ) -> ops.Pairs:
     """(before, after) per spatial axis, from ``pads`` or ``auto_pad``."""
     count = len(kernel)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     if auto == "VALID":
         return ((0, 0),) * count
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -67,11 +68,14 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     extra = spread(call.attribute("output_padding"), count, 0)
-    auto = call.attribute("auto_pad", "NOTSET")
+    auto = call.word("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     before = spread(call.attribute("pads"), 2 * count, 0)[:count]
     if auto == "VALID":
         before = (0,) * count
-    if call.attribute("output_shape") is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+    asked = call.attribute("output_shape")
+    if asked is not None and (len(asked) not in (count, x.rank) or tuple(asked)[-count:] != call.shapes[0][2:]):
+        raise ValueError(f"output_shape {list(asked)} does not fit an input of shape {list(x.shape)}")
+    if asked is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
         written = map(window_span, x.shape[2:], kernel, strides, dilations)
         cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
         before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)
@@ -202,7 +206,26 @@ def column_to_image(call: Call, x: Operand, image: Operand, block: Operand) -> O
     return value
 
 
-@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "GridSample")
+_SAMPLERS = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic"}
+
+
+@lowering("GridSample")
+def grid_sample(call: Call, x: Operand, grid: Operand) -> Operand | list[Operand]:
+    """Constant points are a table; computed ones may be anywhere."""
+    mode, padding = str(call.attribute("mode", "linear")), str(call.attribute("padding_mode", "zeros"))
+    if mode not in _SAMPLERS or padding not in ("zeros", "border", "reflection"):
+        raise Refused(f"mode '{mode}' with padding_mode '{padding}'")
+    if grid.known:
+        align = bool(call.attribute("align_corners", 0))
+        moves = tables.sampling(x.shape, call.array(grid, "the grid"), _SAMPLERS[mode], padding, align)
+        if moves is not None:
+            for op, shape in moves:
+                x = call.emit(op, x, shape)
+            return x
+    return call.data_dependent([x, grid])
+
+
+@lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression")
 def sampled(call: Call, *operands: Operand | None) -> list[Operand]:
     """Reads where data says."""
     return call.data_dependent([operand for operand in operands if operand is not None])

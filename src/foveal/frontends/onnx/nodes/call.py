@@ -20,7 +20,9 @@ from foveal.ir.graph import GraphBuilder
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 NUMBERS_COUNT = (ops.Pointwise, ops.Select, ops.Contract, ops.Concatenate, ops.Place)
-"""Operations whose rule looks at constants, or that hand them on to one that does."""
+"""Operations whose rule looks at constants, or that hand them on to one that does. A single number that something is
+multiplied by is a fixed factor.
+"""
 
 
 class Materials:
@@ -60,7 +62,8 @@ class Materials:
         if isinstance(op, NUMBERS_COUNT):
             array = x.array
             assert array is not None
-            if array.dtype.kind in "biu" or decides(_floats(array)):
+            fixed = array.size == 1 and isinstance(op, ops.Pointwise) and op.name in ("multiply", "divide")
+            if fixed or array.dtype.kind in "biu" or decides(_floats(array)):
                 return self.constant(x)
         return self.weight(x)
 
@@ -111,6 +114,13 @@ class NodeCall:
         if declared is not None and declared.default_value.type != AttributeProto.UNDEFINED:
             return _plain(declared.default_value, self.folder)
         return default
+
+    def word(self, name: str, *known: str) -> str:
+        """See :class:`Call`."""
+        found = self.attribute(name, known[0])
+        if found not in known:
+            raise Refused(f"{name} is {found!r}, which is none of {', '.join(known)}")
+        return str(found)
 
     def setting(self, name: str, index: int, default: Setting = None) -> Setting:
         """See :class:`Call`."""

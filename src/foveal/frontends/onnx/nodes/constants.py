@@ -127,7 +127,11 @@ def _constant_of_shape(node: NodeProto, inputs: Sequence[Operand | None]) -> np.
 
 
 def decides(array: np.ndarray) -> bool:
-    """Whether the numbers of a float array say what is read: a mask of 0 and 1, entries of -100 or less, a zero."""
+    """Whether the numbers of a float array say what is read: a mask of 0 and 1, entries of -100 or less, a zero; any
+    number that stands alone may scale or shift a mask.
+    """
+    if array.ndim == 0:
+        return True
     if array.size == 1:
         number = float(array.reshape(-1)[0])
         return number == 0 or number <= LEAST_MASK

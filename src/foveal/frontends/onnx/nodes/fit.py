@@ -23,12 +23,20 @@ def check_fit(op: ops.Operation, shapes: Sequence[Shape], out: Shape) -> None:
         raise ValueError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not give {list(out)}")
     if isinstance(op, ops.Contract):
         _check_labels(op, shapes)
+    if isinstance(op, ops.Concatenate) and not _joins(op.axis, shapes, out):
+        raise ValueError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not join to {list(out)}")
     for setting in ("kernel", "stride", "dilation"):
         if any(n < 1 for n in _whole(getattr(op, setting, ()))):
             raise ValueError(f"{setting} {getattr(op, setting)} must be at least 1 everywhere")
     for entry in fields(op):
         if any(abs(n) > LONGEST_AXIS for n in _whole(getattr(op, entry.name))):
             raise ValueError(f"{entry.name} {getattr(op, entry.name)} is beyond all measure")
+
+
+def _joins(axis: int, shapes: Sequence[Shape], out: Shape) -> bool:
+    """Whether shapes that are alike but along the axis fill the output."""
+    rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in (*shapes, out) if len(shape) == len(out)}
+    return all(len(s) == len(out) for s in shapes) and len(rest) == 1 and sum(s[axis] for s in shapes) == out[axis]
 
 
 def _broadcasts(shapes: Sequence[Shape], out: Shape) -> bool:

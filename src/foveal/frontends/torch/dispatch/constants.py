@@ -78,8 +78,12 @@ def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> 
     result = func(*args, **kwargs)
     if entry.writes:
         t.values.constants.clear()
+        target = kwargs.get("out", args[0] if args else None)
+        t.values.written.update(item.untyped_storage()._cdata for item in tensors_of((target,), {}))
     if entry.plain.startswith("empty") and isinstance(result, Tensor):
         result.zero_()
+    if entry.plain == "affine_grid_generator":
+        t.precise[id(result)] = (result, func(args[0].double(), *args[1:], **kwargs).numpy())
     if entry.random and isinstance(result, Tensor):
         t.values.parameter(result)
     elif entry.kind in ("view", "same"):

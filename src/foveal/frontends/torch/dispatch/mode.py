@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.fast import FAST
+from foveal.frontends.torch.dispatch.higher import higher
 from foveal.frontends.torch.dispatch.own import own_rule
 from foveal.frontends.torch.dispatch.shapes import SHAPES
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
@@ -34,6 +36,8 @@ _MOVES = (ops.Reshape, ops.Permute, ops.Expand, ops.Slice)
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The dispatch mode. ``real`` tells a run on real tensors."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, values: Values, naming: Naming, real: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.values = values
@@ -45,6 +49,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = values.builder
         self.array = values.array
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
+        self.precise: dict[int, tuple[Tensor, np.ndarray]] = {}
         self.spatial = 0
         self.plain = ""
         taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
@@ -53,12 +58,16 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def data(self, tensor: Tensor) -> np.ndarray:
         """The numbers of a constant."""
-        return to_array(tensor)
+        return self.precise[id(tensor)][1] if id(tensor) in self.precise else to_array(tensor)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
         handle = self.handles.get(id(tensor))
         return handle is not None and self.values.read(handle) in self.values.depends
+
+    def moves(self, value: int) -> bool:
+        """Whether a source can change a value of the graph."""
+        return value in self.values.depends
 
     def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
@@ -66,6 +75,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return {**given, **kwargs}
 
     def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
+        if isinstance(func, HigherOrderOperator):
+            with self:
+                return higher(func, args, kwargs or {})
         if not self.real:
             fast = self.fast.get(func)
             if fast is not None:

@@ -27,11 +27,14 @@ class Swapped(NamedTuple):
 
 
 @contextmanager
-def stand_ins(model: nn.Module, training: bool, values: bool, real: bool = False) -> Iterator[list[Swapped]]:
+def stand_ins(
+    model: nn.Module, training: bool, values: bool, real: bool = False, generic: frozenset[str] = frozenset()
+) -> Iterator[list[Swapped]]:
     """Swap tensors within; yields what counts as weights.
 
     ``values`` keeps real parameters as they are and out of the list, so that they are constants; ``real`` keeps them
-    for a run on real tensors, with seeded random numbers for those on the meta device.
+    for a run on real tensors, with seeded random numbers for those on the meta device. Buffers named in ``generic`` are
+    weights as well.
     """
     modules = list(model.named_modules())
     saved = [(module, _snapshot(module)) for _, module in modules]
@@ -43,7 +46,7 @@ def stand_ins(model: nn.Module, training: bool, values: bool, real: bool = False
         torch.backends.mha.set_fastpath_enabled(False)
         known: dict[int, Tensor] = {}
         for path, module in modules:
-            _swap(path, module, known, swapped, values, real)
+            _swap(path, module, known, swapped, (values, real), generic)
         yield swapped
     finally:
         for module, snapshot in saved:
@@ -73,8 +76,14 @@ def _restore(module: nn.Module, snapshot: Snapshot) -> None:
 
 
 def _swap(
-    path: str, module: nn.Module, known: dict[int, Tensor], swapped: list[Swapped], values: bool, real: bool
+    path: str,
+    module: nn.Module,
+    known: dict[int, Tensor],
+    swapped: list[Swapped],
+    how: tuple[bool, bool],
+    generic: frozenset[str],
 ) -> None:
+    values, real = how
     prefix = f"{path}." if path else ""
     if isinstance(module, torch.jit.ScriptModule):
         swapped.extend(Swapped(item, item, prefix + name) for name, item in module.named_parameters(recurse=False))
@@ -96,13 +105,26 @@ def _swap(
         if buffer is not None:
             new = known.get(id(buffer))
             if new is None:
-                new = known[id(buffer)] = _buffer(buffer, real, prefix + name)
-                if buffer.is_meta:
+                weights = prefix + name in generic
+                made = torch.empty_like(buffer, device="meta") if weights and not real else None
+                new = known[id(buffer)] = _buffer(buffer, real, prefix + name) if made is None else made
+                if buffer.is_meta or weights:
                     swapped.append(Swapped(new, buffer, prefix + name))
             module._buffers[name] = new
     for name, item in list(module.__dict__.items()):
         if isinstance(item, Tensor) and not item.is_meta:
             module.__dict__[name] = item.detach().to("cpu", copy=True)
+
+
+def float_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """The floating buffers of a model that has not been scripted, by name."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+        for name, buffer in module._buffers.items()
+        if buffer is not None and buffer.dtype.is_floating_point
+    }
 
 
 def _weights(original: Tensor, values: bool, real: bool, name: str) -> Tensor:

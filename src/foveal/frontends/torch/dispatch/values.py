@@ -57,6 +57,8 @@ class Values:
         self.depends: dict[int, bool] = {}
         self.constants: dict[int, tuple[Tensor, int]] = {}
         self.views: dict[int, tuple[Tensor, Tensor, Sequence[Step]]] = {}
+        self.written: set[int] = set()
+        """Memory of constants that was written to."""
 
     def source(self, tensor: Tensor, axes: Sequence[int] | None, name: str) -> int:
         """Make ``tensor`` a network input."""
@@ -167,6 +169,13 @@ class Values:
     def array(self, data: np.ndarray) -> int:
         """A constant value."""
         return self.builder.constant(data)
+
+    def wrote(self, tensor: Tensor) -> bool:
+        """Whether a tensor was written to since it was a constant or weights."""
+        handle = self.handles.get(id(tensor))
+        if handle is not None:
+            return handle.original is None or handle.version > 0
+        return tensor.untyped_storage()._cdata in self.written
 
     def promote(self, tensor: Tensor) -> Handle:
         """Let a constant that is about to be written with traced data take part in the trace from its root on."""

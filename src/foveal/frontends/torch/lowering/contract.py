@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from foveal.frontends import tables
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
 from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
@@ -14,9 +18,27 @@ from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
 
 
-@rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product")
+@rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product", "_sparse_mm")
 def matmul(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *_: object, **__: object) -> int:
+    sparse = _by_entries(t, out, a, b)
+    if sparse is not None:
+        return sparse
     return t.node(matmul_op(a.dim(), b.dim()), (t.value(a), t.value(b)), out.shape, t.plain)
+
+
+def _by_entries(t: Tracer, out: Tensor, a: Tensor, b: Tensor) -> int | None:
+    """A constant matrix kept by its entries, of any size, times another one; None where it is another product."""
+    if a.layout is torch.strided or id(a) in t.handles or a.dim() != 2:
+        return None
+    entries = a.detach().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+    row, column = entries.indices().numpy()
+    place = tables.back(row, a.shape[0])
+    if place is None:
+        return None
+    index = np.where(place < 0, -1, column[place] if column.size else -1)
+    values = np.abs(entries.values().numpy())
+    weights = np.where(place < 0, 0.0, values[place] if values.size else 0.0)
+    return t.node(ops.Take(0, np.where(weights == 0, -1, index), weights), (t.value(b),), out.shape, t.plain)
 
 
 def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
@@ -26,11 +48,13 @@ def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
     return t.node(ops.Pointwise("add"), (value, t.value(other)), shape, t.plain)
 
 
-@rule("addmm", "baddbmm", "addmv", "addbmm")
+@rule("addmm", "baddbmm", "addmv", "addbmm", "_sparse_addmm")
 def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, **_: object) -> int:
     summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
     op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
-    value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain)
+    op = replace(op, biased=beta != 0 and not t.depends(other) and other.dim() <= 1)
+    sparse = _by_entries(t, out, a, b)
+    value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain) if sparse is None else sparse
     return value if beta == 0 else _plus(t, value, other, out.shape)
 
 
@@ -38,9 +62,20 @@ def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, b
 def linear(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe = None) -> int:
     rank = x.dim()
     labels = (rank, rank - 1) if weight.dim() == 2 else (rank - 1,)
-    op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]))
+    biased = bias is not None and not t.depends(bias) and bias.dim() <= 1
+    op = ops.Contract((tuple(range(rank)), labels), (*range(rank - 1), *labels[:-1]), biased)
     value = t.node(op, (t.value(x), t.value(weight)), out.shape, "linear")
     return value if bias is None else _plus(t, value, bias, out.shape)
+
+
+@rule("_trilinear")
+def trilinear(t: Tracer, out: Tensor, a: Tensor, b: Tensor, c: Tensor, *spread: Any) -> int:
+    """The product of three, each spread along new axes, summed (``F.bilinear``)."""
+    *added, summed = spread[:4]
+    every = range(a.dim() + len(added[0]))
+    labels = tuple(tuple(label for label in every if label not in new) for new in added)
+    op = ops.Contract(labels, tuple(label for label in every if label not in summed))
+    return t.node(op, [t.value(item) for item in (a, b, c)], out.shape, "bilinear")
 
 
 @rule("einsum")
@@ -99,10 +134,10 @@ def attention(
     if is_causal:
         allowed = np.tril(np.ones(shape[-2:], dtype=bool))
         scores = t.node(ops.Pointwise("add"), (scores, t.array(_additive(allowed))), shape, name)
-    if mask is not None:
-        boolean = mask.dtype.is_floating_point is False and id(mask) not in t.handles
-        added = t.array(_additive(t.data(mask))) if boolean else t.value(mask)
-        scores = t.node(ops.Pointwise("add"), (scores, added), shape, name)
+    if mask is not None and mask.dtype.is_floating_point:
+        scores = t.node(ops.Pointwise("add"), (scores, t.value(mask)), shape, name)
+    elif mask is not None:
+        scores = t.node(ops.Select(), (t.value(mask), scores, t.array(np.asarray(-np.inf))), shape, name)
     weights = t.node(mix_op((rank - 1,), "softmax"), (scores,), shape, name)
     second = ops.Contract(((*batch, 90, 91), (*batch, 91, 93)), (*batch, 90, 93))
     return t.node(second, (weights, values), out.shape, name)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import Made, Maybe, Operand, Outputs, Sizes, Tracer, axes_of, axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, axes_of, axis_of, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op, positions
 from foveal.ir import ops
 
@@ -103,18 +103,20 @@ def repeat_interleave(
 @rule("index_select")
 def index_select(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor) -> int:
     if id(index) in t.handles:
-        return _sampled(t, out, "index_select", x, index)
+        return sampled(t, out, "index_select", x, index)
     axis = axis_of(dim, x.dim())
-    numbers = _positive(t.data(index).reshape(-1), x.shape[axis])
+    numbers = positive(t.data(index).reshape(-1), x.shape[axis])
     return t.node(ops.Take(axis, numbers), (t.value(x),), out.shape, "index_select")
 
 
-def _positive(index: np.ndarray, length: int) -> np.ndarray:
+def positive(index: np.ndarray, length: int) -> np.ndarray:
+    """Indices that count from the end made positive."""
     numbers = index.astype(np.int64)
     return np.where(numbers < 0, numbers + length, numbers)
 
 
-def _sampled(t: Tracer, out: Tensor, name: str, x: Tensor, *others: object) -> int:
+def sampled(t: Tracer, out: Tensor, name: str, x: Tensor, *others: object) -> int:
+    """Data says where it reads."""
     inputs = [t.value(item) for item in (x, *others) if isinstance(item, Tensor)]
     return t.node(ops.Sample(name), inputs, out.shape, name)
 
@@ -128,7 +130,7 @@ def index(t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe]) -> int:
             t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
         if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
             return t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index")
-        return _sampled(t, out, "index", x, *(item for _, item in given))
+        return sampled(t, out, "index", x, *(item for _, item in given))
     numbers, axes = constant_indices(t, given, tuple(x.shape))
     shape = tuple(x.shape)
     value = t.value(x)
@@ -158,127 +160,9 @@ def constant_indices(
         parts = np.nonzero(data) if data.dtype in (np.bool_, np.uint8) else (data,)
         for offset, part in enumerate(parts):
             axes.append(axis + shift + offset)
-            numbers.append(_positive(part, shape[axis + shift + offset]))
+            numbers.append(positive(part, shape[axis + shift + offset]))
         shift += len(parts) - 1 if data.dtype in (np.bool_, np.uint8) else 0
     return list(np.broadcast_arrays(*numbers)), axes
-
-
-@rule("gather")
-def gather(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, **_: object) -> int:
-    if id(index) not in t.handles:
-        place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
-        return t.node(ops.Gather(place.numpy()), (t.value(x),), out.shape, "gather")
-    if not t.depends(x):
-        return t.node(ops.Pointwise("lookup"), (t.value(index),), out.shape, "gather")
-    return _sampled(t, out, "gather", x, index)
-
-
-@rule("take")
-def take(t: Tracer, out: Tensor, x: Tensor, index: Tensor) -> int:
-    if id(index) in t.handles:
-        return _sampled(t, out, "take", x, index)
-    return t.node(ops.Gather(_positive(t.data(index), x.numel())), (t.value(x),), out.shape, "take")
-
-
-@rule(
-    "scatter", "scatter.src", "scatter.value", "scatter_add", "scatter_reduce", "scatter.reduce", "scatter.value_reduce"
-)
-def scatter(
-    t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Operand, reduce: str = "", **_: object
-) -> int:
-    """A constant index is a move; a computed one reaches along the whole axis."""
-    replaces = t.plain == "scatter" and not reduce and "reduce" not in _
-    if id(index) not in t.handles and replaces:
-        place = torch.gather(positions(x), dim, torch.as_tensor(t.data(index)))
-        if not isinstance(source, Tensor):
-            return _write(t, x, place.numpy(), None, source)
-        value = t.value(source)
-        for axis in range(x.dim() if source.shape != index.shape else 0):
-            shape = tuple(index.shape[: axis + 1]) + tuple(source.shape[axis + 1 :])
-            value = t.node(ops.Slice(axis, 0), (value,), shape, "scatter")
-        return _write(t, x, place.numpy(), value)
-    axis = axis_of(dim, x.dim())
-    others = [size for k, size in enumerate(x.shape) if k != axis]
-    parts = [item for item in (index, source) if isinstance(item, Tensor)]
-    if any([size for k, size in enumerate(part.shape) if k != axis] != others for part in parts):
-        return _sampled(t, out, "scatter", x, *parts)
-    kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
-    reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
-    return t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter")
-
-
-def _write(t: Tracer, x: Tensor, place: np.ndarray, value: int | None, number: complex = 0) -> int:
-    """``x`` with the elements at row-major positions ``place`` replaced by those of ``value`` (same shape), or a
-    number.
-    """
-    shape = tuple(x.shape)
-    back = np.full(x.numel(), -1, dtype=np.int64)
-    back[place.reshape(-1)] = np.arange(place.size)
-    mask = t.array((back >= 0).reshape(shape))
-    if value is None:
-        new = t.array(np.asarray(number))
-    else:
-        new = t.node(ops.Gather(back.reshape(shape)), (value,), shape, "write")
-    return t.node(ops.Select(), (mask, new, t.value(x)), shape, "write")
-
-
-@rule("index_put", "_index_put_impl", "_unsafe_index_put")
-def index_put(
-    t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe], values: Tensor, accumulate: bool = False, *_: object
-) -> int:
-    given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
-    if any(id(item) in t.handles for _, item in given):
-        masks = [item for _, item in given]
-        if len(masks) == 1 and masks[0].dtype is torch.bool and values.numel() == 1 and masks[0].shape == x.shape:
-            return t.node(ops.Select(), (t.value(masks[0]), t.value(values), t.value(x)), x.shape, "index_put")
-        return _sampled(t, x, "index_put", x, values, *masks)
-    places = positions(x)[tuple(slice(None) if item is None else torch.as_tensor(t.data(item)) for item in indices)]
-    place = places.numpy()
-    value = t.value(values)
-    if tuple(values.shape) != place.shape:
-        value = t.node(ops.Expand(), (value,), place.shape, "index_put")
-    if not accumulate:
-        return _write(t, x, place, value)
-    if np.unique(place).size != place.size:
-        return t.node(ops.Opaque("aten::index_put"), (t.value(x), value), x.shape, "index_put")
-    back = np.full(x.numel(), -1, dtype=np.int64)
-    back[place.reshape(-1)] = np.arange(place.size)
-    moved_in = t.node(ops.Gather(back.reshape(tuple(x.shape))), (value,), x.shape, "index_put")
-    return t.node(ops.Pointwise("add"), (t.value(x), moved_in), x.shape, "index_put")
-
-
-@rule("index_copy")
-def index_copy(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
-    if id(index) in t.handles:
-        return _sampled(t, x, "index_copy", x, index, source)
-    place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
-    return _write(t, x, place.numpy(), t.value(source))
-
-
-@rule("index_fill")
-def index_fill(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, value: float) -> int:
-    if id(index) in t.handles:
-        return _sampled(t, x, "index_fill", x, index)
-    place = positions(x).index_select(dim, torch.as_tensor(t.data(index)))
-    return _write(t, x, place.numpy(), None, float(value))
-
-
-@rule("slice_scatter", "select_scatter", "diagonal_scatter")
-def view_scatter(t: Tracer, out: Tensor, x: Tensor, source: Tensor, *args: Any, **kwargs: Any) -> int:
-    """The place is told by the same view of positions."""
-    plain = t.plain.removesuffix("_scatter")
-    viewed = {"slice": torch.ops.aten.slice.Tensor, "select": torch.ops.aten.select.int}.get(
-        plain, torch.ops.aten.diagonal.default
-    )
-    place = viewed(positions(x), *args, **kwargs)
-    return _write(t, x, place.contiguous().numpy(), t.value(source))
-
-
-@rule("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "fractional_max_pool2d", "fractional_max_pool3d")
-def grid_sample(t: Tracer, out: Outputs, x: Tensor, *args: object) -> Made:
-    first = out[0] if isinstance(out, (tuple, list)) else out
-    value = _sampled(t, first, t.plain, x, *(item for item in args if isinstance(item, Tensor)))
-    return (value,) * len(out) if isinstance(out, (tuple, list)) else value
 
 
 @rule(
@@ -292,5 +176,5 @@ def grid_sample(t: Tracer, out: Outputs, x: Tensor, *args: object) -> Made:
 def sample_regions(t: Tracer, out: Outputs, x: Tensor, *args: object) -> Made:
     tensors = [item for item in args if isinstance(item, Tensor)]
     first = out[0] if isinstance(out, (tuple, list)) else out
-    value = _sampled(t, first, t.plain, x, *tensors)
+    value = sampled(t, first, t.plain, x, *tensors)
     return (value,) * len(out) if isinstance(out, (tuple, list)) else value

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.pointwise import pointwise_op
+from foveal.frontends.torch.lowering.reduce import normalize
 from foveal.frontends.torch.lowering.table import Tracer, axis_of, rule
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
@@ -29,7 +30,15 @@ def quantized_convolution(t: Tracer, out: Tensor, x: Tensor, packed: Any, *_: ob
     return t.node(op, (t.value(x), kernel), out.shape, t.plain)
 
 
-@rule("quantized::linear", "quantized::linear_relu", "quantized::linear_dynamic", "quantized::linear_relu_dynamic")
+@rule("quantized::linear_dynamic", "quantized::linear_relu_dynamic")
+def dynamic_linear(t: Tracer, out: Tensor, x: Tensor, packed: Any, *_: object) -> int:
+    """All elements share one scale, which their extremes set: statistics over the whole tensor."""
+    value = normalize(t, x, tuple(range(x.dim())), t.plain)
+    kernel = t.builder.parameter((x.shape[-1], out.shape[-1]), "packed weights")
+    return t.node(matmul_op(x.dim(), 2), (value, kernel), out.shape, t.plain)
+
+
+@rule("quantized::linear", "quantized::linear_relu")
 def quantized_linear(t: Tracer, out: Tensor, x: Tensor, packed: Any, *_: object) -> int:
     """The last axis against a weight of shape (features in, features out)."""
     kernel = t.builder.parameter((x.shape[-1], out.shape[-1]), "packed weights")

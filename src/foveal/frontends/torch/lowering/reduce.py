@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
+from foveal.frontends.products import ORIGIN, undone
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, axes_of, axis_of, rule
+from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
+from foveal.ir.graph import Node
+from foveal.ir.rules.mixing import UNSURE
 
 _REDUCTIONS = """
 sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var std var_mean std_mean logsumexp
 special_logsumexp count_nonzero median nanmedian nansum nanmean aminmax kthvalue mode std.correction var.correction
 frobenius_norm nuclear_norm linalg_norm linalg_matrix_norm""".split()  # noqa: SIM905
+
+
+_LAST: dict[str, int | tuple[int, int]] = {"kthvalue": -1, "mode": -1, "linalg_matrix_norm": (-2, -1)}
+"""Axes of those that take the last ones, not all, where none are named."""
 
 
 @lru_cache(maxsize=2048)
@@ -33,11 +42,12 @@ def mix_op(axes: tuple[int, ...], name: str, groups: tuple[int, int] | None = No
 def reduce(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
     """Reads ``dim`` and ``keepdim`` by the names of the schema; two tensors (``maximum``) are element by element."""
     if len(args) > 1 and isinstance(args[1], Tensor) and not isinstance(out, (tuple, list)):
-        return t.node(ops.Pointwise(t.plain), (t.value(args[0]), t.value(args[1])), out.shape, t.plain)
+        name = {"max": "maximum", "min": "minimum"}.get(t.plain, t.plain)
+        return t.node(ops.Pointwise(name), (t.value(args[0]), t.value(args[1])), out.shape, t.plain)
     given = t.arguments(args, kwargs)
     x = args[0]
     first = out[0] if isinstance(out, (tuple, list)) else out
-    axes = axes_of(given.get("dim", given.get("axis")), x.dim())
+    axes = axes_of(given.get("dim", given.get("axis", _LAST.get(t.plain))), x.dim())
     op = reduce_op(axes, bool(given.get("keepdim", False)), t.plain)
     value = t.node(op, (t.value(x),), first.shape, t.plain)
     return (value,) * len(out) if isinstance(out, (tuple, list)) else value
@@ -70,6 +80,30 @@ def layer_norm(t: Tracer, out: Outputs, x: Tensor, shape: Sequence[int], *_: obj
     if isinstance(out, (tuple, list)):
         return (value, *(t.node(reduce_op(axes, True, "mean"), (t.value(x),), part.shape, t.plain) for part in out[1:]))
     return value
+
+
+@rule("renorm")
+def renorm(t: Tracer, out: Tensor, x: Tensor, p: float, dim: int, *_: object) -> int:
+    """Each slice along ``dim`` by its own norm."""
+    return normalize(t, x, tuple(axis for axis in range(x.dim()) if axis != axis_of(dim, x.dim())), "renorm")
+
+
+@rule("nll_loss_forward", "nll_loss2d_forward", "nll_loss_nd")
+def nll_loss(
+    t: Tracer, out: Outputs, x: Tensor, target: Tensor, weight: Maybe = None, reduction: int = 1, *_: object
+) -> Made:
+    """The score of one class at each position, which may be any where the target is computed."""
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    axis = 0 if x.dim() == 1 else 1
+    shape = [n for k, n in enumerate(x.shape) if k != axis]
+    value = t.node(reduce_op((axis,), False, "nll_loss"), (t.value(x),), shape, "nll_loss")
+    others = [t.value(item) for item in (target,) if t.depends(item)]
+    if others:
+        value = t.node(ops.Pointwise("nll_loss"), (value, *others), shape, "nll_loss")
+    if reduction != 0 and shape:
+        name = {1: "mean", 2: "sum"}[reduction]
+        value = t.node(reduce_op(tuple(range(len(shape))), False, name), (value,), first.shape, "nll_loss")
+    return (value, None) if isinstance(out, (tuple, list)) else value
 
 
 @rule("group_norm")
@@ -151,16 +185,100 @@ def running(t: Tracer, out: Outputs, x: Tensor, dim: int, **_: object) -> Made:
     return (value, value) if isinstance(out, (tuple, list)) else value
 
 
+class Transformed(NamedTuple):
+    """A forward transform: what was transformed without the zeros behind it, along which axis, their lengths."""
+
+    value: int
+    axis: int
+    length: int
+    used: int
+
+
 @rule("_fft_c2c")
-def fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) -> int:
-    return t.node(mix_op(axes_of(dim, x.dim()), "fft"), (t.value(x),), out.shape, "fft")
+def fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], norm: int = 0, forward: bool = True) -> int:
+    axes = axes_of(dim, x.dim())
+    if forward:
+        return t.node(mix_op(axes, "fft"), (t.value(x),), out.shape, "fft")
+    found = _convolved(t, out, x, axes)
+    if found is not None:
+        return found
+    unsure = undone(t.builder.graph, t.value(x), t.moves)
+    return t.node(mix_op(axes, UNSURE if unsure else "ifft"), (t.value(x),), out.shape, ORIGIN if unsure else "ifft")
 
 
 @rule("_fft_r2c", "_fft_c2r")
 def real_fft(t: Tracer, out: Tensor, x: Tensor, dim: Sequence[int], *_: object) -> int:
     """Each output reads everything along the transformed axes, whatever their new length."""
-    axes = axes_of(dim, x.dim())
-    value = t.node(
-        reduce_op(axes, True, "fft"), (t.value(x),), [1 if i in axes else n for i, n in enumerate(x.shape)], "fft"
-    )
-    return t.node(ops.Expand(), (value,), out.shape, "fft")
+    axes, name, origin = axes_of(dim, x.dim()), "fft", "fft"
+    if t.plain == "_fft_c2r":
+        found = _convolved(t, out, x, axes)
+        if found is not None:
+            return found
+        name, origin = (UNSURE, ORIGIN) if undone(t.builder.graph, t.value(x), t.moves) else ("ifft", "ifft")
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    value = t.node(reduce_op(axes, True, name), (t.value(x),), shape, origin)
+    return t.node(ops.Expand(), (value,), out.shape, origin)
+
+
+def _makers(t: Tracer) -> dict[int, Node]:
+    return {node.output: node for node in t.builder.graph.nodes}
+
+
+def _convolved(t: Tracer, out: Tensor, x: Tensor, axes: tuple[int, ...]) -> int | None:
+    """The product of the spectra of a signal and of weights, both filled up with zeros so far that nothing comes round:
+    a plain causal convolution. None where that is not proved.
+    """
+    makers, graph = _makers(t), t.builder.graph
+    node = makers.get(t.value(x))
+    if node is None or not isinstance(node.op, ops.Pointwise) or node.op.name != "multiply" or len(node.inputs) != 2:
+        return None
+    signals = [i for i in node.inputs if t.moves(i)]
+    if len(signals) != 1 or len(axes) != 1:
+        return None
+    (other,) = [i for i in node.inputs if i != signals[0]]
+    signal, kernel = _transformed(t, makers, signals[0]), _transformed(t, makers, other)
+    if signal is None or kernel is None:
+        return None
+    behind = x.dim() - axes[0]
+    if any(len(graph.values[item.value].shape) - item.axis != behind for item in (signal, kernel)):
+        return None
+    n, weights = out.shape[axes[0]], graph.values[kernel.value]
+    fits = signal.length == kernel.length == n and signal.used + kernel.used - 1 <= n
+    if not fits or (weights.kind == "constant" and not np.all(weights.data)):
+        return None
+    shape = [signal.used if k == axes[0] else size for k, size in enumerate(x.shape)]
+    own, value = graph.values[signal.value].shape, signal.value
+    if len(own) < len(shape):
+        value = t.node(RESHAPE, (value,), (1,) * (len(shape) - len(own)) + tuple(own), "convolution")
+    if tuple(graph.values[value].shape) != tuple(shape):
+        value = t.node(ops.Expand(), (value,), shape, "convolution")
+    order = (*(k for k in range(len(shape)) if k != axes[0]), axes[0])
+    turned = [shape[k] for k in order]
+    value = t.node(permute_op(order), (value,), turned, "convolution") if order != tuple(range(len(order))) else value
+    pool = ops.Pool((kernel.used,), (1,), ((kernel.used - 1, n - signal.used),), (1,), "convolution")
+    value = t.node(pool, (value,), [*turned[:-1], n], "convolution")
+    if order == tuple(range(len(order))):
+        return value
+    back = tuple(order.index(k) for k in range(len(order)))
+    return t.node(permute_op(back), (value,), out.shape, "convolution")
+
+
+def _transformed(t: Tracer, makers: dict[int, Node], value: int) -> Transformed | None:
+    graph, node = t.builder.graph, makers.get(value)
+    while node is not None and isinstance(node.op, (ops.Expand, ops.Reshape)):
+        before, after = graph.values[node.inputs[0]].shape, graph.values[node.output].shape
+        if isinstance(node.op, ops.Reshape) and [n for n in before if n > 1] != [n for n in after if n > 1]:
+            return None
+        node = makers.get(node.inputs[0])
+    if node is None or not isinstance(node.op, (ops.Mix, ops.Reduce)) or node.op.name != "fft":
+        return None
+    if len(node.op.axes) != 1:
+        return None
+    axis, source = node.op.axes[0], node.inputs[0]
+    length = used = graph.values[source].shape[axis]
+    padded = makers.get(source)
+    if padded is not None and isinstance(padded.op, ops.Pad) and padded.op.mode == "constant" and not padded.op.value:
+        widths = padded.op.widths
+        if widths[axis][0] == 0 <= widths[axis][1] and not any(any(w) for k, w in enumerate(widths) if k != axis):
+            source, used = padded.inputs[0], length - widths[axis][1]
+    return Transformed(source, axis, length, used)

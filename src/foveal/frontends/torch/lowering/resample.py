@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import Sizes, Tracer, ints, rule
+from foveal.frontends.torch.lowering.table import Sizes, Tracer, axis_of, ints, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
 from foveal.ir.lengths import window_outputs
@@ -41,7 +42,11 @@ def resample(t: Tracer, out: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> in
     if antialias and out.shape[-1] == 1 and any(x.shape[axis] != out.shape[axis] for axis in axes[:-1]):
         # PyTorch's kernel uses the first row's taps for every row when there is one output column
         return t.node(ops.Opaque(f"aten::{t.plain} to one column"), (t.value(x),), out.shape, "interpolate")
-    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, tuple(factors))
+    # along an axis that keeps its length these kernels copy, whatever the factor; nearest in 2-D doubles likewise
+    copied = (1, 2) if mode == "nearest" and count == 2 else (1,) if mode == "linear" or antialias else ()
+    lengths = [(x.shape[axis], out.shape[axis]) for axis in axes]
+    factors = tuple(None if any(m == k * n for k in copied) else f for f, (n, m) in zip(factors, lengths, strict=True))
+    op = ops.Resample(axes, mode, bool(given.get("align_corners", False)), antialias, factors)
     return t.node(op, (t.value(x),), out.shape, "interpolate")
 
 
@@ -119,6 +124,14 @@ def col2im(
     return value if tuple(out.shape) == (n, c, *size) else t.node(RESHAPE, (value,), out.shape, "col2im")
 
 
+@rule("unfold_backward")
+def overlap_add(t: Tracer, out: Tensor, x: Tensor, sizes: Sequence[int], dim: int, size: int, step: int) -> int:
+    """The reverse of ``Tensor.unfold``: how ``istft`` puts its frames together."""
+    if not out.dim():
+        return t.node(RESHAPE, (t.value(x),), out.shape, "unfold_backward")
+    return t.node(ops.Overlap(axis_of(dim, out.dim()), step), (t.value(x),), out.shape, "overlap_add")
+
+
 @rule("max_unpool2d", "max_unpool3d", "max_unpool1d")
 def max_unpool(t: Tracer, out: Tensor, x: Tensor, indices: Tensor, *_: object) -> int:
     """Each output reads the pooled cells (value and index) whose window holds it: the pool that made the indices tells.
@@ -134,4 +147,12 @@ def max_unpool(t: Tracer, out: Tensor, x: Tensor, indices: Tensor, *_: object) -
     op = ops.TransposedConvolution(pool.kernel, pool.stride, before, pool.dilation, x.shape[1])
     window = t.builder.parameter((x.shape[1], 1, *pool.kernel), "max_unpool window")
     joined = t.node(ops.Pointwise("max_unpool"), (values, places), x.shape, "max_unpool")
-    return t.node(op, (joined, window), out.shape, "max_unpool")
+    lead, space = tuple(x.shape[: -len(pool.kernel)]), t.builder.graph.values[node.inputs[0]].shape[-len(pool.kernel) :]
+    value = t.node(op, (joined, window), (*lead, *space), "max_unpool")
+    if tuple(out.shape) == (*lead, *space):
+        return value
+    # the indices count through the pooled map row by row, and so they do through a map of another size
+    n, m = prod(space), prod(out.shape[len(lead) :])
+    value = t.node(RESHAPE, (value,), (*lead, n), "max_unpool")
+    value = t.node(ops.Pad(((0, 0),) * len(lead) + ((0, m - n),)), (value,), (*lead, m), "max_unpool")
+    return t.node(RESHAPE, (value,), out.shape, "max_unpool")

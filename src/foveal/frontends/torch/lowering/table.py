@@ -57,6 +57,9 @@ class Tracer(Protocol):
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a source."""
 
+    def moves(self, value: int) -> bool:
+        """Whether a source can change a value of the graph."""
+
     def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
 

@@ -1,0 +1,53 @@
+"""Operations that take functions: both branches of a condition are run, attention is run as its own definition."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from foveal.frontends.torch.lowering.table import Args, Kwargs, Result
+
+
+def _cond(predicate: Any, one: Callable[..., Any], other: Callable[..., Any], operands: Args = ()) -> Result:
+    """Each output may come from either branch, and the predicate says from which."""
+    first, second = (pytree.tree_flatten(branch(*operands)) for branch in (one, other))
+    chosen = [torch.where(predicate, a, b) for a, b in zip(first[0], second[0], strict=True)]
+    return pytree.tree_unflatten(chosen, first[1])
+
+
+def _attention(*args: Any, **kwargs: Any) -> Result:
+    """Scores, what the user makes of them, softmax and product, as PyTorch itself defines them."""
+    from torch._higher_order_ops.flex_attention import math_attention
+
+    return math_attention(*args, **kwargs)
+
+
+HIGHER: dict[str, Callable[..., Result]] = {"cond": _cond, "flex_attention": _attention}
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Within: attention with functions of the user's is not compiled first, as nothing is under a dispatch mode."""
+    module, name = sys.modules.get("torch.nn.attention.flex_attention"), "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
+    before = getattr(module, name, None)
+    if before is None:
+        yield
+        return
+    try:
+        setattr(module, name, True)
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def higher(func: Any, args: Args, kwargs: Kwargs) -> Result:
+    """What such an operation returns; raises NotImplementedError with the name of one that is not known."""
+    name = func.name()
+    if name not in HIGHER:
+        raise NotImplementedError(f"{name} takes functions and has no rule")
+    return HIGHER[name](*args, **kwargs)
