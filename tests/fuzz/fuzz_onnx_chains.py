@@ -52,7 +52,7 @@ def judge(number: int) -> Verdict | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = foveal.trace(model)
+            graph = foveal.trace(model, axes=tuple(range(2, len(model.graph.input[0].type.tensor_type.shape.dim))))
         layer = graph.layers[-1]
         rf, pairs = receptive_field(graph, layer), unit_bounds(graph, layer)
     except FovealError as error:

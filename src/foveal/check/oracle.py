@@ -36,7 +36,7 @@ from foveal.check.perturbation import (
     moved,
     perturb_column,
 )
-from foveal.core.errors import VerificationError
+from foveal.core.errors import VerificationError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,10 @@ def prepare(model: nn.Module, inputs: Any, axes: Mapping[str, Sequence[int]] | N
         items = {str(index): value for index, value in enumerate(inputs)}
     arrays = {name: _array(value) for name, value in items.items()}
     counted = {name: tuple((axes or {}).get(name, counted_axes(array.ndim))) for name, array in arrays.items()}
-    return Call(copy.deepcopy(model).double().eval(), arrays, counted)
+    try:
+        return Call(copy.deepcopy(model).double().eval(), arrays, counted)
+    except Exception as error:
+        raise VerificationError(f"the model cannot be copied: {first_line(error)}") from error
 
 
 def _is_single(inputs: Any) -> bool:
@@ -147,9 +150,12 @@ def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
     found: Outputs = {}
     args = [torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items() if name.isdigit()]
     kwargs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items() if not name.isdigit()}
-    with warnings.catch_warnings(), torch.no_grad(), _captured(model, found):
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), _captured(model, found):
         warnings.simplefilter("ignore")  # the model's own warnings were shown when its user ran it
-        model(*args, **kwargs)
+        try:
+            model(*args, **kwargs)
+        except Exception as error:
+            raise VerificationError(f"the model cannot be run in float64: {first_line(error)}") from error
     return found
 
 
@@ -314,7 +320,7 @@ def _run_batched(
     arrays[source] = np.concatenate([base[source], *copies, base[source]])
     try:
         together = run(call.model, arrays)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
+    except VerificationError:
         return None
     if list(together) != list(single):
         return None

@@ -307,8 +307,8 @@ def _columns(
 
 def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
     """Whether a silent edge moves its unit after all, for another input or change, larger ones too: a maximum won by
-    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is felt
-    too seldom to tell.
+    another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is
+    felt too seldom to tell.
     """
     felt = 0
     for index in range(INPUTS):

@@ -40,7 +40,7 @@ def _all(graph: Graph) -> dict[int, Certainty]:
     refuted = {graph.layer_table[n.layer].value: n for n in graph.notes if n.code == "contradicted"}
     for value, note in refuted.items():
         found[value] = Certainty("contradicted", (f"{CHECKED} {note.layer}",), False)
-    branching = [note for note in graph.notes if note.code == "data-dependent"]
+    branching = [note for note in graph.notes if note.code in ("data-dependent", "foreign-memory")]
     for position, node in enumerate(graph.nodes):
         if node.output not in states:
             continue

@@ -68,8 +68,10 @@ class Layer(NamedTuple):
 class Note(NamedTuple):
     """Something the reader of a report must know about the trace.
 
-    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors"; of the
-    automatic check: "contradicted" (the layer and what it makes are withheld), "not-checked".
+    code: "opaque" (operation without a rule), "data-dependent", "partial" (traced up to here), "real-tensors",
+    "foreign-memory" (numbers left the framework), "custom-operation" (of a user's own library), "changed" (what a run
+    changed and could not give back); of the automatic check: "contradicted" (the layer and what it makes are withheld),
+    "not-checked".
     position: how many nodes had been made when it was noted.
     """
 

@@ -106,6 +106,10 @@ def _axes_text(axes: Axes) -> str:
     return ("axis " if len(axes) == 1 else "axes ") + (" and ".join(map(str, axes)) or "none")
 
 
+MIXERS = ("matmul", "einsum", "mm", "bmm")
+"""Products written by hand in PyTorch, which need not be a linear layer."""
+
+
 class Why(NamedTuple):
     """What decided the layout of one source, and in which layer."""
 
@@ -243,6 +247,9 @@ class _Evidence:
         known = [(own, side) for own, side in zip(labels, sides, strict=True) if side is not None]
         if len(known) == 1 and any(i in self.learnt for i in node.inputs):
             own, side = known[0]
+            weights = {self.graph.values[i].shape for i in node.inputs if i in self.learnt}
+            if node.origin in MIXERS and any(len(shape) > 1 and shape[-1] == shape[-2] for shape in weights):
+                return  # a square matrix by hand mixes features as often as positions
             kept = NOTHING.union(*(side[k] for k, label in enumerate(own) if label in out))
             self._feature(node, [side[k] - kept for k, label in enumerate(own) if label not in out], kept)
         elif len(known) == 2:

@@ -9,7 +9,8 @@ from foveal.core.finding import Finding
 from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
-_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error"}
+_SEVERITY = {"opaque": "warning", "data-dependent": "warning", "partial": "error", "contradicted": "error",
+             "foreign-memory": "warning", "changed": "warning"}  # fmt: skip
 _CODES = {"opaque": "operation-without-rule"}
 _NOTE_OF = {"operation-without-rule": "opaque"}
 

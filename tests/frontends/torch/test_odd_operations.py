@@ -100,7 +100,7 @@ def test_resizing_weighs_as_pytorch_does(mode: str, antialias: bool, factor: flo
         def forward(self, x: Tensor) -> Tensor:
             return F.interpolate(x, scale_factor=(1.0, factor), mode=mode, antialias=antialias)
 
-    for n in (2, 4, 5, 9):
+    for n in (n for n in (2, 4, 5, 9) if int(n * factor) > 0):
         wanted = F.interpolate(
             torch.eye(n, dtype=torch.float64).reshape(n, 1, 1, n).expand(n, 1, 5, n),
             scale_factor=(1.0, factor), mode=mode, antialias=antialias,

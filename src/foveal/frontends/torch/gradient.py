@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
+from foveal.frontends.torch.dispatch.restore import untouched
 from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
 from foveal.ir.backend import Procedure, Target
 
@@ -61,6 +62,17 @@ class Differentiator:
 
         ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+            return self._maps(images, targets, protocol, signs, batched)
+
+    def _maps(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        protocol: Procedure,
+        signs: Sequence[Sequence[np.random.Generator]],
+        batched: bool,
+    ) -> list[np.ndarray]:
         leaf, reader = self._forward(images, targets)
         count = images.shape[0] if batched else 1
         found = []
@@ -69,8 +81,7 @@ class Differentiator:
             draws = protocol.draws if protocol.channels == "signs" else 1
             total = np.zeros(())
             for _ in range(draws):
-                scalar = _scalar(rows, protocol, signs[number])
-                (gradient,) = torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)
+                gradient = _differentiated(rows, leaf, protocol, signs[number], targets[number].layer)
                 gradient = torch.zeros_like(leaf) if gradient is None else gradient
                 total = total + reduced(gradient.detach(), self.axes, protocol, batched)
             found.append(total / draws)
@@ -87,7 +98,7 @@ class Differentiator:
         leaf = _Leaf(self.source)
         given = with_examples(self.inputs, {**self.others, self.source: images}, self.number)
         reader = Reader(self.model, targets)
-        with _quietly(self.number):
+        with untouched(self.model), _quietly(self.number):
             args, kwargs = given.make(leaf, real=True)  # type: ignore[arg-type]
             try:
                 with reader, _cut_at(self.model, self.waists):
@@ -104,6 +115,23 @@ class Differentiator:
         if leaf.tensor is None:
             raise FovealError(f"source '{self.source}' takes whole numbers: they have no gradient")
         return leaf.tensor, reader
+
+
+def _differentiated(
+    rows: Tensor, leaf: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator], layer: str
+) -> Tensor | None:
+    """None where the layer does not read the source; raises FovealError where the model records no gradient."""
+    with torch.inference_mode(False), torch.enable_grad():
+        scalar = _scalar(rows, protocol, signs)
+        if not scalar.requires_grad:
+            raise FovealError(
+                f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
+                "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
+            )
+        try:
+            return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
+        except RuntimeError as error:
+            raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
 
 
 def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:
@@ -154,7 +182,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.enable_grad(), default_dtype(number):
+        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

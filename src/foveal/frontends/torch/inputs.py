@@ -73,7 +73,10 @@ def _tensor(slot: Slot, device: str, generator: torch.Generator, values: Values)
         assert slot.example is not None
         return slot.example.detach().to("cpu", copy=True)
     if device == "meta":
+        example = slot.example
         tensor = torch.empty(slot.shape, dtype=slot.dtype, device="meta")
+        if example is not None and example.shape == tensor.shape:  # its layout in memory as well
+            tensor = torch.empty_like(example.detach(), dtype=slot.dtype, device="meta")
     elif slot.example is not None and not slot.example.is_meta:
         tensor = slot.example.detach().to("cpu", copy=True)
     elif slot.dtype.is_floating_point:

@@ -71,6 +71,8 @@ class Naming:
         self.capture = capture
         self.quiet = 0
         self.inside: dict[int, Inside] = {}
+        self.settle: Callable[[], None] = lambda: None
+        """Called before outputs are named: brings in what foreign code wrote into memory."""
 
     def __enter__(self) -> Naming:
         module = torch.nn.modules.module
@@ -98,6 +100,7 @@ class Naming:
             self.inside[id(module)] = Inside(self)
 
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
+        self.settle()
         path = ""
         while self.stack:
             top, path, _ = self.stack.pop()

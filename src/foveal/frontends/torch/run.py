@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.higher import uncompiled
+from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
+from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
 from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
+from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
 from foveal.frontends.torch.names import Capture, Naming
@@ -51,7 +54,8 @@ def run_once(
     builder = GraphBuilder(name)
     values = Values(builder)
     error: Exception | None = None
-    with torch.inference_mode():
+    changed: list[str] = []
+    with untouched(model, changed), unrecorded():
         args, kwargs = given.make(values, real)
         with stand_ins(model, training, weights == "values", real, generic) as swapped:
             kept = float_buffers(model)
@@ -59,7 +63,10 @@ def run_once(
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
             try:
-                with naming, uncompiled(), RealConstants(), Tracer(values, naming, real):
+                tracer = Tracer(values, naming, real)
+                naming.settle = tracer.leaks.settle
+                threads = followed(tracer.in_thread, tracer.leaks.give_everything)
+                with naming, uncompiled(), threads, handed_out(tracer), RealConstants(tracer), tracer:
                     naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
@@ -67,6 +74,8 @@ def run_once(
                 error = raised
             written = frozenset(name for name, item in kept.items() if values.wrote(item))
             written |= frozenset(name for name, item in float_buffers(model).items() if item is not kept.get(name))
+    for what in changed:
+        builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:
         again = run_once(model, given, name, training, weights, real, None, generic | (written & kept.keys()))
         if again.error is None:
@@ -111,7 +120,8 @@ class TorchRunner:
 
         def keep(name: str, tensor: Tensor) -> None:
             if name in wanted:
-                found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
+                with torch._C.DisableTorchFunction():
+                    found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
 
         given = with_examples(self.inputs, inputs, number)
         with default_dtype(number):
@@ -178,7 +188,8 @@ class TorchRunner:
 
     def _copy_anew(self, number: torch.dtype) -> nn.Module:
         try:
-            model = copy.deepcopy(self.model)
+            with torch.inference_mode(False):  # what is copied inside could take part in no gradient
+                model = copy.deepcopy(self.model)
         except Exception as error:
             raise VerificationError(f"the model cannot be copied: {error}") from error
         for path, module in model.named_modules():
@@ -200,7 +211,11 @@ def with_examples(given: Inputs, arrays: dict[str, np.ndarray], number: torch.dt
         floating = slot.dtype.is_floating_point
         dtype, example = number if floating else slot.dtype, slot.example
         if slot.name in arrays:
-            example = torch.as_tensor(np.asarray(arrays[slot.name])).to(dtype)
+            given = torch.as_tensor(np.asarray(arrays[slot.name])).to(dtype)
+            if example is not None and example.shape == given.shape and not example.is_meta:
+                example = torch.empty_like(example, dtype=dtype, device="cpu").copy_(given)
+            else:
+                example = given
         elif floating and example is not None:
             example = example.to(dtype)
         return replace(slot, dtype=dtype, example=example)
@@ -278,7 +293,7 @@ class TorchLayer:
         if self.number is not None and given.dtype.is_floating_point:
             given = given.to(self.number)
         reader = Reader(self.model, [Target(self.layer, ())])
-        with torch.inference_mode():
+        with untouched(self.model), torch.inference_mode(False), torch.no_grad():
             try:
                 with reader:
                     reader.outputs(self.model(given))

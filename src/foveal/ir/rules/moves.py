@@ -107,13 +107,18 @@ def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
     return np.ndim(op.index) > rank
 
 
+def _summed(op: ops.Take | ops.Gather, known: Known) -> Fixed | None:
+    """A sum of nothing is zero; of another join nothing is said."""
+    return known.unsaid() if op.name in ("add", "sample") else None
+
+
 def _taken(op: ops.Take, known: Known) -> Fixed | None:
     def take(codes: list[np.ndarray], nothing: int) -> np.ndarray:
         index = np.asarray(op.index, dtype=np.int64).reshape(-1)
         absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
         return np.where(absent, nothing, codes[0].take(np.maximum(index, 0), op.axis))
 
-    return known.unsaid() if _several(op, 1) else moved(take, known)
+    return _summed(op, known) if _several(op, 1) else moved(take, known)
 
 
 @move(
@@ -138,7 +143,7 @@ def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
         index = np.asarray(op.index).reshape(known.out)
         return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
 
-    return known.unsaid() if _several(op, len(known.out)) else moved(gather, known)
+    return _summed(op, known) if _several(op, len(known.out)) else moved(gather, known)
 
 
 @move(

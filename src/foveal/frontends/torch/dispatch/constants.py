@@ -165,4 +165,6 @@ def read_value(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwar
         return func(handle.original)
     if x.is_meta:
         raise NeedsValues("a computed value is read by the model")
+    if entry.plain != "is_nonzero" and t.values.depends.get(t.values.read(handle)):
+        t.leaks.read_number(t.values.read(handle))
     return func(x)

@@ -6,7 +6,7 @@ and so would a list used as an index.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,15 +15,37 @@ from torch.overrides import TorchFunctionMode
 
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 
+if TYPE_CHECKING:
+    from foveal.frontends.torch.dispatch.mode import Tracer
+
 
 class RealConstants(TorchFunctionMode):
-    """Redirects the few functions that make tensors from Python numbers to the CPU."""
+    """Redirects the few functions that make tensors from Python numbers to the CPU, and sees numbers leave."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
 
     def __torch_function__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
         special = _SPECIAL.get(func)
+        how = _WAYS_OUT.get(func)
+        if how is not None and torch._C._len_torch_dispatch_stack():  # 0: the tracer itself, at an operation
+            return self._out(how, func, args, kwargs or {})
         if special is not None:
             return special(func, args, kwargs or {})
         return func(*args, **kwargs) if kwargs else func(*args)
+
+    def _out(self, how: str, func: Overload, args: Args, kwargs: Kwargs) -> Result:
+        x = args[0]
+        if how in _COPIES:
+            if id(x) not in self.tracer.handles:
+                return func(*args, **kwargs)
+            made = x.detach() if how == "data" else x.clone()
+            if how != "data":
+                args[1][id(x)] = made
+            return made
+        self.tracer.leaks.give_memory(x, how)
+        return func(*args, **kwargs)
 
 
 def _from_numbers(func: Overload, args: Args, kwargs: Kwargs) -> Result:
@@ -56,6 +78,18 @@ def _real(item: Any) -> Result:
     return item
 
 
+_COPIES = ("data", "deepcopy")
+_WAYS_OUT = {
+    Tensor.numpy: "numpy()",
+    Tensor.__array__: "a NumPy array",
+    Tensor.tolist: "tolist()",
+    Tensor.__dlpack__: "DLPack",
+    Tensor.untyped_storage: "the storage",
+    Tensor.storage: "the storage",
+    Tensor.data_ptr: "data_ptr()",
+    Tensor.__deepcopy__: "deepcopy",
+    Tensor.data.__get__: "data",  # type: ignore[attr-defined]
+}
 _SPECIAL = {
     torch.tensor: _from_numbers,
     torch.as_tensor: _from_numbers,

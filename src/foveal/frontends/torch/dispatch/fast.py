@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.dispatch.shapes import like
+from foveal.frontends.torch.dispatch.shapes import blank, channels_last, convolved, like
 from foveal.frontends.torch.dispatch.values import Handle
 from foveal.frontends.torch.lowering.table import Ints, Maybe, Overload, Result
 from foveal.frontends.torch.lowering.windows import convolution_op
@@ -118,7 +118,7 @@ def convolution(
     found = _convolved(tuple(x.shape), tuple(weight.shape), tuple(stride), tuple(padding), tuple(dilation), groups)
     if found is None:
         return NotImplemented
-    out = torch.empty(found[0], dtype=x.dtype, device="meta")
+    out = convolved(x, weight, found[0])
     read = t.values.read
     return _finish(t, out, found[1], (read(handle), read(kernel)), _CONVOLUTIONS[len(found[0])])
 
@@ -133,7 +133,7 @@ def batch_norm(
     handle = t.handles.get(id(x))
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
-    return _finish(t, like(x), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
+    return _finish(t, blank(x.shape, x.dtype, channels_last(x)), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
 def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Overload) -> None:
@@ -147,7 +147,7 @@ def _binary(name: str, op: ops.Pointwise, out_of_place: Overload, in_place: Over
 
     def make(t: Tracer, a: Tensor, b: Tensor, **scale: float) -> Result:
         pair = operands(t, a, b, **scale)
-        if pair is None:
+        if pair is None or (a.stride() != b.stride() and not (a.is_contiguous() and b.is_contiguous())):
             return NotImplemented
         read = t.values.read
         return _finish(t, like(a), op, (read(pair[0]), read(pair[1])), name)
@@ -198,18 +198,19 @@ def concatenate_op(axis: int) -> ops.Concatenate:
 def concatenate(t: Tracer, tensors: Sequence[Tensor], dim: int = 0) -> Result:
     first = tensors[0]
     axis = dim + first.dim() if dim < 0 else dim
-    inputs, length, shape = [], 0, list(first.shape)
+    inputs, length, shape, last = [], 0, list(first.shape), True
     for tensor in tensors:
         handle = t.handles.get(id(tensor))
         own = tensor.shape
         if handle is None or tensor.dtype != first.dtype or len(own) != len(shape):
             return NotImplemented
         inputs.append(t.values.read(handle))
+        last = last and channels_last(tensor)
         length += own[axis]
         if tuple(own[:axis]) != tuple(shape[:axis]) or tuple(own[axis + 1 :]) != tuple(shape[axis + 1 :]):
             return NotImplemented
     shape[axis] = length
-    out = torch.empty(shape, dtype=first.dtype, device="meta")
+    out = blank(shape, first.dtype, last)
     return _finish(t, out, concatenate_op(axis), tuple(inputs), "cat")
 
 

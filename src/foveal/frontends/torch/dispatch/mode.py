@@ -7,7 +7,9 @@ outputs bound to the new values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,14 @@ from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.frontends.torch.dispatch import constants as constants
+from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.fast import FAST
 from foveal.frontends.torch.dispatch.higher import higher
+from foveal.frontends.torch.dispatch.leaks import Leaks
+from foveal.frontends.torch.dispatch.mutation import OWN, each, written
 from foveal.frontends.torch.dispatch.own import own_rule
-from foveal.frontends.torch.dispatch.shapes import SHAPES
+from foveal.frontends.torch.dispatch.restore import unrecorded
+from foveal.frontends.torch.dispatch.shapes import SHAPES, settled
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Maybe, Overload, Result
@@ -55,6 +61,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         taught = any(name.startswith("aten::") for _, name in REGISTRY.lowerings)
         self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
         self.func: Overload = None
+        self.leaks = Leaks(self)
+        self.depth = 0
+        self.lock = threading.RLock()
 
     def data(self, tensor: Tensor) -> np.ndarray:
         """The numbers of a constant."""
@@ -84,7 +93,26 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
                 if result is not NotImplemented:
                     return result
-        return self._general(func, entry_of(func), args, kwargs or {})
+            return self._general(func, entry_of(func), args, kwargs or {})
+        return self._watched(func, entry_of(func), args, kwargs or {})
+
+    def _watched(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+        """An operation of a run on real tensors, where numbers may come and go out of sight."""
+        self.leaks.before(constants.tensors_of(args, kwargs))
+        self.depth += 1
+        try:
+            result = self._general(func, entry, args, kwargs)
+        finally:
+            self.depth -= 1
+        self.leaks.after(func, entry, args, kwargs, result)
+        return result
+
+    @contextmanager
+    def in_thread(self) -> Iterator[None]:
+        """Within, another thread is watched as well, one operation at a time."""
+        self.__class__ = _Shared
+        with unrecorded(), RealConstants(self), self:
+            yield
 
     def _general(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         tensors = constants.tensors_of(args, kwargs)
@@ -100,6 +128,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         special = constants.SPECIAL.get(entry.plain)
         if special is not None:
             result = special(self, func, entry, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if entry.kind == "opaque" and entry.plain.startswith("_foreach_"):
+            result = each(self, func, args, kwargs)
             if result is not NotImplemented:
                 return result
         if entry.kind == "decompose":
@@ -139,6 +171,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if entry.plain in table.DATA_DEPENDENT:
             return self._sample(func, entry, args, kwargs, tensors)
         out = self._execute(func, entry, args, kwargs)
+        if entry.writes and not self.real:
+            out = self._originals(out)
         if entry.kind == "same":
             return self._bind_same(args[0], out)
         if entry.kind == "view":
@@ -150,8 +184,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if made is NotImplemented:
                 return self._decompose(func, entry, args, kwargs)
         else:
-            made = self._opaque(func, entry, tensors, out)
-        return self._bind(entry, args, out, made)
+            made = self._opaque(func, entry, tensors, list(written(func, args, kwargs)) if entry.writes else [], out)
+        return self._bind(entry, list(written(func, args, kwargs)) if entry.writes else [], out, made)
 
     def _computed_index(self, indices: Sequence[Maybe]) -> bool:
         return any(item is not None and id(item) in self.handles for item in indices)
@@ -160,9 +194,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """``unsqueeze_`` and the like: from now on the tensor is a view of what it was."""
         x = args[0]
         before = tuple(x.shape)
-        if entry.kind == "same" or (entry.plain == "as_strided" and tuple(args[1]) == before):
-            return func(*args, **kwargs) if entry.kind == "view" else x
-        old = x.view(x.shape)
+        if entry.kind == "same":
+            return x
+        old = x.view(x.shape) if entry.plain != "as_strided" else x.as_strided(x.shape, x.stride(), x.storage_offset())
         handle = self.handles.get(id(x)) or self.values.promote(x)
         out = func(*args, **kwargs)
         steps = steps_of(before, entry.function(old, out, *args[1:], **kwargs))
@@ -181,7 +215,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = [self.value(tensor) for tensor in tensors]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
-        return self._bind(entry, args, out, made if isinstance(out, (list, tuple)) else made[0])
+        return self._bind(entry, [], out, made if isinstance(out, (list, tuple)) else made[0])
 
     def _execute(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         """The framework's own output: shapes only on the meta device."""
@@ -195,7 +229,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if out is not None:
                 return out
         try:
-            return func(*constants.to_meta(args, self.twins), **constants.to_meta(kwargs, self.twins))
+            given = constants.to_meta(args, self.twins)
+            return settled(entry.plain, given, kwargs, func(*given, **constants.to_meta(kwargs, self.twins)))
         except RuntimeError:
             if entry.plain in ("view", "_unsafe_view"):
                 # The meta stand-in of an earlier output may have another memory layout than the real one.
@@ -218,6 +253,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(out, (list, tuple)):
             paths = (paths,)
         handle = self.handles.get(id(x)) or self.values.promote(x)
+        if entry.plain.startswith("as_strided"):
+            x, handle, paths = self._from_root(x, handle, entry, args, kwargs, out)
         for tensor, path in zip(outputs, paths, strict=True):
             if tensor is x:
                 continue
@@ -231,26 +268,55 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.naming.operation("flatten", value, tensor)
         return out
 
+    def _from_root(self, x: Tensor, handle: Handle, entry: Entry, args: Args, kwargs: Kwargs, out: Tensor) -> Any:
+        """A view by places in memory, as a view of the tensor that owns the memory: it may show more than ``x``."""
+        root = handle.root.tensor
+        given = dict(zip(("size", "stride", "storage_offset"), args[1:], strict=False)) | kwargs
+        if given.get("storage_offset") is None:
+            given["storage_offset"] = x.storage_offset()
+        whole = tuple(root.shape) == self.builder.graph.values[handle.root.value].shape and self._shares(root, x)
+        if whole:
+            x, handle = root, handle.root
+        return x, handle, (entry.function(x, out, *given.values()),)
+
     def _shares(self, x: Tensor, out: Tensor) -> bool:
         """Whether the result of an operation shares the memory of its operand (or of what stood in for it)."""
         twin = self.twins.get(id(x))
         return constants.same_memory(x if twin is None or self.real else twin[1], out)
 
-    def _opaque(self, func: Overload, entry: Entry, tensors: list[Tensor], out: Result) -> Result:
+    def _originals(self, out: Result) -> Result:
+        """What was written into, where the framework returns the meta tensor that stood in for it."""
+        if isinstance(out, (list, tuple)):
+            return type(out)([self._originals(item) for item in out])
+        found = next((real for real, meta in self.twins.values() if meta is out), out)
+        if found is not out and found.shape != out.shape:
+            raise NeedsValues("a result does not have the shape of the tensor that it is written into")
+        return found
+
+    def _opaque(
+        self, func: Overload, entry: Entry, tensors: list[Tensor], mutable: list[Tensor], out: Result
+    ) -> Result:
+        """An operation without a rule reads all that it is given, and writes that into all that it may write."""
         name = str(func._schema.name)
         outputs = out if isinstance(out, (list, tuple)) else (out,)
-        if not any(isinstance(item, Tensor) for item in outputs):
-            return None
         inputs = [self.value(tensor) for tensor in tensors]
-        self.builder.note("opaque", self.builder.scope, name)
+        space = name.split("::")[0]
+        if space not in OWN:
+            self.builder.note("custom-operation", self.builder.scope, f"{name} is not an operation of PyTorch")
+        if mutable or any(isinstance(item, Tensor) for item in outputs):
+            self.builder.note("opaque", self.builder.scope, name)
+        returned = {id(item) for item in outputs}
+        for tensor in {id(item): item for item in mutable if id(item) not in returned}.values():
+            handle = self.handles.get(id(tensor)) or self.values.promote(tensor)
+            self.values.write(handle, self.node(ops.Opaque(name), inputs, tensor.shape, name))
         made = tuple(
             self.node(ops.Opaque(name), inputs, item.shape, name) if isinstance(item, Tensor) else None
             for item in outputs
         )
         return made if isinstance(out, (list, tuple)) else made[0]
 
-    def _bind(self, entry: Entry, args: Args, out: Result, made: Any) -> Result:
-        if entry.writes and isinstance(out, Tensor):
+    def _bind(self, entry: Entry, mutable: list[Tensor], out: Result, made: Any) -> Result:
+        if isinstance(out, Tensor) and (any(out is item for item in mutable) or (entry.writes and not mutable)):
             handle = self.handles.get(id(out)) or self.values.promote(out)
             if made != self.values.read(handle):  # Dropout that is switched off writes nothing.
                 self.values.write(handle, made)
@@ -259,9 +325,20 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         for tensor, value in zip(outputs, made if isinstance(made, (list, tuple)) else (made,), strict=False):
             if value is not None and isinstance(tensor, Tensor):
-                self.values.bind(tensor, value)
+                if any(tensor is item for item in mutable):
+                    self.values.write(self.handles.get(id(tensor)) or self.values.promote(tensor), value)
+                else:
+                    self.values.bind(tensor, value)
                 self.naming.operation(entry.title, value, tensor)
         return out
+
+
+class _Shared(Tracer):  # type: ignore[no-untyped-call]
+    """A tracer that several threads meet."""
+
+    def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
+        with self.lock:
+            return super().__torch_dispatch__(func, types, args, kwargs)
 
 
 def _untaught(func: Overload) -> bool:

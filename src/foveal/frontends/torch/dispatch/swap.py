@@ -132,7 +132,7 @@ def _weights(original: Tensor, values: bool, real: bool, name: str) -> Tensor:
         return seeded(original, name)
     if values or real or original.is_meta:
         return original
-    return nn.Parameter(torch.empty(original.shape, dtype=original.dtype, device="meta"), requires_grad=False)
+    return nn.Parameter(torch.empty_like(original, device="meta", requires_grad=False), requires_grad=False)
 
 
 def _buffer(original: Tensor, real: bool, name: str) -> Tensor:

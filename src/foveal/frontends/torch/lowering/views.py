@@ -158,13 +158,30 @@ def positions(x: Tensor) -> Tensor:
 
 @view("as_strided", "as_strided_copy")
 def as_strided(x: Tensor, out: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Path:
-    """Only for a contiguous input does the place in memory tell the element."""
-    if tuple(out.shape) == tuple(x.shape) and tuple(stride) == tuple(x.stride()):
+    """By the places in memory; what lies between the elements of ``x`` is not known from ``x`` alone."""
+    start = x.storage_offset() if offset is None else int(offset)
+    if (tuple(out.shape), tuple(stride), start) == (tuple(x.shape), tuple(x.stride()), x.storage_offset()):
         return []
-    if not x.is_contiguous() or (offset or 0) < x.storage_offset():
+    where = _in_memory(x.shape, x.stride(), x.storage_offset())  # type: ignore[arg-type]
+    wanted = _in_memory(size, stride, start)  # type: ignore[arg-type]
+    memory = torch.full((1 + max(_last(where), _last(wanted)),), -1)
+    memory[where.flatten()] = torch.arange(x.numel())
+    index = memory[wanted]
+    if bool((index < 0).any()):
         return [(ops.Opaque("aten::as_strided"), tuple(out.shape))]
-    index = torch.arange(x.numel()).as_strided(size, stride, (offset or 0) - x.storage_offset())
     return [(ops.Gather(index.contiguous().numpy()), tuple(out.shape))]
+
+
+def _in_memory(size: Sequence[int], stride: Sequence[int], start: int) -> Tensor:
+    """The place of each element."""
+    where = torch.full(tuple(size), start)
+    for axis, (length, step) in enumerate(zip(size, stride, strict=True)):
+        where += (torch.arange(length) * step).reshape([-1 if i == axis else 1 for i in range(len(size))])
+    return where
+
+
+def _last(where: Tensor) -> int:
+    return int(where.max()) if where.numel() else 0
 
 
 @view("view_as_real", "view_as_real_copy")

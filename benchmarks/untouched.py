@@ -1,0 +1,182 @@
+"""Does a model come back as it was? State, containers, random streams and training steps, bit for bit.
+
+    python benchmarks/untouched.py                            all models of torchvision and timm, one worker per core
+    python benchmarks/untouched.py --only 'timm:levit*'       those that match a shell pattern
+    python benchmarks/untouched.py --every 5                  a sample
+
+Each model is built twice from one seed. One is traced, run and differentiated by foveal; the other never meets it.
+Then both take a step in evaluation and one in training mode. Each model is a line of zoo-output/untouched.jsonl; models
+that have a line are skipped. The exit code is 0 when nothing differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import foveal
+import zoo_pool
+from foveal.core.errors import FovealError
+from foveal.frontends.torch.files.read import load
+from foveal.frontends.torch.names import tensors_in
+from zoo_model import names
+
+SEED = 3
+
+
+def differences(name: str, size: int | None = None) -> list[str]:
+    """What is not as it was, or other than in a model that was never traced; empty where all is well.
+
+    size: the side of the images, where not the model's own.
+    """
+    torch.set_num_threads(1)  # several threads add up in any order
+    traced, inputs, axes = build(name)
+    fresh, _, _ = build(name)
+    shape = tuple(inputs) if size is None else (*inputs[:2], *(size for _ in inputs[2:]))
+    before = {**dict(fingerprint(traced)), "random streams": streams()}
+    touch(traced, shape, axes)
+    after = {**dict(fingerprint(traced)), "random streams": streams()}
+    found = [f"{key} is not as it was" for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+    for training in (False, True):
+        one, other = step(traced, shape, training), step(fresh, shape, training)
+        found += [f"{key} differs, training {training}" for key in one.keys() | other.keys()
+                  if one.get(key) != other.get(key)]  # fmt: skip
+    return sorted(found)
+
+
+def build(name: str) -> tuple[nn.Module, Any, Any]:
+    """The model from one seed, its input and axes."""
+    torch.manual_seed(SEED)
+    loaded = load(name)
+    return loaded.model, loaded.inputs, loaded.axes
+
+
+def touch(model: nn.Module, shape: tuple[int, ...], axes: Any) -> None:
+    """Trace it; run it as a check does; differentiate one unit of its deepest map."""
+    graph = foveal.trace(model, shape, axes=axes)
+    layer = next(reversed(graph.layer_table))
+    assert graph.backend is not None
+    graph.backend.run(graph.backend.example(0), [layer], dtype="float32")
+    maps = [row for row in graph.layer_table if len(foveal.receptive_field(graph, row).grid) == len(shape) - 2]
+    if maps:
+        generator = torch.Generator().manual_seed(SEED)
+        with contextlib.suppress(FovealError):  # a layer that no module returns, say
+            foveal.field(graph, maps[-1], kind="gradient", images=torch.rand(shape, generator=generator))
+
+
+def streams() -> str:
+    """The state of the generators of PyTorch, NumPy and Python."""
+    numpy_state: Any = np.random.get_state()
+    parts = (torch.get_rng_state().numpy().tobytes(), numpy_state[1].tobytes(), repr(random.getstate()).encode())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def fingerprint(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """All that hangs on the model, by its path: tensors by their bytes, everything else by type and value."""
+    seen: set[int] = set()
+    stack: list[tuple[str, Any]] = [("model", model)]
+    while stack:
+        path, item = stack.pop()
+        if isinstance(item, Tensor):
+            yield path, _tensor(item)
+        elif isinstance(item, np.ndarray):
+            yield path, hashlib.sha256(item.tobytes()).hexdigest()
+        elif isinstance(item, dict):
+            yield path, f"{type(item).__name__} {list(map(str, item))}"
+            stack += [(f"{path}[{key!s}]", part) for key, part in item.items()]
+        elif isinstance(item, (list, tuple)):
+            yield path, f"{type(item).__name__} {len(item)}"
+            stack += [(f"{path}[{key}]", part) for key, part in enumerate(item)]
+        elif isinstance(getattr(item, "__dict__", None), dict) and not isinstance(item, type) and not callable(item):
+            yield from _once(path, item, seen, stack)
+        elif isinstance(item, nn.Module):
+            yield from _once(path, item, seen, stack)
+        else:
+            yield path, repr(item) if isinstance(item, (int, float, str, set, type(None))) else type(item).__name__
+
+
+def _once(path: str, item: Any, seen: set[int], stack: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    yield path, type(item).__name__
+    if id(item) not in seen:
+        seen.add(id(item))
+        stack.append((f"{path}.", vars(item)))
+
+
+def _tensor(item: Tensor) -> str:
+    facts = f"{tuple(item.shape)} {item.dtype} {item.device} {item.requires_grad} {item.is_inference()}"
+    if item.is_meta:
+        return facts
+    return f"{facts} {hashlib.sha256(item.detach().contiguous().view(-1).view(torch.uint8).numpy()).hexdigest()}"
+
+
+def step(model: nn.Module, shape: tuple[int, ...], training: bool) -> dict[str, str]:
+    """Loss and gradients of one seeded step, in bytes; the model's own message where it takes none so."""
+    torch.manual_seed(SEED)
+    given = torch.rand((2, *shape[1:]))
+    model.train(training).zero_grad()
+    try:
+        parts = [part for _, part in tensors_in(model(given), "") if part.requires_grad]
+        loss = sum((part.float().square().mean() for part in parts), torch.zeros(()))
+        loss.backward()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"[:300]}
+    found = {name: _tensor(item.grad) for name, item in model.named_parameters() if item.grad is not None}
+    return {**found, "loss": _tensor(loss.detach())}
+
+
+def examine(name: str) -> list[str]:
+    """The differences of one model; never raises."""
+    try:
+        return differences(name)
+    except Exception as error:
+        return [f"failed: {type(error).__name__}: {error}".replace("\n", " | ")[:300]]
+
+
+def main() -> int:
+    """Run what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="*", help="shell pattern of names, for example 'timm:conv*'")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th model of each library")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take")
+    parser.add_argument("--output", default="zoo-output/untouched.jsonl")
+    options = parser.parse_args()
+    output = Path(options.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    lines = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
+    known = {record["name"]: record["differences"] for record in map(json.loads, lines)}
+    wanted = [
+        name
+        for library in ("torchvision", "timm")
+        for name in [name for name in names(library) if fnmatchcase(name, options.only)][:: options.every]
+    ]
+    share = int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / options.workers)
+    with output.open("a", encoding="utf-8") as file:
+        missing = [name for name in wanted if name not in known]
+        for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout, share):
+            known[name] = [f"failed: {result.reason}"] if isinstance(result, zoo_pool.Failed) else result
+            file.write(json.dumps({"name": name, "differences": known[name]}) + "\n")
+            file.flush()
+    failed = [name for name in wanted if any(text.startswith("failed") for text in known[name])]
+    differing = [name for name in wanted if known[name] and name not in failed]
+    for name in (*failed, *differing):
+        print(f"{name}: {'; '.join(known[name][:3])}")
+    print(f"{len(wanted)} models: {len(differing)} differ, {len(failed)} could not be examined")
+    return int(bool(differing or failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Numbers that leave PyTorch: read by Python, or seen by code that is given their memory.
+
+Such a run is one on real tensors. What Python has read may come back as a number of an operation, in a new tensor, or
+in memory that foreign code writes. So from then on numbers that take part in arithmetic, tensors that no operation made
+and memory that changed by itself read everything that was read. What such numbers decide beside that - a branch, how
+often a loop runs, an index, a length - is as the run at hand had it; the status says "data-dependent".
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.utils.dlpack
+from torch import Tensor
+
+from foveal.frontends.torch.dispatch.mutation import written
+from foveal.frontends.torch.dispatch.values import NeedsValues
+from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
+from foveal.frontends.torch.tables import Entry
+from foveal.ir import ops
+
+if TYPE_CHECKING:
+    from foveal.frontends.torch.dispatch.mode import Tracer
+
+_LIBRARIES = ("torch", "numpy", "foveal", "torchvision", "copy", "pickle", "threading", "concurrent", "contextlib")
+_OWN_SLOPE = {"leaky_relu", "elu", "hardtanh", "threshold", "celu", "softplus", "rrelu", "relu6", "selu", "hardswish"}
+"""Activations, whose numbers are settings."""
+_LENGTHS = {"arange", "linspace", "eye", "range"}
+
+
+class Leaks:
+    """What Python has read of one run, and whose memory it was given."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.t = tracer
+        self.read: list[int] = []
+        self.known: dict[int, Tensor] = {}
+        self.exposed: list[tuple[Tensor, Tensor]] = []
+
+    def read_number(self, value: int) -> None:
+        """A number came out; where from, a note of the caller's says."""
+        if not self.read:
+            self.known = {id(item): item for item in gc.get_objects() if issubclass(type(item), Tensor)}
+        if value not in self.read:
+            self.read.append(value)
+
+    def give_memory(self, tensor: Tensor, how: str) -> None:
+        """The numbers of ``tensor`` are handed to foreign code, which may write there as well."""
+        if self.t.depends(tensor):
+            self._refuse(how)
+            self._tell(f"numbers leave PyTorch by {how}")
+            self.read_number(self.t.value(tensor))
+        if self.t.real and how != "tolist()" and tensor.layout is torch.strided:
+            self.exposed.append((tensor, tensor.detach().clone()))
+
+    def give_everything(self, how: str) -> None:
+        """Work goes on where no operation is seen."""
+        self._refuse(how)
+        self._tell(how)
+        for source in self.t.builder.graph.sources:
+            self.read_number(source.value)
+
+    def _refuse(self, how: str) -> None:
+        if not self.t.real:
+            raise NeedsValues(f"numbers leave PyTorch by {how}")
+
+    def _tell(self, what: str) -> None:
+        place = _line([module for module, _, _ in self.t.naming.stack])
+        note = f"{what} at {place}; what is made of them afterwards is taken to read all of them"
+        self.t.builder.note("foreign-memory", self.t.builder.scope, note)
+
+    def settle(self) -> None:
+        """Bring in what was written into memory that was given away."""
+        for place, (tensor, copy) in enumerate(self.exposed):
+            if self.read and not _same(tensor, copy):
+                handle = self.t.handles.get(id(tensor)) or self.t.values.promote(tensor)
+                self.t.values.write(handle, self._everything(tuple(tensor.shape)))
+                self.exposed[place] = (tensor, tensor.detach().clone())
+
+    def before(self, tensors: list[Tensor]) -> None:
+        """Bring in what came about out of sight, before an operation."""
+        self.settle()
+        if self.read:
+            for tensor in tensors:
+                if id(tensor) not in self.t.handles and id(tensor) not in self.known:
+                    self.t.values.bind(tensor, self._everything(tuple(tensor.shape)))
+
+    def after(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, result: Result) -> None:
+        """Let numbers that were given from Python count; remember what operations made."""
+        outputs = [item for item in (result if isinstance(result, (list, tuple)) else (result,))
+                   if isinstance(item, Tensor)]  # fmt: skip
+        if entry.writes:
+            self.exposed = [(tensor, tensor.detach().clone()) for tensor, _ in self.exposed]
+        if not self.read:
+            return
+        foreign = entry.plain == "set" or (not self.t.depth and _numbers(func, entry, args, kwargs))
+        for tensor in [*outputs, *(written(func, args, kwargs) if entry.writes else ())]:
+            self.known[id(tensor)] = tensor
+            if foreign:
+                self._mix(tensor)
+
+    def _mix(self, tensor: Tensor) -> None:
+        shape, t = tuple(tensor.shape), self.t
+        handle = t.handles.get(id(tensor))
+        if handle is None:
+            t.values.bind(tensor, self._everything(shape))
+            return
+        made = t.node(ops.Pointwise("add"), (t.values.read(handle), self._everything(())), shape, "number from Python")
+        name = t.naming.operations.get(t.values.read(handle))
+        if handle.parent is None and handle.version == 0:
+            handle.value = made
+        else:
+            t.values.write(handle, made)
+        if name is not None and name in t.builder.graph.layer_table:
+            row = t.builder.graph.layer_table[name]
+            t.builder.graph.layer_table[name] = row._replace(value=made)
+            t.naming.operations[made] = name
+
+    def _everything(self, shape: tuple[int, ...]) -> int:
+        return self.t.node(ops.Sample("numbers read by Python"), self.read, shape, "numbers read by Python")
+
+
+def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
+    """Whether a number takes part in the arithmetic of a call."""
+    if entry.plain in _OWN_SLOPE:
+        return False
+    for place, argument in enumerate(func._schema.arguments):
+        item: Any = args[place] if place < len(args) and not argument.kwarg_only else kwargs.get(argument.name)
+        if isinstance(item, bool) or not isinstance(item, (int, float, complex)):
+            continue
+        length = entry.plain in _LENGTHS and isinstance(item, int)
+        if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and argument.name != "alpha":
+            return True
+    return False
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
+
+
+def _line(modules: list[Any]) -> str:
+    """File and line of the model's own code, as near to the event as possible."""
+    homes = {type(module).__module__.split(".")[0] for module in modules} - {"torch"}
+    for own in (True, False):
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            home = str(frame.f_globals.get("__name__", "")).split(".")[0]
+            if home in homes if own else home not in _LIBRARIES:
+                return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            frame = frame.f_back
+    return "an unknown line"
+
+
+@contextmanager
+def handed_out(t: Tracer) -> Iterator[None]:
+    """Within, the ways out of PyTorch that no mode sees are watched as well: pickling, copies and DLPack capsules."""
+    home, reduce = threading.get_ident(), Tensor.__reduce_ex__
+    capsules = [(place, place.to_dlpack) for place in (torch, torch.utils.dlpack)]
+
+    def pickled(self: Tensor, protocol: Any) -> Any:
+        if threading.get_ident() == home and t.depends(self):
+            if sys._getframe(1).f_globals.get("__name__") == "copy":
+                return torch.ops.aten.alias.default, (self,)
+            t.leaks.give_memory(self, "pickling")
+        return reduce(self, protocol)  # type: ignore[no-untyped-call]
+
+    def capsule(tensor: Tensor) -> Any:
+        if threading.get_ident() == home:
+            t.leaks.give_memory(tensor, "DLPack")
+        return capsules[0][1](tensor)
+
+    Tensor.__reduce_ex__ = pickled  # type: ignore[method-assign]
+    for place, _ in capsules:
+        place.to_dlpack = capsule  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        Tensor.__reduce_ex__ = reduce  # type: ignore[method-assign]
+        for place, before in capsules:
+            place.to_dlpack = before  # type: ignore[attr-defined]

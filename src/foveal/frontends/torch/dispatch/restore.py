@@ -1,0 +1,294 @@
+"""Gives back what a forward pass may change beside a module's own dictionaries.
+
+Containers and objects that hang on the model, on its classes and on the modules that define them (a cache in a
+dictionary, a list, a configuration object, a module global, ``functools.cache``), the random streams of PyTorch, NumPy
+and Python, the default type, autocast and the hooks of all modules. What cannot be given back is told.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+LARGE = 1 << 22
+"""Elements of a tensor in a container up to which its numbers are kept, so that they can be given back."""
+MOST = 100_000
+"""Containers and objects that are looked at."""
+
+_PLAIN = {int, bool, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size}
+_PLAIN |= {FunctionType, BuiltinFunctionType, MethodType, nn.Parameter}
+_NOT_OWN = {"torch", "torchvision", "timm", "foveal", "builtins", "numpy", "collections", "typing", "functools", "abc"}
+"""Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make untouched`` proves it."""
+_TABLES = {dict, OrderedDict, list, set}
+_LRU = type(functools.cache(len))
+
+
+@contextmanager
+def untouched(model: nn.Module, changed: list[str] | None = None) -> Iterator[None]:
+    """Within, the model may run; afterwards all is as it was. ``changed`` is told what is not."""
+    told = [] if changed is None else changed
+    undo = [_streams(), _settings(), _held(model, told)]
+    try:
+        yield
+    finally:
+        for each in undo:
+            each()
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Within: nothing is kept for a backward pass, and operations reach a dispatch mode whole.
+
+    Not inference mode: what the model caches meanwhile could never take part in training again.
+    """
+    versions = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView)
+    guards = torch._C._AutoDispatchBelowAutograd, torch._C._ExcludeDispatchKeyGuard
+    with torch.inference_mode(False), torch.no_grad(), guards[0](), guards[1](versions):  # each where it is made
+        yield
+
+
+def _streams() -> Callable[[], None]:
+    torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+
+    def undo() -> None:
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+    return undo
+
+
+def _settings() -> Callable[[], None]:
+    kinds = ("cpu", "cuda")
+    cast = [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds]
+    cached, number, gradients = torch.is_autocast_cache_enabled(), torch.get_default_dtype(), torch.is_grad_enabled()
+    hooks = [(table, dict(table)) for name, table in vars(nn.modules.module).items() if name.startswith("_global_")
+             and isinstance(table, dict)]  # fmt: skip
+
+    def undo() -> None:
+        for kind, enabled, dtype in cast:
+            torch.set_autocast_enabled(kind, enabled)
+            torch.set_autocast_dtype(kind, dtype)
+        torch.set_autocast_cache_enabled(cached)
+        torch.set_default_dtype(number)
+        torch.set_grad_enabled(gradients)
+        for table, before in hooks:
+            _refill(table, before)
+
+    return undo
+
+
+def _held(model: nn.Module, told: list[str]) -> Callable[[], None]:
+    kept = _Kept(told)
+    kinds: dict[type, None] = {}
+    for module in model.modules():
+        kinds[type(module)] = None
+        if not isinstance(module, torch.jit.ScriptModule):
+            kept.module(module)
+    classes = [kind for kind in dict.fromkeys(k for kind in kinds for k in kind.__mro__) if _own(kind.__module__)]
+    for space in _spaces(classes):
+        kept.dictionary(space)
+    for kind in classes:
+        kept.attributes_of(kind)
+    return kept.undo
+
+
+def _own(module: str) -> bool:
+    return module.split(".")[0] not in _NOT_OWN
+
+
+def _spaces(classes: list[type]) -> list[dict[str, Any]]:
+    """The globals of the modules that define the model's classes, and of what these use of the same package."""
+    first = [sys.modules.get(name) for name in dict.fromkeys(kind.__module__ for kind in classes)]
+    found = {id(vars(module)): vars(module) for module in first if module is not None}
+    for space in list(found.values()):
+        home = str(space.get("__name__", "")).split(".")[0]
+        for item in list(space.values()):
+            other = vars(item) if isinstance(item, ModuleType) else getattr(item, "__globals__", None)
+            if isinstance(other, dict) and str(other.get("__name__", "")).split(".")[0] in (home, "__main__"):
+                found.setdefault(id(other), other)
+    return list(found.values())
+
+
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
+
+
+class _Kept:
+    """What was there before, and how to bring it back."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+        self.seen: dict[int, Any] = {}
+        self.undoing: list[Callable[[], None]] = []
+        self.empty: list[Any] = []
+
+    def module(self, module: nn.Module) -> None:
+        """What hangs on a module; most of it is empty tables of hooks. Its own tensors have their own way back."""
+        own = vars(module)
+        parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
+        for item in own.values():
+            kind = type(item)
+            if kind in _PLAIN or item is parameters or item is buffers or (kind is tuple and _plain(item)):
+                continue
+            if kind in _TABLES and not item:
+                self.empty.append(item)
+            elif item is children:
+                self.undoing.append(partial(_refill, item, dict(item)))
+            else:
+                self.inside((item,))
+
+    def undo(self) -> None:
+        for table in self.empty:
+            if table:
+                table.clear()
+        for each in reversed(self.undoing):
+            each()
+
+    def inside(self, items: Any) -> None:
+        """All that these hold, at any depth."""
+        stack = list(items)
+        while stack:
+            item = stack.pop()
+            if type(item) in _PLAIN or id(item) in self.seen or len(self.seen) > MOST:
+                continue
+            if isinstance(item, (tuple, frozenset)):
+                stack.extend(item)
+                continue
+            self.seen[id(item)] = item
+            stack.extend(self._keep(item))
+
+    def dictionary(self, table: dict[str, Any]) -> None:
+        """A module's globals: itself, and the containers in it."""
+        before = dict(table)
+        self.undoing.append(lambda: _refill(table, before))
+        self.inside(item for name, item in before.items() if not name.startswith("__"))
+
+    def attributes_of(self, kind: type) -> None:
+        """What stands on a class."""
+        before = dict(vars(kind))
+
+        def undo() -> None:
+            for name, item in list(vars(kind).items()):
+                if name not in before:
+                    delattr(kind, name)
+                elif item is not before[name]:
+                    setattr(kind, name, before[name])
+
+        self.undoing.append(undo)
+        self.inside(item for name, item in before.items() if not name.startswith("__"))
+
+    def _keep(self, item: Any) -> list[Any]:
+        """Remember one object; returns what it holds."""
+        undo: Callable[[], None] | None = None
+        held: list[Any] = []
+        if isinstance(item, dict):
+            pairs = dict(item)
+            held, undo = list(pairs.values()), lambda: _refill(item, pairs)
+        elif isinstance(item, (list, deque)):
+            held = list(item)
+            undo = lambda: _refill_list(item, held)  # noqa: E731
+        elif isinstance(item, set):
+            members = set(item)
+            undo = lambda: _refill_set(item, members)  # noqa: E731
+        elif isinstance(item, Tensor):
+            undo = self._numbers(item)
+        elif isinstance(item, np.ndarray):
+            undo = _elements(item)
+        elif isinstance(item, _LRU):
+            used = item.cache_info().misses
+            undo = lambda: item.cache_clear() if item.cache_info().misses != used else None  # noqa: E731
+            held = [getattr(item, "__wrapped__", None)]
+        elif isinstance(item, torch.Generator):
+            undo = partial(_set_state, item, item.get_state())
+        elif isinstance(item, np.random.Generator):
+            stream = item.bit_generator
+            place = stream.state
+            undo = lambda: setattr(stream, "state", place)  # noqa: E731
+        elif isinstance(item, random.Random):
+            at = item.getstate()
+            undo = lambda: item.setstate(at)  # noqa: E731
+        elif isinstance(item, (nn.Module, ModuleType)):
+            return []
+        elif _own(type(item).__module__) and isinstance(getattr(item, "__dict__", None), dict):
+            own = vars(item)
+            pairs = dict(own)
+            held, undo = list(pairs.values()), lambda: _refill(own, pairs)
+        if undo is not None:
+            self.undoing.append(undo)
+        return held
+
+    def _numbers(self, tensor: Tensor) -> Callable[[], None] | None:
+        if tensor.is_meta or isinstance(tensor, nn.Parameter) or tensor.layout is not torch.strided:
+            return None
+        copy = tensor.detach().clone() if tensor.numel() <= LARGE else None
+        total = None if copy is not None else _total(tensor)
+
+        def undo() -> None:
+            if copy is None:
+                if _total(tensor) != total:
+                    self.told.append(f"a tensor of shape {tuple(tensor.shape)} that the model keeps in a container")
+            elif copy.shape != tensor.shape:
+                tensor.data = copy
+            elif not _equal(copy, tensor):
+                tensor.data.copy_(copy)  # through .data, which leaves the version that a backward pass may wait for
+
+        return undo
+
+
+def _total(tensor: Tensor) -> tuple[float, tuple[int, ...]]:
+    return float(tensor.detach().abs().sum(dtype=torch.float64)), tuple(tensor.shape)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """The same numbers; not a number is the same as itself."""
+    same = a.detach() == b.detach()
+    return bool((same | (a != a) & (b != b)).all())
+
+
+def _plain(items: tuple[Any, ...]) -> bool:
+    return not items or type(items[0]) is int or all(type(item) in _PLAIN for item in items)
+
+
+def _elements(array: np.ndarray) -> Callable[[], None] | None:
+    if array.size > LARGE or array.dtype.hasobject or not array.flags.writeable:
+        return None
+    before = array.copy()
+
+    def undo() -> None:
+        if array.shape == before.shape:
+            array[...] = before
+
+    return undo
+
+
+def _refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
+    if len(table) != len(before) or any(table.get(key, table) is not item for key, item in before.items()):
+        table.clear()
+        table.update(before)
+
+
+def _refill_list(items: Any, before: list[Any]) -> None:
+    if len(items) != len(before) or any(a is not b for a, b in zip(items, before, strict=True)):
+        items.clear()
+        items.extend(before)
+
+
+def _refill_set(items: set[Any], before: set[Any]) -> None:
+    if items != before:
+        items.clear()
+        items.update(before)
