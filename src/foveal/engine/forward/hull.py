@@ -176,6 +176,15 @@ def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None 
     return None
 
 
+def obeys(data: np.ndarray, axis: int, progress: Progress) -> bool:
+    """Whether the unclipped numbers go on as said; rounding may give single positions another element."""
+    n, (period, shift, _) = data.shape[axis + 1], progress
+    if period >= n:
+        return True
+    moved = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
+    return bool((moved[0] == shift).all() and (moved[1] == -shift).all())
+
+
 def _possible(data: np.ndarray, axis: int) -> list[int]:
     """Periods that a few places do not rule out: trying all of them on a long axis takes the square of its length."""
     n = data.shape[axis + 1]

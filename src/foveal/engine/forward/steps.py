@@ -20,6 +20,7 @@ from foveal.engine.forward.hull import (
     extend,
     find_period,
     minimal,
+    obeys,
     strided,
     without,
 )
@@ -95,7 +96,8 @@ def _ratio(progress: Progress, step: rel.Table, data: np.ndarray) -> Progress:
         return Progress(1, progress.rate * a / b, False)
     common = gcd(progress.period, a)
     times = progress.period // common
-    return minimal(data, step.axis, Progress(times * b, progress.shift * (times * a // progress.period)))
+    found = minimal(data, step.axis, Progress(times * b, progress.shift * (times * a // progress.period)))
+    return found if step.weights is None or obeys(data, step.axis, found) else found._replace(regular=False)
 
 
 def _all(step: rel.All, hull: Hull) -> Hull:

@@ -1,4 +1,8 @@
-"""Lowering of ``Resize`` and samplers: which elements each output reads (exact fractions), with which weights."""
+"""Lowering of ``Resize`` and samplers: which elements each output reads, with which weights.
+
+Places are exact fractions; but where rounding in single precision, as runtimes do it, gives another element a weight
+(however small), the rounded places are taken.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,11 @@ def resize_taps(
         index = _nearest(n_in, n_out, scale, convention, step, start, roi)
         weights = np.ones(index.shape)
     else:
-        index, weights = _filtered(n_out, min(scale, Fraction(1)), convention, step, start)
+        places = [start + o * step for o in range(n_out)]
+        rounded = _single(n_in, n_out, scale, convention)
+        if _apart(places, rounded):
+            places = rounded
+        index, weights = _filtered(places, min(scale, Fraction(1)), convention)
     if convention.coordinates == "tf_crop_and_resize":
         place = _cropped(n_in, n_out, roi) if scale != 1 else np.arange(n_out)
         outside = (place < 0) | (place > n_in - 1)
@@ -135,21 +143,45 @@ def _cropped(n_in: int, n_out: int, roi: tuple[float, float]) -> np.ndarray:
     )
 
 
-def _filtered(
-    n_out: int, shrink: Fraction, convention: Convention, step: Fraction, start: Fraction
-) -> tuple[np.ndarray, np.ndarray]:
+def _single(n_in: int, n_out: int, scale: Fraction, convention: Convention) -> list[Fraction]:
+    """Where the runtime reads, operation by operation in single precision, as exact fractions."""
+    o, half, factor = np.arange(n_out, dtype=np.float32), np.float32(0.5), np.float32(float(scale))
+    coordinates = convention.coordinates
+    if scale == 1 or coordinates.startswith("tf_") or (coordinates == "pytorch_half_pixel" and n_out == 1):
+        return []
+    if coordinates == "align_corners":
+        place = o * np.float32(n_in - 1) / np.float32(n_out - 1) if n_out > 1 else o * 0
+    elif coordinates == "asymmetric":
+        place = o / factor
+    else:
+        offset = np.float32(0)
+        if coordinates == "half_pixel_symmetric":
+            offset = np.float32(n_in) * half * (np.float32(1) - np.float32(n_out) / (factor * np.float32(n_in)))
+        place = offset + (o + half) / factor - half
+    return [Fraction(float(p)) for p in place]
+
+
+def _apart(exact: list[Fraction], rounded: list[Fraction]) -> bool:
+    """Whether rounding moves a place off an element, or onto one, so that other elements have a weight."""
+    return any((a // 1, a % 1 == 0) != (b // 1, b % 1 == 0) for a, b in zip(exact, rounded, strict=False))
+
+
+def _filtered(places: list[Fraction], shrink: Fraction, convention: Convention) -> tuple[np.ndarray, np.ndarray]:
     """Taps and weights of linear and cubic filters; with antialiasing the filter is stretched by 1 / ``shrink``."""
     radius = Fraction(1 if convention.mode == "linear" else 2)
     stretch = 1 / shrink if convention.antialias else Fraction(1)
     reach = radius * stretch
     count = int(np.ceil(float(2 * reach))) + 1
-    places = [start + o * step for o in range(n_out)]
     first = np.array([int((p - reach) // 1) + 1 for p in places], dtype=np.int64)
     index = first[:, None] + np.arange(count)
     distance = [[float(abs(i - p) / stretch) for i in row] for row, p in zip(index.tolist(), places, strict=True)]
     x = np.array(distance).reshape(index.shape)
     weights = np.maximum(1 - x, 0) if convention.mode == "linear" else _cubic(x, convention.cubic)
     weights = np.where(np.abs(weights) > NEGLIGIBLE, weights, 0.0)
+    if convention.antialias and convention.mode == "cubic":  # the polynomial leaves a rest where it should be zero
+        near = x.astype(np.float32)
+        rest = ((near - 5) * near + 8) * near - 4
+        weights = np.where((weights == 0) & (near < 2.00001) & (rest != 0), 2 * NEGLIGIBLE, weights)
     return index, weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -248,6 +280,9 @@ def _resized(
 ) -> Operand:
     """Axis by axis; ``given``: the model states the factors (PyTorch then uses them, not the lengths)."""
     out = call.shapes[0]
+    if given:  # whole lengths of a product in single precision
+        lengths = zip(x.shape, out, factors, strict=True)
+        out = tuple(m if f == 1 else int(np.float32(n) * np.float32(float(f))) for n, m, f in lengths)
     regions = regions or {}
     whole = (0.0, 1.0)
     # onnxruntime copies where no length changes, and along such an axis where it filters against aliasing
@@ -279,6 +314,11 @@ def _shared(
         return ("nearest", False) if coordinates == "asymmetric" and convention.nearest == "floor" else None
     if convention.antialias or convention.exclude_outside or (convention.mode == "cubic" and convention.cubic != -0.75):
         return None
+    for axis in axes:
+        step, start = _line(x.shape[axis], out[axis], factors[axis], coordinates, (0.0, 1.0))
+        exact = [start + o * step for o in range(out[axis])]
+        if _apart(exact, _single(x.shape[axis], out[axis], factors[axis], convention)):
+            return None
     if coordinates == "align_corners":
         return convention.mode, True
     half = coordinates == "half_pixel" or (coordinates == "half_pixel_symmetric" and fits)
