@@ -72,8 +72,9 @@ def run_once(
                 raise
             except Exception as raised:
                 error = raised
-            written = frozenset(name for name, item in kept.items() if values.wrote(item))
-            written |= frozenset(name for name, item in float_buffers(model).items() if item is not kept.get(name))
+            written = frozenset(
+                name for name, (table, key, item) in kept.items() if values.wrote(item) or table.get(key) is not item
+            )
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:
