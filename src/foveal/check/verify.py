@@ -37,8 +37,7 @@ INWARD = ((1, 1.0), (2, 10.0), (4, 1000.0))
 """How far inside a neighbour lies, and how many times a clear one its influence must be: it grows quickly inwards."""
 SCANNED = 32
 """Positions of a box at which influence is looked for where there is none near its edge."""
-FAR = 8
-SUDDEN = 1e3
+FAR, SUDDEN = 8, 1e3
 """How far inside, and how many times a clear influence, sets in at once where it never decayed."""
 ENOUGH = 8
 """Units whose boxes end at one position: as many do not all stay still by chance."""
@@ -348,9 +347,8 @@ def _sets_in(session: _Session, target: _Target, edge: tuple[Unit, int, int]) ->
     box = target.box(unit, axis)
     assert box is not None
     inwards = range(box[0], box[1] + 1) if position == box[0] else range(box[1], box[0] - 1, -1)
-    key = (target.layer, unit, axis)
+    key, felt = (target.layer, unit, axis), None
     looked = sorted({round(i) for i in np.linspace(0, len(inwards) - 1, SCANNED)})
-    felt = None
     for index in looked:
         session.perturb(axis, inwards[index], "large")
         if (*key, inwards[index]) in session.seen:
@@ -386,16 +384,14 @@ def _still(session: _Session, target: _Target, asked: set[tuple[str, Unit, int, 
         if not target.exact or box is None:
             continue
         edge = (unit, axis, position)
-        neighbour = _felt_inside(session, target, edge)
-        sudden = _sets_in(session, target, edge) if neighbour is None else None
-        neighbour = neighbour if sudden is None else sudden
+        near = _felt_inside(session, target, edge)
+        neighbour = _sets_in(session, target, edge) if near is None else near
         if neighbour is None or _moves_after_all(session, target, edge, neighbour):
             continue
-        if sudden is not None or abs(neighbour - position) == 1 or _all_still(session, target, (unit, axis, position)):
+        if near is None or abs(neighbour - position) == 1 or _all_still(session, target, edge):
             measured = (neighbour, box[1]) if position == box[0] else (box[0], neighbour)
-            session.mismatches[(target.layer, unit, axis)] = Mismatch(
-                target.layer, unit, axis, box, measured, session.source.name
-            )
+            found = Mismatch(target.layer, unit, axis, box, measured, session.source.name)
+            session.mismatches[(target.layer, unit, axis)] = found
     if silent:
         total = sum(1 for key in asked if key[0] == target.layer)
         yield (

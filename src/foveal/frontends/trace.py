@@ -48,7 +48,8 @@ def trace(
         graph = run(model, inputs, **options)
         batched = None
     except (SourceError, TraceError) as error:
-        if batched is None or len(batched) > 5 or axes is not None:
+        fits = axes is None or (isinstance(axes, str) and len(axes) == len(batched or ()))
+        if batched is None or len(batched) > 5 or not fits:
             raise
         try:
             graph = run(model, batched, **options)

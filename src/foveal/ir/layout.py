@@ -219,8 +219,9 @@ class _Evidence:
             self._position(node, origin[axis])
             self._feature(node, [origin[k] for k in self._whole(node, "value") if k != axis])
         if about.whole(node.op)[0].startswith("takes its statistics") and self._whole(node, "statistics") == {rank - 1}:
+            per_channel = "instance" in node.origin.replace("_", "").lower()  # that norm is over positions
             for spot in origin[-1]:
-                self.weak["feature"].setdefault(spot, node)
+                self.weak["position" if per_channel else "feature"].setdefault(spot, node)
         shape, out = self.graph.values[node.inputs[0]].shape, self.graph.values[node.output].shape
         if about.views(node.op) and len(shape) == len(out) and shape[0] > out[0] == 1 and shape[1:] == out[1:]:
             for spot in origin[0]:

@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foveal.core.errors import FovealError
-from foveal.ir.layout import laid_out
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -27,9 +26,10 @@ def audit(graph: Graph, task: str, *, check: bool = True, axes: Any = None, **op
     """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
 
     check: where the trace rests on more than the algebra, a few runs of the model are held against its numbers.
-
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
+    from foveal.ir.layout import laid_out  # not for the command line's list of tasks
+
     return find_task(task).audit(laid_out(graph, axes), options, check)
 
 

@@ -72,7 +72,7 @@ def _changed(change: Callable[[dict[str, object]], object]) -> str:
         (_changed(lambda d: d["layers"][1].pop("size")), "report.layers[1]: missing field 'size'"),  # type: ignore[index]
         (
             _changed(lambda d: d["layers"][0]["size"].update(status="sure")),  # type: ignore[index]
-            "report.layers[0].size: status 'sure' is none of exact, bound, data-dependent, unavailable",
+            "report.layers[0].size: status 'sure' is none of exact, bound, data-dependent, unavailable, contradicted",
         ),
         (
             _changed(lambda d: d["layers"][2].update(stride=["8/0", 1])),  # type: ignore[index]

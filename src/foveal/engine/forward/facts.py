@@ -64,7 +64,8 @@ class FactFinder:
                 found[position] = facts
         if found is None:
             return None
-        if any((f.zero is not None and not f.padding) or f.closed is not None or f.fixed is not None for f in found):
+        masks = [f for i, f in zip(node.inputs, found, strict=True) if i not in self.padded]
+        if any(f.zero is not None or f.closed is not None or f.fixed is not None for f in masks):
             self.masks_trusted.add(node.output)
         return tuple(found)
 

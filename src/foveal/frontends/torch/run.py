@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
-from foveal.frontends.torch.dispatch.higher import uncompiled
 from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
@@ -23,6 +22,7 @@ from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_in
 from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
+from foveal.frontends.torch.lowering.higher import uncompiled
 from foveal.frontends.torch.names import Capture, Naming
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
@@ -72,8 +72,9 @@ def run_once(
                 raise
             except Exception as raised:
                 error = raised
-            written = frozenset(name for name, item in kept.items() if values.wrote(item))
-            written |= frozenset(name for name, item in float_buffers(model).items() if item is not kept.get(name))
+            written = frozenset(
+                name for name, (table, key, item) in kept.items() if values.wrote(item) or table.get(key) is not item
+            )
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:

@@ -58,7 +58,7 @@ def resize_taps(
         rounded = _single(n_in, n_out, scale, convention)
         if _apart(places, rounded):
             places = rounded
-        index, weights = _filtered(places, min(scale, Fraction(1)), convention)
+        index, weights = _filtered(places, rounded, min(scale, Fraction(1)), convention)
     if convention.coordinates == "tf_crop_and_resize":
         place = _cropped(n_in, n_out, roi) if scale != 1 else np.arange(n_out)
         outside = (place < 0) | (place > n_in - 1)
@@ -166,22 +166,40 @@ def _apart(exact: list[Fraction], rounded: list[Fraction]) -> bool:
     return any((a // 1, a % 1 == 0) != (b // 1, b % 1 == 0) for a, b in zip(exact, rounded, strict=False))
 
 
-def _filtered(places: list[Fraction], shrink: Fraction, convention: Convention) -> tuple[np.ndarray, np.ndarray]:
+def _leaves_a_rest(index: np.ndarray, places: list[Fraction], shrink: Fraction, convention: Convention) -> np.ndarray:
+    """Where a filter weight that should be zero is not, in single precision as the runtime works it out."""
+    half = np.float32(0.5)
+    center = np.array([float(p) for p in places], dtype=np.float32)[:, None] + half
+    x = np.abs((index.astype(np.float32) - center + half) * np.float32(float(shrink)))
+    if convention.mode == "linear":
+        return np.asarray(x < 1)
+    a = np.float32(convention.cubic)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    return np.asarray(np.where(x < 1, near != 0, (x < 2) & ((((x - 5) * x + 8) * x - 4) * a != 0)))
+
+
+def _filtered(
+    places: list[Fraction], rounded: list[Fraction], shrink: Fraction, convention: Convention
+) -> tuple[np.ndarray, np.ndarray]:
     """Taps and weights of linear and cubic filters; with antialiasing the filter is stretched by 1 / ``shrink``."""
     radius = Fraction(1 if convention.mode == "linear" else 2)
     stretch = 1 / shrink if convention.antialias else Fraction(1)
     reach = radius * stretch
-    count = int(np.ceil(float(2 * reach))) + 1
-    first = np.array([int((p - reach) // 1) + 1 for p in places], dtype=np.int64)
+    count = int(np.ceil(float(2 * reach))) + 2
+    first = np.array([int((p - reach) // 1) for p in places], dtype=np.int64)
     index = first[:, None] + np.arange(count)
     distance = [[float(abs(i - p) / stretch) for i in row] for row, p in zip(index.tolist(), places, strict=True)]
     x = np.array(distance).reshape(index.shape)
     weights = np.maximum(1 - x, 0) if convention.mode == "linear" else _cubic(x, convention.cubic)
     weights = np.where(np.abs(weights) > NEGLIGIBLE, weights, 0.0)
-    if convention.antialias and convention.mode == "cubic":  # the polynomial leaves a rest where it should be zero
-        near = x.astype(np.float32)
-        rest = ((near - 5) * near + 8) * near - 4
-        weights = np.where((weights == 0) & (near < 2.00001) & (rest != 0), 2 * NEGLIGIBLE, weights)
+    if rounded:
+        rest = _leaves_a_rest(index, rounded, shrink, convention) if convention.antialias else x < radius
+        whole = np.array([p.denominator == 1 for p in places])[:, None]
+        if not convention.antialias:
+            rest = rest & ~whole & (convention.mode == "cubic")
+            if convention.coordinates == "half_pixel_symmetric":  # whole places may be missed by rounding, either way
+                rest = rest | (whole & (x <= radius))
+        weights = np.where((weights == 0) & rest, 2 * NEGLIGIBLE, weights)
     return index, weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -321,6 +339,10 @@ def _shared(
             return None
     if coordinates == "align_corners":
         return convention.mode, True
+    if coordinates == "half_pixel_symmetric" and any(factors[axis].denominator & (factors[axis].denominator - 1) or
+                                                     factors[axis].numerator & (factors[axis].numerator - 1)
+                                                     for axis in axes):  # fmt: skip
+        return None
     half = coordinates == "half_pixel" or (coordinates == "half_pixel_symmetric" and fits)
     if coordinates == "pytorch_half_pixel":
         half = all(out[axis] > 1 for axis in axes)

@@ -20,7 +20,7 @@ import torch
 import torch.utils.dlpack
 from torch import Tensor
 
-from foveal.frontends.torch.dispatch.mutation import written
+from foveal.frontends.torch.dispatch.own import written
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 from foveal.frontends.torch.tables import Entry

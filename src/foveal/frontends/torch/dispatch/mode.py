@@ -20,14 +20,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.fast import FAST
-from foveal.frontends.torch.dispatch.higher import higher
 from foveal.frontends.torch.dispatch.leaks import Leaks
-from foveal.frontends.torch.dispatch.mutation import OWN, each, written
-from foveal.frontends.torch.dispatch.own import own_rule
+from foveal.frontends.torch.dispatch.own import OWN, each, own_rule, written
 from foveal.frontends.torch.dispatch.restore import unrecorded
 from foveal.frontends.torch.dispatch.shapes import SHAPES, settled
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
 from foveal.frontends.torch.lowering import table as table
+from foveal.frontends.torch.lowering.higher import higher
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Maybe, Overload, Result
 from foveal.frontends.torch.names import Naming
 from foveal.frontends.torch.tables import Entry, entry_of

@@ -116,12 +116,15 @@ def _swap(
             module.__dict__[name] = item.detach().to("cpu", copy=True)
 
 
-def float_buffers(model: nn.Module) -> dict[str, Tensor]:
-    """The floating buffers of a model that has not been scripted, by name."""
+def float_buffers(model: nn.Module) -> dict[str, tuple[dict[str, Any], str, Tensor]]:
+    """The floating buffers that a model may write to, by name: the table where each stands, its key, the tensor.
+
+    Those of scripted modules are left out, and those of norms, which are not read as matrices.
+    """
     return {
-        f"{path}.{name}" if path else name: buffer
+        f"{path}.{name}" if path else name: (module._buffers, name, buffer)
         for path, module in model.named_modules()
-        if not isinstance(module, torch.jit.ScriptModule)
+        if module._buffers and not isinstance(module, (torch.jit.ScriptModule, nn.modules.batchnorm._NormBase))
         for name, buffer in module._buffers.items()
         if buffer is not None and buffer.dtype.is_floating_point
     }
