@@ -100,9 +100,7 @@ def fingerprint(model: nn.Module) -> Iterator[tuple[str, str]]:
         elif isinstance(item, (list, tuple)):
             yield path, f"{type(item).__name__} {len(item)}"
             stack += [(f"{path}[{key}]", part) for key, part in enumerate(item)]
-        elif isinstance(getattr(item, "__dict__", None), dict) and not isinstance(item, type) and not callable(item):
-            yield from _once(path, item, seen, stack)
-        elif isinstance(item, nn.Module):
+        elif isinstance(item, nn.Module) or (hasattr(item, "__dict__") and not callable(item)):
             yield from _once(path, item, seen, stack)
         else:
             yield path, repr(item) if isinstance(item, (int, float, str, set, type(None))) else type(item).__name__

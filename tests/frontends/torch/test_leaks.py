@@ -286,10 +286,23 @@ def two_out_arguments(m: Any, x: Tensor) -> Tensor:
     return m.c(x) + values[..., None]  # type: ignore[no-any-return]
 
 
-MARKED = (
-    "numpy_ asarray as_tensor tolist dlpack capsule pickled saved storage pointer buffer foreign_output"
-    " foreign_in_place few_numbers old_pool"
-).split()
+MARKED = [
+    "numpy_",
+    "asarray",
+    "as_tensor",
+    "tolist",
+    "dlpack",
+    "capsule",
+    "pickled",
+    "saved",
+    "storage",
+    "pointer",
+    "buffer",
+    "foreign_output",
+    "foreign_in_place",
+    "few_numbers",
+    "old_pool",
+]
 NUMBERS = ("item", "divided", "in_place_by_number", "filled")
 EXACT = ("executor", "threads", "deep_copy", "shallow_copy", "data", "lists", "list_into_constant", "out_argument",
          "two_out_arguments")  # fmt: skip

@@ -13,6 +13,7 @@ not depend on an input have none.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ class Naming:
         self.describe = getattr(model, "describe", None)
         self.model = model
         self.stack: list[tuple[nn.Module, str, Any]] = []
+        self.threads = {threading.get_ident()}
         self.calls: dict[str, int] = {}
         self.operations: dict[int, str] = {}
         self.capture = capture
@@ -91,6 +93,8 @@ class Naming:
             self.model.naming = None
 
     def _enter(self, module: nn.Module, args: Args) -> None:
+        if threading.get_ident() not in self.threads:  # nothing there is watched
+            return
         path = self.paths.get(id(module))
         if path is None:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
@@ -100,6 +104,8 @@ class Naming:
             self.inside[id(module)] = Inside(self)
 
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
+        if threading.get_ident() not in self.threads:
+            return
         self.settle()
         path = ""
         while self.stack:

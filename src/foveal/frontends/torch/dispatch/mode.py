@@ -110,6 +110,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def in_thread(self) -> Iterator[None]:
         """Within, another thread is watched as well, one operation at a time."""
         self.__class__ = _Shared
+        self.naming.threads.add(threading.get_ident())
         with unrecorded(), RealConstants(self), self:
             yield
 
