@@ -48,7 +48,9 @@ def trace(
         graph = run(model, inputs, **options)
         batched = None
     except (SourceError, TraceError) as error:
-        fits = axes is None or (isinstance(axes, str) and len(axes) == len(batched or ()))
+        # letters for one axis more say that the batch was left out, unless there is one of 1
+        lettered = isinstance(axes, str) and batched is not None and len(axes) == len(batched) and inputs[0] != 1
+        fits = axes is None or lettered
         if batched is None or len(batched) > 5 or not fits:
             raise
         try:
