@@ -63,6 +63,7 @@ fuzz: $(VENV)/.installed-dev  ## random and damaged networks, for longer than th
 	$(RUN)/python tests/fuzz/fuzz.py
 	$(RUN)/python tests/fuzz/fuzz_onnx.py --count 5000
 	$(RUN)/python tests/fuzz/fuzz_onnx_chains.py --count 10000
+	$(RUN)/python tests/fuzz/fuzz_functional.py --count 20000
 	$(RUN)/python tests/fuzz/fuzz_tiles.py --count 3000
 
 zoo: $(VENV)/.installed-torch  ## every network of torchvision and timm, into zoo-output
