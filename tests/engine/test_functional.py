@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
-from fuzz_functional import judge
+from fuzz.fuzz_functional import judge
 
 
 @pytest.mark.parametrize("start", range(0, 200, 20))
