@@ -108,7 +108,9 @@ def main() -> int:
             continue
         statuses[found.status] += 1
         edges += found.edges
-        wide[" ".join(found.kinds)] += found.wide
+        if found.wide:
+            wide[" ".join(found.kinds)] += found.wide
+            print(f"{number}: {found.wide} of {found.edges} edges not seen {found.kinds}", flush=True)
         if found.small:
             failed.append(number)
             print(f"{number}: {found.small} boxes too small {found.kinds}", flush=True)

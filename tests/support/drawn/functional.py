@@ -19,7 +19,7 @@ def maker(function: Maker) -> Maker:
     return function
 
 
-def _weights(rng: random.Random, *shape: int) -> nn.Parameter:
+def weights(rng: random.Random, *shape: int) -> nn.Parameter:
     generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
     sign = torch.randint(0, 2, shape, generator=generator) * 2 - 1
     return nn.Parameter((torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5) * sign, requires_grad=False)
@@ -29,7 +29,7 @@ def _weights(rng: random.Random, *shape: int) -> nn.Parameter:
 def convolved(rng: random.Random, shape: tuple[int, ...]) -> Function:
     rank, kernel = len(shape) - 2, rng.choice([1, 2, 3])
     conv = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
-    weight = _weights(rng, rng.choice([2, shape[1]]), shape[1], *[kernel] * rank)
+    weight = weights(rng, rng.choice([2, shape[1]]), shape[1], *[kernel] * rank)
     stride, padding, dilation = rng.choice([1, 1, 2]), rng.choice([0, 1, 2]), rng.choice([1, 1, 2])
     return lambda x: conv(x, weight, None, stride, padding, dilation)
 
@@ -105,7 +105,7 @@ def indexed(rng: random.Random, shape: tuple[int, ...]) -> Function:
 @maker
 def multiplied(rng: random.Random, shape: tuple[int, ...]) -> Function:
     n, way = shape[-1], rng.choice(["band", "tril", "learnt", "einsum"])
-    weight = _weights(rng, n, n)
+    weight = weights(rng, n, n)
     if way == "learnt":
         return lambda x: x @ weight
     matrix = torch.eye(n, dtype=torch.float64) + torch.diag(torch.ones(n - 1, dtype=torch.float64), 1)
@@ -129,7 +129,7 @@ def attended(rng: random.Random, shape: tuple[int, ...]) -> Function:
         if way == "where":
             scores = torch.where(keep, scores, torch.full((), -1e9, dtype=x.dtype))
         elif way == "add":
-            scores = scores + torch.zeros(n, n, dtype=x.dtype).masked_fill(~keep, -1e4)
+            scores = scores + torch.zeros(n, n, dtype=x.dtype).masked_fill(~keep, -1e9)
         else:
             scores = scores.masked_fill(~keep, float("-inf"))
         weights = torch.softmax(0.1 * scores, -1)
@@ -155,6 +155,11 @@ def resized(rng: random.Random, shape: tuple[int, ...]) -> Function:
 def padded(rng: random.Random, shape: tuple[int, ...]) -> Function:
     mode = rng.choice(["constant", "reflect", "replicate", "circular"])
     ends = [rng.choice([0, 1, 2, -1]) for _ in range(2 * (len(shape) - 2))]
+    if mode == "circular":  # PyTorch copies what it has not written yet where a side is longer than what is left
+        sides = [
+            (n + min(a, 0) + min(b, 0), max(a, b)) for n, a, b in zip(shape[:1:-1], ends[::2], ends[1::2], strict=True)
+        ]
+        mode = mode if all(left >= most for left, most in sides) else "constant"
     return lambda x: F.pad(x, ends, mode)
 
 
@@ -201,22 +206,32 @@ class Drawn(nn.Module):
         return x
 
 
+def _way(function: Function) -> str:
+    """The word that chose among the ways of a maker, else the line of the function."""
+    code, cells = function.__code__, function.__closure__ or ()  # type: ignore[attr-defined]
+    held = dict(zip(code.co_freevars, cells, strict=True))
+    return str(held["way"].cell_contents) if "way" in held else f"line {code.co_firstlineno}"
+
+
 def drawn(number: int) -> tuple[Drawn, tuple[int, ...], list[str]] | None:
     """The model of a number, its input's shape, the kinds of its steps; None where none fits."""
+    from support.drawn import functional_more  # noqa: F401  the other makers
+
     rng = random.Random(number)
     rank = rng.choice([1, 1, 2, 3])
     shape = now = (1, rng.choice([1, 2, 3]), *(rng.randint(*((6, 11), (4, 7), (3, 5))[rank - 1]) for _ in range(rank)))
+    came = torch.rand(shape, dtype=torch.float64)
     functions: list[Function] = []
     kinds: list[str] = []
     for _ in range(rng.randint(1, 4)):
         take = rng.choice(MAKERS)
         function = take(rng, now)
         try:
-            made = function(torch.rand(now, dtype=torch.float64))
+            made = function(came)
         except Exception:  # it does not fit this shape
             continue
         if made.dim() == len(now) and 0 < made.numel() <= 3000:
             functions.append(function)
-            kinds.append(take.__name__)
-            now = tuple(made.shape)
+            kinds.append(f"{take.__name__}/{_way(function)}")
+            came, now = made, tuple(made.shape)
     return (Drawn(functions), shape, kinds) if functions else None

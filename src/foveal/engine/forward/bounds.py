@@ -7,6 +7,7 @@ everything; *local* leaves out what was mixed over the whole map (global context
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -192,7 +193,7 @@ def _merge(boxes: list[Box]) -> Boxes:
 def _compatible(a: Box, b: Box) -> bool:
     for x, y in zip(a, b, strict=True):
         p, q = x.axes(), y.axes()
-        if not (p <= q or q <= p) and np.broadcast(x.data, y.data).size > LARGE:
+        if not (p <= q or q <= p) and prod(map(max, x.data.shape, y.data.shape)) > LARGE:  # of runs as they are
             return False
     return True
 

@@ -40,7 +40,8 @@ def _sigmoid(x: Columns) -> Columns:
 
 def _clip(x: Columns, low: Columns | None = None, high: Columns | None = None) -> Columns:
     """Limits that are left out are not-a-number here."""
-    return np.asarray(np.fmin(np.fmax(x, np.nan if low is None else low), np.nan if high is None else high) + 0 * x)
+    found = np.fmin(np.fmax(x, np.nan if low is None else low), np.nan if high is None else high)
+    return np.where(np.isnan(x), np.nan, found)
 
 
 def _finite(x: Columns, nan: Columns, high: Columns, low: Columns) -> Columns:
