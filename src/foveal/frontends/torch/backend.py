@@ -16,7 +16,6 @@ import torch
 from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import seeded
-from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
 from foveal.frontends.torch.weights import load_weights
@@ -83,10 +82,10 @@ class TorchBackend(TorchRunner, Backend):
         return Differentiator(self, source, axes, dtype, waists)
 
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
-        """On meta tensors, on real ones where values decide; the graph has no model behind it."""
+        """On meta tensors, on real ones where those do not do, as in a trace; the graph has no model behind it."""
         inputs = self.inputs.changed(lambda s: replace(s, shape=shape, example=None) if s.name == source else s)
         attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=False)
-        if isinstance(attempt.error, NeedsValues):
+        if attempt.error is not None:
             attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=True)
         return None if attempt.error is not None else attempt.graph
 

@@ -158,8 +158,9 @@ class Naming:
         handle = self.values.handles.get(id(tensor))
         value = None if handle is None else self.values.read(handle)
         if value is None or value not in self.values.depends:
-            if value is not None or isinstance(tensor, nn.Parameter):
-                self.builder.graph.constants[name] = name.partition(".")[0] == "output"
+            is_output = name.partition(".")[0] == "output"
+            if value is not None or is_output or isinstance(tensor, nn.Parameter):
+                self.builder.graph.constants[name] = is_output
             return
         replaced = self.operations.pop(value, None)
         if replaced is not None:

@@ -49,7 +49,8 @@ def with_source(graph: Graph, source: str, lengths: Sequence[int]) -> Graph:
         raise FovealError(f"{graph.name}: what it does at another size cannot be told from here; trace it with {text}")
     made = graph.backend.retraced(source, tuple(shape))
     if made is None:
-        raise FovealError(f"{graph.name}: the model does not run with the input {text}")
+        stopped = f" ({graph.stopped})" if graph.stopped else ""
+        raise FovealError(f"{graph.name}: the model does not run with the input {text}{stopped}")
     made.name, made.backend, made.parameters = graph.name, graph.backend, graph.parameters
     return made
 

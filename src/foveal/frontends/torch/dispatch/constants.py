@@ -132,7 +132,7 @@ def special(*names: str) -> Callable[[Special], Special]:
     "randint_like",
 )
 def factory_like(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
-    """A new tensor that takes only shape and type from a traced one is a constant."""
+    """A new tensor that takes only shape, type and the order in memory from a traced one is a constant."""
     model = args[0]
     stand_in = torch.zeros((), dtype=model.dtype).expand(model.shape)
     named = {key: part for key, part in to_cpu(kwargs).items() if key != "memory_format"}
@@ -140,9 +140,19 @@ def factory_like(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kw
     result = func(stand_in, *args[1:], **named)
     if "empty" in entry.plain:
         result.zero_()
+    if entry.plain.endswith("_like"):
+        result = _laid_out_as(model, kwargs.get("memory_format"), result)
     if entry.random:
         t.values.parameter(result)
     return result
+
+
+def _laid_out_as(model: Tensor, order: torch.memory_format | None, made: Tensor) -> Tensor:
+    """``made`` with the order in memory that the framework gives a tensor like ``model``."""
+    strides = torch.empty_like(model, device="meta", memory_format=order or torch.preserve_format).stride()
+    if made.stride() == strides:
+        return made
+    return torch.empty_strided(made.shape, strides, dtype=made.dtype).copy_(made)
 
 
 @special("type_as", "to")
@@ -152,6 +162,20 @@ def cast_constant(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: K
     if id(x) in t.handles or len(args) < 2 or not isinstance(args[1], Tensor):
         return NotImplemented
     return x.to(args[1].dtype)
+
+
+@special("equal", "allclose")
+def compared(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Whether whole tensors are the same, told to Python without a tensor of the answer."""
+    traced = [x for x in args if isinstance(x, Tensor) and id(x) in t.handles]
+    read = [value for value in (t.values.read(t.handles[id(x)]) for x in traced) if t.values.depends.get(value)]
+    if read:
+        t.builder.note("data-dependent", t.builder.scope, "a value computed from the input is read by the model")
+    if any(x.is_meta for x in traced):
+        raise NeedsValues("computed tensors are compared by the model")
+    for value in read:
+        t.leaks.read_number(value)
+    return func(*args, **kwargs)
 
 
 @special("item", "_local_scalar_dense", "is_nonzero")
