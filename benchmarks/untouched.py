@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -30,11 +31,17 @@ from torch import Tensor, nn
 import foveal
 import zoo_pool
 from foveal.core.errors import FovealError
+from foveal.frontends.torch.dispatch.swap import seeded
+from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.read import load
+from foveal.frontends.torch.inputs import read_inputs
 from foveal.frontends.torch.names import tensors_in
+from foveal.ir.graph import GraphBuilder
 from zoo_model import names
 
 SEED = 3
+LARGEST = 150_000_000
+"""Parameters up to which a model is examined."""
 
 
 def differences(name: str, size: int | None = None) -> list[str]:
@@ -44,14 +51,18 @@ def differences(name: str, size: int | None = None) -> list[str]:
     """
     torch.set_num_threads(1)  # several threads add up in any order
     traced, inputs, axes = build(name)
+    if sum(item.numel() for item in traced.parameters()) > LARGEST:
+        return ["failed: too large to be built twice and copied"]
+    shape = inputs if size is None else (*inputs[:2], *(size for _ in inputs[2:]))
     fresh, _, _ = build(name)
-    shape = tuple(inputs) if size is None else (*inputs[:2], *(size for _ in inputs[2:]))
     before = {**dict(fingerprint(traced)), "random streams": streams()}
     touch(traced, shape, axes)
     after = {**dict(fingerprint(traced)), "random streams": streams()}
     found = [f"{key} is not as it was" for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
     for training in (False, True):
-        one, other = step(traced, shape, training), step(fresh, shape, training)
+        one, other = step(traced, shape, axes, training), step(fresh, shape, axes, training)
+        if "error" in other and not training:
+            found.append(f"failed: the fresh model takes no step: {other['error']}")
         found += [f"{key} differs, training {training}" for key in one.keys() | other.keys()
                   if one.get(key) != other.get(key)]  # fmt: skip
     return sorted(found)
@@ -61,17 +72,24 @@ def build(name: str) -> tuple[nn.Module, Any, Any]:
     """The model from one seed, its input and axes."""
     torch.manual_seed(SEED)
     loaded = load(name)
+    known: dict[int, Any] = {}  # a source is built without numbers: tied weights stay tied
+    for path, module in loaded.model.named_modules():
+        for table in (module._parameters, module._buffers):
+            for key, item in table.items():
+                if item is not None and item.is_meta:
+                    known.setdefault(id(item), (seeded(item, f"{path}.{key}"), item))
+                    table[key] = known[id(item)][0].requires_grad_(item.requires_grad)
     return loaded.model, loaded.inputs, loaded.axes
 
 
-def touch(model: nn.Module, shape: tuple[int, ...], axes: Any) -> None:
+def touch(model: nn.Module, shape: Any, axes: Any) -> None:
     """Trace it; run it as a check does; differentiate one unit of its deepest map."""
     graph = foveal.trace(model, shape, axes=axes)
     layer = next(reversed(graph.layer_table))
     assert graph.backend is not None
     graph.backend.run(graph.backend.example(0), [layer], dtype="float32")
-    maps = [row for row in graph.layer_table if len(foveal.receptive_field(graph, row).grid) == len(shape) - 2]
-    if maps:
+    maps = [row for row in graph.layer_table if len(foveal.receptive_field(graph, row).grid) == 2]
+    if maps and isinstance(shape[0], int):
         generator = torch.Generator().manual_seed(SEED)
         with contextlib.suppress(FovealError):  # a layer that no module returns, say
             foveal.field(graph, maps[-1], kind="gradient", images=torch.rand(shape, generator=generator))
@@ -120,13 +138,15 @@ def _tensor(item: Tensor) -> str:
     return f"{facts} {hashlib.sha256(item.detach().contiguous().view(-1).view(torch.uint8).numpy()).hexdigest()}"
 
 
-def step(model: nn.Module, shape: tuple[int, ...], training: bool) -> dict[str, str]:
+def step(model: nn.Module, shape: Any, axes: Any, training: bool) -> dict[str, str]:
     """Loss and gradients of one seeded step, in bytes; the model's own message where it takes none so."""
     torch.manual_seed(SEED)
-    given = torch.rand((2, *shape[1:]))
+    args, kwargs = read_inputs(shape, axes, model).make(Values(GraphBuilder("step")), real=True, seed=SEED)
+    if isinstance(shape[0], int):  # two, for norms that count over the batch
+        args = (torch.rand((2, *shape[1:])),)
     model.train(training).zero_grad()
     try:
-        parts = [part for _, part in tensors_in(model(given), "") if part.requires_grad]
+        parts = [part for _, part in tensors_in(model(*args, **kwargs), "") if part.requires_grad]
         loss = sum((part.float().square().mean() for part in parts), torch.zeros(()))
         loss.backward()  # type: ignore[no-untyped-call]
     except Exception as error:
@@ -137,6 +157,7 @@ def step(model: nn.Module, shape: tuple[int, ...], training: bool) -> dict[str, 
 
 def examine(name: str) -> list[str]:
     """The differences of one model; never raises."""
+    gc.collect()  # models hold themselves
     try:
         return differences(name)
     except Exception as error:
@@ -161,10 +182,9 @@ def main() -> int:
         for library in ("torchvision", "timm")
         for name in [name for name in names(library) if fnmatchcase(name, options.only)][:: options.every]
     ]
-    share = int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / options.workers)
     with output.open("a", encoding="utf-8") as file:
         missing = [name for name in wanted if name not in known]
-        for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout, share):
+        for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout):
             known[name] = [f"failed: {result.reason}"] if isinstance(result, zoo_pool.Failed) else result
             file.write(json.dumps({"name": name, "differences": known[name]}) + "\n")
             file.flush()

@@ -73,8 +73,9 @@ class Naming:
         self.capture = capture
         self.quiet = 0
         self.inside: dict[int, Inside] = {}
-        self.settle: Callable[[], None] = lambda: None
-        """Called before outputs are named: brings in what foreign code wrote into memory."""
+
+    def settle(self) -> None:
+        """Called before outputs are named: brings in what foreign code wrote into memory; see ``run_once``."""
 
     def __enter__(self) -> Naming:
         module = torch.nn.modules.module

@@ -62,9 +62,9 @@ def run_once(
             for stand_in, original, path in swapped:
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture)
+            tracer = Tracer(values, naming, real)
             try:
-                tracer = Tracer(values, naming, real)
-                naming.settle = tracer.leaks.settle
+                naming.settle = tracer.leaks.settle  # type: ignore[method-assign]
                 threads = followed(tracer.in_thread, tracer.leaks.give_everything)
                 with naming, uncompiled(), threads, handed_out(tracer), RealConstants(tracer), tracer:
                     naming.outputs(model(*args, **kwargs))
@@ -75,6 +75,7 @@ def run_once(
             written = frozenset(
                 name for name, (table, key, item) in kept.items() if values.wrote(item) or table.get(key) is not item
             )
+    del naming.settle, tracer.leaks  # circles that would keep every tensor of the run
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:

@@ -158,6 +158,8 @@ class _Kept:
                 table.clear()
         for each in reversed(self.undoing):
             each()
+        self.undoing.clear()  # they hold this object, and with it all that was kept
+        self.seen.clear()
 
     def inside(self, items: Any) -> None:
         """All that these hold, at any depth."""
