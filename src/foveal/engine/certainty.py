@@ -61,10 +61,9 @@ def _all(graph: Graph) -> dict[int, Certainty]:
 
 
 def _own(node: Node, trusted: bool, doubt: str) -> Certainty:
-    where = f"{node.origin} at {node.scope or '(top)'}"
     status = traits(node.op).status(node.op)
     if status != "exact":
-        return Certainty(status, (where,), False)
+        return Certainty(status, (node.place,), False)
     if doubt:
         return Certainty("bound", (doubt,), trusted)
     return Certainty("exact", (), True) if trusted else EXACT

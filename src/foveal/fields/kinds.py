@@ -11,7 +11,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.engine.backward.algebra import ENERGY, PATHS, SUPPORT
 from foveal.engine.backward.edges import count_edges
-from foveal.engine.backward.gains import Gains, place
+from foveal.engine.backward.gains import Gains
 from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.certainty import Certainty, certainty
@@ -161,7 +161,7 @@ def _refuse_unknown(graph: Graph, value: int, sure: Certainty, kind: str) -> Non
         return
     for node in graph.behind(value):
         if not traits(node.op).gain(node.op):
-            raise FovealError(f"'energy' is not available here: {place(node)} has no fixed gain; use kind='paths'")
+            raise FovealError(f"'energy' is not available here: {node.place} has no fixed gain; use kind='paths'")
 
 
 def _over_hull(

@@ -7,10 +7,9 @@ from math import prod
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.rules.resampling import NEGLIGIBLE, cubic_kernel
 
 Shape = tuple[int, ...]
-NEGLIGIBLE = 1e-9
-"""Weights below this are rounding of an exact zero."""
 LARGEST = 1 << 25
 """Tables with more entries than this are not made."""
 
@@ -129,7 +128,7 @@ def _points(
         reach = np.array([0, 1] if mode == "linear" else [-1, 0, 1, 2])
         index = base + reach
         distance = np.abs(part - reach)
-        weights = 1 - distance if mode == "linear" else _keys(distance, cubic)
+        weights = 1 - distance if mode == "linear" else cubic_kernel(distance, cubic)
         if mode == "cubic":
             index = np.rint(_brought_in(index, size, padding, align))
     live = (np.abs(weights) > NEGLIGIBLE) & (index >= 0) & (index < size)
@@ -150,12 +149,6 @@ def _brought_in(place: np.ndarray, size: int, padding: str, align: bool) -> np.n
         away = np.abs(place - low) % (2 * span) if span else np.zeros_like(place)
         place = np.minimum(away, 2 * span - away) + low
     return np.asarray(np.clip(place, 0, size - 1))
-
-
-def _keys(x: np.ndarray, a: float) -> np.ndarray:
-    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
 def fractional(samples: np.ndarray, size: int, out: int, pool: int) -> np.ndarray:

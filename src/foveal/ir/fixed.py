@@ -105,9 +105,9 @@ def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found, code
 
 
-def zeros(mask: np.ndarray | None) -> Fixed | None:
+def zeros(mask: np.ndarray) -> Fixed | None:
     """Zero where the mask is true, free elsewhere."""
-    return None if mask is None else made(mask.astype(np.int64), rows(FREE, number(0.0)))
+    return made(mask.astype(np.int64), rows(FREE, number(0.0)))
 
 
 def made(code: np.ndarray, cells: Cells, cause: str = "", level: bool = False) -> Fixed | None:
@@ -148,8 +148,7 @@ def combined(
     index = np.unravel_index(pairs, sizes)
     with np.errstate(all="ignore"):
         cells = function(*(part.cells.at(i) for part, i in zip(given, index, strict=True)))
-    shape = np.broadcast_shapes(pairs.shape)
-    cells = Cells(*(np.broadcast_to(column, shape) for column in cells))
+    cells = Cells(*(np.broadcast_to(column, pairs.shape) for column in cells))
     return made(code, cells, next((part.cause for part in given if part.cause), cause), level)
 
 

@@ -42,6 +42,11 @@ class Node(NamedTuple):
     scope: str
     origin: str
 
+    @property
+    def place(self) -> str:
+        """The operation and where it stands, for messages."""
+        return f"{self.origin} at {self.scope or '(top)'}"
+
 
 class Source(NamedTuple):
     """A network input: its name, value id and the axes whose positions are counted."""

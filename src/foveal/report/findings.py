@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from foveal.core.finding import Finding
+from foveal.engine.forward.bounds import bounds
 from foveal.ir.graph import CONSTANT, Graph
 from foveal.ir.rules import traits
 
@@ -26,8 +27,6 @@ class Occurrence:
 
 def findings(graph: Graph) -> tuple[Finding, ...]:
     """All findings, each once, the gravest first."""
-    from foveal.engine.forward.bounds import bounds
-
     found = [
         Finding(
             "operation-without-rule", "warning", item.layer,

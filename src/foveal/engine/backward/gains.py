@@ -33,7 +33,7 @@ class Gains:
         """0 for statistics and for weights that the signal sets: they are not followed."""
         if way.kind != "value":
             self.notes.add(ATTENTION if way.kind == "weights" else STATISTICS)
-            self.dropped.append(place(node))
+            self.dropped.append(node.place)
             return 0.0
         if self.kind == "paths":
             return 1.0
@@ -127,8 +127,3 @@ class Gains:
         if alike.adds and self.alike:
             self.notes.add(AVERAGES)
         self.alike = self.alike or way.averaged or alike.hands
-
-
-def place(node: Node) -> str:
-    """The operation and where it stands, for messages."""
-    return f"{node.origin} at {node.scope or '(top)'}"

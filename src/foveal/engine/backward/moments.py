@@ -19,7 +19,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.engine.backward.adjoint import back
 from foveal.engine.backward.algebra import ENERGY, Flow
-from foveal.engine.backward.gains import Gains, place
+from foveal.engine.backward.gains import Gains
 from foveal.engine.backward.pull import ways_back
 from foveal.engine.backward.stages import Stage
 from foveal.engine.roles import grid_axes, roles
@@ -248,4 +248,4 @@ def _times(flow: Flow, factor: float) -> Flow:
 
 
 def _refused(node: Node, why: str) -> FovealError:
-    return FovealError(f"the moments of the energy have no closed form here: {place(node)} {why}; use field()")
+    return FovealError(f"the moments of the energy have no closed form here: {node.place} {why}; use field()")

@@ -19,7 +19,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.engine.backward import activations
 from foveal.engine.backward.algebra import Flow, dense
-from foveal.engine.backward.gains import Gains, place
+from foveal.engine.backward.gains import Gains
 from foveal.engine.backward.kernels import contracted, convolved
 from foveal.engine.backward.stages import Stage
 from foveal.ir.graph import Graph, Node
@@ -183,7 +183,7 @@ def per_channel(flow: Flow, axis: int, factor: np.ndarray) -> Flow:
 
 def unavailable(node: Node, why: str) -> FovealError:
     """The error for a gain that the weights do not give."""
-    return FovealError(f"'energy' with the model's own weights is not available here: {place(node)} {why}")
+    return FovealError(f"'energy' with the model's own weights is not available here: {node.place} {why}")
 
 
 def _gamma(own: dict[str, Any]) -> np.ndarray:

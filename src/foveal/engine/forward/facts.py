@@ -32,6 +32,7 @@ class FactFinder:
         self.values = graph.values
         self.producers: dict[int, Node] = {}
         self._fixed: dict[int, Fixed | None] = {}
+        self._ways: dict[int, tuple[Read, ...]] = {}
         self.padded: set[int] = set()
         """Values whose known numbers are (also) padding."""
         self.masks_trusted: set[int] = set()
@@ -42,7 +43,12 @@ class FactFinder:
         """Outputs of nodes that may read less than is said, and because of which operation."""
 
     def ways(self, node: Node) -> tuple[Read, ...]:
-        """How the node's output reads its operands, with what is known about them."""
+        """How the node's output reads its operands, with what is known about them; worked out once."""
+        if node.output not in self._ways:
+            self._ways[node.output] = self._read_by(node)
+        return self._ways[node.output]
+
+    def _read_by(self, node: Node) -> tuple[Read, ...]:
         shapes = tuple([self.values[i].shape for i in node.inputs])
         ways = reads(node.op, shapes, self.values[node.output].shape, self.about(node))
         if self._settles(node):
@@ -149,7 +155,7 @@ class _Known(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{self.node.origin} at {self.node.scope or '(top)'}"
+        return self.node.place
 
     def zero(self, operand: int) -> Mask:
         return self.finder.zero(self.node.inputs[operand])

@@ -156,10 +156,9 @@ def _interior(data: np.ndarray, axis: int) -> Progress | None:
     for part in (slice(0, n), slice(n // 4, n - n // 4)):
         ends = data[_along(axis, part)][2:]
         for period in range(1, (ends.shape[axis + 1] - 1) // 2 + 1):
-            moved = ends[_along(axis, slice(period, None))] - ends[_along(axis, slice(None, -period))]
-            first, last = int(moved[0].flat[0]), -int(moved[1].flat[0])
-            if (moved[0] == first).all() and (moved[1] == -last).all() and (first == last or 0 in (first, last)):
-                return Progress(period, first or last, False)
+            moved = _moved(ends, axis, period)
+            if moved is not None and (moved[0] == moved[1] or 0 in moved):
+                return Progress(period, moved[0] or moved[1], False)
     return None
 
 
@@ -167,22 +166,23 @@ def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None 
     """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice."""
     n = data.shape[axis + 1]
     for period in candidates or _possible(data, axis):
-        if period >= n:
-            continue
-        difference = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
-        shift = int(difference[0].flat[0])
-        if (difference[0] == shift).all() and (difference[1] == -shift).all():
-            return Progress(period, shift)
+        moved = _moved(data[2:], axis, period) if period < n else None
+        if moved is not None and moved[0] == moved[1]:
+            return Progress(period, moved[0])
     return None
 
 
 def obeys(data: np.ndarray, axis: int, progress: Progress) -> bool:
     """Whether the unclipped numbers go on as said; rounding may give single positions another element."""
-    n, (period, shift, _) = data.shape[axis + 1], progress
-    if period >= n:
-        return True
-    moved = data[_along(axis, slice(period, None))][2:] - data[_along(axis, slice(None, n - period))][2:]
-    return bool((moved[0] == shift).all() and (moved[1] == -shift).all())
+    period, shift, _ = progress
+    return period >= data.shape[axis + 1] or _moved(data[2:], axis, period) == (shift, shift)
+
+
+def _moved(ends: np.ndarray, axis: int, period: int) -> tuple[int, int] | None:
+    """By how much the first and the last index of a range move over so many positions; None where that differs."""
+    moved = ends[_along(axis, slice(period, None))] - ends[_along(axis, slice(None, -period))]
+    first, last = int(moved[0].flat[0]), int(moved[1].flat[0])
+    return (first, -last) if (moved[0] == first).all() and (moved[1] == last).all() else None
 
 
 def _possible(data: np.ndarray, axis: int) -> list[int]:

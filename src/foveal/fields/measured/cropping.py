@@ -67,9 +67,9 @@ def _no_crop(graph: Graph, rf: ReceptiveField) -> str:
     value = graph.layer(rf.layer).value
     for node in behind(graph, [value]):
         if not traits(node.op).size(node.op):
-            return f"{node.origin} at {node.scope or '(top)'} may depend on the size of the source"
+            return f"{node.place} may depend on the size of the source"
         if with_positions(graph, node):
-            return f"{node.origin} at {node.scope or '(top)'} adds a constant that depends on the position"
+            return f"{node.place} adds a constant that depends on the position"
     return ""
 
 

@@ -303,5 +303,5 @@ def stopped_at(graph: Graph, layer: str) -> str:
     for node in behind(graph, [graph.layer(layer).value]):
         name = str(getattr(node.op, "name", "")) or node.origin
         if name.split(".")[-1].rstrip("_") in ROUNDING or node.origin.split(".")[-1].rstrip("_") in ROUNDING:
-            return f"{node.origin} at {node.scope or '(top)'}"
+            return node.place
     return ""

@@ -62,29 +62,19 @@ class Differentiator:
 
         ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
-        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
-            return self._maps(images, targets, protocol, signs, batched)
-
-    def _maps(
-        self,
-        images: np.ndarray,
-        targets: Sequence[Target],
-        protocol: Procedure,
-        signs: Sequence[Sequence[np.random.Generator]],
-        batched: bool,
-    ) -> list[np.ndarray]:
-        leaf, reader = self._forward(images, targets)
-        count = images.shape[0] if batched else 1
         found = []
-        for number in range(len(targets)):
-            rows = self._features(reader.found[number], targets[number], count)
-            draws = protocol.draws if protocol.channels == "signs" else 1
-            total = np.zeros(())
-            for _ in range(draws):
-                gradient = _differentiated(rows, leaf, protocol, signs[number], targets[number].layer)
-                gradient = torch.zeros_like(leaf) if gradient is None else gradient
-                total = total + reduced(gradient.detach(), self.axes, protocol, batched)
-            found.append(total / draws)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+            leaf, reader = self._forward(images, targets)
+            count = images.shape[0] if batched else 1
+            for number, target in enumerate(targets):
+                rows = self._features(reader.found[number], target, count)
+                draws = protocol.draws if protocol.channels == "signs" else 1
+                total = np.zeros(())
+                for _ in range(draws):
+                    gradient = _differentiated(rows, leaf, protocol, signs[number], target.layer)
+                    gradient = torch.zeros_like(leaf) if gradient is None else gradient
+                    total = total + reduced(gradient.detach(), self.axes, protocol, batched)
+                found.append(total / draws)
         return found
 
     def _features(self, unit: Tensor, target: Target, count: int) -> Tensor:
@@ -121,17 +111,16 @@ def _differentiated(
     rows: Tensor, leaf: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator], layer: str
 ) -> Tensor | None:
     """None where the layer does not read the source; raises FovealError where the model records no gradient."""
-    with torch.inference_mode(False), torch.enable_grad():
-        scalar = _scalar(rows, protocol, signs)
-        if not scalar.requires_grad:
-            raise FovealError(
-                f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
-                "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
-            )
-        try:
-            return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
-        except RuntimeError as error:
-            raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
+    scalar = _scalar(rows, protocol, signs)
+    if not scalar.requires_grad:
+        raise FovealError(
+            f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
+            "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
+        )
+    try:
+        return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
+    except RuntimeError as error:
+        raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
 
 
 def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:

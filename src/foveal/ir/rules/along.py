@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from foveal.ir import ops
-from foveal.ir.fixed import FREE, SWITCHED_OFF, Cells, Fixed, combined, gathered, made, number, rows
+from foveal.ir.fixed import FREE, SWITCHED_OFF, Cells, Fixed, combined, gathered, made, number, rows, zeros
 from foveal.ir.traits import Known, Mask
 
 LARGEST_PRODUCT = 1 << 32
@@ -185,7 +185,7 @@ def multiplied(op: ops.Contract, known: Known) -> Fixed | None:
     operands = [item for pair in zip(live, ([letters[x] for x in row] for row in labels), strict=True) for item in pair]
     found = np.einsum(*operands, [letters[x] for x in kept], optimize=True) == 0
     shape = [lengths[label] if label in kept else 1 for label in op.out]
-    return made(found.reshape(shape).astype(np.int64), rows(FREE, number(0.0)))
+    return zeros(found.reshape(shape))
 
 
 def chosen(op: ops.Select, known: Known) -> Fixed | None:

@@ -104,7 +104,7 @@ def _taps(n_in: int, n_out: int, mode: str, align: bool, step: Fraction) -> tupl
     inside = np.where(moved, np.where(reach == 0, 0, ABSENT), raw)
     part = np.array([float(Fraction(int(v % denominator), int(denominator))) for v in numerator])
     distance = np.abs(part[:, None] - reach)
-    weights = np.maximum(1 - distance, 0) if mode == "linear" else _cubic(distance, -0.75)
+    weights = np.maximum(1 - distance, 0) if mode == "linear" else cubic_kernel(distance, -0.75)
     return (
         raw,
         np.where(inside == ABSENT, ABSENT, np.clip(inside, 0, n_in - 1)),
@@ -122,15 +122,15 @@ def _antialiased(n_in: int, n_out: int, mode: str, step: Fraction) -> tuple[np.n
     first = np.floor(center - support + 0.5).astype(np.int64)
     taps = first[:, None] + np.arange(int(np.ceil(2 * support)) + 1)
     x = np.abs((taps - center[:, None] + 0.5) / stretch)
-    weight = np.maximum(1 - x, 0) if mode == "linear" else _cubic(x)
+    weight = np.maximum(1 - x, 0) if mode == "linear" else cubic_kernel(x, -0.5)
     weight = np.where(np.abs(weight) > NEGLIGIBLE, weight, 0.0)
     raw = np.where(weight != 0, taps, ABSENT)
     clipped = np.where((raw >= 0) & (raw < n_in), raw, ABSENT)
     return raw, clipped, weight / np.where(clipped != ABSENT, weight, 0.0).sum(axis=1, keepdims=True)
 
 
-def _cubic(x: np.ndarray, a: float = -0.5) -> np.ndarray:
-    """Keys' cubic kernel; PyTorch takes a = -0.5 in antialiased resizing and -0.75 in plain bicubic interpolation."""
+def cubic_kernel(x: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic kernel at distances ``x``; PyTorch takes a = -0.5 in antialiased resizing, else -0.75."""
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * (x**3 - 5 * x**2 + 8 * x - 4)
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -124,9 +124,8 @@ def back_map(graph: Graph, node: Node, way: Read, along: int, axes: int) -> Back
     operand = node.inputs[way.operand]
     inner, outer = grid_axes(graph, operand), grid_axes(graph, node.output)
     if len(inner) != axes or len(outer) != axes:
-        where = f"{node.origin} at {node.scope or '(top)'}"
         raise FovealError(
-            f"{where} rearranges positions (tokens or windows), so routes have no sizes; name a layer before it"
+            f"{node.place} rearranges positions (tokens or windows), so routes have no sizes; name a layer before it"
         )
     shape = graph.values[operand].shape
     place = inner[along]

@@ -95,7 +95,7 @@ def lengthwise(graph: Graph, layer: str) -> tuple[str, ...]:
         known = traits(node.op)
         if known.size(node.op) == "free" or known.window(node.op) or known.function(node.op):
             continue
-        found.append(f"{node.origin} at {node.scope or '(top)'}: may depend on the length of the source, which one "
+        found.append(f"{node.place}: may depend on the length of the source, which one "
                      "trace does not tell")  # fmt: skip
     return tuple(dict.fromkeys(found))
 

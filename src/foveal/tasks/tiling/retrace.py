@@ -12,8 +12,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.forward.bounds import bounds, one_box
-from foveal.engine.forward.hull import Hull, all_dense, regular
-from foveal.engine.roles import roles
+from foveal.engine.forward.hull import NOTHING, Hull, all_dense, regular
 from foveal.fields.measured.cropping import behind
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Node
@@ -114,20 +113,16 @@ def unlike(whole: Graph, part: Graph, layer: str, source: str) -> Iterator[str]:
     paths = [sorted(behind(g, [v]), key=lambda node: node.output) for g, v in zip((whole, part), values)]
     for mine, other in zip(*paths):
         if type(mine.op) is not type(other.op) or mine.origin != other.origin:
-            yield f"{_named(mine)}: another operation ({other.origin}) at the tile's length"
+            yield f"{mine.place}: another operation ({other.origin}) at the tile's length"
             return
         why = _unlike_node(whole, part, mine, other)
         if why:
-            yield f"{_named(mine)}: {why}"
+            yield f"{mine.place}: {why}"
         elif not _alike_boxes(whole, part, mine.output, other.output, source):
-            yield f"{_named(mine)}: its positions follow the length of the source in another way at the tile's length"
+            yield f"{mine.place}: its positions follow the length of the source in another way at the tile's length"
             return
     if len(paths[0]) != len(paths[1]):
         yield f"{layer}: the network has more operations at one length than at the other"
-
-
-def _named(node: Node) -> str:
-    return f"{node.origin} at {node.scope or '(top)'}"
 
 
 def _unlike_node(whole: Graph, part: Graph, mine: Node, other: Node) -> str:
@@ -213,11 +208,10 @@ def _alike_boxes(whole: Graph, part: Graph, mine: int, other: int, source: str) 
         return pairs[0] is pairs[1]
     found, also = (next(s for s in g.sources if s.name == source) for g in (whole, part))
     longer = [whole.values[found.value].shape[a] - part.values[also.value].shape[a] for a in found.axes]
-    kinds = roles(whole)[mine]
-    return all(_alike_hulls(a, b, more, kinds) for a, b, more in zip(pairs[0], pairs[1], longer))
+    return all(_alike_hulls(a, b, more) for a, b, more in zip(pairs[0], pairs[1], longer))
 
 
-def _alike_hulls(a: Hull, b: Hull, more: int, kinds: tuple[str, ...]) -> bool:
+def _alike_hulls(a: Hull, b: Hull, more: int) -> bool:
     if a.context or b.context:
         return a.context == b.context
     if not (a.known and b.known):
@@ -240,7 +234,7 @@ def _alike_hulls(a: Hull, b: Hull, more: int, kinds: tuple[str, ...]) -> bool:
         here = a.data[(slice(2, 4), *(cut[0] for cut in corner))]
         there = b.data[(slice(2, 4), *(cut[1] for cut in corner))]
         moved = sum(cut[2] for cut in corner)
-        gone = np.abs(there) >= 1 << 38
+        gone = np.abs(there) >= NOTHING
         shifted = np.where(gone, there, there + np.asarray([moved, -moved]).reshape(2, *(1,) * (there.ndim - 1)))
         if not np.array_equal(here, shifted):
             return False

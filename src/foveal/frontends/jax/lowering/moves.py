@@ -210,14 +210,14 @@ def scatter(t: Tracer, eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> 
     inputs = [t.value(cell) for cell in (x, indices, updates) if cell.data is None]
     if indices.data is None:
         return t.node(ops.Sample("scatter"), inputs, shape)
-    index = tables.back(_targets(eqn, x, indices, updates), int(np.prod(shape)))
+    lines = _targets(eqn, x, indices, updates)
+    index = tables.back(lines, int(np.prod(shape)))
     if index is None:
         return t.opaque(eqn, inputs, shape, "scatter of too many updates to one place")
     name = _JOINS.get(eqn.primitive.name, "scatter")
     axis = _written_axis(eqn, x, updates)
     stride = int(np.prod(shape[axis + 1 :])) if axis is not None else 1
     if axis is not None:
-        lines = _targets(eqn, x, indices, updates)
         first = np.moveaxis(lines, axis, 0).reshape(updates.shape[axis], -1)[:, 0] if lines.size else lines.reshape(-1)
         along = tables.back(np.where(first < 0, -1, first // stride), shape[axis])
         assert along is not None

@@ -13,9 +13,8 @@ import numpy as np
 
 from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, axis_of, lowering
 from foveal.ir import ops
+from foveal.ir.rules.resampling import NEGLIGIBLE, cubic_kernel
 
-NEGLIGIBLE = 1e-9
-"""Filter weights below this are rounding of an exact zero."""
 MODES = ("nearest", "linear", "cubic")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
                "tf_half_pixel_for_nn", "tf_crop_and_resize")  # fmt: skip
@@ -190,7 +189,7 @@ def _filtered(
     index = first[:, None] + np.arange(count)
     distance = [[float(abs(i - p) / stretch) for i in row] for row, p in zip(index.tolist(), places, strict=True)]
     x = np.array(distance).reshape(index.shape)
-    weights = np.maximum(1 - x, 0) if convention.mode == "linear" else _cubic(x, convention.cubic)
+    weights = np.maximum(1 - x, 0) if convention.mode == "linear" else cubic_kernel(x, convention.cubic)
     weights = np.where(np.abs(weights) > NEGLIGIBLE, weights, 0.0)
     if rounded:
         rest = _leaves_a_rest(index, rounded, shrink, convention) if convention.antialias else x < radius
@@ -201,13 +200,6 @@ def _filtered(
                 rest = rest | (whole & (x <= radius))
         weights = np.where((weights == 0) & rest, 2 * NEGLIGIBLE, weights)
     return index, weights / weights.sum(axis=1, keepdims=True)
-
-
-def _cubic(x: np.ndarray, a: float) -> np.ndarray:
-    """Keys' cubic kernel."""
-    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
 _DENOMINATORS = 10_000

@@ -72,9 +72,7 @@ def _read(
                 continue
             if name in kept:
                 found[name] = kept[name]
-            elif (name in made and slot in SLOTS.get(node.op_type, ())) or (
-                name in made and node.op_type in SCALING and made[name][1]
-            ):
+            elif name in made and (slot in SLOTS.get(node.op_type, ()) or (node.op_type in SCALING and made[name][1])):
                 found[name] = made[name][0]
     return found
 

@@ -21,6 +21,7 @@ import torch.utils.dlpack
 from torch import Tensor
 
 from foveal.frontends.torch.dispatch.own import written
+from foveal.frontends.torch.dispatch.restore import same_numbers
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 from foveal.frontends.torch.tables import Entry
@@ -79,7 +80,7 @@ class Leaks:
     def settle(self) -> None:
         """Bring in what was written into memory that was given away."""
         for place, (tensor, copy) in enumerate(self.exposed):
-            if self.read and not _same(tensor, copy):
+            if self.read and not same_numbers(tensor, copy):
                 handle = self.t.handles.get(id(tensor)) or self.t.values.promote(tensor)
                 self.t.values.write(handle, self._everything(tuple(tensor.shape)))
                 self.exposed[place] = (tensor, tensor.detach().clone())
@@ -139,10 +140,6 @@ def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
         if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and argument.name != "alpha":
             return True
     return False
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
 
 
 def _line(modules: list[Any]) -> str:

@@ -177,6 +177,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._bind_same(args[0], out)
         if entry.kind == "view":
             return self._bind_view(entry, args, kwargs, out)
+        mutable = list(written(func, args, kwargs)) if entry.writes else []
         if entry.kind == "rule":
             self.spatial, self.plain, self.func = entry.spatial, entry.plain, func
             rule: table.Rule = entry.function
@@ -184,8 +185,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if made is NotImplemented:
                 return self._decompose(func, entry, args, kwargs)
         else:
-            made = self._opaque(func, entry, tensors, list(written(func, args, kwargs)) if entry.writes else [], out)
-        return self._bind(entry, list(written(func, args, kwargs)) if entry.writes else [], out, made)
+            made = self._opaque(func, tensors, mutable, out)
+        return self._bind(entry, mutable, out, made)
 
     def _computed_index(self, indices: Sequence[Maybe]) -> bool:
         return any(item is not None and id(item) in self.handles for item in indices)
@@ -293,9 +294,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise NeedsValues("a result does not have the shape of the tensor that it is written into")
         return found
 
-    def _opaque(
-        self, func: Overload, entry: Entry, tensors: list[Tensor], mutable: list[Tensor], out: Result
-    ) -> Result:
+    def _opaque(self, func: Overload, tensors: list[Tensor], mutable: list[Tensor], out: Result) -> Result:
         """An operation without a rule reads all that it is given, and writes that into all that it may write."""
         name = str(func._schema.name)
         outputs = out if isinstance(out, (list, tuple)) else (out,)

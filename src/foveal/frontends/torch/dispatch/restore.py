@@ -246,7 +246,7 @@ class _Kept:
                     self.told.append(f"a tensor of shape {tuple(tensor.shape)} that the model keeps in a container")
             elif copy.shape != tensor.shape:
                 tensor.data = copy
-            elif not _equal(copy, tensor):
+            elif not same_numbers(copy, tensor):
                 tensor.data.copy_(copy)  # through .data, which leaves the version that a backward pass may wait for
 
         return undo
@@ -256,10 +256,10 @@ def _total(tensor: Tensor) -> tuple[float, tuple[int, ...]]:
     return float(tensor.detach().abs().sum(dtype=torch.float64)), tuple(tensor.shape)
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """The same numbers; not a number is the same as itself."""
-    same = a.detach() == b.detach()
-    return bool((same | (a != a) & (b != b)).all())
+def same_numbers(a: Tensor, b: Tensor) -> bool:
+    """The same shape and numbers; not a number is the same as itself."""
+    a, b = a.detach(), b.detach()
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
 
 
 def _plain(items: tuple[Any, ...]) -> bool:

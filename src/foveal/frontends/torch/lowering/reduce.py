@@ -97,9 +97,8 @@ def nll_loss(
     axis = 0 if x.dim() == 1 else 1
     shape = [n for k, n in enumerate(x.shape) if k != axis]
     value = t.node(reduce_op((axis,), False, "nll_loss"), (t.value(x),), shape, "nll_loss")
-    others = [t.value(item) for item in (target,) if t.depends(item)]
-    if others:
-        value = t.node(ops.Pointwise("nll_loss"), (value, *others), shape, "nll_loss")
+    if t.depends(target):
+        value = t.node(ops.Pointwise("nll_loss"), (value, t.value(target)), shape, "nll_loss")
     if reduction != 0 and shape:
         name = {1: "mean", 2: "sum"}[reduction]
         value = t.node(reduce_op(tuple(range(len(shape))), False, name), (value,), first.shape, "nll_loss")
