@@ -22,6 +22,10 @@ GOLDEN = TESTS / "golden"
 PATHS = (ROOT / "src", TESTS, NETWORKS, os.environ.get("PYTHONPATH", ""))
 os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in PATHS if path)
 
+# Where tests run side by side, one process per core, threads of their own would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
