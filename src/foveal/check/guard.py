@@ -39,7 +39,7 @@ def assert_receptive_field(
     if graph.stopped and (layer is None or layer not in graph.layer_table):
         what = "the network's output" if layer is None else f"layer '{layer}'"
         raise AssertionError(f"{what} is not in the trace of {graph.name or 'the model'}: {graph.stopped}")
-    layer = layer or graph.layers[-1]
+    layer = layer or graph.main
     rf = receptive_field(graph, layer, source)
     failures = []
     if rf.status == "contradicted":

@@ -275,7 +275,7 @@ def _default_layers(graph: Graph, source: Source) -> list[str]:
     if not graph.layers:
         raise VerificationError(f"'{graph.name}' has no layers")
     shape = graph.values[source.value].shape
-    final = graph.layers[-1]
+    final = graph.main
     for name in reversed([name for name in graph.layers if graph.layer(name).kind == "module"]):
         pairs = predicted_bounds(graph, name, source).bounds
         lengths = [shape[axis] for axis in source.axes]

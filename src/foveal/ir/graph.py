@@ -17,6 +17,12 @@ from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
 
 T = TypeVar("T")
+MAIN = ("logits", "last_hidden_state", "sample")
+"""Names under which libraries return what a network is for, in order."""
+BESIDE = {"past_key_values", "present", "present_key_values", "cache", "cache_params", "hidden_states", "attentions",
+          "encoder_hidden_states", "decoder_hidden_states", "cross_attentions", "encoder_attentions",
+          "decoder_attentions", "encoder_last_hidden_state", "pooler_output"}  # fmt: skip
+"""And what they return beside it."""
 
 
 class Value(NamedTuple):
@@ -98,6 +104,8 @@ class Graph:
     notes: list[Note] = field(default_factory=list)
     constants: dict[str, bool] = field(default_factory=dict)
     """Names that a file or module gives to what no source can change -> whether it is an output of the network."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Path of a module that returns several tensors -> the layer that its first one is."""
     layout: list[Note] = field(default_factory=list)
     """Which axes of the sources count, where that is not the plain default, and why."""
     parameters: int = 0
@@ -116,11 +124,24 @@ class Graph:
     def layer(self, name: str) -> Layer:
         """The layer of that name; raises UnknownLayerError naming the closest three, FovealError for a constant."""
         try:
-            return self.layer_table[name]
+            return self.layer_table[name if name in self.layer_table else self.aliases.get(name, name)]
         except KeyError:
             if name in self.constants:
                 raise FovealError(constant_text(name)) from None
             raise UnknownLayerError(name, self.layer_table) from None
+
+    @property
+    def main(self) -> str:
+        """The layer that is meant where none is named: what the network returns last, but for caches and lists of all
+        hidden states; scores and the last hidden state before all. "" for a network without layers.
+        """
+        names = [name for name in self.layer_table if name.split(".")[0] == "output"] or self.layers
+        for wanted in MAIN:
+            for name in names:
+                if name.rpartition(".")[2] == wanted:
+                    return name
+        beside = [name for name in names if not BESIDE & set(name.replace("[", ".").split("."))]
+        return (beside or names or [""])[-1]
 
     def once(self, name: str, make: Callable[[Graph], T]) -> T:
         """The result of an analysis by its name: made when it is first asked for, then kept."""

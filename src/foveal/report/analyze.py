@@ -35,7 +35,8 @@ def analyze(
 ) -> Report:
     """The report on ``graph``: one row per shown layer and source that it depends on, in execution order.
 
-    layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts;
+    layers: a shell pattern ("layer4.*") of the layers to show; depth: show module paths of at most so many parts,
+    below what all have in common;
     strict: an operation without a rule is an error instead of a finding; axes: as for :func:`foveal.trace`. Raises
     UnknownLayerError where the pattern matches nothing, UnknownOperationError under ``strict``.
     """
@@ -82,8 +83,20 @@ def selected_layers(graph: Graph, layers: str | None = None, depth: int | None =
         if not chosen:
             raise UnknownLayerError(layers, graph.layer_table)
     if depth is not None:
-        chosen = [layer for layer in chosen if len(layer.name.split(".")) <= depth]
+        depths = _depths(graph)
+        chosen = [layer for layer in chosen if depths[layer.name] <= depth]
     return chosen
+
+
+def _depths(graph: Graph) -> dict[str, int]:
+    """Parts of each layer's path, counted below what all modules have in common (everything lies under ``model.``).
+    The first of several tensors stands for the module that returns it.
+    """
+    paths = {name: name.split(".") for name in graph.layer_table}
+    paths |= {name: path.split(".") for path, name in graph.aliases.items()}
+    modules = [name for name, layer in graph.layer_table.items() if layer.kind == "module" and paths[name][0] != "output"]
+    above = min((len(paths[name]) for name in modules), default=1) - 1
+    return {name: len(path) - above for name, path in paths.items()}
 
 
 def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:

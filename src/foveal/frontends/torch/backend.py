@@ -15,7 +15,8 @@ import torch
 
 from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
-from foveal.frontends.torch.dispatch.swap import seeded
+from foveal.frontends.torch.dispatch.swap import in_mode, seeded
+from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
 from foveal.frontends.torch.weights import load_weights
@@ -91,7 +92,7 @@ class TorchBackend(TorchRunner, Backend):
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""
-        model = self._copy_anew(torch.float64).train(self.training)
+        model = in_mode(self._copy_anew(torch.float64), self.training)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for tensor in model.parameters():
@@ -139,6 +140,7 @@ class TorchBackend(TorchRunner, Backend):
     @staticmethod
     def tiled(model: Any, layer: str, output: str | int | None) -> Forward | None:
         """One layer of a module."""
+        model = unwrapped(model)
         if not isinstance(model, torch.nn.Module):
             return None
         if output is not None:

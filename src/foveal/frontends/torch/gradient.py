@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.restore import untouched
+from foveal.frontends.torch.dispatch.swap import in_mode
 from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
 from foveal.ir.backend import Procedure, Target
 
@@ -43,7 +44,7 @@ class Differentiator:
         self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
     ) -> None:
         self.number = getattr(torch, dtype) if dtype else precision_of(runner.model)
-        self.model = runner.copy(self.number).eval().requires_grad_(False)
+        self.model = in_mode(runner.copy(self.number), False).requires_grad_(False)
         self.waists = waists
         self.inputs = runner.inputs
         self.source = source

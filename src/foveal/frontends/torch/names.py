@@ -1,8 +1,9 @@
 """Names of the values of a traced run.
 
 The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
-``layer1.0.conv2#2``. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
-position or field: ``backbone.out``, ``backbone.0``. The traced module's own outputs are ``output``, ``output.out``
+``layer1.0.conv2#2``. A module that hangs at several places (one activation for all layers) goes by the place it is
+called at. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
+position or field: ``backbone.out``, ``backbone.0``; its path alone stands for the first. The traced module's own outputs are ``output``, ``output.out``
 ... Where a child module has that name already, the element stands in brackets: ``cells[1]`` beside ``cells.1``.
 An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
 time), unless a module returns just this value: then only the module's name is kept. Moves that compute nothing
@@ -61,10 +62,13 @@ class Naming:
     def __init__(self, model: nn.Module, values: Values, capture: Capture | None = None) -> None:
         self.values = values
         self.builder = values.builder
-        names = getattr(model, "layer_names", None)
+        ours = type(model).__module__.startswith("foveal.")  # a user's class may mean something else by these words
+        names = getattr(model, "layer_names", None) if ours else None
         self.paths = names() if names else {id(module): name for name, module in model.named_modules()}
         self.modules = set(self.paths.values())
-        self.describe = getattr(model, "describe", None)
+        self.shared = set() if names else self._shared(model)
+        self.owners: dict[int, str] = {}
+        self.describe = getattr(model, "describe", None) if ours else None
         self.model = model
         self.stack: list[tuple[nn.Module, str, Any]] = []
         self.threads = {threading.get_ident()}
@@ -96,13 +100,34 @@ class Naming:
     def _enter(self, module: nn.Module, args: Args) -> None:
         if threading.get_ident() not in self.threads:  # nothing there is watched
             return
-        path = self.paths.get(id(module))
+        path = self.paths.get(id(module)) if id(module) not in self.shared else self._called_at(module)
         if path is None:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
         self.stack.append((module, path, args))
         self.builder.scope = path
         if own_module(module) is not None:
             self.inside[id(module)] = Inside(self)
+
+    def _shared(self, model: nn.Module) -> set[int]:
+        """The modules that hang at several places, and what is in them."""
+        seen: set[int] = set()
+        shared: set[int] = set()
+        for path, module in model.named_modules():
+            for name, child in module._modules.items():
+                if id(child) in seen and child is not None:
+                    shared.update(map(id, child.modules()))
+                    self.modules.add(f"{path}.{name}" if path else name)
+                seen.add(id(child))
+        return shared
+
+    def _called_at(self, module: nn.Module) -> str | None:
+        """The path of a shared module below the one that calls it; its first path where it is not in there."""
+        if self.stack:
+            caller, path, _ = self.stack[-1]
+            for name, part in caller.named_modules():
+                if part is module and name:
+                    return f"{path}.{name}" if path else name
+        return self.paths.get(id(module))
 
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
         if threading.get_ident() not in self.threads:
@@ -115,6 +140,8 @@ class Naming:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
         own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
+        if id(module) in self.shared and self.owners.setdefault(id(module), path) != path:
+            own = 0  # counted where it was met first
         leaf, taught, seen = not module._modules, own_module(module), self.inside.pop(id(module), None)
         if taught is not None and seen is not None:
             seen.replace(self, taught, module, path, args, output)
@@ -127,7 +154,10 @@ class Naming:
         """Name each tensor that a module returned."""
         base = self._count(path)
         for name, tensor in tensors_in(output, base):
-            self._name_output(self._apart(name, base), tensor, kind, parameters, leaf)
+            name = self._apart(name, base)
+            self._name_output(name, tensor, kind, parameters, leaf)
+            if name != base and name in self.builder.graph.layer_table:
+                self.builder.graph.aliases.setdefault(base, name)
 
     def _apart(self, name: str, base: str) -> str:
         """An element of a container that would be named like a child module, or like what that returns, in brackets."""

@@ -48,7 +48,6 @@ def trace_module(
     """
     if weights not in ("generic", "values"):
         raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
-    model = getattr(model, "_orig_mod", model)
     given = read_inputs(inputs, axes, model)
     title = name or type(model).__name__
     scripted = isinstance(model, torch.jit.ScriptModule)

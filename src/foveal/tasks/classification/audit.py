@@ -12,7 +12,7 @@ from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
-from foveal.ir.graph import Graph, Source
+from foveal.ir.graph import MAIN, Graph, Source
 from foveal.tasks.classification.findings import FINDINGS, Facts
 from foveal.tasks.classification.image_coverage import first_to_cover, image_coverage, last_map, numbers
 from foveal.tasks.classification.productivity import layer_paths, resolutions
@@ -130,7 +130,8 @@ def _source(graph: Graph) -> Source:
 def _output(graph: Graph) -> str:
     """The first output of the network by name."""
     names = [name for name in graph.layer_table if name.split(".")[0] == "output"]
-    return names[0] if names else graph.layers[-1]
+    main = graph.main
+    return main if main.rpartition(".")[2] in MAIN or not names else names[0]
 
 
 def _units(graph: Graph, output: str) -> tuple[int, ...]:

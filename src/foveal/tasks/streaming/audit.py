@@ -77,7 +77,7 @@ def _asked(graph: Graph, options: dict[str, Any]) -> Stream:
     for name in ("rate", "hop", "latency"):
         if options[name] is not None and options[name] <= 0:
             raise FovealError(f"audit streaming: --{name} must be above 0, got {options[name]}")
-    layer = options["layer"] or graph.layers[-1]
+    layer = options["layer"] or graph.main
     value = graph.layer(layer).value
     names = [source.name for source in graph.sources]
     behind_it = reachable(graph).get(value, frozenset())

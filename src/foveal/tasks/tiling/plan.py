@@ -160,7 +160,7 @@ def _bases(
         raise FovealError(f"{graph.name}: the network has no layer to tile{why}")
     if error is not None and not 0 < error < 1:
         raise FovealError(f"error {error}: expected a relative error between 0 and 1, such as 1e-3")
-    name = graph.layers[-1] if layer is None else layer
+    name = graph.main if layer is None else layer
     traced = receptive_field(graph, name, source)
     if traced.status == "contradicted":
         raise FovealError(f"layer '{name}' cannot be tiled by numbers that are wrong: {'; '.join(traced.causes)}")

@@ -7,6 +7,7 @@ flags and whatever the forward pass set.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -41,8 +42,8 @@ def stand_ins(
     fused = torch.backends.mha.get_fastpath_enabled()
     swapped: list[Swapped] = []
     try:
-        if any(module.training != training for _, module in modules):
-            model.train(training)
+        if any(getattr(module, "training", training) != training for _, module in modules):
+            in_mode(model, training)
         torch.backends.mha.set_fastpath_enabled(False)
         known: dict[int, Tensor] = {}
         for path, module in modules:
@@ -54,19 +55,36 @@ def stand_ins(
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
+def in_mode(module: nn.Module, training: bool) -> nn.Module:
+    """Set the mode of a module and of all in it. A class may use the word ``train`` for something else, such as a
+    training run: its method is called only where it takes a ``mode``.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        if hasattr(module, "training"):  # what was frozen has none
+            module.train(training)
+        return module
+    own = type(module).train
+    if own is not nn.Module.train and "mode" in inspect.signature(own).parameters and "train" not in vars(module):
+        return module.train(training)
+    module.training = training
+    for child in module.children():
+        in_mode(child, training)
+    return module
+
+
 Snapshot = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def _snapshot(module: nn.Module) -> Snapshot:
     if isinstance(module, torch.jit.ScriptModule):
-        return {"training": module.training}, {}, {}
+        return {"training": getattr(module, "training", None)}, {}, {}
     return dict(module.__dict__), dict(module._parameters), dict(module._buffers)
 
 
 def _restore(module: nn.Module, snapshot: Snapshot) -> None:
     attributes, parameters, buffers = snapshot
     if isinstance(module, torch.jit.ScriptModule):
-        if module.training != attributes["training"]:
+        if attributes["training"] is not None and module.training != attributes["training"]:
             module.train(bool(attributes["training"]))
         return
     tables: tuple[Any, ...] = (module.__dict__, module._parameters, module._buffers)

@@ -17,9 +17,9 @@ Path = tuple[str, str]
 class ExportedModule(nn.Module):
     """The flat module of an exported program. A trace's naming is told of each module as its last operation ends."""
 
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
+    def __init__(self, program: torch.export.ExportedProgram | fx.GraphModule) -> None:
         super().__init__()
-        self.inner: Any = program.module()
+        self.inner: Any = program if isinstance(program, fx.GraphModule) else program.module()
         self.naming: Naming | None = None
 
     def train(self, mode: bool = True) -> ExportedModule:
@@ -30,6 +30,26 @@ class ExportedModule(nn.Module):
         if self.naming is None:
             return self.inner(*args, **kwargs)
         return _Walk(self.inner, self.naming).run(*args, *kwargs.values())
+
+
+def is_exported(module: fx.GraphModule) -> bool:
+    """Whether a graph is what ``ExportedProgram.module()`` gives: flat, with the paths of the modules it was made of."""
+    nodes = [node for node in module.graph.nodes if node.op.startswith("call")]
+    flat = all(node.op != "call_module" or node.target == "_guards_fn" for node in nodes)
+    return flat and any("nn_module_stack" in node.meta for node in nodes)
+
+
+def example_of(module: fx.GraphModule) -> tuple[torch.Tensor, ...] | None:
+    """What the export was made with: the shapes and types that its placeholders keep, on the meta device."""
+    values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+    if not values or not all(isinstance(value, torch.Tensor) for value in values):
+        return None
+    return tuple(torch.empty([_length(n) for n in v.shape], dtype=v.dtype, device="meta") for v in values)
+
+
+def _length(length: Any) -> int:
+    """A length; of an open one that of the example."""
+    return length if isinstance(length, int) else int(length.node.hint)
 
 
 class _Walk(fx.Interpreter):

@@ -12,7 +12,8 @@ from torch import nn
 from foveal.core.errors import SourceError, first_line
 from foveal.frontends.torch.files.archive import load_program
 from foveal.frontends.torch.files.build import Loaded, build
-from foveal.frontends.torch.files.export import ExportedModule
+from foveal.frontends.torch.files.export import ExportedModule, example_of, is_exported
+from foveal.frontends.torch.files.wrappers import has_forward, no_network, unwrapped
 
 SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".jit")
 
@@ -54,8 +55,24 @@ def adopt(model: Any) -> Loaded:
         given = model.example_inputs
         inputs = None if given is None else (given[1] if given[1] and not given[0] else tuple(given[0]))
         return Loaded(ExportedModule(model), inputs)
-    if isinstance(model, nn.Module):
+    model = unwrapped(model)
+    if isinstance(model, torch.fx.GraphModule) and is_exported(model):
+        return Loaded(ExportedModule(model), example_of(model))
+    if isinstance(model, torch.jit.ScriptModule):
+        _check_watchable(model)
+    if isinstance(model, nn.Module) and has_forward(model):
         return Loaded(model, None)
-    raise SourceError(
-        f"cannot trace a {type(model).__name__}: give a torch.nn.Module, an ExportedProgram or a source string"
-    )
+    raise no_network(model)
+
+
+def _check_watchable(model: torch.jit.ScriptModule) -> None:
+    """Raises SourceError where a script was rewritten into operations that no dispatcher sees."""
+    try:
+        kinds = {node.kind() for node in model.graph.nodes()}
+    except Exception:  # no forward, or several
+        return
+    if any("mkldnn" in kind.lower() for kind in kinds):
+        raise SourceError(
+            "a script that torch.jit.optimize_for_inference has turned into oneDNN's own operations cannot be watched; "
+            "give the module from before (torch.jit.freeze is no hindrance)"
+        )

@@ -1,0 +1,72 @@
+"""The user's own module inside what libraries put around it, so that layers have the names its author gave them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.core.errors import SourceError
+
+LAYERS = 8
+"""Wrappers around one another that are taken off."""
+_EMPTY = ("lightning", "pytorch_lightning")
+"""Packages whose base class has a forward that only raises."""
+
+
+def unwrapped(model: Any) -> Any:
+    """The module inside ``torch.compile``, DataParallel, PEFT's adapters, and objects or modules without a forward of
+    their own whose ``.model`` is a module (ultralytics' YOLO, a pipeline, a learner). Anything else as it is.
+    """
+    for _ in range(LAYERS):
+        inner = _inside(model)
+        if inner is None:
+            break
+        model = inner
+    return model
+
+
+def _inside(model: Any) -> nn.Module | None:
+    if not isinstance(model, nn.Module):
+        inner = None if isinstance(model, type) else _quietly(model, "model")
+        return inner if isinstance(inner, nn.Module) else None
+    modules = model._modules
+    if "_orig_mod" in modules:  # torch.compile
+        return modules["_orig_mod"]
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return modules["module"]
+    if any(kind.__name__ == "PeftModel" for kind in type(model).__mro__):
+        base: Any = model.get_base_model()  # type: ignore[operator]
+        return None if base is modules.get("base_model") else base  # a learned prompt is put before the inputs
+    return None if has_forward(model) else modules.get("model")
+
+
+def has_forward(module: nn.Module) -> bool:
+    """Whether a module has a forward pass: its own, or one that a base class has and that does something."""
+    if isinstance(module, torch.jit.ScriptModule) or "forward" in vars(module):
+        return True
+    owner = next(kind for kind in type(module).__mro__ if "forward" in vars(kind))
+    return owner is not nn.Module and owner.__module__.partition(".")[0] not in _EMPTY
+
+
+def _quietly(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, None)
+    except Exception:  # a property that fails says that there is none
+        return None
+
+
+def no_network(model: Any) -> SourceError:
+    """Why an object cannot be traced, and which networks it holds."""
+    kind = type(model).__name__
+    parts = model._modules if isinstance(model, nn.Module) else getattr(model, "__dict__", {})
+    held = [name for name, item in parts.items() if isinstance(item, nn.Module) and has_forward(item)]
+    if held:
+        names = ", ".join(f"{name} ({type(parts[name]).__name__})" for name in held[:6])
+        return SourceError(f"a {kind} has no forward of its own; give one of the networks it holds: {names}")
+    if isinstance(model, nn.Module):
+        return SourceError(f"a {kind} has no forward: nothing can be traced")
+    given = "a class: give an instance of it" if inspect.isclass(model) else f"a {kind}"
+    return SourceError(f"cannot trace {given}: give a torch.nn.Module, an ExportedProgram or a source string")
