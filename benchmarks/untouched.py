@@ -36,7 +36,7 @@ from foveal.core.errors import FovealError
 from foveal.frontends.torch.dispatch.swap import seeded
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.read import load
-from foveal.frontends.torch.inputs import read_inputs
+from foveal.frontends.torch.inputs import readings
 from foveal.frontends.torch.names import tensors_in
 from foveal.ir.graph import GraphBuilder
 from zoo_model import names
@@ -143,7 +143,7 @@ def _tensor(item: Tensor) -> str:
 def step(model: nn.Module, shape: Any, axes: Any, training: bool) -> dict[str, str]:
     """Loss and gradients of one seeded step, in bytes; the model's own message where it takes none so."""
     torch.manual_seed(SEED)
-    args, kwargs = read_inputs(shape, axes, model).make(Values(GraphBuilder("step")), real=True, seed=SEED)
+    args, kwargs = readings(shape, axes, model)[0].make(Values(GraphBuilder("step")), real=True, seed=SEED)
     if isinstance(shape[0], int):  # two, for norms that count over the batch
         args = (torch.rand((2, *shape[1:])),)
     model.train(training).zero_grad()

@@ -7,6 +7,7 @@ framework is imported before it is needed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -61,6 +62,10 @@ def trace(
         graph = laid_out(graph, axes)
     elif axes is None:
         graph = decide(graph)
+    if isinstance(axes, Mapping):
+        graph.sources = [source for source in graph.sources if axes.get(source.name, source.axes) != ()]
+        if not graph.sources:
+            raise TraceError("axes: an input must have counted axes")
     graph.seconds = perf_counter() - began
     if batched is not None:
         graph.layout.append(Note("layout", "", f"input {inputs} has no batch and was read as {batched}"))

@@ -18,7 +18,7 @@ from foveal.ir.ops import Operation
 
 T = TypeVar("T")
 MAIN = ("logits", "last_hidden_state", "sample")
-"""Names under which libraries return what a network is for, in order."""
+"""Words in the names under which libraries return what a network is for, in order."""
 BESIDE = {"past_key_values", "present", "present_key_values", "cache", "cache_params", "hidden_states", "attentions",
           "encoder_hidden_states", "decoder_hidden_states", "cross_attentions", "encoder_attentions",
           "decoder_attentions", "encoder_last_hidden_state", "pooler_output"}  # fmt: skip
@@ -138,7 +138,7 @@ class Graph:
         names = [name for name in self.layer_table if name.split(".")[0] == "output"] or self.layers
         for wanted in MAIN:
             for name in names:
-                if name.rpartition(".")[2] == wanted:
+                if wanted in name.rpartition(".")[2]:
                     return name
         beside = [name for name in names if not BESIDE & set(name.replace("[", ".").split("."))]
         return (beside or names or [""])[-1]

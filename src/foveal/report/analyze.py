@@ -94,7 +94,9 @@ def _depths(graph: Graph) -> dict[str, int]:
     """
     paths = {name: name.split(".") for name in graph.layer_table}
     paths |= {name: path.split(".") for path, name in graph.aliases.items()}
-    modules = [name for name, layer in graph.layer_table.items() if layer.kind == "module" and paths[name][0] != "output"]
+    modules = [
+        name for name, layer in graph.layer_table.items() if layer.kind == "module" and paths[name][0] != "output"
+    ]
     above = min((len(paths[name]) for name in modules), default=1) - 1
     return {name: len(path) - above for name, path in paths.items()}
 

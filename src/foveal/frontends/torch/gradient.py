@@ -33,6 +33,9 @@ class _Leaf:
         if name == self.name:
             self.tensor = tensor.requires_grad_(True)
 
+    def weights(self, stand_in: Tensor, original: Tensor, name: str) -> None:
+        """No source: nothing is asked of it."""
+
 
 class Differentiator:
     """A model ready to give input gradients of one source.

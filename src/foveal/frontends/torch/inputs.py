@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +28,9 @@ def _is_shape(item: object) -> bool:
 
 @dataclass(frozen=True)
 class Slot:
-    """One tensor of the call: its name, shape, type, example if given, and counted axes (None: not a source)."""
+    """One tensor of the call: its name, shape, type, example if given, and counted axes (None or empty: not a source
+    but a constant where it has an example, else any numbers, like weights).
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -46,11 +52,7 @@ class Inputs:
         def fill(item: Any) -> Any:
             if isinstance(item, Slot):
                 return change(item)
-            if isinstance(item, dict):
-                return {key: fill(part) for key, part in item.items()}
-            if isinstance(item, (list, tuple)):
-                return type(item)([fill(part) for part in item])
-            return item
+            return _with_parts(item, lambda _, part: fill(part))
 
         return Inputs(fill(self.args), fill(self.kwargs))
 
@@ -68,9 +70,30 @@ class Inputs:
         return found
 
 
+def _with_parts(item: Any, change: Callable[[Any, Any], Any]) -> Any:
+    """A container of the same kind, each part changed by its key and itself; anything else as it is."""
+    if isinstance(item, Mapping):
+        made = {key: change(key, part) for key, part in item.items()}
+        if type(item) is dict:
+            return made
+        again: Any = copy.copy(item)  # a tokenizer's BatchEncoding, an OrderedDict
+        for key, part in made.items():
+            again[key] = part
+        return again
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        return type(item)(*(change(key, getattr(item, key)) for key in item._fields))
+    if isinstance(item, (list, tuple)):
+        return type(item)([change(key, part) for key, part in enumerate(item)])
+    if dataclasses.is_dataclass(item) and not isinstance(item, (type, Slot)):
+        again = copy.copy(item)
+        for field in dataclasses.fields(item):
+            object.__setattr__(again, field.name, change(field.name, getattr(item, field.name)))
+        return again
+    return item
+
+
 def _tensor(slot: Slot, device: str, generator: torch.Generator, values: Values) -> Tensor:
-    if slot.axes is None:
-        assert slot.example is not None
+    if not slot.axes and slot.example is not None and not slot.example.is_meta:
         return slot.example.detach().to("cpu", copy=True)
     if device == "meta":
         example = slot.example
@@ -83,55 +106,101 @@ def _tensor(slot: Slot, device: str, generator: torch.Generator, values: Values)
         tensor = torch.rand(slot.shape, dtype=slot.dtype, generator=generator)
     else:
         tensor = torch.zeros(slot.shape, dtype=slot.dtype)
-    values.source(tensor, slot.axes, slot.name)
+    if slot.axes:
+        values.source(tensor, slot.axes, slot.name)
+    else:
+        values.weights(tensor, tensor, slot.name)
     return tensor
 
 
-def read_inputs(inputs: Any, axes: Any = None, model: nn.Module | None = None) -> Inputs:
-    """Normalise what the caller gave: a shape, several shapes, a dict of either, or example tensors in any nesting.
+def readings(inputs: Any, axes: Any = None, model: nn.Module | None = None) -> list[Inputs]:
+    """The ways to call ``model`` with what the caller gave, the likeliest first.
 
-    The names of a dict are keyword arguments where ``model.forward`` knows them all, else only names, in order.
+    A shape, several shapes or tensors, a mapping of either, or example tensors in any nesting. A mapping is keyword
+    arguments where ``model.forward`` knows all its names; else it is the one argument of a ``forward(batch)``, or its
+    names are only names, in order. A list may be the one argument as well. Raises TraceError.
     """
-    counter = count()
-    args: Args
-    no_names: Kwargs = {}
-    if _is_shape(inputs) or isinstance(inputs, Tensor):
-        args, kwargs = (inputs,), no_names
-    elif isinstance(inputs, dict):
-        if not _knows(model, inputs):
-            args = tuple(_read(item, key, axes, counter) for key, item in inputs.items())
-            return Inputs(args, {})
-        args, kwargs = (), inputs
-    elif isinstance(inputs, (tuple, list)) and len(inputs):
-        args, kwargs = tuple(inputs), no_names
-    else:
+    parameters = _parameters(model)
+    if isinstance(inputs, Mapping):
+        if _knows(parameters, inputs):
+            return [read_inputs(inputs, axes)]
+        several, batch = _read_all(tuple(inputs.items()), axes), Inputs((_read(inputs, "", axes, count()),), {})
+        if parameters is None or len(parameters) != 1:
+            return [several] if parameters is None or len(inputs) <= len(parameters) else [several, batch]
+        hinted = len(inputs) > 1 or parameters[0].name in BATCH or "dict" in str(parameters[0].annotation).lower()
+        return [batch, several] if hinted else [several, batch]
+    found = [read_inputs(inputs, axes)]
+    if isinstance(inputs, list) and not _is_shape(inputs) and parameters is not None and len(parameters) == 1:
+        one = Inputs((_read(inputs, "input", axes, count()),), {})
+        found = [one, *found] if len(inputs) > 1 else [*found, one]
+    return found
+
+
+BATCH = {"batch", "data", "sample", "batch_dict", "data_dict", "inputs_dict", "input_dict"}
+"""Names that people give to the one argument that is a mapping."""
+
+
+_IDS = re.compile(r"Long, Int|must be long|index tensor", re.IGNORECASE)
+
+
+def wants_ids(error: Exception) -> bool:
+    """Whether a model failed because it looks rows up (an embedding) and was given floating numbers."""
+    return _IDS.search(str(error)) is not None
+
+
+def with_ids(given: Inputs) -> Inputs:
+    """The same call with whole numbers for floating inputs of one sequence or a batch of them that have no example;
+    for all of any shape where there is no such input.
+    """
+    open_ = [slot for slot in given.slots() if slot.example is None and slot.dtype.is_floating_point]
+    flat = {slot.name for slot in open_ if len(slot.shape) <= 2} or {slot.name for slot in open_}
+    return given.changed(lambda slot: dataclasses.replace(slot, dtype=torch.int64) if slot.name in flat else slot)
+
+
+def read_inputs(inputs: Any, axes: Any = None) -> Inputs:
+    """The plain reading: positional arguments, or keyword arguments for a mapping. Raises TraceError."""
+    if _is_shape(inputs) or _is_array(inputs):
+        inputs = (inputs,)
+    if isinstance(inputs, Mapping):
+        counter = count()
+        return Inputs((), {key: _read(item, key, axes, counter) for key, item in inputs.items()})
+    if not isinstance(inputs, (tuple, list)) or not len(inputs):
+        if dataclasses.is_dataclass(inputs) and not isinstance(inputs, type):
+            return Inputs((_read(inputs, "", axes, count()),), {})
         raise TraceError(
-            f"cannot read inputs {inputs!r}: give a shape such as (1, 3, 224, 224), shapes, or example tensors"
+            f"cannot read inputs of type {type(inputs).__name__}: give a shape such as (1, 3, 224, 224), shapes, or "
+            "example tensors"
         )
-    single = len(args) == 1
-    read_args = tuple(
-        _read(item, "input" if single else f"input{index}", axes, counter) for index, item in enumerate(args)
-    )
-    return Inputs(read_args, {key: _read(item, key, axes, counter) for key, item in kwargs.items()})
+    single = len(inputs) == 1
+    return _read_all(tuple(("input" if single else f"input{index}", item) for index, item in enumerate(inputs)), axes)
+
+
+def _read_all(items: tuple[tuple[str, Any], ...], axes: Any) -> Inputs:
+    counter = count()
+    return Inputs(tuple(_read(item, name, axes, counter) for name, item in items), {})
 
 
 def _read(item: Any, name: str, axes: Any, counter: Iterator[int]) -> Any:
-    if _is_shape(item) or isinstance(item, Tensor):
+    if _is_shape(item) or _is_array(item):
         return _slot(item, name, _axes_for(axes, name, next(counter)))
-    if isinstance(item, dict):
-        return {key: _read(part, f"{name}.{key}", axes, counter) for key, part in item.items()}
-    if isinstance(item, (list, tuple)):
-        return type(item)(_read(part, f"{name}.{index}", axes, counter) for index, part in enumerate(item))
-    return item
+    return _with_parts(item, lambda key, part: _read(part, f"{name}.{key}" if name else str(key), axes, counter))
 
 
-def _knows(model: nn.Module | None, names: Kwargs) -> bool:
-    """Whether the model's forward takes all these names."""
-    if model is None:
-        return True
+def _is_array(item: object) -> bool:
+    return isinstance(item, (Tensor, np.ndarray))
+
+
+def _parameters(model: nn.Module | None) -> list[inspect.Parameter] | None:
+    """What the model's forward takes; None where that cannot be told, or where it takes any names."""
     try:
-        parameters = inspect.signature(model.forward).parameters.values()
+        return None if model is None else list(inspect.signature(model.forward).parameters.values())
     except (TypeError, ValueError):
+        return None
+
+
+def _knows(parameters: list[inspect.Parameter] | None, names: Mapping[str, Any]) -> bool:
+    """Whether the model's forward takes all these names."""
+    if parameters is None:
         return False
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return True
@@ -149,7 +218,8 @@ def _axes_for(axes: Any, name: str, index: int) -> Any:
 
 
 def _slot(item: Any, name: str, axes: Any) -> Slot:
-    example = item if isinstance(item, Tensor) else None
+    example = torch.from_numpy(np.ascontiguousarray(item)) if isinstance(item, np.ndarray) else item
+    example = example if isinstance(example, Tensor) else None
     shape = tuple(item.shape if example is not None else item)
     dtype = example.dtype if example is not None else torch.get_default_dtype()
     if len(shape) < 2 and axes is None:

@@ -2,12 +2,12 @@
 
 The rule. A module names each tensor it returns: its path in the model (``layer1.0.conv2``), and for a second call
 ``layer1.0.conv2#2``. A module that hangs at several places (one activation for all layers) goes by the place it is
-called at. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key,
-position or field: ``backbone.out``, ``backbone.0``; its path alone stands for the first. The traced module's own outputs are ``output``, ``output.out``
-... Where a child module has that name already, the element stands in brackets: ``cells[1]`` beside ``cells.1``.
-An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2`` the second
-time), unless a module returns just this value: then only the module's name is kept. Moves that compute nothing
-(reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
+called at. A module that returns a dict, list, tuple, dataclass or object names each tensor in it by key, position or
+field: ``backbone.out``, ``backbone.0``; its path alone stands for the first. The traced module's own outputs are
+``output``, ``output.out`` ... Where a child module has that name already, the element stands in brackets: ``cells[1]``
+beside ``cells.1``. An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2``
+the second time), unless a module returns just this value: then only the module's name is kept. Moves that compute
+nothing (reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
 not depend on an input have none.
 """
 
@@ -64,7 +64,7 @@ class Naming:
         self.builder = values.builder
         ours = type(model).__module__.startswith("foveal.")  # a user's class may mean something else by these words
         names = getattr(model, "layer_names", None) if ours else None
-        self.paths = names() if names else {id(module): name for name, module in model.named_modules()}
+        self.paths: dict[int, str] = names() if names else {id(m): name for name, m in model.named_modules()}
         self.modules = set(self.paths.values())
         self.shared = set() if names else self._shared(model)
         self.owners: dict[int, str] = {}
@@ -124,9 +124,13 @@ class Naming:
         """The path of a shared module below the one that calls it; its first path where it is not in there."""
         if self.stack:
             caller, path, _ = self.stack[-1]
+            above = f"{path}." if path else ""
+            own = [above + name for name, part in caller._modules.items() if part is module]
+            if own:
+                return min(own, key=lambda name: self.calls.get(name, 0))
             for name, part in caller.named_modules():
                 if part is module and name:
-                    return f"{path}.{name}" if path else name
+                    return above + name
         return self.paths.get(id(module))
 
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:

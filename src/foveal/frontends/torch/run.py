@@ -100,7 +100,7 @@ class TorchRunner:
         generator = np.random.default_rng(seed)
         made: dict[str, np.ndarray] = {}
         for slot in self.inputs.slots():
-            if slot.axes is None:
+            if not slot.axes:
                 continue
             if slot.dtype.is_floating_point:
                 made[slot.name] = generator.standard_normal(slot.shape)

@@ -17,7 +17,7 @@ from foveal.core.errors import SourceError, TraceError, first_line
 from foveal.frontends.torch.backend import TorchBackend
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.read import adopt, load
-from foveal.frontends.torch.inputs import read_inputs
+from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
 from foveal.frontends.torch.run import Attempt, run_once
 from foveal.ir.graph import Graph, Note
 
@@ -48,10 +48,10 @@ def trace_module(
     """
     if weights not in ("generic", "values"):
         raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
-    given = read_inputs(inputs, axes, model)
     title = name or type(model).__name__
     scripted = isinstance(model, torch.jit.ScriptModule)
-    attempt = first = run_once(model, given, title, training, weights, real=scripted)
+    given, first = _first_run(model, readings(inputs, axes, model), title, (training, weights, scripted))
+    attempt = first
     if first.error is not None and not scripted:
         attempt = run_once(model, given, title, training, weights, real=True)
         attempt.graph.notes.insert(0, _real_note(first))
@@ -61,6 +61,22 @@ def trace_module(
     graph.parameters = sum(parameter.numel() for parameter in model.parameters())
     graph.backend = TorchBackend(model, given, training)
     return graph
+
+
+def _first_run(model: nn.Module, ways: list[Inputs], title: str, how: tuple[bool, str, bool]) -> tuple[Inputs, Attempt]:
+    """The way to call the model that runs through, or else the one that comes furthest; whole numbers take the place
+    of floating ones where the model looks rows up by them.
+    """
+    tried = []
+    for way in ways:
+        attempt = run_once(model, way, title, *how)
+        tried.append((way, attempt))
+        if attempt.error is not None and wants_ids(attempt.error):
+            way = with_ids(way)
+            tried.append((way, run_once(model, way, title, *how)))
+        if tried[-1][1].error is None:
+            return tried[-1]
+    return max(tried, key=lambda pair: len(pair[1].graph.layer_table))
 
 
 def _real_note(first: Attempt) -> Note:

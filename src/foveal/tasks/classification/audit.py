@@ -131,7 +131,7 @@ def _output(graph: Graph) -> str:
     """The first output of the network by name."""
     names = [name for name in graph.layer_table if name.split(".")[0] == "output"]
     main = graph.main
-    return main if main.rpartition(".")[2] in MAIN or not names else names[0]
+    return main if not names or any(word in main.rpartition(".")[2] for word in MAIN) else names[0]
 
 
 def _units(graph: Graph, output: str) -> tuple[int, ...]:

@@ -199,7 +199,7 @@ class _Kept:
         undo: Callable[[], None] | None = None
         held: list[Any] = []
         if isinstance(item, dict):
-            pairs = dict(item)
+            pairs = dict(_plain_kind(item).items(item))
             held, undo = list(pairs.values()), lambda: _refill(item, pairs)
         elif isinstance(item, (list, deque)):
             held = list(item)
@@ -278,10 +278,17 @@ def _elements(array: np.ndarray) -> Callable[[], None] | None:
     return undo
 
 
+def _plain_kind(table: dict[Any, Any]) -> Any:
+    """The class whose methods read a table as it is: one of a library's own may make something at each reading."""
+    return OrderedDict if isinstance(table, OrderedDict) else dict
+
+
 def _refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
-    if len(table) != len(before) or any(table.get(key, table) is not item for key, item in before.items()):
-        table.clear()
-        table.update(before)
+    kind = _plain_kind(table)
+    if kind.__len__(table) != len(before) or any(kind.get(table, k, table) is not item for k, item in before.items()):
+        kind.clear(table)
+        for key, item in before.items():
+            kind.__setitem__(table, key, item)
 
 
 def _refill_list(items: Any, before: list[Any]) -> None:

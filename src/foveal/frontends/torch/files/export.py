@@ -33,7 +33,7 @@ class ExportedModule(nn.Module):
 
 
 def is_exported(module: fx.GraphModule) -> bool:
-    """Whether a graph is what ``ExportedProgram.module()`` gives: flat, with the paths of the modules it was made of."""
+    """Whether a graph is what ``ExportedProgram.module()`` gives: flat, with the paths of its modules."""
     nodes = [node for node in module.graph.nodes if node.op.startswith("call")]
     flat = all(node.op != "call_module" or node.target == "_guards_fn" for node in nodes)
     return flat and any("nn_module_stack" in node.meta for node in nodes)

@@ -1,0 +1,251 @@
+"""What libraries put around a module, and words that a module's class uses for something else."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import foveal
+from foveal.core.errors import SourceError
+from foveal.fields.receptive_field import receptive_field
+from foveal.report.analyze import analyze, selected_layers
+
+SHAPE = (1, 3, 32, 32)
+
+
+def small() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, 2)).eval()
+
+
+NAMES = ["0", "1", "2", "3", "output"]
+
+
+class Trains(nn.Module):
+    """Its class means a training run by ``train``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small()
+
+    def train(self, data: str = "coco", epochs: int = 100) -> Trains:  # type: ignore[override]
+        raise AssertionError("a training run")
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.net(x)
+        return found
+
+
+class Runner(nn.Module):
+    """Calling it predicts; the network is inside, as in ultralytics' YOLO."""
+
+    train = Trains.train  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = small()
+
+    def __call__(self, source: Any) -> Any:
+        raise AssertionError("predictions of files")
+
+
+class Learner:
+    """No module at all."""
+
+    def __init__(self) -> None:
+        self.model = small()
+
+
+def test_a_training_run_is_never_started() -> None:
+    model = Trains()
+    graph = foveal.trace(model, SHAPE)
+    assert receptive_field(graph, "output").size == (5, 5)
+    assert foveal.verify(graph, "output").agrees
+    foveal.trace(model, SHAPE, training=True)
+    assert not model.net.training
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda: Runner(), lambda: Learner(), lambda: nn.DataParallel(small())],
+    ids=["runner", "learner", "parallel"],
+)
+def test_names_are_those_of_the_module_inside(wrap: Any) -> None:
+    assert foveal.trace(wrap(), SHAPE).layers == NAMES
+
+
+def test_what_has_no_forward_says_what_it_holds() -> None:
+    class Parts:
+        def __init__(self) -> None:
+            self.encoder, self.decoder = small(), small()
+
+    for held in (Parts(), nn.ModuleDict({"encoder": small(), "decoder": small()})):
+        with pytest.raises(SourceError, match=r"no forward of its own; .*: encoder \(Sequential\), decoder"):
+            foveal.trace(held, SHAPE)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scripts_and_exports_that_were_rewritten() -> None:
+    scripted, program = torch.jit.script(small()), torch.export.export(small(), (torch.zeros(SHAPE),))
+    frozen = torch.jit.freeze(scripted)
+    assert receptive_field(foveal.trace(frozen, SHAPE), "output").size == (5, 5)
+    graph = foveal.trace(program.module())  # type: ignore[arg-type]
+    assert (graph.layers, graph.values[0].shape) == (NAMES, SHAPE)
+    with pytest.raises(SourceError, match="optimize_for_inference"):
+        foveal.trace(torch.jit.optimize_for_inference(torch.jit.script(small())), SHAPE)
+
+
+def test_a_program_of_open_lengths_is_read_from_its_file(tmp_path: Any) -> None:
+    batch, side = torch.export.Dim("batch"), torch.export.Dim("side", min=8, max=4096)
+    model = nn.Sequential(small(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    program = torch.export.export(model, (torch.zeros(2, 3, 32, 32),), dynamic_shapes=({0: batch, 2: side, 3: side},))
+    torch.export.save(program, tmp_path / "open.pt2")
+    graph = foveal.trace(str(tmp_path / "open.pt2"), (1, 3, 48, 48))
+    assert receptive_field(graph, "0").size == (5, 5)
+    assert graph.values[0].shape == (1, 3, 48, 48)
+
+
+class Shared(nn.Module):
+    """One activation, and one block that hangs at two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        act, core = nn.SiLU(), nn.Conv1d(2, 2, 3, padding=1)
+        self.a, self.b = nn.Sequential(core, act), nn.Sequential(nn.Sequential(core, act), act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.b(self.a(x))
+        return found
+
+
+def test_a_shared_module_goes_by_the_place_of_its_call() -> None:
+    graph = foveal.trace(Shared(), (1, 2, 24))
+    assert graph.layers == ["a.0", "a.1", "a", "b.0.0", "b.0.1", "b.0", "b.1", "b", "output"]
+    assert [receptive_field(graph, name).size for name in ("a.0", "b.0.0")] == [(3,), (5,)]
+    report = analyze(graph)
+    assert report.layer("a").parameters == 14
+    assert report.layer("b.0.0").parameters == 0
+    assert foveal.verify(graph, ["a.0", "b.0.0", "b.1"]).agrees
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(2, 2, 3)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        x = self.conv(x)
+        return {"logits": x, "past_key_values": [x + 1, x + 2]}
+
+
+class Under(nn.Module):
+    """Everything lies under ``model.``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.ModuleList([nn.Sequential(nn.Conv1d(2, 2, 3), nn.ReLU()), Pair()])
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        found: dict[str, Any] = self.model[1](self.model[0](x))
+        return found
+
+
+def test_depth_counts_below_what_all_have_in_common() -> None:
+    graph = foveal.trace(Under(), (1, 2, 24))
+    names = [layer.name for layer in selected_layers(graph, depth=1)]
+    assert names == ["model.0", "model.1.logits"]
+
+
+def test_a_path_alone_is_its_first_tensor_and_the_main_output_is_no_cache() -> None:
+    graph = foveal.trace(Under(), (1, 2, 24))
+    assert graph.layer("model.1").name == "model.1.logits"
+    assert receptive_field(graph, "model.1").size == (5,)
+    assert graph.main == "output.logits"
+    assert foveal.verify(graph).layers[-1:] == ("output.logits",)
+
+
+class Batch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small()
+
+    def forward(self, batch: Any) -> Tensor:
+        found: Tensor = self.net(batch["image"] if hasattr(batch, "keys") else batch.image)
+        return found
+
+
+@dataclass(frozen=True)
+class Sample:
+    image: Any
+    number: int = 1
+
+
+class Images(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small()
+
+    def forward(self, images: list[Tensor]) -> list[Tensor]:
+        return [self.net(image[None]) for image in images]
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.conv = nn.Embedding(50, 4), nn.Conv2d(3, 4, 3)
+
+    def forward(self, image: Tensor, ids: Tensor, scale: float = 1.0) -> Tensor:
+        found: Tensor = self.conv(image) * scale + self.table(ids).mean(1)[:, :, None, None]
+        return found
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "sources"),
+    [
+        (Batch(), {"image": SHAPE}, {"image": SHAPE}),
+        (Batch(), UserDict({"image": torch.zeros(SHAPE), "label": 3}), {"image": SHAPE}),
+        (Batch(), ({"image": SHAPE},), {"input.image": SHAPE}),
+        (Batch(), Sample(SHAPE), {"image": SHAPE}),
+        (Images(), [(3, 32, 32), (3, 40, 36)], {"input.0": (3, 32, 32), "input.1": (3, 40, 36)}),
+        (Words(), {"image": SHAPE, "ids": (1, 7), "scale": 2.0}, {"image": SHAPE, "ids": (1, 7)}),
+        (Words(), UserDict({"image": np.zeros(SHAPE, np.float32), "ids": np.ones((1, 7), int)}),
+         {"image": SHAPE, "ids": (1, 7)}),
+        (nn.Sequential(nn.Embedding(50, 4), nn.Linear(4, 4)), (1, 7), {"input": (1, 7)}),
+    ],
+)  # fmt: skip
+def test_inputs_as_people_call_models(model: nn.Module, inputs: Any, sources: dict[str, Any]) -> None:
+    graph = foveal.trace(model, inputs)
+    assert {source.name: graph.values[source.value].shape for source in graph.sources} == sources
+
+
+def test_an_input_without_counted_axes_is_no_source() -> None:
+    graph = foveal.trace(Words(), {"image": SHAPE, "ids": torch.ones(1, 7, dtype=torch.int64)}, axes={"ids": ()})
+    assert "image" in str(analyze(graph))
+    assert foveal.verify(graph).agrees
+
+
+def test_a_module_of_fx_keeps_its_own_modules() -> None:
+    assert foveal.trace(torch.fx.symbolic_trace(small()), SHAPE).layers == NAMES
+
+
+def test_an_input_without_counted_axes_and_without_numbers_counts_like_weights() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = small()
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            found: Tensor = self.net(x) * mask
+            return found
+
+    graph = foveal.trace(Masked(), {"x": SHAPE, "mask": (1, 1, 14, 14)}, axes={"mask": ()})
+    assert [source.name for source in graph.sources] == ["x"]
+    assert "5" in str(analyze(graph, "output"))
+    assert foveal.verify(graph).agrees
