@@ -7,8 +7,8 @@ field: ``backbone.out``, ``backbone.0``; its path alone stands for the first. Th
 ``output``, ``output.out`` ... Where a child module has that name already, the element stands in brackets: ``cells[1]``
 beside ``cells.1``. An operation is named after the module it runs in and itself, ``layer1.0.add`` (``layer1.0.add#2``
 the second time), unless a module returns just this value: then only the module's name is kept. Moves that compute
-nothing (reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values that do
-not depend on an input have none.
+nothing (reshape, permute, slice ...) have no name, but for a ``flatten`` in the traced module's own forward. Values
+that do not depend on an input have none.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class Naming:
             above = f"{path}." if path else ""
             own = [above + name for name, part in caller._modules.items() if part is module]
             if own:
-                return min(own, key=lambda name: self.calls.get(name, 0))
+                return min(own, key=lambda place: self.calls.get(place, 0))
             for name, part in caller.named_modules():
                 if part is module and name:
-                    return above + name
+                    return f"{above}{name}"
         return self.paths.get(id(module))
 
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:

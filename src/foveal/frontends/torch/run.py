@@ -142,7 +142,7 @@ class TorchRunner:
         model, given = self.copy(number), with_examples(self.inputs, inputs, number)
         with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the model's own were shown when it was traced
-            torch.default_generator.manual_seed(0)  # torch.manual_seed keeps the call for every kind of device, for ever
+            torch.manual_seed(0)
             args, kwargs = given.make(Values(GraphBuilder("probe")), True)
             with stand_ins(model, self.training, False, real=True), Watched(model, wanted, found) as watched:
                 try:
