@@ -45,7 +45,7 @@ def test_the_table_names_records_and_functions_that_are_there(record: str) -> No
     kind = named(record)
     assert is_dataclass(kind)
     assert {"text", "html"}.isdisjoint(WAYS[record]) or issubclass(kind, show.Shown)
-    assert set(WAYS[record]) <= {"text", "html", "csv", "figure"}
+    assert set(WAYS[record]) <= {"text", "html", "csv", "figure", "short", "axes", "rows", "dict"}
     assert all(callable(named(way)) for way in WAYS[record].values())
 
 

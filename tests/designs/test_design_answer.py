@@ -101,7 +101,7 @@ def test_files_of_an_answer(small: Designs, tmp_path: Path) -> None:
 
 
 def test_the_plot_shows_every_design(small: Designs) -> None:
-    axes = small.plot().axes[0]
+    axes = small.plot()
     front = [one for one in small.designs if one.role == "front"]
     assert list(axes.lines[0].get_xdata()) == [one.cost for one in front]
     assert list(axes.lines[0].get_ydata()) == [one.misfit for one in front]

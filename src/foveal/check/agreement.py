@@ -26,7 +26,7 @@ from foveal.report.findings import reachable
 KINDS = ("support", "paths", "edges")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Agreement(show.Shown):
     """What a comparison of front ends found. ``layers``: how many corresponding layers were compared; ``fields``: how
     many fields.

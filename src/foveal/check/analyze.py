@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from foveal.check.automatic import look
-from foveal.ir.graph import Graph
-from foveal.ir.layout import laid_out
+from foveal.frontends.trace import network
 from foveal.report.analyze import analyze as unchecked
 from foveal.report.results import Report
 
 
 def analyze(
-    graph: Graph,
+    model: Any,
+    inputs: Any = None,
     layers: str | None = None,
     depth: int | None = None,
     strict: bool = False,
@@ -20,10 +20,14 @@ def analyze(
     *,
     check: bool = True,
 ) -> Report:
-    """As :func:`foveal.report.analyze.analyze`. check: where the trace rests on more than the algebra, a few runs of
-    the model are held against its numbers (:mod:`foveal.check.automatic`).
+    """As :func:`foveal.report.analyze.analyze`, of a graph, or of a model, a name or a path, which is traced.
+
+    inputs: as for :func:`foveal.trace`; check: where the trace rests on more than the algebra, a few runs of the model
+    are held against its numbers (:mod:`foveal.check.automatic`).
     """
-    graph = laid_out(graph, axes)
+    if isinstance(inputs, str):  # of a graph, the pattern may come second
+        inputs, layers = None, inputs
+    graph = network(model, inputs, axes)
     if check:
         look(graph)
     return unchecked(graph, layers, depth, strict)

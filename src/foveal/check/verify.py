@@ -23,9 +23,9 @@ from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb
 from foveal.check.predicted import Bounds, predicted_bounds
 from foveal.core import show
 from foveal.core.errors import VerificationError
+from foveal.frontends.trace import network
 from foveal.ir.backend import Backend
 from foveal.ir.graph import Graph, Source
-from foveal.ir.layout import laid_out
 
 KEPT = 1000
 """Contradictions recorded per forward pass and layer."""
@@ -75,7 +75,7 @@ def _box_text(box: tuple[int, int] | None) -> str:
     return f"position {box[0]}" if box[0] == box[1] else f"positions {box[0]} to {box[1]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check(show.Shown):
     """What a comparison with the real model found.
 
@@ -205,8 +205,9 @@ class _Session:
 
 
 def verify(
-    graph: Graph,
-    layer: str | Sequence[str] | None = None,
+    model: Any,
+    layer: Any = None,
+    inputs: Any = None,
     *,
     units: int = 3,
     seed: int = 0,
@@ -216,12 +217,12 @@ def verify(
 ) -> Check:
     """Compare predicted receptive fields with the real model, by perturbation in double precision.
 
-    ``layer``: one or more names; by default the last module whose units do not all see the whole source, and the last
-    layer of all. ``units`` per layer and positions at, just outside and inside the edges of their boxes are drawn with
-    ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the rest for edges not
-    yet seen to move. Raises VerificationError where the graph has no model to run (text networks).
+    ``layer``: one or more names, numbers or modules; by default the last module whose units do not all see the whole
+    source, and the last layer of all. ``units`` per layer and positions at, just outside and inside the edges of their
+    boxes are drawn with ``seed``; about ``forwards`` perturbed inputs are run, half of them for these positions and the
+    rest for edges not yet seen to move. Raises VerificationError where there is no model to run (text networks).
     """
-    graph = laid_out(graph, axes)
+    graph = network(model, inputs, axes)
     if graph.backend is None:
         raise VerificationError(f"'{graph.name}' has no model to run: verify needs a graph traced from a real model")
     chosen = _source(graph, source)
@@ -255,10 +256,9 @@ def _source(graph: Graph, name: str | None) -> Source:
     raise VerificationError(f"unknown source '{name}'; the sources are: {known}")
 
 
-def _targets(
-    graph: Graph, layer: str | Sequence[str] | None, source: Source, units: int, seed: int
-) -> tuple[_Target, ...]:
-    names = [layer] if isinstance(layer, str) else list(layer) if layer is not None else _default_layers(graph, source)
+def _targets(graph: Graph, layer: Any, source: Source, units: int, seed: int) -> tuple[_Target, ...]:
+    asked = layer if isinstance(layer, list | tuple) else [] if layer is None else [layer]
+    names = [graph.name_of(one) for one in asked] or _default_layers(graph, source)
     rng = np.random.default_rng([seed, 1])
     targets = []
     for name in names:

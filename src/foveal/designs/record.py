@@ -19,8 +19,6 @@ from foveal.designs.text import code, specification
 from foveal.frontends.backends import emitted
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from foveal.report.results import Report
 
 
@@ -65,7 +63,7 @@ class Relaxed(NamedTuple):
     needed: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conflict(show.Shown):
     """limits: a smallest set that no candidate meets together; relaxed: of each what would do, all others met; nearest:
     the candidate that breaks limits least, and which ones; scored: candidates this rests on; complete: whether these
@@ -80,7 +78,7 @@ class Conflict(show.Shown):
     complete: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Designs(show.Shown):
     """The answer. designs: the Pareto front from the cheapest on, or the nearest design where ``conflict`` says why
     none meets the limits; known: networks to compare with; repairs: the smallest changes of the network that was given.
@@ -95,11 +93,6 @@ class Designs(show.Shown):
     scored: int
     complete: bool
     seed: int
-
-    def plot(self) -> Figure:
-        """Misfit of the field against cost, with known networks."""
-        figure: Figure = show.figure(self)
-        return figure
 
     def to_json(self) -> str:
         """All designs with their numbers; networks as data."""

@@ -30,7 +30,7 @@ Box = tuple[tuple[int, int], ...]
 _DTYPES = ("bool", "int64", "float64")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Field(show.Shown):
     """Values over the source positions that one unit can see, with where they lie and how sure they are.
 

@@ -18,8 +18,8 @@ from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.roles import roles
 from foveal.fields.field import Field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.frontends.trace import is_input, layer_of
 from foveal.ir.graph import Graph
-from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
 
 PLAIN = 200.0
@@ -39,9 +39,10 @@ WEIGHTS = {
 
 
 def field(
-    graph: Graph,
-    layer: str,
-    kind: str = "paths",
+    model: Any,
+    layer: Any,
+    inputs: Any = None,
+    kind: Any = "energy",
     at: Sequence[int] | int | None = None,
     *,
     channel: int | None = None,
@@ -53,6 +54,7 @@ def field(
 ) -> Field:
     """The field of one unit of ``layer`` over ``source``.
 
+    model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number or the model's own module.
     kind: "support", "paths", "edges", "energy" or "gradient" (docs/fields.md). at: the unit, default the middle one
     (n // 2 per grid axis). channel: one feature of the unit instead of all together. weights, for "energy": "unit"
     (all layers pass the same), "model" (each kernel by its mean square per tap) or "squares" (each weight by its
@@ -63,7 +65,9 @@ def field(
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
     """
-    graph = laid_out(graph, axes)
+    if isinstance(inputs, str) and not is_input(layer):  # of a graph, the kind may come third
+        inputs, kind, at = None, inputs, at if isinstance(kind, str) else kind
+    graph, layer = layer_of(model, layer, inputs, axes)
     if kind not in KINDS:
         raise FovealError(f"unknown kind of field '{kind}'; known: {', '.join(KINDS)}")
     if weights not in WEIGHTS or (weights != "unit" and kind != "energy"):

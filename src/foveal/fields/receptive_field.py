@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
 from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
 from foveal.engine.roles import grid_axes
+from foveal.frontends.trace import is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
 from foveal.ir.relation import Keep
@@ -27,8 +29,8 @@ LISTED = 1 << 22
 METHOD = "index ranges carried through every operation; weights taken as generic"
 
 
-@dataclass(frozen=True, eq=False)
-class ReceptiveField:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReceptiveField(show.Shown):
     """What the units of one layer can see of one source, for every unit at once.
 
     Lengths are in source positions (pixels, samples), one entry per source axis; units are indices on :attr:`grid`.
@@ -212,12 +214,17 @@ class ReceptiveField:
         return tuple(found)
 
 
-def receptive_field(graph: Graph, layer: str, source: str | None = None, *, axes: Any = None) -> ReceptiveField:
+def receptive_field(
+    model: Any, layer: Any, inputs: Any = None, source: str | None = None, *, axes: Any = None
+) -> ReceptiveField:
     """The receptive field of every unit of ``layer`` with respect to ``source`` (default: the first it depends on).
 
-    Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
+    model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number (-1: the last) or the model's own
+    module. Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
     """
-    graph = laid_out(graph, axes)
+    if isinstance(inputs, str) and not is_input(layer):  # of a graph, the source may come third
+        inputs, source = None, inputs
+    graph, layer = layer_of(model, layer, inputs, axes)
     value = graph.layer(layer).value
     states = bounds(graph).states.get(value, {})
     index = _source_index(graph, layer, source, tuple(states))

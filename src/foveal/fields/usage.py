@@ -62,7 +62,7 @@ class Gridding:
     ratio: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Usage(show.Shown):
     """How the units of a layer use a source. ``str(usage)`` is the text; per-axis tuples follow the source axes."""
 

@@ -18,6 +18,33 @@ from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import decide, laid_out
 
 
+def network(model: Any, inputs: Any = None, axes: Any = None) -> Graph:
+    """The graph of whatever stands for a network: a graph, a model, a name or a path. Raises FovealError."""
+    if isinstance(model, Graph) and inputs is not None:
+        raise FovealError(f"{model.name} is traced already: give the model itself for another input than it has")
+    return trace(model, inputs, axes=axes)
+
+
+def layer_of(model: Any, layer: Any, inputs: Any = None, axes: Any = None) -> tuple[Graph, str]:
+    """The graph and the name of one of its layers, which may be given by number or as the model's own module.
+
+    A shape or an array where the layer is expected, and a layer where the inputs are, are exchanged.
+    """
+    if is_input(layer) and not is_input(inputs):
+        layer, inputs = inputs, layer
+    graph = network(model, inputs, axes)
+    if layer is None:
+        raise FovealError(
+            f"{graph.name}: name a layer, such as '{graph.layers[-1]}' or -1" if graph.layers else "no layer"
+        )
+    return graph, graph.name_of(layer)
+
+
+def is_input(item: Any) -> bool:
+    """Whether it can only be a shape, an array or several of them."""
+    return isinstance(item, tuple | list | dict) or (hasattr(item, "shape") and hasattr(item, "dtype"))
+
+
 def trace(
     model: Any,
     inputs: Any = None,

@@ -185,6 +185,10 @@ class Backend(ABC):
         Raises FovealError where this source or precision cannot be measured.
         """
 
+    def layer_of(self, module: object) -> str | None:
+        """The layer that this part of the model makes, "" for the model itself; None where it is no part of it."""
+        return None
+
     def preparation(self, name: str) -> Preparation:
         """How the model of that name has its images prepared; ImageNet's way where it does not say."""
         return Preparation()

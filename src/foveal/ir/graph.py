@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from foveal.core import show
 from foveal.core.errors import FovealError, InvalidGraphError, UnknownLayerError
 from foveal.ir.backend import Backend
 from foveal.ir.ops import Operation
@@ -92,8 +93,8 @@ class Note(NamedTuple):
     position: int = 0
 
 
-@dataclass
-class Graph:
+@dataclass(repr=False)
+class Graph(show.Shown):
     """A traced network. Build it with :class:`GraphBuilder` or a front end; treat it as read-only."""
 
     name: str
@@ -142,6 +143,26 @@ class Graph:
                     return name
         beside = [name for name in names if not BESIDE & set(name.replace("[", ".").split("."))]
         return (beside or names or [""])[-1]
+
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer given by name, by its place in :attr:`layers` (-1: the last) or as the model's module.
+
+        Raises FovealError where it is none of these.
+        """
+        if isinstance(layer, str):
+            return layer
+        if hasattr(layer, "__index__") and not isinstance(layer, bool):
+            names, place = self.layers, int(layer.__index__())
+            if not -len(names) <= place < len(names):
+                raise FovealError(f"layer {place}: {self.name} has {len(names)} layers, the last is -1")
+            return names[place]
+        name = None if self.backend is None else self.backend.layer_of(layer)
+        if name is None:
+            raise FovealError(
+                f"layer: a {type(layer).__name__} that is no part of {self.name}; give a layer's name (graph.layers), "
+                "a number such as -1, or the model's own module"
+            )
+        return name or self.main
 
     def once(self, name: str, make: Callable[[Graph], T]) -> T:
         """The result of an analysis by its name: made when it is first asked for, then kept."""

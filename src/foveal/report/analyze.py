@@ -26,6 +26,7 @@ from foveal.report.results import (
     SourceInfo,
     Totals,
 )
+from foveal.report.summary import verdict
 
 _PACKAGES = ("numpy", "torch", "torchvision", "timm")
 
@@ -59,6 +60,7 @@ def analyze(
         layers=tuple(results),
         findings=findings(graph),
         totals=Totals(len(visible_layers(graph)), len(graph.nodes), graph.parameters, total_cost(graph)),
+        verdict=verdict(graph, results),
         schema=SCHEMA,
         versions=tuple(_versions()),
     )

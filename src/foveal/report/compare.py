@@ -10,8 +10,8 @@ from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.fields.receptive_field import receptive_field
+from foveal.frontends.trace import network
 from foveal.ir.graph import Graph, Layer, Node
-from foveal.ir.layout import laid_out
 from foveal.ir.ops import Operation
 from foveal.ir.rules import traits
 from foveal.report.alignment import aligned
@@ -23,12 +23,13 @@ _SAME_KIND = {"AdaptivePool average": "Reduce mean"}
 """Two ways to write global pooling."""
 
 
-def compare(graph_a: Graph, graph_b: Graph, *, axes: Any = None) -> Comparison:
-    """The layers of ``graph_a`` and ``graph_b`` side by side, with regard to the first source of each.
+def compare(first: Any, second: Any, inputs: Any = None, *, axes: Any = None) -> Comparison:
+    """The layers of two networks side by side, with regard to the first source of each.
 
+    first, second: graphs, or models, names or paths, which are traced with ``inputs``.
     Raises FovealError where the sources have different numbers of counted axes.
     """
-    graph_a, graph_b = laid_out(graph_a, axes), laid_out(graph_b, axes)
+    graph_a, graph_b = network(first, inputs, axes), network(second, inputs, axes)
     counts = [len(graph.sources[0].axes) if graph.sources else 0 for graph in (graph_a, graph_b)]
     if counts[0] != counts[1]:
         raise FovealError(
@@ -38,8 +39,10 @@ def compare(graph_a: Graph, graph_b: Graph, *, axes: Any = None) -> Comparison:
     layers_a, layers_b = _compared(graph_a), _compared(graph_b)
     growth_a, growth_b = _growth(graph_a, layers_a), _growth(graph_b, layers_b)
     names = [layer.name for layer in layers_a], [layer.name for layer in layers_b]
+    nodes = _nodes(graph_a, layers_a), _nodes(graph_b, layers_b)
+    forms = _forms(graph_a, layers_a, nodes[0]), _forms(graph_b, layers_b, nodes[1])
     steps = []
-    for left, right in aligned(names, (_kinds(graph_a, layers_a), _kinds(graph_b, layers_b))):
+    for left, right in aligned(names, (_kinds(nodes[0]), _kinds(nodes[1])), forms):
         pair = None if left is None else growth_a[left], None if right is None else growth_b[right]
         steps.append(Step(*pair, _differences(*pair)))
     parting = next((index for index, step in enumerate(steps) if step.differs), None)
@@ -79,13 +82,23 @@ def _window(graph: Graph, inner: list[Layer]) -> Node | None:
     return found[0] if len(found) == 1 else None
 
 
-def _kinds(graph: Graph, layers: list[Layer]) -> list[str]:
-    """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
+def _nodes(graph: Graph, layers: list[Layer]) -> list[Node | None]:
+    """What computes each layer: of several operations under one name the window."""
     producers = graph.producers()
     inside = _inside(graph, [layer for layer in graph.layer_table.values() if layer.leaf])
-    nodes = [_window(graph, inside.get(layer.name, [])) or producers.get(layer.value) for layer in layers]
+    return [_window(graph, inside.get(layer.name, [])) or producers.get(layer.value) for layer in layers]
+
+
+def _kinds(nodes: list[Node | None]) -> list[str]:
+    """The neutral operation behind each layer, which is the same word whatever front end named the layer."""
     words = ["" if node is None else f"{type(node.op).__name__} {getattr(node.op, 'name', '')}" for node in nodes]
     return [_SAME_KIND.get(word, word) for word in words]
+
+
+def _forms(graph: Graph, layers: list[Layer], nodes: list[Node | None]) -> list[str]:
+    """Shape, in any order of axes, and window of each layer."""
+    windows = [None if node is None else traits(node.op).window(node.op) for node in nodes]
+    return [f"{sorted(graph.values[layer.value].shape)} {window}" for layer, window in zip(layers, windows)]
 
 
 def _growth(graph: Graph, layers: list[Layer]) -> list[Grown]:

@@ -15,7 +15,7 @@ from foveal.core.errors import UnknownLayerError
 from foveal.core.finding import Finding
 from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 
 STATUSES = ("exact", "bound", "data-dependent", "unavailable", "contradicted")
@@ -25,6 +25,11 @@ Number = int | Fraction
 PerAxis = tuple[Number | None, ...]
 
 _AXIS_NAMES = {1: ("T",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+def unit_of(axes: int) -> str:
+    """What a position of a source with so many axes is called."""
+    return {1: "samples", 2: "px", 3: "voxels"}.get(axes, "positions")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class SourceInfo:
     def axis_names(self) -> tuple[str, ...]:
         """T for one counted axis, H W for two, D H W for three, else the axis numbers."""
         return _AXIS_NAMES.get(len(self.axes)) or tuple(f"axis{axis}" for axis in self.axes)
+
+    @property
+    def unit(self) -> str:
+        """What a position is called: a pixel of two axes, a sample of one, a voxel of three."""
+        return unit_of(len(self.axes))
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -117,6 +127,27 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a person asks first, of the last layer with several units.
+
+    size: unclipped; local: without global context, where that differs; whole: the first layer whose units see the whole
+    source; effective: side of the square with as many positions as exceed 4.55 % of the largest expected squared
+    gradient of the middle unit; mass: side of the square that holds 90 % of it. None where there is no such number.
+    """
+
+    layer: str
+    source: str
+    lengths: tuple[int, ...]
+    size: tuple[int | None, ...]
+    local: tuple[int | None, ...] | None
+    stride: PerAxis
+    status: str
+    whole: str | None
+    effective: float | None
+    mass: int | None
+
+
+@dataclass(frozen=True)
 class PackageVersion:
     """A package that took part."""
 
@@ -124,15 +155,18 @@ class PackageVersion:
     version: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(show.Shown):
-    """All layers of a network. ``str(report)`` is the table; JSON goes both ways without loss."""
+    """All layers of a network. ``str(report)`` is the answer and a short table, ``to_text(every=True)`` has all rows;
+    JSON goes both ways without loss.
+    """
 
     name: str
     sources: tuple[SourceInfo, ...]
     layers: tuple[LayerResult, ...]
     findings: tuple[Finding, ...]
     totals: Totals
+    verdict: Verdict | None
     schema: int
     versions: tuple[PackageVersion, ...]
 
@@ -164,6 +198,10 @@ class Report(show.Shown):
         result: Report = from_plain(cls, data)
         return result
 
+    def to_text(self, every: bool = False, width: int | None = None) -> str:
+        """The answer and a table of the stages, or of every layer; as wide as it needs to be, or to fit a width."""
+        return show.text(self, every=every, width=width)
+
     def to_csv(self) -> str:
         """One line per layer, with a column per quantity and source axis."""
         return show.csv(self)
@@ -191,7 +229,7 @@ class Step:
     differs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(show.Shown):
     """The layers of two networks in order. ``parting``: index of the first step with a difference, None where there is
     none.
@@ -209,8 +247,8 @@ class Comparison(show.Shown):
         return json.dumps(to_plain(self), indent=1, allow_nan=False)
 
 
-@dataclass(frozen=True)
-class Growth:
+@dataclass(frozen=True, repr=False)
+class Growth(show.Shown):
     """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in pixels.
 
     trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed

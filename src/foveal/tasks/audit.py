@@ -9,7 +9,6 @@ from foveal.core.errors import FovealError
 from foveal.tasks.task import Task
 
 if TYPE_CHECKING:
-    from foveal.ir.graph import Graph
     from foveal.tasks.record import Audit
 
 TASKS: dict[str, str] = {
@@ -22,15 +21,18 @@ TASKS: dict[str, str] = {
 """Task name -> the module that holds its ``TASK``."""
 
 
-def audit(graph: Graph, task: str, *, check: bool = True, axes: Any = None, **options: Any) -> Audit:
-    """What the receptive fields of ``graph`` mean for ``task``; the task says which options it takes.
+def audit(model: Any, task: str, inputs: Any = None, *, check: bool = True, axes: Any = None, **options: Any) -> Audit:
+    """What the receptive fields of a network mean for ``task``; the task says which options it takes.
 
+    model, inputs: as for :func:`foveal.trace`, or a graph.
     check: where the trace rests on more than the algebra, a few runs of the model are held against its numbers.
     Raises FovealError for a task or an option that is not there, and where the task cannot be asked of this network.
     """
-    from foveal.ir.layout import laid_out  # not for the command line's list of tasks
+    from foveal.frontends.trace import network  # not for the command line's list of tasks
 
-    return find_task(task).audit(laid_out(graph, axes), options, check)
+    if isinstance(inputs, str) and not isinstance(task, str):
+        task, inputs = inputs, task
+    return find_task(task).audit(network(model, inputs, axes), options, check)
 
 
 def find_task(name: str) -> Task:

@@ -101,7 +101,7 @@ class Later:
     make: Callable[[], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit(show.Shown, AuditRecord):
     """The audit of one network for one task. ``str(audit)`` is the report; ``audit.figure(name)`` draws.
 

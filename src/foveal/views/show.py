@@ -1,27 +1,78 @@
 """Which view shows which record in which form; :mod:`foveal.core.show` asks."""
 
+_R = "foveal.views.records"
+
 WAYS: dict[str, dict[str, str]] = {
-    "foveal.fields.field:Field": {
-        "html": "foveal.views.text.field:field_html",
-        "figure": "foveal.views.plots.field:heat_map",
+    "foveal.ir.graph:Graph": {
+        "text": f"{_R}.answers:graph_short",
+        "html": f"{_R}.cards:card",
+        "short": f"{_R}.answers:graph_short",
+        "axes": f"{_R}.drawn:graph_axes",
+        "rows": f"{_R}.rows:graph_rows",
+        "dict": f"{_R}.rows:graph_dict",
     },
-    "foveal.fields.usage:Usage": {"text": "foveal.views.text.usage:usage_text"},
+    "foveal.fields.receptive_field:ReceptiveField": {
+        "text": f"{_R}.answers:field_of_view",
+        "html": f"{_R}.cards:card",
+        "short": f"{_R}.answers:field_of_view",
+        "axes": f"{_R}.drawn:box_axes",
+        "rows": f"{_R}.rows:rf_rows",
+        "dict": f"{_R}.rows:rf_dict",
+    },
+    "foveal.fields.field:Field": {
+        "text": f"{_R}.answers:field_short",
+        "html": f"{_R}.cards:field_card",
+        "figure": "foveal.views.plots.field:heat_map",
+        "short": f"{_R}.answers:field_short",
+        "axes": f"{_R}.drawn:field_axes",
+        "rows": f"{_R}.rows:field_rows",
+        "dict": f"{_R}.rows:json_dict",
+    },
+    "foveal.fields.usage:Usage": {
+        "text": "foveal.views.text.usage:usage_text",
+        "short": f"{_R}.answers:text_short",
+        "axes": f"{_R}.drawn:usage_axes",
+    },
     "foveal.report.results:Report": {
         "text": "foveal.views.text.report:plain_text",
-        "html": "foveal.views.text.html:html_text",
+        "html": f"{_R}.cards:report_card",
         "csv": "foveal.views.text.csv:csv_text",
+        "short": f"{_R}.answers:report_short",
+        "axes": f"{_R}.drawn:report_axes",
+        "rows": f"{_R}.rows:report_rows",
     },
-    "foveal.report.results:Comparison": {"text": "foveal.views.text.comparison:plain_comparison"},
-    "foveal.report.results:Growth": {"figure": "foveal.views.plots.growth:growth_curves"},
-    "foveal.check.verify:Check": {"text": "foveal.views.text.check:check_text"},
-    "foveal.check.agreement:Agreement": {"text": "foveal.views.text.check:agreement_text"},
+    "foveal.report.results:Comparison": {
+        "text": "foveal.views.text.comparison:plain_comparison",
+        "short": f"{_R}.answers:comparison_short",
+        "axes": f"{_R}.drawn:comparison_axes",
+        "rows": f"{_R}.rows:comparison_rows",
+    },
+    "foveal.report.results:Growth": {
+        "figure": "foveal.views.plots.growth:growth_curves",
+        "html": f"{_R}.cards:card",
+        "short": f"{_R}.answers:growth_short",
+        "axes": f"{_R}.drawn:growth_axes",
+        "rows": f"{_R}.rows:growth_rows",
+    },
+    "foveal.check.verify:Check": {"text": "foveal.views.text.check:check_text", "short": f"{_R}.answers:text_short"},
+    "foveal.check.agreement:Agreement": {
+        "text": "foveal.views.text.check:agreement_text",
+        "short": f"{_R}.answers:text_short",
+    },
     "foveal.tasks.record:Audit": {
         "text": "foveal.views.text.audit:audit_text",
         "html": "foveal.views.text.audit:audit_html",
+        "short": f"{_R}.answers:audit_short",
+        "rows": f"{_R}.rows:audit_rows",
+        "dict": f"{_R}.rows:json_dict",
     },
     "foveal.tasks.tiling.record:TilePlan": {
         "text": "foveal.views.text.tiling:plan_text",
         "html": "foveal.views.text.tiling:plan_html",
+        "short": f"{_R}.answers:plan_short",
+        "axes": f"{_R}.drawn:plan_axes",
+        "rows": f"{_R}.rows:plan_rows",
+        "dict": f"{_R}.rows:json_dict",
     },
     "foveal.tasks.classification.record:DepthCurves": {"figure": "foveal.views.plots.classification:depth_curves"},
     "foveal.tasks.classification.record:LayerSizes": {"figure": "foveal.views.plots.classification:layer_sizes"},
@@ -35,6 +86,12 @@ WAYS: dict[str, dict[str, str]] = {
     "foveal.designs.record:Designs": {
         "text": "foveal.views.text.designs:designs_text",
         "figure": "foveal.views.plots.pareto:pareto",
+        "short": f"{_R}.answers:designs_short",
+        "axes": f"{_R}.drawn:designs_axes",
+        "dict": f"{_R}.rows:json_dict",
     },
-    "foveal.designs.record:Conflict": {"text": "foveal.views.text.designs:conflict_text"},
+    "foveal.designs.record:Conflict": {
+        "text": "foveal.views.text.designs:conflict_text",
+        "short": f"{_R}.answers:text_short",
+    },
 }

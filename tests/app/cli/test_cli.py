@@ -36,7 +36,7 @@ def check_table(text: str, source: str, shape: tuple[int, ...] | None) -> int:
     end = heading.index("RF") + 2
     count = 0
     for line in lines[lines.index(heading) + 2 :]:
-        name = line.split("  ")[0]
+        name = re.sub(r" x\d+$", "", line.split("  ")[0])
         if name not in graph.layers:
             break
         count += 1

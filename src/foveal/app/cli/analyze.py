@@ -44,6 +44,7 @@ def analyze(
     depth: Annotated[
         int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="a row for every operation, not only for the stages")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print the report as CSV")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="an operation without a rule is an error")] = False,
@@ -68,11 +69,11 @@ def analyze(
 
     graph = trace_source(source, shapes, pretrained, training, axes)
     with progress(f"analyzing {graph.name}"):
-        report = analyze_graph(graph, layer, depth, strict, check=not no_check)
+        report = analyze_graph(graph, layers=layer, depth=depth, strict=strict, check=not no_check)
     if as_json or as_csv:
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
     else:
-        _print_report(report)
+        _print_report(report, every or layer is not None or depth is not None)
     if growth is not None:
         _draw_growth(graph, report, growth)
     code = 1 if fail_on is not None and _reaches(report, fail_on) else 0
@@ -100,12 +101,11 @@ def _reaches(report: Report, level: Level) -> bool:
     return any(finding.severity in grave for finding in report.findings)
 
 
-def _print_report(report: Report) -> None:
-    from foveal.views.text.report import rich_table
-    from foveal.views.text.table import table
+def _print_report(report: Report, every: bool) -> None:
+    from foveal.views.text.report import rich_table, view_of
 
     terminal = console()
     if terminal is None:
-        print(report)
+        print(report.to_text(every))
     else:
-        terminal.print(rich_table(table(report), terminal.width))
+        terminal.print(rich_table(view_of(report, every), terminal.width))

@@ -38,6 +38,14 @@ class TorchBackend(TorchRunner, Backend):
             return number
         return int(hasattr(self.model, "class_token") or hasattr(self.model, "cls_token"))
 
+    def layer_of(self, module: object) -> str | None:
+        """By identity; a Keras model knows its layers itself."""
+        known: Any = getattr(self.model, "layer_names", None)
+        if callable(known):
+            found: str | None = known().get(id(module))
+            return found
+        return next((name for name, part in self.model.named_modules() if part is module), None)
+
     @property
     def weightless(self) -> bool:
         """Whether a tensor is on the meta device."""

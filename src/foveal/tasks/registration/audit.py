@@ -109,8 +109,9 @@ def ports(first: Graph, second: Graph) -> list[PortStep]:
     ]
     names = ([layer.name for layer in layers[0]], [layer.name for layer in layers[1]])
     kinds = ([layer.type for layer in layers[0]], [layer.type for layer in layers[1]])
+    shapes = [[f"{sorted(g.values[layer.value].shape)}" for layer in row] for (g, _), row in zip(sides, layers)]
     steps = []
-    for left, right in aligned(names, kinds):
+    for left, right in aligned(names, kinds, (shapes[0], shapes[1])):
         if left is None or right is None:
             continue
         a, b = (_places(g, row[at], s) for (g, s), row, at in zip(sides, layers, (left, right)) if s is not None)

@@ -23,6 +23,7 @@ from foveal.check.automatic import look
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.frontends.trace import is_input, network
 from foveal.ir.graph import Graph, constant_text
 from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
@@ -40,11 +41,12 @@ Size = Sequence[int] | int
 
 
 def tile(
-    graph: Graph,
-    layer: str | None = None,
+    model: Any,
+    layer: Any = None,
     source_size: Size | None = None,
     tile: Size | None = None,
     *,
+    inputs: Any = None,
     source: str | None = None,
     error: float | None = None,
     check: bool = True,
@@ -52,6 +54,7 @@ def tile(
 ) -> TilePlan:
     """How to compute ``layer`` (default: the network's output) over a source of ``source_size``, tile by tile.
 
+    model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number or the model's own module.
     source_size: positions per source axis (default: as traced). tile: the longest a tile may be, halo included
     (default: the smallest that computes at most half of the source twice; else one tile). error: a wanted expected
     relative error; without it the plan is exact where that is possible. check: where the trace rests on more than the
@@ -59,7 +62,10 @@ def tile(
     Raises FovealError where the layer has no position to tile along, where the tile is too small (the message has the
     smallest), and where the network does not run at the source's or the tile's size.
     """
-    graph = laid_out(graph, axes)
+    if is_input(layer):
+        layer, inputs = None, layer
+    graph = network(model, inputs, axes)
+    layer = None if layer is None else graph.name_of(layer)
     if check:
         look(graph)
     plain, trimmed = _bases(graph, layer, source_size, source, error)

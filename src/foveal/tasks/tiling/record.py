@@ -89,7 +89,7 @@ class Tile:
     kept: tuple[tuple[int, int, int | None], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TilePlan(show.Shown):
     """How to tile one layer of one network over one source.
 

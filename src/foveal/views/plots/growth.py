@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
+
 from foveal.core.errors import FovealError
 from foveal.views.plots.style import BLUE, LINES, ORANGE, PALE, Picture, named, panel, styled
 
@@ -27,26 +29,40 @@ def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Pictur
                      {"growth": [{"network": row.network, "kind": row.kind} for row in rows]})  # fmt: skip
     for index, row in enumerate(rows):
         own = LINES[index % len(LINES)][0] if several else None
-        place = range(1, len(row.layers) + 1)
-        name = f"{named(row.network)}: " if several else ""
-        axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
-        axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
-                  label=f"{name}effective (4.55 % side)")  # fmt: skip
+        _curves(axes, row, f"{named(row.network)}: " if several else "", own)
     if several:
         axes.set_xlabel("layer")
         axes.locator_params(axis="x", integer=True)
     else:
-        _names(figure, rows[0])
-    axes.set_ylabel("side (pixels)")
-    axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
+        _names(axes, rows[0])
+    _finish(axes)
     axes.set_title(title or f"{', '.join(named(row.network) for row in rows)}: growth of the receptive field")
-    axes.legend(loc="upper left", frameon=False)
     return figure
 
 
-def _names(figure: Picture, row: Growth) -> None:
-    axes = figure.axes[0]
+def draw_growth(axes: Axes, row: Growth) -> None:
+    """One network's growth into given axes."""
+    _curves(axes, row, "", None)
+    _names(axes, row)
+    _finish(axes)
+    axes.set_title(f"{named(row.network)}: growth of the receptive field")
+
+
+def _curves(axes: Axes, row: Growth, name: str, own: str | None) -> None:
+    place = range(1, len(row.layers) + 1)
+    axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
+    axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
+              label=f"{name}effective (4.55 % side)")  # fmt: skip
+
+
+def _finish(axes: Axes) -> None:
+    axes.set_ylabel("side (pixels)")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
+    axes.legend(loc="upper left", frameon=False)
+
+
+def _names(axes: Axes, row: Growth) -> None:
     step = -(-len(row.layers) // NAMED)
     places = range(1, len(row.layers) + 1, step)
     axes.set_xticks(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
+
 from foveal.core.errors import FovealError
 from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, named, panel, styled
 
@@ -17,10 +19,17 @@ WORDS = {"multiply-adds": "multiply-adds", "parameters": "parameters", "memory":
 @styled()
 def pareto(designs: Designs) -> Picture:
     """The front as a line, each design by its number; known networks by name. Lower left is better."""
+    target = designs.target
+    figure, axes = panel(6.8, 4.4, {"designs": {"task": target.task, "seed": designs.seed, "scored": designs.scored}})
+    draw_pareto(axes, designs)
+    return figure
+
+
+def draw_pareto(axes: Axes, designs: Designs) -> None:
+    """The same into given axes."""
     if not designs.designs and not designs.known:
         raise FovealError("no designs to draw")
     target = designs.target
-    figure, axes = panel(6.8, 4.4, {"designs": {"task": target.task, "seed": designs.seed, "scored": designs.scored}})
     front = [one for one in designs.designs if one.role == "front"]
     x, y = [one.cost for one in front], [one.misfit for one in front]
     axes.plot(x, y, color=BLUE, marker="o", drawstyle="steps-post", label="found: no other is better in both")
@@ -51,7 +60,6 @@ def pareto(designs: Designs) -> Picture:
     size = "x".join(map(str, target.space))
     axes.set_title(f"{target.task} on {size}: how well the effective field fits, and what it costs")
     axes.legend(loc="best", frameon=False)
-    return figure
 
 
 def _misfit_in_words(task: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from foveal.views.text.table import quantity_text, shape_text
 if TYPE_CHECKING:
     from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell
 
+GAP = 2
 WIDTH = 120
 """Columns of text where no terminal says otherwise; tables may be wider, sentences are wrapped."""
 
@@ -40,7 +41,7 @@ def audit_renderable(audit: Audit) -> RenderableType:
     """What a rich console draws."""
     parts: list[RenderableType] = [Text(_title(audit), style="bold"), *(Text(visible(line)) for line in audit.summary)]
     for table in _printed(audit):
-        parts += [Text(), _grid(table)]
+        parts += [Text(), _Fitted(table)]
     parts += [Text(), *(_finding(finding) for finding in audit.findings)]
     if not audit.findings:
         parts.append(Text("no findings", style="green"))
@@ -87,16 +88,42 @@ def _printed(audit: Audit) -> list[AuditTable]:
     return tables
 
 
-def _grid(table: AuditTable) -> RenderableType:
+@dataclass(frozen=True)
+class _Fitted:
+    """A table that asks the console how wide it may be."""
+
+    table: AuditTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _grid(self.table, options.max_width)
+
+
+def _grid(table: AuditTable, width: int = UNLIMITED) -> RenderableType:
+    """The table, its last columns left out and named where they do not fit; words are folded, numbers stay whole."""
+    cells, limit = [[cell_text(cell) for cell in row] for row in table.rows], max(12, width // 3)
+    columns = [(heading, *(row[place] for row in cells)) for place, heading in enumerate(table.columns)]
+    widths = [max(len(word) for text in column for word in (text.split() or [""])) for column in columns]
+    widths = [
+        max(n, *map(len, column[1:]), 0) if right else min(n, limit)
+        for n, column, right in zip(widths, columns, _numeric(table))
+    ]
+    kept = len(widths)
+    while kept > 1 and sum(widths[:kept]) + GAP * kept > width:
+        kept -= 1
+    spare = width - sum(widths[:kept]) - GAP * kept
+    for place, column in enumerate(columns[:kept]):
+        more = max(0, min(spare, max(map(len, column)) - widths[place]))
+        widths[place], spare = widths[place] + more, spare - more
     grid = empty_grid()
-    for place, (heading, right) in enumerate(zip(table.columns, _numeric(table))):
-        # In a narrow terminal headings and long names go on in the next line; numbers stay whole.
-        least = max((len(cell_text(row[place])) for row in table.rows), default=0) if right else None
-        grid.add_column(Text(visible(heading)), justify="right" if right else "left", min_width=least, overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(Text(cell_text(cell)) for cell in row))
-    note = [Text(visible(table.note, "\n"), style="dim")] if table.note else []
-    return Group(Text(visible(table.title), style="bold"), grid, *note)
+    for heading, right, wide in list(zip(table.columns, _numeric(table), widths))[:kept]:
+        grid.add_column(Text(visible(heading)), justify="right" if right else "left", width=wide, overflow="fold")
+    for row in cells:
+        grid.add_row(*map(Text, row[:kept]))
+    gone = ", ".join(table.columns[kept:])
+    parts: list[RenderableType] = [Text(visible(table.title), style="bold"), grid]
+    if gone:
+        parts.append(Text(visible(f"not shown at this width: {gone}; --json has all"), style="italic"))
+    return Group(*parts, *([Text(visible(table.note, "\n"), style="dim")] if table.note else []))
 
 
 def _numeric(table: AuditTable) -> list[bool]:

@@ -17,6 +17,9 @@ from foveal.report.results import Comparison, Grown, Step
 from foveal.views.text.report import UNLIMITED, empty_grid, plain
 from foveal.views.text.table import axes_text
 
+NAMED = 6
+"""Layers of one network alone that the sentence names."""
+
 
 def plain_comparison(comparison: Comparison) -> str:
     """The comparison without colours, as wide as it needs to be."""
@@ -30,7 +33,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     """
     shown = [index for index, step in enumerate(comparison.steps) if _matters(step) or index == comparison.parting]
     for fields in (("size", "added", "stride", "start"), ("size", "added", "stride"), ("size", "added")):
-        grid = _grid(comparison, shown, fields)
+        grid = _grid(comparison, shown, fields, console.width)
         if Measurement.get(console, console.options.update(width=UNLIMITED), grid).maximum <= console.width:
             break
     console.print(Text(visible(verdict(comparison)), style="bold"), soft_wrap=True)
@@ -43,15 +46,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"{left_out} layers that add nothing are left out", style="dim"))
 
 
-def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str]) -> RichTable:
+def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str], width: int) -> RichTable:
     grid = empty_grid()
-    for heading in ("", "\nlayer"):
-        grid.add_column(heading, no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    grid.add_column("\nlayer", no_wrap=True, max_width=max(16, 2 * width // 5))
     for side in ("first", "second"):
         for heading in fields:
             above = side if heading == "size" else ""
-            grid.add_column(Text(f"{above}\n{heading}"), justify="right", no_wrap=True)
-    grid.add_column("\ndiffers", no_wrap=True)
+            grid.add_column(Text(f"{above}\n{heading}"), justify="right", no_wrap=True, min_width=len(above))
+    grid.add_column("\ndiffers")
     for index in shown:
         step = comparison.steps[index]
         mark = ">" if index == comparison.parting else ""
@@ -67,14 +70,26 @@ def verdict(comparison: Comparison) -> str:
     step = comparison.steps[comparison.parting]
     if step.first is None or step.second is None:
         present, absent = ("first", "second") if step.second is None else ("second", "first")
-        return f"they part at {_name(step)}, which the {present} has and the {absent} has not{_final(comparison)}"
+        told = f"they part at {_name(step)}, which the {present} has and the {absent} has not"
+        return f"{told}{_only(comparison)}{_final(comparison)}"
     texts = {
         "size": (axes_text(_sizes(step.first)), axes_text(_sizes(step.second))),
         "stride": (axes_text(step.first.stride), axes_text(step.second.stride)),
         "start": (axes_text(step.first.start), axes_text(step.second.start)),
     }
     told = ", ".join(f"{word} {texts[word][0] or 'none'} and {texts[word][1] or 'none'}" for word in step.differs)
-    return f"they part at {_name(step)}: {told}{_final(comparison)}"
+    return f"they part at {_name(step)}: {told}{_only(comparison)}{_final(comparison)}"
+
+
+def _only(comparison: Comparison) -> str:
+    """Layers that enlarge the field and have no partner, where there are few."""
+    told = []
+    for side, other in (("first", "second"), ("second", "first")):
+        rows = [step for step in comparison.steps if getattr(step, other) is None and _matters(step)]
+        if 1 < len(rows) <= NAMED or (rows and comparison.steps[comparison.parting or 0] not in rows):
+            more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+            told.append(f"; only the {side} has {', '.join(_name(step) for step in rows[:NAMED])}{more}")
+    return "".join(told)
 
 
 def _final(comparison: Comparison) -> str:

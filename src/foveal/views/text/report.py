@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -16,7 +17,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from foveal.report.results import Report
-from foveal.views.text.table import Column, Row, Table, table
+from foveal.report.summary import stages
+from foveal.views.records.verdict import verdict_lines
+from foveal.views.text.table import Column, Row, Table, table, totals
 
 _GAP = 2  # one of padding, one of the column divider
 _STYLES = {"bound": "yellow", "data-dependent": "magenta", "unavailable": "red", "contradicted": "bold red"}
@@ -25,9 +28,22 @@ UNLIMITED = 10_000
 """Columns where nothing is cut or wrapped."""
 
 
-def plain_text(report: Report) -> str:
-    """The whole table without colours, as wide as it needs to be."""
-    return fitted_text(table(report), None)
+def plain_text(report: Report, every: bool = False, width: int | None = None) -> str:
+    """Verdict and stages, or every layer, without colours; as wide as it needs to be where no width is given."""
+    return fitted_text(view_of(report, every), width)
+
+
+def view_of(report: Report, every: bool = False) -> Table:
+    """The table of all rows, or of the stages, with the verdict above it."""
+    view = table(report if every else stages(report))
+    shown = len({row.name for row in report.layers})
+    hidden = shown - len(view.rows)
+    hint = (
+        f"{hidden} rows that change neither size nor stride, or repeat, are left out: --all shows them"
+        if hidden > 0
+        else ""
+    )
+    return replace(view, verdict=tuple(verdict_lines(report.verdict)), totals=totals(report), hint=hint)
 
 
 def fitted_text(view: Table, width: int | None) -> str:
@@ -53,7 +69,11 @@ def rich_table(view: Table, width: int | None = None) -> RenderableType:
     rows = [Row((name, *row.cells[1:]), row.dim, row.status) for name, row in zip(names, view.rows)]
     kept = _fitting(view.columns, rows, width)
     gone = [column.heading for index, column in enumerate(view.columns) if index not in kept]
-    parts: list[RenderableType] = [Text(view.title, style="bold"), _grid(view.columns, rows, kept), Text(view.totals)]
+    parts: list[RenderableType] = [Text(line, style="bold") for line in view.verdict]
+    parts += [*([Text()] if view.verdict else []), Text(view.title, style="" if view.verdict else "bold")]
+    parts += [_grid(view.columns, rows, kept), Text(view.totals)]
+    if view.hint:
+        parts.append(Text(view.hint, style="italic"))
     if gone:
         parts.append(Text(f"not shown at this width: {', '.join(gone)}", style="italic"))
     parts += [Text.assemble((severity, SEVERITY[severity]), "  ", text) for severity, text in view.findings]

@@ -45,6 +45,8 @@ class Table:
     totals: str
     findings: tuple[tuple[str, str], ...]
     legend: tuple[str, ...]
+    verdict: tuple[str, ...] = ()
+    hint: str = ""
 
 
 def table(report: Report) -> Table:
@@ -72,7 +74,7 @@ def table(report: Report) -> Table:
         title=_title(report),
         columns=tuple(column for column, _ in used),
         rows=tuple(Row(tuple(map(visible, cells)), not row.leaf, row.status) for cells, row in zip(lines, rows)),
-        totals=_totals(report),
+        totals=totals(report),
         findings=tuple((finding.severity, _finding(finding.layer, finding.text)) for finding in report.findings),
         legend=_legend(report, {column.heading for column, _ in used}),
     )
@@ -165,14 +167,15 @@ def _title(report: Report) -> str:
     return visible(f"{report.name}: {sources}")
 
 
-def _totals(report: Report) -> str:
-    totals = report.totals
+def totals(report: Report) -> str:
+    """Layers, parameters and multiply-adds of the whole network."""
+    whole = report.totals
     shown = len({row.name for row in report.layers})
-    some = f"{shown} of {totals.layers}" if shown != totals.layers else str(totals.layers)
-    adds = totals.multiply_adds
+    some = f"{shown} of {whole.layers}" if shown != whole.layers else str(whole.layers)
+    adds = whole.multiply_adds
     count = quantity_text(adds.value) if isinstance(adds.value, int) else UNKNOWN
     mark = "at least " if adds.status == "bound" else ""
-    return f"{some} layers, {quantity_text(totals.parameters)} parameters, {mark}{count} multiply-adds"
+    return f"{some} layers, {quantity_text(whole.parameters)} parameters, {mark}{count} multiply-adds"
 
 
 def _finding(layer: str, text: str) -> str:

@@ -1,0 +1,1 @@
+"""How records show themselves in Python: in a few lines, as a card in a notebook, on axes, as rows of a table."""

@@ -1,0 +1,44 @@
+"""What a person asks first, in two lines."""
+
+from __future__ import annotations
+
+from foveal.core.visible import visible
+from foveal.report.results import Verdict, unit_of
+from foveal.views.text.table import axes_text
+
+
+def verdict_lines(verdict: Verdict | None) -> list[str]:
+    """The two lines on top of a report."""
+    if verdict is None:
+        return []
+    unit, image = (
+        unit_of(len(verdict.lengths)),
+        {1: "signal", 2: "image", 3: "volume"}.get(len(verdict.lengths), "input"),
+    )
+    size = axes_text(verdict.size)
+    known = size and "?" not in size
+    told = f"{_mark(verdict.status)}{size} {unit}" if known else "a part of unknown size"
+    pairs = list(zip(verdict.size, verdict.lengths))
+    if known and all(isinstance(n, int) for n, _ in pairs):
+        lengths = axes_text(verdict.lengths)
+        some, every = any(n > m for n, m in pairs if n is not None), all(n == m for n, m in pairs)
+        told += f", all of the {image}" if every else f", more than the {lengths} of the {image}" if some else ""
+        told = told if every or some else f"{_mark(verdict.status)}{size} of the {lengths} {unit} of the {image}"
+    first = f"a unit of {verdict.layer} sees {told}"
+    if verdict.effective is not None:
+        part = f"; it uses about {verdict.effective:.0f} {'of them' if len(set(verdict.size)) == 1 else 'a side'}"
+        wide = verdict.mass is not None and verdict.mass > 2 * verdict.effective
+        first += part + (f" (90 % of the weight lies within {verdict.mass})" if wide else "")
+    second = []
+    stride = axes_text(verdict.stride)
+    if stride not in ("", "1") and "?" not in stride:
+        second.append(f"neighbouring units look {stride} {unit} apart")
+    if verdict.local is not None:
+        second.append(f"without global context it sees {axes_text(verdict.local)} {unit}")
+    if verdict.whole and verdict.whole != verdict.layer:
+        second.append(f"from {'.'.join(verdict.whole.split('.')[:3])} on a unit can see the whole {image}")
+    return [visible(first), *([visible("; ".join(second))] if second else [])]
+
+
+def _mark(status: str) -> str:
+    return {"bound": "at most ", "data-dependent": "about "}.get(status, "")
