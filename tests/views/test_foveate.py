@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from foveal.core.errors import FovealError
+from foveal.core.pictures import read_image
 from foveal.fields.field import Field
 from foveal.views.foveate import (
     GREY,
@@ -21,7 +22,7 @@ from foveal.views.foveate import (
     human_view,
     matching_pixels_per_degree,
 )
-from foveal.views.pictures import eye_chart, read_image
+from foveal.views.pictures import eye_chart
 from support.rounding import close
 
 SIDE = 65

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, report, serve, tile, verify
+from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, report, serve, tile, verify
 from foveal.core.errors import FovealError
 from foveal.core.version import __version__
 from foveal.core.visible import visible
@@ -97,6 +97,7 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
+app.command("list")(list.list_)
 app.add_typer(audit.tasks, name="audit")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,14 +24,17 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="torchvision:NAME, timm:NAME, gallery:NAME, FILE.onnx, FILE.pt2, package.module:factory, FILE.yaml, "
-        "or a quoted line such as 'conv3x64 pool2 conv3x128'",
+        help="torchvision:NAME, timm:NAME, gallery:NAME, hf:NAME and what else foveal list shows, FILE.onnx, FILE.pt2, "
+        "package.module:factory, FILE.yaml, or a quoted line such as 'conv3x64 pool2 conv3x128'",
     ),
 ]
 InputOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--input", metavar="SHAPE", help="input shape such as 1,3,224,224; for several inputs repeat NAME=SHAPE"
+        "--input",
+        metavar="SHAPE",
+        help="input shape such as 1,3,224,224; int:1,64 for whole numbers, a file (photo, .wav, .txt, .npz) for its "
+        "content, const:3 for a value that is no source; for several inputs repeat NAME=SHAPE",
     ),
 ]
 AxesOption = Annotated[
@@ -105,24 +109,59 @@ def trace_source(
     """The graph of SOURCE, with a sign of life while it is traced."""
     from foveal.frontends.trace import trace
 
+    inputs, counted = input_shapes(shapes), input_axes(axes)
+    named = [text.split("=const:", 1)[0] for text in shapes or () if "=const:" in text]
+    if named and (counted is None or isinstance(counted, dict)):
+        counted = {**dict.fromkeys(named, ()), **(counted or {})}  # no sources
     with progress(f"tracing {source}"):
-        graph = trace(source, input_shapes(shapes), pretrained=pretrained, training=training, axes=input_axes(axes))
+        graph = trace(source, inputs, pretrained=pretrained, training=training, axes=counted)
     if graph.stopped:
         print(f"warning: {graph.name}: {graph.stopped}; what comes behind is not known", file=sys.stderr)
     return graph
 
 
-def input_shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
-    """What ``--input`` said: one shape, shapes by name, or None. Raises FovealError for anything else."""
+def input_shapes(texts: list[str] | None) -> Any:
+    """What ``--input`` said: one shape, array or file, several by name, or None; raises FovealError for all else."""
     if not texts:
         return None
-    named = dict(text.split("=", 1) for text in texts if "=" in text)
-    example = "positive lengths such as 1,3,224,224"
+    named = dict(text.split("=", 1) for text in texts if "=" in text and not Path(text).is_file())
     if len(named) == len(texts):
-        return {name: lengths("--input", text, example) for name, text in named.items()}
+        return {name: _input(text) for name, text in named.items()}
     if len(texts) > 1:
         raise FovealError("several --input options need a name each: --input image=1,3,64,64 --input mask=1,1,64,64")
-    return lengths("--input", texts[0], example)
+    return _input(texts[0])
+
+
+def _input(text: str) -> Any:
+    """``1,3,224,224``, ``int:1,64``, ``bool:1,64``, ``float:1,64``, ``const:0.5`` or a file."""
+    from foveal.frontends.sources.examples import is_file
+
+    kind, colon, rest = text.partition(":")
+    if is_file(text):
+        return Path(text)
+    if not colon or kind not in ("int", "bool", "float", "const"):
+        return lengths("--input", text, "positive lengths such as 1,3,224,224")
+    if kind == "const":
+        return _constant(rest)
+    shape = lengths("--input", rest, f"{kind}: and positive lengths, such as {kind}:1,64")
+    if kind == "float":
+        return shape
+    import numpy as np
+
+    return np.ones(shape, bool) if kind == "bool" else np.arange(np.prod(shape)).reshape(shape) % 2
+
+
+def _constant(text: str) -> Any:
+    """A number, True, False or None; a list of numbers as an array."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
+    if not isinstance(value, list | tuple):
+        return value
+    import numpy as np
+
+    return np.asarray(value)
 
 
 def input_axes(texts: list[str] | None) -> str | tuple[int, ...] | dict[str, str | tuple[int, ...]] | None:
@@ -184,6 +223,6 @@ def photo(path: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     if len(shape) != 2:
         raise FovealError(f"--image: the source has {len(shape)} axes; only a source with two can lie on an image")
-    from foveal.views.pictures import read_image
+    from foveal.core.pictures import read_image
 
     return read_image(path, (shape[0], shape[1]))

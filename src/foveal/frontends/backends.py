@@ -91,7 +91,11 @@ def framework_of(model: object) -> Framework | None:
     homes = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if isinstance(model, tuple) and len(model) == 2 and hasattr(model[0], "apply"):
         return JAX  # a Flax module and its variables
-    return next((row for row in FRAMEWORKS if homes & set(row.homes)), None)
+    found = next((row for row in FRAMEWORKS if homes & set(row.homes)), None)
+    inner = (
+        None if found or isinstance(model, type) else vars(model).get("model") if hasattr(model, "__dict__") else None
+    )
+    return found if inner is None or isinstance(inner, (str, Path)) else framework_of(inner)  # a pipeline, a learner
 
 
 def backend_of(model: object) -> type[Backend]:

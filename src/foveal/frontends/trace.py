@@ -1,7 +1,7 @@
 """The way in: ``trace`` finds the front end of a model or of what a source string names.
 
-A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, ``package.module:factory``, a
-file (``.onnx``, ``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No
+A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, a library's name behind its
+prefix (``hf:vit``, see :mod:`foveal.frontends.sources.registry`), ``package.module:factory``, a file (``.onnx``, ``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No
 framework is imported before it is needed.
 """
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
+from foveal.frontends.sources import examples
+from foveal.frontends.sources.registry import build, library_of
 from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import decide, laid_out
@@ -54,11 +56,12 @@ def trace(
     axes: Any = None,
     weights: str = "generic",
     name: str = "",
+    example: Any = None,
 ) -> Graph:
     """The graph of a model or of what a source string names.
 
     ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source
-    string has a default. ``axes``: the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B
+    string has a default. ``example``: the same, or files (a photo, a sound, a text, arrays), also by name. ``axes``: the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B
     and C), for all inputs, in order or by name; by default what the network does with its inputs decides
     (:mod:`foveal.ir.layout`). See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
@@ -67,8 +70,19 @@ def trace(
     if not REGISTRY.loaded:
         load_rules()
     began = perf_counter()
+    expected = None
+    library = library_of(model) if isinstance(model, str) else None
+    if library is not None:
+        built = build(library, model, pretrained)
+        model, name = built.model, name or built.name
+        expected = built.inputs
+    inputs = example if inputs is None else inputs
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     run = row.load("trace", model).trace
+    if inputs is None:
+        inputs = expected
+    elif row is not TORCH or expected is not None:  # PyTorch's front end asks the model what it expects
+        inputs = examples.read(inputs, expected)
     options = {"pretrained": pretrained, "training": training, "axes": axes, "weights": weights, "name": name}
     batched = (1, *inputs) if isinstance(inputs, tuple) and inputs and all(type(n) is int for n in inputs) else None
     graph: Graph
@@ -87,7 +101,7 @@ def trace(
             raise error from None
     if row is TEXT:  # always (N, C, *space)
         graph = laid_out(graph, axes)
-    elif axes is None:
+    elif axes is None or (isinstance(axes, Mapping) and not any(axes.values())):
         graph = decide(graph)
     if isinstance(axes, Mapping):
         graph.sources = [source for source in graph.sources if axes.get(source.name, source.axes) != ()]

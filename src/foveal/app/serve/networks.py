@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from foveal.core.errors import FovealError
+from foveal.core.pictures import read_image
 from foveal.core.reading import read_text
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
 from foveal.views.page.build import PageOptions, page_data
 from foveal.views.page.fields import field_answer
-from foveal.views.pictures import read_image
 
 KEPT = 4
 """Networks that a worker remembers."""

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from foveal.core.errors import SourceError, TraceError, first_line
+from foveal.frontends.sources import examples
 from foveal.frontends.torch.backend import TorchBackend
 from foveal.frontends.torch.dispatch.values import NeedsValues
+from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer, wanted
 from foveal.frontends.torch.files.read import adopt, load
 from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
 from foveal.frontends.torch.run import Attempt, run_once
@@ -28,9 +30,11 @@ def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, tr
     loaded = load(str(model), pretrained=pretrained) if named else adopt(model)
     if isinstance(loaded.model, Graph):
         return loaded.model
-    chosen = loaded.inputs if inputs is None else inputs
+    expected = default_inputs(loaded.model) if loaded.inputs is None else loaded.inputs
+    chosen = expected if inputs is None else examples.read(inputs, expected)
     if chosen is None:
-        raise SourceError("no input shape: give one, such as (1, 3, 224, 224)")
+        example = from_first_layer(loaded.model) or (1, 3, 224, 224)
+        raise SourceError(f"no input shape: give one, such as {tuple(getattr(example, 'shape', example))}")
     counted = loaded.axes if axes is None and inputs is None else axes
     title = name or (loaded.name if named else "")
     return trace_module(loaded.model, chosen, name=title, axes=counted, training=training, weights=weights)
@@ -56,7 +60,7 @@ def trace_module(
         attempt = run_once(model, given, title, training, weights, real=True)
         attempt.graph.notes.insert(0, _real_note(first))
     if attempt.error is not None:
-        attempt = _partial(model, first, attempt, title)
+        attempt = _partial(model, first, attempt, title, inputs)
     graph = attempt.graph
     graph.parameters = sum(parameter.numel() for parameter in model.parameters())
     graph.backend = TorchBackend(model, given, training)
@@ -85,7 +89,7 @@ def _real_note(first: Attempt) -> Note:
     return Note("real-tensors", first.layer, f"run on real tensors: {reason}")
 
 
-def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> Attempt:
+def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str, inputs: Any) -> Attempt:
     """What to keep of two failed runs; raises TraceError where the model's normal path fails on this input."""
     assert first.error is not None
     assert second.error is not None
@@ -95,6 +99,7 @@ def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str) -> At
     missing = isinstance(second.error, NotImplementedError) or "allocate memory" in str(second.error)
     best = max(first, second, key=lambda attempt: len(attempt.graph.layer_table))
     if not best.graph.layer_table or (ordinary and not missing and not (refused and on_meta)):
-        raise TraceError(f"{name}: {first_line(second.error)} ({second.place})") from second.error
+        hint = wanted(model, inputs)
+        raise TraceError(f"{name}: {first_line(second.error)} ({second.place}){hint and '; '}{hint}") from second.error
     best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {first_line(second.error)}"))
     return best

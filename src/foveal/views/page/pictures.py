@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError, SourceError
-from foveal.views.pictures import eye_chart, read_image
+from foveal.core.pictures import read_image
+from foveal.views.pictures import eye_chart
 
 LARGEST = 640
 """Longest side of an embedded picture, in pixels; larger ones are scaled down."""

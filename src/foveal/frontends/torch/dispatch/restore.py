@@ -118,7 +118,8 @@ def _spaces(classes: list[type]) -> list[dict[str, Any]]:
     for space in list(found.values()):
         home = str(space.get("__name__", "")).split(".")[0]
         for item in list(space.values()):
-            other = vars(item) if isinstance(item, ModuleType) else getattr(item, "__globals__", None)
+            other = vars(item) if isinstance(item, ModuleType) else None
+            other = item.__globals__ if isinstance(item, FunctionType) else other
             if isinstance(other, dict) and str(other.get("__name__", "")).split(".")[0] in (home, "__main__"):
                 found.setdefault(id(other), other)
     return list(found.values())

@@ -24,7 +24,6 @@ from torch.overrides import TorchFunctionMode
 from foveal.core.errors import FovealError, SourceError, first_line
 from foveal.frontends.torch.dispatch.constants import to_meta
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
-from foveal.ir.graph import Graph
 
 
 class Loaded(NamedTuple):
@@ -90,7 +89,8 @@ def build(source: str, pretrained: bool = False) -> Loaded:
     return _factory(package, name, pretrained)
 
 
-def _make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
+def make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
+    """What a builder gives, its parameters on the meta device unless ``pretrained``; raises SourceError."""
     try:
         if pretrained:
             return builder()
@@ -129,7 +129,7 @@ def _torchvision(name: str, pretrained: bool) -> Loaded:
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3") and not pretrained:
         options["init_weights"] = False
-    model = _make(f"torchvision:{name}", lambda: builder(**options), pretrained)
+    model = make(f"torchvision:{name}", lambda: builder(**options), pretrained)
     inputs, axes = _torchvision_input(name, builder.__module__, model)
     return Loaded(model, inputs, axes, name)
 
@@ -165,7 +165,7 @@ def _timm(name: str, pretrained: bool) -> Loaded:
     timm = _package("timm")
     if not timm.is_model(name):
         raise _unknown("timm", name, timm.list_models())
-    model = _make(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained), pretrained)
+    model = make(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained), pretrained)
     config = getattr(model, "pretrained_cfg", None) or {}
     size = config.get("input_size") or (3, 224, 224)
     return Loaded(model, (1, *size), None, name)
@@ -185,13 +185,11 @@ def _factory(package: str, name: str, pretrained: bool) -> Loaded:
         raise SourceError(f"{package}:{name} could not be imported: {error}") from error
     finally:
         sys.path.remove(here)
-    made = target if isinstance(target, nn.Module) else _make(f"{package}:{name}", target, pretrained=True)
+    made = target if isinstance(target, nn.Module) else make(f"{package}:{name}", target, pretrained=True)
     inputs: Any = None
     if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
         made, inputs = made
-    if not isinstance(made, (nn.Module, Graph)):
-        raise SourceError(f"{package}:{name} gives a {type(made).__name__}, not a torch.nn.Module")
-    return Loaded(made, inputs or (1, 3, 224, 224), None, name)
+    return Loaded(made, inputs, None, name)
 
 
 def _no_attribute(package: str, name: str) -> SourceError:

@@ -12,8 +12,10 @@ from torch import nn
 from foveal.core.errors import SourceError, first_line
 from foveal.frontends.torch.files.archive import load_program
 from foveal.frontends.torch.files.build import Loaded, build
+from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer
 from foveal.frontends.torch.files.export import ExportedModule, example_of, is_exported
 from foveal.frontends.torch.files.wrappers import has_forward, no_network, unwrapped
+from foveal.ir.graph import Graph
 
 SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".jit")
 
@@ -26,7 +28,20 @@ def load(source: str, *, pretrained: bool = False) -> Loaded:
     suffix = Path(source).suffix.lower()
     if suffix == ".h5":
         raise SourceError(f"{source}: Keras files cannot be read in this version; export the model as .pt2")
-    return load_file(source) if suffix in SUFFIXES else build(source, pretrained)
+    if suffix in SUFFIXES:
+        return load_file(source)
+    loaded = build(source, pretrained)
+    return loaded if isinstance(loaded.model, Graph) else _completed(loaded, source)
+
+
+def _completed(loaded: Loaded, source: str) -> Loaded:
+    """The module that a factory meant, and what to call it with; raises SourceError."""
+    try:
+        found = adopt(loaded.model)
+    except SourceError as error:
+        raise SourceError(f"{source} gives a {type(loaded.model).__name__}: {error}") from error
+    inputs = loaded.inputs or found.inputs or default_inputs(found.model) or from_first_layer(found.model)
+    return Loaded(found.model, inputs or (1, 3, 224, 224), loaded.axes, loaded.name)
 
 
 def load_file(source: str) -> Loaded:
