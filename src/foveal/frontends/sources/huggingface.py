@@ -74,7 +74,7 @@ def _set(config: Any, key: str, value: Any, name: str) -> None:
         part = getattr(part, step, None)
     if part is None or not hasattr(part, last):
         known = [word for word in (part or config).to_dict() if not word.startswith("_")]
-        raise unknown(f"the configuration of hf:{name}", key, known)
+        raise unknown(f"hf:{name}", key, known, "setting")
     setattr(part, last, value)
 
 

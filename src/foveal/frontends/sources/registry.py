@@ -112,8 +112,8 @@ def loaded(library: Library, what: str) -> Any:
         raise SourceError(f"{what}: {library.package} cannot be imported: {first_line(error)}") from error
 
 
-def unknown(prefix: str, name: str, known: Iterable[str]) -> SourceError:
+def unknown(prefix: str, name: str, known: Iterable[str], what: str = "network") -> SourceError:
     """That a library has no such network, with the closest three."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.3)
     hint = f"closest: {', '.join(close)}" if close else f"foveal list {prefix} shows what there is"
-    return SourceError(f"{prefix} has no network '{name}'; {hint}")
+    return SourceError(f"{prefix} has no {what} '{name}'; {hint}")

@@ -35,7 +35,7 @@ def build(name: str, pretrained: bool = False) -> Any:
     """The network and a wave, as its class takes it."""
     asked = read(name)
     if pretrained:
-        bundle = getattr(pipelines, asked.name, None)
+        bundle: Any = getattr(pipelines, asked.name, None)
         if not hasattr(bundle, "get_model"):
             raise SourceError("torchaudio: with --pretrained name a bundle, such as torchaudio:WAV2VEC2_BASE")
         return bundle.get_model(), (1, SECOND)

@@ -14,7 +14,7 @@ _SIZES = "nsmlx"
 
 def names() -> list[str]:
     """The model files, with the letters of their sizes."""
-    found = set()
+    found: set[str] = set()
     for path in Path(ultralytics.__file__).parent.glob("cfg/models/**/*.yaml"):
         stem = path.stem
         if "scales:" in path.read_text(encoding="utf-8"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -31,10 +31,10 @@ def default_inputs(model: Any) -> Any:
             return (1, *size)
     yaml = _plain(model, "yaml")
     if isinstance(yaml, dict) and "backbone" in yaml:  # ultralytics
-        side = (
-            224 if "classif" in type(model).__name__.lower() else int((_plain(model, "args") or {}).get("imgsz", 640))
-        )
-        return (1, int(yaml.get("channels", yaml.get("ch", 3))), side, side)
+        settings = _plain(model, "args")
+        side = int(settings.get("imgsz") or 640) if isinstance(settings, dict) else 640
+        side = 224 if "classif" in type(model).__name__.lower() else side
+        return (1, int(yaml.get("channels") or yaml.get("ch") or 3), side, side)
     first = first_layer(model)
     for name in ("image_size", "img_size", "input_size"):
         size = _lengths(_plain(model, name))
@@ -89,13 +89,11 @@ def wanted(model: nn.Module, inputs: Any) -> str:
     if found is not None and not isinstance(inputs, Mapping) and not _several(inputs):
         name, layer = found
         shape = tuple(getattr(inputs, "shape", inputs))
-        if isinstance(layer, nn.modules.conv._ConvNd) and (
-            len(shape) not in (_rank(layer), _rank(layer) - 1)
-            or shape[1 - _rank(layer) + len(shape)] != channels(layer)
-        ):
-            example = ",".join(map(str, (1, channels(layer), *SIDES[_rank(layer) - 2])))
+        rank = _rank(layer)
+        if isinstance(layer, nn.modules.conv._ConvNd) and len(shape) != rank:
+            example = ",".join(map(str, (1, channels(layer), *SIDES[rank - 2])))
             parts.append(
-                f"its first layer '{name}' ({type(layer).__name__} of {channels(layer)} channels) needs {_rank(layer)} "
+                f"its first layer '{name}' ({type(layer).__name__} of {channels(layer)} channels) needs {rank} "
                 f"dimensions, such as {example}"
             )
     return "; ".join(parts)
@@ -208,15 +206,23 @@ def _spectrum(say: _Said) -> Any:
     return (1, bins, 2 * most) if whisper and isinstance(most, int) else (1, 200, bins)
 
 
-_INPUTS = {
+def _video(say: _Said) -> Any:
+    size = _lengths(say("image_size", "crop_size")) or SIDES[2]
+    return (1, say("num_frames", "frames_per_clip") or FRAMES, 3, *size)
+
+
+def _series(say: _Said) -> Any:
+    return (1, say("context_length", "seq_length") or IDS, say("num_input_channels", "input_size") or 1)
+
+
+_INPUTS: dict[str, Callable[[_Said], Any]] = {
     "pixel_values": _image,
-    "pixel_values_videos": lambda say: (1, say("num_frames", "frames_per_clip") or FRAMES, 3, *(
-        _lengths(say("image_size", "crop_size")) or SIDES[2])),
+    "pixel_values_videos": _video,
     "input_ids": _ids,
     "input_values": _wave,
     "input_features": _spectrum,
-    "past_values": lambda say: (1, say("context_length", "seq_length") or IDS, say("num_input_channels", "input_size") or 1),
-}  # fmt: skip
+    "past_values": _series,
+}
 _SPARE = {"pixel_values_videos"}
 """Asked for only where nothing else is."""
 
