@@ -56,12 +56,33 @@ class Fixed(NamedTuple):
 
     def where(self, rows: np.ndarray) -> np.ndarray:
         """Which elements have one of these rows, as a mask."""
-        return np.asarray(rows[self.code])
+        chosen, others = np.flatnonzero(rows), np.flatnonzero(~rows)
+        if min(chosen.size, others.size) > FEW:
+            return np.asarray(rows[self.code])
+        if others.size < chosen.size:
+            return ~_one_of(self.code, others)
+        return _one_of(self.code, chosen)
 
     @property
     def spread(self) -> Cells:
         """The table's entry of every element, in the shape of the codes."""
         return self.cells.at(self.code)
+
+
+FEW = 4
+"""Codes up to which comparing them one by one is faster than looking them up."""
+
+
+def _one_of(code: np.ndarray, these: np.ndarray) -> np.ndarray:
+    found = np.zeros(code.shape, dtype=bool)
+    for one in these:
+        found |= code == one
+    return found
+
+
+def narrow(code: np.ndarray, count: int) -> np.ndarray:
+    """Codes below ``count`` in the type that is fastest to compare."""
+    return code.astype(np.uint8 if count <= 1 << 8 else np.int32 if count < 1 << 31 else np.int64, copy=False)
 
 
 FREE = Cells(np.zeros(1), np.zeros(1), np.ones(1, dtype=bool), np.zeros(1, dtype=bool))
@@ -96,40 +117,73 @@ def constant(data: np.ndarray) -> Fixed | None:
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different numbers and which one stands where; a large mask has few, which a sample shows."""
-    if values.size > 1 << 16:
+    if values.size > 1 << 13:
         found = np.unique(values.reshape(-1)[:: values.size >> 12])
-        code = np.searchsorted(found, values).clip(max=found.size - 1)
-        if (found[code] == values).all():
-            return found, code
+        if found.size <= FEW:
+            code, seen = np.zeros(values.shape, dtype=np.uint8), 0
+            for row, number_ in enumerate(found):
+                here = values == number_
+                seen += int(np.count_nonzero(here))
+                if row:
+                    code[here] = row
+            if seen == values.size:
+                return found, code
+        elif values.size > 1 << 16:
+            code = np.searchsorted(found, values).clip(max=found.size - 1)
+            if (found[code] == values).all():
+                return found, code
     found, code = np.unique(values, return_inverse=True)
     return found, code
 
 
 def zeros(mask: np.ndarray) -> Fixed | None:
     """Zero where the mask is true, free elsewhere."""
-    return made(mask.astype(np.int64), rows(FREE, number(0.0)))
+    return made(mask.view(np.uint8), rows(FREE, number(0.0)))
 
 
 def made(code: np.ndarray, cells: Cells, cause: str = "", level: bool = False) -> Fixed | None:
     """The record in its shortest form; None where nothing is known."""
     if not code.size:
         return None
-    used = np.flatnonzero(np.bincount(code.reshape(-1), minlength=cells.low.size))
-    keys = [np.nan_to_num(c[used], nan=-np.pi, posinf=np.inf, neginf=-np.inf) for c in cells[:2]]
-    keys += [c[used] for c in cells[2:]]
-    _, first, alike = np.unique(np.stack(keys), axis=1, return_index=True, return_inverse=True)
-    again = np.zeros(cells.low.size, dtype=np.int32)
-    again[used] = alike.reshape(-1)
-    cells = cells.at(used[first])
+    code = narrow(code, cells.low.size)
+    used = distinct(code, cells.low.size)
+    again, first = np.arange(cells.low.size), []
+    places: dict[tuple[float | None, ...], int] = {}
+    for row, cell in zip(used, zip(*(column[used].tolist() for column in cells), strict=True), strict=True):
+        key = tuple([None if number_ != number_ else number_ for number_ in cell])
+        if key not in places:
+            places[key] = len(first)
+            first.append(row)
+        again[row] = places[key]
+    cells = cells.at(np.asarray(first))
     if cells.free.all() and not cells.lost.any():
         uniform = cells.low.size == 1 and bool(cells.low[0] <= 0 <= cells.high[0])
         if uniform or (np.ptp(np.stack(cells[:2])) < SWITCHED_OFF / 5 and np.abs(cells.low).max() < SWITCHED_OFF):
             return None
-    code = again[code]
-    for axis in range(code.ndim):
-        if code.shape[axis] > 1 and (code == code.take([0], axis=axis)).all():
-            code = code.take([0], axis=axis)
+    code = renamed(code, again)
+    for axis, length in enumerate(code.shape):
+        one = code.take([0], axis=axis) if length > 1 else code
+        if length > 1 and (one == code.take([-1], axis=axis)).all() and (one == code).all():
+            code = one
     return Fixed(code, cells, cause if cells.lost.any() else "", level)
+
+
+def distinct(code: np.ndarray, count: int) -> np.ndarray:
+    """Which of the codes below ``count`` occur, in order."""
+    if count <= FEW:
+        return np.asarray([row for row in range(count) if (code == row).any()], dtype=np.int64)
+    return np.flatnonzero(np.bincount(code.reshape(-1), minlength=count))
+
+
+def renamed(code: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Each code replaced by its name."""
+    changed = np.flatnonzero(names != np.arange(names.size))
+    if changed.size > FEW:
+        return np.asarray(names.astype(code.dtype)[code])
+    found = code.copy() if changed.size else code
+    for row in changed:
+        found[code == row] = names[row]
+    return found
 
 
 def combined(
@@ -138,9 +192,10 @@ def combined(
     """``function`` of the rows of several operands that are broadcast together to ``rank`` axes."""
     given = [Fixed(np.zeros((), dtype=np.int64), FREE) if part is None else part for part in parts]
     sizes = [part.cells.low.size for part in given]
-    code = np.zeros((1,) * rank, dtype=np.int64)
+    count = prod(sizes) + 1
+    code = narrow(np.zeros((1,) * rank, dtype=np.int64), count)
     for part, size in zip(given, sizes, strict=True):
-        code = code * size + part.code
+        code = code * size + narrow(part.code, count)
     pairs = np.arange(prod(sizes))
     if pairs.size > SMALL:
         pairs, flat = np.unique(code, return_inverse=True)

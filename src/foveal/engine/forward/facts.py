@@ -181,11 +181,13 @@ class _Known(NamedTuple):
 
     def unsaid(self) -> Fixed | None:
         op, known = self.node.op, traits(self.node.op)
+        parts = [self.finder.fixed(i) for i in self.node.inputs]
         if known.apply is not None:
+            if not any(part is not None for part in parts):
+                return None
             apply_to, out = known.apply, self.out
             return moved(lambda codes, nothing: apply_to(op, codes, out), self)
         zero = known.zero(op, self)
-        parts = [self.fixed(i) for i in range(len(self.node.inputs))]
         special = [part is not None and (part.cells.special | part.cells.lost).any() for part in parts]
         silent = None
         if any(special):
@@ -193,7 +195,8 @@ class _Known(NamedTuple):
         if zero is None and silent is None:
             return None
         shape = np.broadcast_shapes(*(mask.shape for mask in (zero, silent) if mask is not None))
-        code = np.zeros(shape, dtype=np.int64) if silent is None else np.where(silent, 2, np.zeros(shape, np.int64))
+        code = np.zeros(shape, dtype=np.uint8)
+        code = code if silent is None else np.where(silent, 2, code)
         code = code if zero is None else np.where(zero, 1, code)
         cause = next((part.cause for part in parts if part is not None and part.cause), self.place)
         return made(code, rows(FREE, number(0.0), LOST), cause)

@@ -158,7 +158,7 @@ class Naming:
         """Name each tensor that a module returned."""
         base = self._count(path)
         for name, tensor in tensors_in(output, base):
-            name = self._apart(name, base)
+            name = name if name is base else self._apart(name, base)
             self._name_output(name, tensor, kind, parameters, leaf)
             if name != base and name in self.builder.graph.layer_table:
                 self.builder.graph.aliases.setdefault(base, name)

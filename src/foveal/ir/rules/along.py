@@ -8,7 +8,22 @@ from math import prod
 import numpy as np
 
 from foveal.ir import ops
-from foveal.ir.fixed import FREE, SWITCHED_OFF, Cells, Fixed, combined, gathered, made, number, rows, zeros
+from foveal.ir.fixed import (
+    FEW,
+    FREE,
+    SWITCHED_OFF,
+    Cells,
+    Fixed,
+    combined,
+    distinct,
+    gathered,
+    made,
+    narrow,
+    number,
+    renamed,
+    rows,
+    zeros,
+)
 from foveal.ir.traits import Known, Mask
 
 LARGEST_PRODUCT = 1 << 32
@@ -34,13 +49,28 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
 
 
 def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
-    cells = part.spread
+    cells = part.cells
     known = np.where(cells.lost | np.isnan(cells.high), -np.inf, cells.high)
-    top = np.max(known, axis=axes, keepdims=True)
+    order = np.argsort(known, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    top = np.max(renamed(part.code, rank), axis=axes, keepdims=True)  # the largest constant of each row, by its rank
     none = np.asarray(~cells.free & (cells.low == -np.inf))
-    with np.errstate(invalid="ignore"):
-        finite = np.asarray((cells.high <= top - SWITCHED_OFF) & ~none & ~cells.lost & (top < np.inf))
-    return none | finite, finite
+    tops = distinct(top, order.size)
+    if tops.size > FEW:
+        largest = known[order[top]]
+        spread = part.spread
+        with np.errstate(invalid="ignore"):
+            finite = (spread.high <= largest - SWITCHED_OFF) & ~none[part.code] & ~spread.lost & (largest < np.inf)
+        return part.where(none) | finite, finite
+    finite = np.zeros(part.code.shape, dtype=bool)
+    for place in tops:
+        largest = known[order[place]]
+        with np.errstate(invalid="ignore"):
+            below = (cells.high <= largest - SWITCHED_OFF) & ~none & ~cells.lost & bool(largest < np.inf)
+        if below.any():
+            finite |= (top == place) & part.where(below)
+    return part.where(none) | finite, finite
 
 
 def mixed(op: ops.Mix, known: Known) -> Fixed | None:
@@ -55,12 +85,19 @@ def mixed(op: ops.Mix, known: Known) -> Fixed | None:
         return None
     logarithm, shape = op.name == "log_softmax", known.shapes[0]
     wide = [n if axis in op.axes else m for axis, (n, m) in enumerate(zip(shape, closed.shape, strict=True))]
-    closed, cells = np.broadcast_to(closed, wide), part.spread
-    empty = np.broadcast_to(np.all(~cells.free & (cells.low == -np.inf), axis=op.axes, keepdims=True), wide)
+    none = part.where(~part.cells.free & (part.cells.low == -np.inf))
+    if not none.any():
+        empty = np.zeros((1,) * len(wide), dtype=bool)
+    else:
+        empty = np.broadcast_to(np.all(none, axis=op.axes, keepdims=True), wide)
+    closed = np.broadcast_to(closed, wide)
     alone = ~closed & (np.sum(~closed, axis=op.axes, keepdims=True) == 1)
     if not logarithm:
-        code = np.where(empty, 3, np.where(closed, 1, np.where(alone, 2, 0)))
+        code = closed.astype(np.uint8)
+        code[alone] = 2
+        code[np.broadcast_to(empty, wide)] = 3
         return made(code, rows(FREE, number(0.0), number(1.0), number(np.nan)))
+    cells = part.spread
     top = np.max(cells.high, axis=op.axes, keepdims=True)
     with np.errstate(invalid="ignore"):
         low, high = (np.where(closed, end - top, 0.0) for end in (cells.low, cells.high))
@@ -212,10 +249,11 @@ def moved(move: Callable[[list[np.ndarray], int], np.ndarray], known: Known) -> 
     if all(part is None for part in parts):
         return None
     tables, codes, base = [], [], 0
+    count = sum(1 if part is None else part.cells.low.size for part in parts) + 1
     for part, shape in zip(parts, known.shapes, strict=True):
         cells, code = (FREE, np.zeros((), dtype=np.int32)) if part is None else (part.cells, part.code)
         tables.append(cells)
-        codes.append(np.broadcast_to(code + np.int32(base), shape))
+        codes.append(np.broadcast_to(narrow(code, count) + base, shape))
         base += cells.low.size
     cause = next((part.cause for part in parts if part is not None and part.cause), "")
     level = all(part is not None and part.level for part in parts)
@@ -233,5 +271,5 @@ def padded(op: ops.Pad, known: Known) -> Fixed | None:
     code = np.broadcast_to(code, lengths)
     code = code[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(lengths, op.widths, strict=True))]
     wide = [(max(0, a), max(0, b)) for a, b in op.widths]
-    code = np.pad(code, wide, constant_values=cells.low.size)
+    code = np.pad(narrow(code, cells.low.size + 1), wide, constant_values=cells.low.size)
     return made(code, rows(cells, number(float(op.value))), "" if part is None else part.cause)

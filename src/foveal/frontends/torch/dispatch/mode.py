@@ -43,6 +43,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No wrapper around each operation, which would import the compiler and its symbols at the first one."""
+        return False
+
     def __init__(self, values: Values, naming: Naming, real: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.values = values
@@ -83,15 +88,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return {**given, **kwargs}
 
     def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
-        if isinstance(func, HigherOrderOperator):
+        fast = None if self.real else self.fast.get(func)
+        if fast is not None:
+            result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
+            if result is not NotImplemented:
+                return result
+        elif isinstance(func, HigherOrderOperator):
             with self:
                 return higher(func, args, kwargs or {})
         if not self.real:
-            fast = self.fast.get(func)
-            if fast is not None:
-                result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
-                if result is not NotImplemented:
-                    return result
             return self._general(func, entry_of(func), args, kwargs or {})
         return self._watched(func, entry_of(func), args, kwargs or {})
 

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -31,6 +32,11 @@ _PLAIN |= {FunctionType, BuiltinFunctionType, MethodType, nn.Parameter}
 _NOT_OWN = {"torch", "torchvision", "timm", "foveal", "builtins", "numpy", "collections", "typing", "functools", "abc"}
 """Packages whose globals and classes keep nothing of a run; for torchvision and timm ``make untouched`` proves it."""
 _TABLES = {dict, OrderedDict, list, set}
+_REGISTERED = {"_parameters", "_buffers", "_modules"}
+_EMPTY = {name for name, item in vars(nn.Module()).items() if type(item) in _TABLES} - _REGISTERED
+"""Tables of hooks and the like, which a module has from the start and mostly has nothing in."""
+_USUAL = _EMPTY | _REGISTERED | {"training"}
+_empty_of = itemgetter(*_EMPTY)
 _LRU = type(functools.cache(len))
 
 
@@ -141,21 +147,28 @@ class _Kept:
     def module(self, module: nn.Module) -> None:
         """What hangs on a module; most of it is empty tables of hooks. Its own tensors have their own way back."""
         own = vars(module)
-        parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
-        for item in own.values():
+        names: Any = own.keys()
+        if _EMPTY <= names:
+            tables = _empty_of(own)
+            if not any(tables):
+                self.empty += tables
+                names = names - _USUAL
+        children = own["_modules"]
+        if children:
+            self.undoing.append(partial(_refill, children, dict(children)))
+        for name in names:
+            item = own[name]
             kind = type(item)
-            if kind in _PLAIN or item is parameters or item is buffers or (kind is tuple and _plain(item)):
+            if name in _REGISTERED or kind in _PLAIN or (kind is tuple and _plain(item)):
                 continue
             if kind in _TABLES and not item:
                 self.empty.append(item)
-            elif item is children:
-                self.undoing.append(partial(_refill, item, dict(item)))
             else:
                 self.inside((item,))
 
     def undo(self) -> None:
-        for table in self.empty:
-            if table:
+        if any(self.empty):
+            for table in self.empty:
                 table.clear()
         for each in reversed(self.undoing):
             each()
