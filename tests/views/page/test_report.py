@@ -16,8 +16,8 @@ from foveal.core.errors import FovealError
 from foveal.core.finding import Finding
 from foveal.core.serial import from_plain, to_plain
 from foveal.report.results import Measure, Report
-from foveal.views.text.report import fitted_text
-from foveal.views.text.table import axes_text, number_text, percent, quantity_text, table
+from foveal.views.text.report import _Grid, _grid, fitted_text, plain
+from foveal.views.text.table import Column, Row, axes_text, number_text, percent, quantity_text, table
 from support.reports import report
 
 Golden = Callable[[str], None]
@@ -123,6 +123,18 @@ def test_text_fits_the_terminal(width: int, golden: Golden) -> None:
         lines = [line for line in text.splitlines() if re.match(rf"{re.escape(row.name)}\s{{2,}}", line)]
         assert len(lines) == 1
         assert lines[0].endswith(row.status) or "status" in " ".join(text.split("not shown at this width: ")[1].split())
+
+
+@pytest.mark.parametrize("width", [33, 200])
+def test_rows_stand_as_in_a_table_of_rich(width: int) -> None:
+    cells = ["a", "\u5c64\u540d", "zw\u200bj", "trail ", " lead", "", "x" * 30, "\U0001f600"]
+    columns = tuple(Column(name, right, 0) for name, right in (("layer", False), ("RF", True), ("status", False)))
+    rows = [Row((cell, cells[-k], cells[(3 * k) % 8]), k % 2 == 0, "bound") for k, cell in enumerate(cells)]
+
+    def drawn(grid: object) -> str:
+        return plain(lambda console: console.print(grid), width)
+
+    assert drawn(_Grid(columns, rows, (0, 1, 2))) == drawn(_grid(columns, rows, (0, 1, 2)))
 
 
 def test_html_escapes_and_keeps_all_cells() -> None:

@@ -8,11 +8,14 @@ with the terminal.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -71,7 +74,7 @@ def rich_table(view: Table, width: int | None = None) -> RenderableType:
     gone = [column.heading for index, column in enumerate(view.columns) if index not in kept]
     parts: list[RenderableType] = [Text(line, style="bold") for line in view.verdict]
     parts += [*([Text()] if view.verdict else []), Text(view.title, style="" if view.verdict else "bold")]
-    parts += [_grid(view.columns, rows, kept), Text(view.totals)]
+    parts += [_Grid(view.columns, rows, kept), Text(view.totals)]
     if view.hint:
         parts.append(Text(view.hint, style="italic"))
     if gone:
@@ -82,18 +85,58 @@ def rich_table(view: Table, width: int | None = None) -> RenderableType:
     return Group(*parts)
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """The rows below their headings as rich's own table draws them, which takes milliseconds for each row."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    kept: Sequence[int]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = [self.columns[index] for index in self.kept]
+        lines = [[row.cells[index] for index in self.kept] for row in self.rows]
+        titles = [column.heading for column in shown]
+        widths = [max(map(cell_len, cells)) for cells in zip(titles, *lines, strict=True)]
+        total = sum(widths) + _GAP * (len(widths) - 1)
+        if total > options.max_width:  # rich shortens cells
+            yield _grid(self.columns, self.rows, self.kept)
+            return
+        bold, dim, plain_style = console.get_style("table.header"), Style(dim=True), Style()
+        marks = {status: Style.parse(style) for status, style in _STYLES.items()}
+        marked = [column.heading in ("RF", "status") for column in shown]
+        rights, ends = [column.right for column in shown], [" " * _GAP] * (len(shown) - 1) + [""]
+        yield from _line(titles, widths, rights, ends, [bold] * len(shown))
+        yield Segment("\u2500" * total)
+        yield Segment.line()
+        for row, cells in zip(self.rows, lines, strict=True):
+            own = dim if row.dim else plain_style
+            mark = own + marks[row.status] if row.status in marks else own
+            yield from _line(cells, widths, rights, ends, [mark if here else own for here in marked])
+
+
+def _line(
+    cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool], ends: Sequence[str], styles: Sequence[Style]
+) -> Iterator[Segment]:
+    """One line of a table; cells of one style are one segment."""
+    text, style = "", styles[0]
+    for cell, width, right, end, own in zip(cells, widths, rights, ends, styles, strict=True):
+        if own is not style:
+            yield Segment(text, style)
+            text, style = "", own
+        cell = cell.rstrip() if right else cell
+        blank = " " * (width - cell_len(cell))
+        text += (blank + cell if right else cell + blank) + end
+    yield Segment(text, style)
+    yield Segment.line()
+
+
 def _grid(columns: Sequence[Column], rows: Iterable[Row], kept: Sequence[int]) -> RichTable:
     grid = empty_grid()
     for index in kept:
-        column = columns[index]
-        grid.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+        grid.add_column(columns[index].heading, justify="right" if columns[index].right else "left", no_wrap=True)
     for row in rows:
-        style = "dim" if row.dim else ""
-        cells = [Text(row.cells[index], style=style) for index in kept]
-        for cell, index in zip(cells, kept):
-            if columns[index].heading in ("RF", "status") and row.status in _STYLES:
-                cell.stylize(_STYLES[row.status])
-        grid.add_row(*cells)
+        grid.add_row(*(Text(row.cells[index], style="dim" if row.dim else "") for index in kept))
     return grid
 
 

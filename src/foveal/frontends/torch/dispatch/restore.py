@@ -148,7 +148,7 @@ class _Kept:
         """What hangs on a module; most of it is empty tables of hooks. Its own tensors have their own way back."""
         own = vars(module)
         names: Any = own.keys()
-        if _EMPTY <= names:
+        if names >= _EMPTY:
             tables = _empty_of(own)
             if not any(tables):
                 self.empty += tables

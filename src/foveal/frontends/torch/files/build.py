@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -106,9 +107,40 @@ def make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:
         raise SourceError(f"{what} could not be built: {first_line(error)}") from error
 
 
+_COMPILER = "torch._dynamo.utils"
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Within, torchvision is imported without PyTorch's compiler, which takes as long again as PyTorch itself and is
+    only asked whether it works here: whoever wants to know imports it then.
+    """
+    if _COMPILER in sys.modules:
+        yield
+        return
+    stand_in: Any = ModuleType(_COMPILER)
+
+    def real(name: str) -> Any:
+        if name.startswith("__"):  # who looks over all modules
+            raise AttributeError(name)
+        if sys.modules.get(_COMPILER) is stand_in:
+            del sys.modules[_COMPILER]
+        return getattr(importlib.import_module(_COMPILER), name)
+
+    stand_in.is_compile_supported = lambda *args: real("is_compile_supported")(*args)
+    stand_in.__getattr__ = real
+    sys.modules[_COMPILER] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_COMPILER) is stand_in:
+            del sys.modules[_COMPILER]
+
+
 def _package(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with _without_compiler():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise SourceError(f"{name} is not installed: pip install 'foveal[torch]'") from error
 
