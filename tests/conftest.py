@@ -25,6 +25,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in PATHS if path)
 # Where tests run side by side, one process per core, threads of their own would only wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["FOVEAL_CACHE_DIR"] = ""  # what one test worked out must not answer another
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

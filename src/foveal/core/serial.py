@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from foveal.core.errors import FovealError
@@ -47,61 +47,84 @@ def read_json(text: str, place: str) -> Any:
 
 def from_plain(kind: Any, data: Any, place: str = "report") -> Any:
     """The value of type ``kind`` that ``data`` describes; raises FormatError naming the place of a fault."""
+    return _reader(kind)(data, place)
+
+
+Reader = typing.Callable[[Any, str], Any]
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    """What :func:`from_plain` does for one type, looked up once."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return _union(typing.get_args(kind), data, place)
+        kinds = sorted(typing.get_args(kind), key=lambda kind: kind is not type(None))
+        return partial(_union, [_reader(each) for each in kinds], set(kinds) & ({int, str, bool, type(None)} - (
+            {int} if float in kinds else set())))  # fmt: skip
     if origin is tuple:
-        return _tuple(typing.get_args(kind), data, place)
+        items = typing.get_args(kind)
+        endless = len(items) == 2 and items[1] is Ellipsis
+        return partial(_endless, _reader(items[0])) if endless else partial(_tuple, [_reader(item) for item in items])
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _record(kind, data, place)
+        return partial(_record, kind)
     if kind is Fraction:
-        return _fraction(data, place)
-    if kind is float and type(data) is int:
-        return float(data)
-    expected = type(None) if kind is None else kind
-    if type(data) is not expected:
-        raise FormatError(f"{place}: expected {_name(expected)}, got {_short(data)}")
-    return data
+        return _fraction
+    return partial(_scalar, type(None) if kind is None else kind)
 
 
 def _refuse(word: str) -> None:
     raise ValueError(f"{word} is not a JSON number")
 
 
+def _scalar(kind: Any, data: Any, place: str) -> Any:
+    if kind is float and type(data) is int:
+        return float(data)
+    if type(data) is not kind:
+        raise FormatError(f"{place}: expected {_name(kind)}, got {_short(data)}")
+    return data
+
+
 def _record(kind: Any, data: Any, place: str) -> Any:
     if not isinstance(data, dict):
         raise FormatError(f"{place}: expected an object, got {_short(data)}")
-    hints = _hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in names:
+    readers = _fields(kind)
+    for name in readers:
         if name not in data:
             raise FormatError(f"{place}: missing field '{name}'")
     for name in data:
-        if name not in hints:
+        if name not in readers:
             raise FormatError(f"{place}: unknown field '{name}'")
-    decoded = {name: from_plain(hints[name], data[name], f"{place}.{name}") for name in names}
+    decoded = {name: read(data[name], f"{place}.{name}") for name, read in readers.items()}
     try:
         return kind(**decoded)
     except ValueError as error:
         raise FormatError(f"{place}: {error}") from None
 
 
-def _tuple(items: tuple[Any, ...], data: Any, place: str) -> tuple[Any, ...]:
+def _list(data: Any, place: str) -> list[Any]:
     if not isinstance(data, list):
         raise FormatError(f"{place}: expected a list, got {_short(data)}")
-    if len(items) == 2 and items[1] is Ellipsis:
-        return tuple(from_plain(items[0], item, f"{place}[{index}]") for index, item in enumerate(data))
-    if len(items) != len(data):
-        raise FormatError(f"{place}: expected {len(items)} items, got {len(data)}")
-    return tuple(from_plain(kind, item, f"{place}[{index}]") for index, (kind, item) in enumerate(zip(items, data)))
+    return data
 
 
-def _union(kinds: tuple[Any, ...], data: Any, place: str) -> Any:
+def _endless(read: Reader, data: Any, place: str) -> tuple[Any, ...]:
+    return tuple([read(item, f"{place}[{index}]") for index, item in enumerate(_list(data, place))])
+
+
+def _tuple(readers: list[Reader], data: Any, place: str) -> tuple[Any, ...]:
+    if len(readers) != len(_list(data, place)):
+        raise FormatError(f"{place}: expected {len(readers)} items, got {len(data)}")
+    return tuple([read(item, f"{place}[{i}]") for i, (read, item) in enumerate(zip(readers, data, strict=True))])
+
+
+def _union(readers: list[Reader], plain: set[Any], data: Any, place: str) -> Any:
     """The first alternative that fits; where none does, the fault of the last one that is not None."""
+    if type(data) in plain:
+        return data
     fault = FormatError(f"{place}: got {_short(data)}")
-    for kind in sorted(kinds, key=lambda kind: kind is not type(None)):
+    for read in readers:
         try:
-            return from_plain(kind, data, place)
+            return read(data, place)
         except FormatError as error:
             fault = error
     raise fault
@@ -115,8 +138,9 @@ def _fraction(data: Any, place: str) -> Fraction:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _fields(kind: Any) -> dict[str, Reader]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
 
 
 def _name(kind: type) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveal.app.cache import place
 from foveal.app.cli.verify import run_verify
 from foveal.app.options import (
     PICTURES,
@@ -25,6 +28,8 @@ from foveal.core.progress import progress
 if TYPE_CHECKING:
     from foveal.ir.graph import Graph
     from foveal.report.results import Report
+
+_SHAPE = re.compile(r"([\w.]+=)?((int|bool|float):)?[\dx, ]+")
 
 
 class Level(StrEnum):
@@ -59,25 +64,37 @@ def analyze(
     pretrained: PretrainedOption = False,
     training: Annotated[bool, typer.Option("--training", help="trace in training mode")] = False,
     no_check: NoCheckOption = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="work everything out anew, and keep nothing for the next time")
+    ] = False,
 ) -> None:
     """The receptive field of every layer, with stride, position, cost and status."""
     if as_json and as_csv:
         raise FovealError("--json and --csv exclude each other")
     if growth is not None:
         check_suffix(growth, PICTURES, "--growth")
-    from foveal.check.analyze import analyze as analyze_graph
+    graph, kept = None, None
+    numbers = all(_SHAPE.fullmatch(text) and not Path(text).exists() for text in shapes or ())  # no file
+    if numbers and not (no_cache or check or growth is not None or pretrained):
+        options = {"input": shapes, "axes": axes, "layer": layer, "depth": depth, "strict": strict}
+        kept = place(source, options | {"training": training, "check": not no_check})
+    report = None if kept is None else kept.read()
+    if report is None:
+        from foveal.check.analyze import analyze as analyze_graph
 
-    graph = trace_source(source, shapes, pretrained, training, axes)
-    with progress(f"analyzing {graph.name}"):
-        report = analyze_graph(graph, layers=layer, depth=depth, strict=strict, check=not no_check)
+        graph = trace_source(source, shapes, pretrained, training, axes)
+        with progress(f"analyzing {graph.name}"):
+            report = analyze_graph(graph, layers=layer, depth=depth, strict=strict, check=not no_check)
+        if kept is not None and not graph.stopped:
+            kept.write(report)
     if as_json or as_csv:
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
     else:
         _print_report(report, every or layer is not None or depth is not None)
-    if growth is not None:
+    if growth is not None and graph is not None:
         _draw_growth(graph, report, growth)
     code = 1 if fail_on is not None and _reaches(report, fail_on) else 0
-    if check:
+    if check and graph is not None:
         shown = list(dict.fromkeys(row.name for row in report.layers)) if layer is not None else None
         code = max(code, run_verify(graph, shown, to_stderr=as_json or as_csv))
     raise typer.Exit(code)

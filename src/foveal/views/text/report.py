@@ -95,6 +95,9 @@ class _Grid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = [self.columns[index] for index in self.kept]
+        if not shown:
+            yield Segment.line()
+            return
         lines = [[row.cells[index] for index in self.kept] for row in self.rows]
         titles = [column.heading for column in shown]
         widths = [max(map(cell_len, cells)) for cells in zip(titles, *lines, strict=True)]
