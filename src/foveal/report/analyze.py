@@ -26,7 +26,7 @@ from foveal.report.results import (
     SourceInfo,
     Totals,
 )
-from foveal.report.summary import verdict
+from foveal.report.verdict import verdict
 
 _PACKAGES = ("numpy", "torch", "torchvision", "timm")
 

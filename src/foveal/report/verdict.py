@@ -1,0 +1,59 @@
+"""What a person asks first: what the last layer with several units sees and uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from foveal.core.errors import FovealError
+from foveal.fields.kinds import field
+from foveal.fields.metrics import nearest_position, region_above, squares
+from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.receptive_field import ReceptiveField, receptive_field
+from foveal.ir.graph import Graph
+from foveal.report.results import LayerResult, Verdict
+
+MASS = 0.9
+"""The share of the field's mass for which a side is told beside the effective one."""
+
+
+def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
+    """The answer for the last of these layers that has several units; None where none has."""
+    if not graph.sources:
+        return None
+    source = graph.sources[0]
+    own = [row for row in rows if row.source == source.name and isinstance(row.size.value, tuple)]
+    found = (_several(graph, [row for row in own if row.kind == "module" and row.status != "data-dependent"])
+             or _several(graph, own))  # fmt: skip
+    if found is None:
+        return None
+    alike = [row for row in own if (row.size, row.stride, row.local) == (found.size, found.stride, found.local)]
+    row = min(alike, key=lambda row: row.name.count("."))
+    rf = receptive_field(graph, row.name, source=source.name)
+    whole = next((other.name for other in own if other.covered == 1 and other.clipped == rf.source_shape), None)
+    size = row.size.value if isinstance(row.size.value, tuple) else ()
+    effective, mass = _used(graph, rf)
+    return Verdict(row.name, source.name, rf.source_shape, size, row.local, row.stride, row.status, whole,
+                   effective, mass)  # fmt: skip
+
+
+def _several(graph: Graph, rows: Sequence[LayerResult]) -> LayerResult | None:
+    """The last of these layers that has several units."""
+    for row in reversed(rows):
+        if prod(receptive_field(graph, row.name, source=row.source).grid) > 1 and any(row.clipped):
+            return row
+    return None
+
+
+def _used(graph: Graph, rf: ReceptiveField) -> tuple[float | None, int | None]:
+    """Effective side of the middle unit, and the side that holds most of the mass; None where no field tells."""
+    try:
+        seen = field(graph, rf.layer, kind="energy", source=rf.source)
+    except FovealError:
+        return None, None
+    values = seen.normalized()
+    if not values.any():
+        return None, None
+    middle = seen.center or tuple((a + b - 1) / 2 for a, b in seen.hull)
+    sides = squares(values, seen.origin, rf.source_shape, nearest_position(middle, rf.source_shape), (MASS,))
+    return region_above(values, LUO_LEVEL * float(values.max())).side, sides[0].side
