@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from importlib.resources import files
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,8 +17,10 @@ needs("onnx", "onnxruntime")
 
 import onnx  # noqa: E402
 import onnxruntime  # noqa: E402
-from onnx import TensorProto, helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from foveal.core.errors import FovealError  # noqa: E402
+from foveal.frontends.onnx.lowering.resample import COORDINATES, ROUNDINGS  # noqa: E402
 from foveal.frontends.trace import trace  # noqa: E402
 from foveal.ir.relation import Table  # noqa: E402
 from foveal.ir.rules import reads  # noqa: E402
@@ -23,7 +28,7 @@ from foveal.ir.rules import reads  # noqa: E402
 
 def resize(n: int, scale: float, opset: int = 18, **attributes: Any) -> onnx.ModelProto:
     stored = [
-        helper.make_tensor("roi", TensorProto.FLOAT, [0], []),
+        helper.make_tensor("roi", TensorProto.FLOAT, [8], [0, 0, 0, 0.2, 1, 1, 1, 0.9]),
         helper.make_tensor("scales", TensorProto.FLOAT, [4], [1, 1, 2, scale]),
     ]
     node = helper.make_node("Resize", ["x", "roi", "scales"], ["y"], name="resize", **attributes)
@@ -69,9 +74,63 @@ def test_resize_reads_as_onnxruntime_does(attributes: dict[str, Any], n: int, sc
     assert np.abs(weights(model, n) - np.stack(wanted, axis=1)).max() < 1e-3
 
 
-def test_an_unknown_word_is_refused_by_its_name() -> None:
-    graph = trace(resize(5, 2.0, mode="linear", coordinate_transformation_mode="half_pixl"))
-    assert any("half_pixl" in note.text for note in graph.notes)
+def _settings() -> Iterator[tuple[int, float, dict[str, Any]]]:
+    rng = random.Random(0)
+    modes = [{"mode": "nearest", "nearest_mode": r} for r in ROUNDINGS]
+    modes += [{"mode": "linear"}, {"mode": "linear", "antialias": 1}, {"mode": "cubic"}]
+    modes += [{"mode": "cubic", "exclude_outside": 1}, {"mode": "cubic", "antialias": 1, "cubic_coeff_a": -0.5}]
+    for mode, way in product(modes, COORDINATES):
+        for scale in (rng.choice([1 / 3, 0.3333333, 0.6, 0.7, 1.2, 2.3]), rng.uniform(0.3, 3)):
+            opset = 11 if way == "tf_half_pixel_for_nn" and "antialias" not in mode else 19
+            yield rng.randint(4, 24), scale, {**mode, "coordinate_transformation_mode": way, "opset": opset}
+
+
+def test_every_resize_gives_weights_to_the_elements_that_onnxruntime_reads() -> None:
+    for n, scale, attributes in _settings():
+        model = resize(n, scale, **attributes)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        lines = np.eye(n, dtype=np.float32)
+        wanted = [session.run(None, {"x": np.stack([line, line])[None, None]})[0][0, 0, 1] for line in lines]
+        assert ((weights(model, n) != 0) == (np.stack(wanted, axis=1) != 0)).all(), (n, scale, attributes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "numbers", "attributes"),
+    [
+        ("Resize", (1, 1, 2, 5), None, {"coordinate_transformation_mode": "half_pixl"}),
+        ("Conv", (1, 2, 6, 6), (2, 2, 3, 3), {"auto_pad": "SAME_LOWR"}),
+        ("ConvTranspose", (1, 2, 6, 6), (2, 2, 3, 3), {"output_shape": [100, 9]}),
+        ("MaxPool", (1, 2, 6, 6), None, {"kernel_shape": [2, 2], "storage_order": 3}),
+        ("GridSample", (1, 2, 6, 6), (1, 3, 3, 2), {"padding_mode": "wrap"}),
+        ("Gelu", (1, 2, 6), None, {"approximate": "odd"}),
+        ("DepthToSpace", (1, 4, 3, 3), None, {"blocksize": 2, "mode": "DRC"}),
+        ("ReduceMean", (1, 2, 6), None, {"keepdims": 2}),
+        ("LpNormalization", (1, 2, 6), None, {"p": 3}),
+        ("RNN", (5, 1, 2), (1, 3, 2), {"hidden_size": 3, "activations": ["Tahn"]}),
+        ("RNN", (5, 1, 2), (1, 3, 2), {"hidden_size": 3, "direction": "forwards"}),
+    ],
+)
+def test_an_unknown_value_is_refused_with_its_attribute(
+    kind: str, shape: tuple[int, ...], numbers: tuple[int, ...] | None, attributes: dict[str, Any]
+) -> None:
+    stored = [] if numbers is None else [numpy_helper.from_array(np.ones(numbers, np.float32), "w")]
+    if kind == "RNN":
+        stored.append(numpy_helper.from_array(np.ones((1, 3, 3), np.float32), "r"))
+    if kind == "Resize":
+        stored.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    names = ["x", *([""] if kind == "Resize" else []), *(item.name for item in stored)]
+    node = helper.make_node(kind, names, ["y"], name="odd", **attributes)
+    ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
+    ends.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    name, value = list(attributes.items())[-1]
+    try:
+        said = " ".join(note.text for note in trace(model).notes)
+    except FovealError as error:
+        said = str(error)
+    assert name in said
+    assert str(value).strip("[]'") in said
 
 
 @pytest.mark.parametrize(

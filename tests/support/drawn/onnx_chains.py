@@ -120,7 +120,8 @@ def resize(c: Chain) -> None:
     if mode == "cubic" and c.rank != 2:
         return
     if c.rng.random() < 0.5:
-        scales = [1.0, 1.0, *c.each(0.5, 0.6, 1.0, 1.3, 1.5, 2.0, 2.5, 3.0)]
+        ratio = [0.5, 0.6, 1.0, 1.3, 1.5, 2.0, 2.5, 3.0, 1 / 3, 0.3333333, c.rng.uniform(0.3, 3), c.rng.uniform(0.3, 3)]
+        scales = [1.0, 1.0, *c.each(*ratio)]
         c.node("Resize", "", c.constant(np.array(scales, np.float32)), **more)
     else:
         sizes = [*c.shape[:2], *(max(1, n + c.rng.randint(-n // 2, n)) for n in c.space)]

@@ -25,6 +25,7 @@ from foveal.frontends.onnx.nodes.constants import constant_node, fold, known, ma
 from foveal.frontends.onnx.nodes.own import own_lowering
 from foveal.frontends.onnx.nodes.shapes import Made, Schema, infer, read_type, schema_of
 from foveal.frontends.onnx.nodes.weights import weights_of
+from foveal.frontends.onnx.nodes.words import unknown_value
 from foveal.frontends.onnx.run import OnnxRunner
 from foveal.ir.graph import Graph, GraphBuilder
 
@@ -242,8 +243,11 @@ class Tracer:
         domain = "" if node.domain == "ai.onnx" else node.domain
         call = NodeCall(node, schema, inputs, made, self.opsets.get(domain, 1), self.materials, self.file.folder)
         entry = own_lowering(domain, node.op_type) or LOWERINGS.get((domain, node.op_type))
-        reason = "no rule"
-        if entry is not None:
+        unknown = unknown_value(call, [attribute.name for attribute in node.attribute])
+        reason = unknown or "no rule"
+        if unknown is not None:
+            pass
+        elif entry is not None:
             try:
                 outputs = entry(call, *inputs)
                 outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
@@ -254,7 +258,10 @@ class Tracer:
             body = control.function_body(self, node, schema, inputs)
             if body is not None:
                 return body
-        outputs = call.opaque(reason)
+        try:
+            outputs = call.opaque(reason)
+        except Refused as error:
+            raise Refused(f"{reason}; {error}") from error
         return [_typed(x, m) for x, m in zip(outputs, made, strict=True)]
 
 

@@ -14,6 +14,10 @@ from foveal.frontends.products import matmul_op
 from foveal.ir import ops
 
 CONTRIB = "com.microsoft"
+ACTIVATIONS = (
+    "identity", "Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid", "Elu", "Selu", "Softplus", "Softsign",
+    "ThresholdedRelu", "HardSwish", "Gelu",
+)  # fmt: skip
 
 lowering("Gelu", domain=CONTRIB)(unary)
 lowering("QuantizeLinear", "DequantizeLinear", domain=CONTRIB)(quantize)
@@ -84,14 +88,14 @@ def fused_convolution(
 ) -> Operand:
     """A convolution, perhaps plus another map, and an activation."""
     value = plus(call, with_vectors(call, convolve(call, x, w), 1, [b]), z)
-    return call.emit(ops.Pointwise(str(call.attribute("activation", "identity")).lower()), value, value.shape)
+    return call.emit(ops.Pointwise(call.word("activation", *ACTIVATIONS).lower()), value, value.shape)
 
 
 @lowering("FusedGemm", domain=CONTRIB)
 def fused_gemm(call: Call, a: Operand, b: Operand, c: Operand | None = None) -> Operand:
     """A product of matrices and an activation."""
     value = gemm(call, a, b, c)
-    return call.emit(ops.Pointwise(str(call.attribute("activation", "identity")).lower()), value, value.shape)
+    return call.emit(ops.Pointwise(call.word("activation", *ACTIVATIONS).lower()), value, value.shape)
 
 
 @lowering("FusedMatMul", domain=CONTRIB)

@@ -10,6 +10,11 @@ from foveal.frontends.onnx.lowering.table import Call, Operand, Refused, lowerin
 from foveal.frontends.tables import places
 from foveal.ir import ops
 
+_ACTIVATIONS = (
+    "relu", "tanh", "sigmoid", "affine", "leakyrelu", "thresholdedrelu", "scaledtanh", "hardsigmoid", "elu",
+    "softsign", "softplus",
+)  # fmt: skip
+
 
 @lowering("RNN", "GRU", "LSTM")
 def recurrent(
@@ -38,6 +43,9 @@ def recurrent(
     steps = _lengths(call, x, lengths)
     known = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
     directions = known[call.word("direction", *known)]
+    unknown = [name for name in call.attribute("activations") or () if str(name).lower() not in _ACTIVATIONS]
+    if unknown:
+        raise Refused(f"activations has {unknown[0]!r}, which is no activation of {call.op_type}")
     runs, ends = [], []
     for index, direction in enumerate(directions):
         run, end = _run(call, x, direction, r.shape[-1], steps, [_state(call, s, index, first) for s in (h, c)])

@@ -76,7 +76,10 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
     if asked is not None and (len(asked) not in (count, x.rank) or tuple(asked)[-count:] != call.shapes[0][2:]):
         raise ValueError(f"output_shape {list(asked)} does not fit an input of shape {list(x.shape)}")
     if asked is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
-        written = map(window_span, x.shape[2:], kernel, strides, dilations)
+        written = list(map(window_span, x.shape[2:], kernel, strides, dilations))
+        for n, out, *steps in zip(written, call.shapes[0][2:], strides, dilations, strict=True):
+            if out < 1 or out - n >= max(steps):
+                raise Refused(f"output_shape {list(asked or call.shapes[0][2:])}, where the windows cover {written}")
         cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
         before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)
     op = ops.TransposedConvolution(kernel, strides, before, dilations, int(call.attribute("group", 1)))
@@ -212,11 +215,9 @@ _SAMPLERS = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cu
 @lowering("GridSample")
 def grid_sample(call: Call, x: Operand, grid: Operand) -> Operand | list[Operand]:
     """Constant points are a table; computed ones may be anywhere."""
-    mode, padding = str(call.attribute("mode", "linear")), str(call.attribute("padding_mode", "zeros"))
-    if mode not in _SAMPLERS or padding not in ("zeros", "border", "reflection"):
-        raise Refused(f"mode '{mode}' with padding_mode '{padding}'")
+    mode, padding = call.word("mode", *_SAMPLERS), call.word("padding_mode", "zeros", "border", "reflection")
+    align = bool(call.attribute("align_corners", 0))
     if grid.known:
-        align = bool(call.attribute("align_corners", 0))
         moves = tables.sampling(x.shape, call.array(grid, "the grid"), _SAMPLERS[mode], padding, align)
         if moves is not None:
             for op, shape in moves:
