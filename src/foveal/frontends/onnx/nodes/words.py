@@ -7,8 +7,8 @@ from foveal.frontends.onnx.lowering.table import Call
 _FLAGS = """
 align_corners allowzero antialias ceil_mode center_point_box channels_last count_include_pad detect_negative
 detect_positive exclude_outside exclusive fmod inverse is_causal keepdims largest layout linear_before_reset
-input_forget new_axis noop_with_empty_axes onesided reverse saturate select_last_index sorted storage_order training_mode
-transA transB unidirectional upper"""
+input_forget new_axis noop_with_empty_axes onesided reverse saturate select_last_index sorted storage_order
+training_mode transA transB unidirectional upper"""
 FLAGS = frozenset(_FLAGS.split())
 """Attributes that are 0 or 1 in every operator that has them."""
 
