@@ -114,6 +114,8 @@ class Graph(show.Shown):
     """How long the trace took."""
     backend: Backend | None = None
     """The real model behind it; set by a front end, None where there is none."""
+    again: Callable[[tuple[int, ...]], Graph] | None = field(default=None, compare=False)
+    """Traces a network without a model, such as one of text, with another shape of its one source."""
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
     """Results of analyses, by name; never part of equality or output."""
 

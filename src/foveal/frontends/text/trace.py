@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def trace_spec(text_or_path: str | Specification, input_shape: Sequence[int] | N
     shape = _input_shape(spec, input_shape)
     network = _Network(GraphBuilder(spec.name))
     network.sequence(spec.items, network.builder.source(shape))
+    network.builder.graph.again = partial(trace_spec, spec)
     return network.builder.graph.verify()
 
 

@@ -28,8 +28,8 @@ LARGEST = 1 << 18
 
 
 def can_retrace(graph: Graph) -> bool:
-    """Whether there is a model behind the graph that can be traced again."""
-    return graph.backend is not None and graph.backend.retraces
+    """Whether there is a model behind the graph, or a text, that can be traced again."""
+    return graph.again is not None or (graph.backend is not None and graph.backend.retraces)
 
 
 def with_source(graph: Graph, source: str, lengths: Sequence[int]) -> Graph:
@@ -44,14 +44,23 @@ def with_source(graph: Graph, source: str, lengths: Sequence[int]) -> Graph:
     text = "x".join(map(str, shape))
     if shape == list(graph.values[found.value].shape):
         return graph
-    if graph.backend is None or not graph.backend.retraces:
+    if not can_retrace(graph):
         raise FovealError(f"{graph.name}: what it does at another size cannot be told from here; trace it with {text}")
-    made = graph.backend.retraced(source, tuple(shape))
+    made = _retraced(graph, source, tuple(shape))
     if made is None:
         stopped = f" ({graph.stopped})" if graph.stopped else ""
         raise FovealError(f"{graph.name}: the model does not run with the input {text}{stopped}")
     made.name, made.backend, made.parameters = graph.name, graph.backend, graph.parameters
     return made
+
+
+def _retraced(graph: Graph, source: str, shape: tuple[int, ...]) -> Graph | None:
+    if graph.backend is not None:
+        return graph.backend.retraced(source, shape)
+    try:
+        return None if graph.again is None else graph.again(shape)
+    except FovealError:
+        return None
 
 
 def runs_with(graph: Graph, source: str, lengths: Sequence[int]) -> bool:
