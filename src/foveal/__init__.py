@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from foveal.report.results import Report
     from foveal.tasks.audit import audit
     from foveal.tasks.tiling.plan import tile
+    from foveal.views.records.explore import explore
 
 __all__ = [
     "FovealError",
@@ -33,6 +34,7 @@ __all__ = [
     "audit",
     "compare",
     "design",
+    "explore",
     "field",
     "receptive_field",
     "tile",
@@ -48,6 +50,7 @@ _HOMES = {
     "audit": "tasks.audit",
     "compare": "report.compare",
     "design": "designs.answer",
+    "explore": "views.records.explore",
     "field": "fields.kinds",
     "receptive_field": "fields.receptive_field",
     "tile": "tasks.tiling.plan",

@@ -75,7 +75,7 @@ def _fail(text: str) -> int:
 app = typer.Typer(
     cls=CommandGroup,
     help="Exact receptive fields of any network, layer by layer.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -95,9 +95,37 @@ COMMANDS = (
     analyze.analyze, compare.compare, verify.verify, field.field, explain.explain, erf.erf, design.design, design.code,
     tile.tile, report.report, serve.serve,
 )  # fmt: skip
+EXAMPLES = {
+    "analyze": (
+        "foveal analyze gallery:vgg16",
+        "foveal analyze torchvision:resnet50 --all",
+        "foveal analyze net.onnx --layer 'features.*' --csv",
+    ),
+    "compare": ("foveal compare gallery:vgg16 gallery:vgg13",),
+    "verify": ("foveal verify torchvision:resnet18 --layer layer1",),
+    "field": ("foveal field gallery:vgg16 --layer pool5", "foveal field gallery:unet --layer up1 --out field.png"),
+    "explain": ("foveal explain gallery:resnet18 --layer layer2 --out page.png",),
+    "erf": ("foveal erf torchvision:resnet18 --layer layer3 --count 8",),
+    "design": (
+        "foveal design --task classification --input 32 --budget 100M",
+        "foveal design --inverse tcn --past 4096",
+    ),
+    "code": ("foveal code gallery:vgg11 -o net.py",),
+    "tile": ("foveal tile gallery:unet --size 4000x3008 --tile 512",),
+    "report": ("foveal report gallery:vgg16 -o report.html",),
+    "serve": ("foveal serve gallery:unet",),
+    "list": ("foveal list", "foveal list timm 'convnext*'"),
+}
+"""What each command's help ends with."""
+
+
+def _examples(name: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[name])])
+
+
 for command in COMMANDS:
-    app.command()(command)
-app.command("list")(list.list_)
+    app.command(epilog=_examples(command.__name__))(command)
+app.command("list", epilog=_examples("list"))(list.list_)
 app.add_typer(audit.tasks, name="audit")
 
 

@@ -20,10 +20,38 @@ if TYPE_CHECKING:
 
     from foveal.ir.graph import Graph
 
+
+def complete_source(incomplete: str) -> list[str]:
+    """For the shell: networks under the prefix that was begun, prefixes, and files that may hold a network."""
+    from foveal.frontends.sources.listing import names, shelves
+
+    prefix, colon, _ = incomplete.partition(":")
+    try:
+        found = names(prefix) if colon else [f"{shelf.prefix}:" for shelf in shelves()]
+    except FovealError:
+        found = []
+    files = [str(path) for path in Path().glob(f"{incomplete}*") if path.suffix in (".onnx", ".pt2", ".yaml", ".keras")]
+    return [*(name for name in found if name.startswith(incomplete)), *sorted(files)]
+
+
+def complete_layer(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: layers of the network that stands before, where that is traced at once."""
+    source = str(ctx.params.get("source") or "")
+    if not source.startswith("gallery:") and not source.endswith((".onnx", ".yaml")):
+        return []
+    from foveal.frontends.trace import trace
+
+    try:
+        return [name for name in trace(source).layers if name.startswith(incomplete)]
+    except FovealError:
+        return []
+
+
 SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
+        autocompletion=complete_source,
         help="torchvision:NAME, timm:NAME, gallery:NAME, hf:NAME and what else foveal list shows, FILE.onnx, FILE.pt2, "
         "package.module:factory, FILE.yaml, or a quoted line such as 'conv3x64 pool2 conv3x128'",
     ),
@@ -74,7 +102,10 @@ class Weights(StrEnum):
     squares = "squares"
 
 
-LayerNameOption = Annotated[str, typer.Option("--layer", metavar="NAME", help="the layer whose unit is asked about")]
+LayerNameOption = Annotated[
+    str,
+    typer.Option("--layer", metavar="NAME", help="the layer whose unit is asked about", autocompletion=complete_layer),
+]
 KindOption = Annotated[
     Kind,
     typer.Option(

@@ -39,12 +39,18 @@ class TaskGroup(TyperGroup):
         return _command(find_task(cmd_name))
 
 
-tasks = typer.Typer(cls=TaskGroup, rich_markup_mode=None, no_args_is_help=True)
+tasks = typer.Typer(cls=TaskGroup, rich_markup_mode=None)
 
 
-@tasks.callback()
-def audit() -> None:
+@tasks.callback(
+    invoke_without_command=True,
+    epilog="\b\nExamples:\n  foveal audit classification gallery:vgg13\n  foveal audit segmentation gallery:unet -h",
+)
+def audit(context: typer.Context) -> None:
     """What receptive fields mean for a task: tables, findings with what to change, pictures."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
 
 
 def _command(task: Task) -> Any:

@@ -4,7 +4,8 @@ code``: a network of text as PyTorch code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ import typer
 from foveal.app.options import AxesOption, InputOption, input_axes, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
 from foveal.core.reading import read_text
+from foveal.core.serial import to_plain
 
 if TYPE_CHECKING:
     from foveal.designs import Designs, Space
@@ -154,7 +156,9 @@ def design(
 ) -> None:
     """Networks whose effective field fits a task, from the cheapest on, each with its code. Needs no training."""
     if inverse is not None:
-        print(_inverse(inverse, like, input_axes(axes), given, past, kernel, per_block, longest, field, stride, length))
+        text, data = _inverse(inverse, like, input_axes(axes), given, past, kernel, per_block, longest, field, stride,
+                              length)  # fmt: skip
+        print(json.dumps({"question": inverse.value, "answers": data}, indent=1) if as_json else text)
         return
     if onnx and out is None:
         raise FovealError("--onnx needs --out FOLDER, where the files go")
@@ -196,16 +200,16 @@ def _show(found: Designs, show: int | None, as_json: bool, out: str | None, onnx
 def _inverse(
     question: Inverse, like: str | None, axes: Any, given: str | None, past: int | None, kernel: int, per_block: int,
     longest: int | None, field: int | None, stride: int, length: int | None,
-) -> str:  # fmt: skip
+) -> tuple[str, Any]:  # fmt: skip
     from foveal.designs import inverse
 
     if question is Inverse.tcn:
         plans = inverse.tcn(_asked("--past", past, question), kernel, per_block, longest)
-        return "\n".join(f"{plan}\n  {plan.specification()}" for plan in plans)
+        return "\n".join(f"{plan}\n  {plan.specification()}" for plan in plans), _plans(plans)
     if question is Inverse.patchgan:
         patches = inverse.patchgan(_asked("--field", field, question))
         note = "" if len(patches) == 1 else f"no plan has a field of exactly {field}; the nearest are:\n"
-        return note + "\n".join(f"{plan}\n  {plan.specification()}" for plan in patches)
+        return note + "\n".join(f"{plan}\n  {plan.specification()}" for plan in patches), _plans(patches)
     if question is Inverse.rates:
         wide, n = _asked("--field", field, question), _asked("--map", length, question)
         series, parallel = inverse.rates(stride, wide, n, kernel)
@@ -213,14 +217,20 @@ def _inverse(
         return (
             f"in series, kernel {kernel}: dilations {listed}; they add {(series.field - 1) * stride} positions, "
             f"no holes\nin parallel, kernel {kernel}: dilations {', '.join(map(str, parallel))} beside a 1-wide one; "
-            f"each window fits the map of {n}"
+            f"each window fits the map of {n}",
+            [{"series": to_plain(series), "parallel": list(parallel)}],
         )
     if like is None:
         raise FovealError(f"--inverse {question.value} needs --like SOURCE, the network to change")
     from foveal.designs.answer import own_network
 
     network = own_network(like, None if given is None else _shape(given), axes)
-    return str(inverse.smallest_change(network, "covered" if question is Inverse.cover else "productive"))
+    change = inverse.smallest_change(network, "covered" if question is Inverse.cover else "productive")
+    return str(change), [to_plain(change)]
+
+
+def _plans(plans: Sequence[Any]) -> list[dict[str, Any]]:
+    return [to_plain(plan) | {"specification": plan.specification()} for plan in plans]
 
 
 def _asked(flag: str, value: int | None, question: Inverse) -> int:

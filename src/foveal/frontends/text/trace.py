@@ -22,6 +22,7 @@ from foveal.frontends.text.grammar import parse_line
 from foveal.frontends.text.layers import BUILDERS
 from foveal.frontends.text.limits import shown
 from foveal.frontends.text.model import BranchSpec, Item, LayerSpec, ScopeSpec, Specification
+from foveal.frontends.text.refuse import refuse
 from foveal.frontends.text.site import Site, shape_text
 from foveal.frontends.text.yaml import looks_like_yaml, parse_yaml
 from foveal.ir.graph import Graph, GraphBuilder
@@ -40,8 +41,7 @@ def read_spec(text_or_path: str) -> Specification:
     """As ``parse_spec``; ``gallery:vgg13`` is a network of the gallery, a name ending in .yaml or .yml a file."""
     if text_or_path.startswith("gallery:"):
         return parse_yaml(gallery.text(text_or_path.removeprefix("gallery:")))
-    if text_or_path.strip() in gallery.names():
-        raise SourceError(f"'{text_or_path.strip()}' is a network, not a layer; write gallery:{text_or_path.strip()}")
+    refuse(text_or_path)
     if "\n" in text_or_path or not text_or_path.endswith((".yaml", ".yml")):
         return parse_spec(text_or_path)
     return parse_yaml(_file(text_or_path), default_name=Path(text_or_path).stem)

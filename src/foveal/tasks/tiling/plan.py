@@ -240,7 +240,16 @@ def _at_size(graph: Graph, layer: str, source: str, size: tuple[int, ...]) -> tu
     shown = tuple(
         n if n >= min(b, 2 * m) else b - (b - 2 * m) // m * m for n, b, m in zip(wanted, size, moving.multiples)
     )
-    again = with_source(graph, source, shown)
+    try:
+        again = with_source(graph, source, shown)
+    except FovealError:
+        if not any(b % m for b, m in zip(size, moving.multiples)):
+            raise
+        fits = _lengths([-(-b // m) * m for b, m in zip(size, moving.multiples)])
+        raise FovealError(
+            f"{graph.name}: the network does not run on a source of {_lengths(size)}; pad or crop it to multiples of "
+            f"{_lengths(moving.multiples)}, such as --size {fits}"
+        ) from None
     found = shifts(again, again.layer(layer).value, index)
     near = [again.values[again.sources[index].value].shape[axis] for axis in axes]
     if any((b - a) % m for a, b, m in zip(near, size, found.multiples)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,31 @@ def load_file(source: str) -> Loaded:
     except SourceError:
         raise
     except Exception as error:
+        if path.suffix.lower() in (".pt", ".pth"):
+            _refuse_pickle(source)
         kind = "torch.export" if path.suffix.lower() == ".pt2" else "TorchScript"
         raise SourceError(f"{source}: not a readable {kind} file ({first_line(error)[:200]})") from error
     return adopt(model)._replace(name=path.stem)
+
+
+def _refuse_pickle(source: str) -> None:
+    """Raises SourceError where the file holds weights, or a pickled module, which would run code; nothing is run."""
+    try:
+        held = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "GLOBAL" in str(error):
+            raise SourceError(
+                f"{source}: holds a pickled module, which could run code: give a factory (package.module:factory), or "
+                "save it with torch.export.save"
+            ) from None
+        return
+    except Exception:
+        return
+    if isinstance(held, dict):
+        raise SourceError(
+            f"{source}: this holds weights, not a network: give a factory (package.module:factory), and the file "
+            "beside it where a command takes --weights"
+        ) from None
 
 
 def adopt(model: Any) -> Loaded:
