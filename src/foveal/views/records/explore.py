@@ -57,7 +57,7 @@ class Page:
         self.page, self.height = page, height
 
     def __repr__(self) -> str:
-        return f"the explorer, {len(self.page) / 1e6:.1f} MB; a notebook shows it; live with pip install 'foveal[notebook]'"
+        return f"the explorer, {len(self.page) / 1e6:.1f} MB; live with pip install 'foveal[notebook]'"
 
     def _repr_html_(self) -> str:
         return framed(self.page, self.height)
