@@ -1,4 +1,4 @@
-"""The short form of a report: a few rows for all layers. It needs no network, so that a kept report is shown at once."""
+"""The short form of a report: a few rows for all layers. It needs no network: a kept report is shown at once."""
 
 from __future__ import annotations
 
