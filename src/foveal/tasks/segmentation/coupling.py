@@ -44,7 +44,7 @@ Table = dict[Range, float]
 @dataclass(frozen=True)
 class Spectrum:
     """Sizes that a unit couples along one source axis. sizes: (pixels, share), smallest first; whole: the share that
-    comes through global context; notes: approximations behind the shares.
+    comes through global context; notes: approximations behind the shares; unknown: why there are no sizes.
     """
 
     layer: str
@@ -53,6 +53,7 @@ class Spectrum:
     sizes: tuple[tuple[int, float], ...]
     whole: float
     notes: tuple[str, ...] = ()
+    unknown: str = ""
 
     def quantile(self, share: float) -> int | None:
         """The smallest size up to which at least that share of the local energy comes; None where all is global."""
@@ -76,8 +77,8 @@ def spectrum(
 ) -> Spectrum:
     """The spectrum of the unit ``at`` (default the middle one) of ``layer`` along one source axis (default the last).
 
-    Raises UnknownLayerError, and FovealError where no route with fixed weights reaches the source, or where positions
-    are rearranged (tokens, windows of attention).
+    Where positions are rearranged on the way (tokens, windows of attention), routes have no sizes, and ``unknown`` says
+    where. Raises UnknownLayerError, and FovealError where no route with fixed weights reaches the source.
     """
     rf = receptive_field(graph, layer, source)
     unit = rf.middle if at is None else rf.unit(at)
@@ -91,9 +92,17 @@ def spectrum(
     tables: dict[int, Table] = defaultdict(lambda: defaultdict(float))
     tables[value][(unit[along], unit[along])] = 1.0
     for node in reversed(graph.nodes):
-        if node.output in tables:
+        if node.output not in tables:
+            continue
+        try:
             _back(graph, node, recorder.shares.get(node.output, []), along, len(rf.source_shape), tables)
+        except RearrangedError as error:
+            return Spectrum(layer, unit, along, (), 0.0, (), str(error))
     return _summary(layer, unit, along, tables.get(graph.sources[number].value, {}), sorted(recorder.gain.notes))
+
+
+class RearrangedError(FovealError):
+    """An operation that moves positions into other axes."""
 
 
 @dataclass
@@ -119,14 +128,12 @@ class Recorder:
 
 def back_map(graph: Graph, node: Node, way: Read, along: int, axes: int) -> BackMap | None:
     """How index ranges of a node's output along a source axis go back to its operand; None where every position reads
-    all of it. Raises FovealError where one of both has no such axis.
+    all of it. Raises RearrangedError where one of both has no such axis.
     """
     operand = node.inputs[way.operand]
     inner, outer = grid_axes(graph, operand), grid_axes(graph, node.output)
     if len(inner) != axes or len(outer) != axes:
-        raise FovealError(
-            f"{node.place} rearranges positions (tokens or windows), so routes have no sizes; name a layer before it"
-        )
+        raise RearrangedError(f"{node.place} rearranges positions (tokens or windows), so routes have no sizes")
     shape = graph.values[operand].shape
     place = inner[along]
     found = all_dense(_applied(way.relation, (positions(shape, place),))[0])
