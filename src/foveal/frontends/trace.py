@@ -65,7 +65,8 @@ def trace(
     string has a default. ``example``: the same, or files (a photo, a sound, a text, arrays), also by name. ``axes``:
     the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B and C), for all inputs, in order
     or by name; none, (), makes an input a constant; by default what the network does with its inputs decides
-    (:mod:`foveal.ir.layout`). See ``trace_module`` for the rest. Raises SourceError, TraceError.
+    (:mod:`foveal.ir.layout`). ``weights``: "generic" (never zero), "values" (as they are), or for a PyTorch model a file
+    of weights. See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):
         return laid_out(model, axes)

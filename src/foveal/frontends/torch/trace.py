@@ -7,6 +7,7 @@ came before is kept and a note says so.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from foveal.frontends.torch.files.defaults import default_inputs, from_first_lay
 from foveal.frontends.torch.files.read import adopt, load
 from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
 from foveal.frontends.torch.run import Attempt, run_once
+from foveal.frontends.torch.weights import SUFFIXES, left_over, load_weights
 from foveal.ir.graph import Graph, Note
 
 
@@ -37,7 +39,14 @@ def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, tr
         raise SourceError(f"no input shape: give one, such as {tuple(getattr(example, 'shape', example))}")
     counted = loaded.axes if axes is None and inputs is None else axes
     title = name or (loaded.name if named else "")
-    return trace_module(loaded.model, chosen, name=title, axes=counted, training=training, weights=weights)
+    module, left = loaded.model, []
+    if Path(weights).suffix.lower() in SUFFIXES:
+        module, file, weights = copy.deepcopy(module), str(weights), "generic"
+        left = load_weights(module, file)
+    graph = trace_module(module, chosen, name=title, axes=counted, training=training, weights=weights)
+    if left:
+        graph.notes.append(Note("weights", "", left_over(left, file)))
+    return graph
 
 
 def trace_module(

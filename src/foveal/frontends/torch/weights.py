@@ -14,14 +14,17 @@ NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "mode
 """Names under which checkpoints keep the weights, in the order they are tried."""
 
 
-def load_weights(model: nn.Module, path: str) -> None:
-    """Put the weights of ``path`` (.pt, .pth, .safetensors) in the model's place of them.
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
-    What the model has not is left out; what the model has and the file has not is an error, as is another shape.
-    Raises SourceError in one line.
+
+def load_weights(model: nn.Module, path: str) -> list[str]:
+    """Put the weights of ``path`` (.pt, .pth, .ckpt, .safetensors) in the model's place of them.
+
+    Returns the names that the model has no place for. What the model has and the file has not is an error, as is
+    another shape. Raises SourceError in one line.
     """
-    state = _unwrapped(_read(path), path)
     own = model.state_dict()
+    state = _stripped(_unwrapped(_read(path), path), own)
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
         raise SourceError(f"{path}: has no weights for {_some(missing)} of {type(model).__name__}")
@@ -31,6 +34,16 @@ def load_weights(model: nn.Module, path: str) -> None:
         raise SourceError(f"{path}: {_some(wrong)} has another shape: {shapes}")
     kept = {name: state[name].to(own[name].dtype) for name in own if name in state}
     model.load_state_dict(kept, strict=False, assign=True)
+    return [name for name in state if name not in own]
+
+
+def _stripped(state: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
+    """The table without a first part that all its names share, where the model knows them without it (``model.``)."""
+    parts = {name.partition(".")[0] for name in state}
+    if len(parts) == 1 and not own.keys() & state.keys():
+        shorter = {name.partition(".")[2]: item for name, item in state.items()}
+        return shorter if own.keys() & shorter.keys() else state
+    return state
 
 
 def _read(path: str) -> Any:
@@ -60,6 +73,11 @@ def _unwrapped(state: Any, path: str) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in found):
             found = {name.removeprefix(prefix): item for name, item in found.items()}
     return found
+
+
+def left_over(names: list[str], path: str) -> str:
+    """A sentence on weights that a model has no place for."""
+    return f"{path}: the network has no place for {_some(names)}"
 
 
 def _some(names: list[str]) -> str:
