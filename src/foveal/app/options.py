@@ -78,6 +78,9 @@ PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="load trained weights (the RF does not need them)")
 ]
 
+CheckpointOption = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="weights for a PyTorch model (.pt, .pth, .safetensors)")
+]
 NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="do not hold a few runs of the model against what the trace cannot prove")
 ]
@@ -136,6 +139,7 @@ def trace_source(
     pretrained: bool = False,
     training: bool = False,
     axes: list[str] | None = None,
+    weights: str | None = None,
 ) -> Graph:
     """The graph of SOURCE, with a sign of life while it is traced."""
     from foveal.frontends.trace import trace
@@ -145,7 +149,9 @@ def trace_source(
     if named and (counted is None or isinstance(counted, dict)):
         counted = {**dict.fromkeys(named, ()), **(counted or {})}  # no sources
     with progress(f"tracing {source}"):
-        graph = trace(source, inputs, pretrained=pretrained, training=training, axes=counted)
+        graph = trace(
+            source, inputs, pretrained=pretrained, training=training, axes=counted, weights=weights or "generic"
+        )
     if graph.stopped:
         print(f"warning: {graph.name}: {graph.stopped}; what comes behind is not known", file=sys.stderr)
     return graph

@@ -2,13 +2,14 @@
 
 A source string is ``gallery:NAME``, ``torchvision:NAME``, ``timm:NAME``, ``keras:NAME``, a library's name behind its
 prefix (``hf:vit``, :mod:`foveal.frontends.sources.registry`), ``package.module:factory``, a file (``.onnx``,
-``.keras``, ``.pt2``, ``.pt``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No framework is
-imported before it is needed.
+``.keras``, ``.pt2``, ``.pt``, ``.tflite``, ``.yaml``) or a text specification (``conv3x64 conv3x64 pool2``). No
+framework is imported before it is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
 from foveal.frontends.sources import examples
 from foveal.frontends.sources.registry import build, library_of
+from foveal.frontends.sources.tensorflow import to_onnx
 from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import decide, laid_out
@@ -65,8 +67,8 @@ def trace(
     string has a default. ``example``: the same, or files (a photo, a sound, a text, arrays), also by name. ``axes``:
     the axes whose positions are counted, as numbers or letters ("NHWC": all but N, B and C), for all inputs, in order
     or by name; none, (), makes an input a constant; by default what the network does with its inputs decides
-    (:mod:`foveal.ir.layout`). ``weights``: "generic" (never zero), "values" (as they are), or for a PyTorch model a file
-    of weights. See ``trace_module`` for the rest. Raises SourceError, TraceError.
+    (:mod:`foveal.ir.layout`). ``weights``: "generic" (never zero), "values" (as they are), or for a PyTorch
+    model a file of weights. See ``trace_module`` for the rest. Raises SourceError, TraceError.
     """
     if isinstance(model, Graph):
         return laid_out(model, axes)
@@ -80,6 +82,9 @@ def trace(
         model, name = built.model, name or built.name
         expected = built.inputs
     inputs = example if inputs is None else inputs
+    if isinstance(model, (str, Path)) and str(model).strip().lower().endswith(".tflite"):
+        path = Path(str(model).strip())
+        model, name = to_onnx(path), name or path.stem
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     run = row.load("trace", model).trace
     if inputs is None:

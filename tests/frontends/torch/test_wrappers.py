@@ -15,6 +15,7 @@ import foveal
 from foveal.core.errors import SourceError
 from foveal.fields.receptive_field import receptive_field
 from foveal.report.analyze import analyze, selected_layers
+from support.needs import needs
 
 SHAPE = (1, 3, 32, 32)
 
@@ -249,3 +250,20 @@ def test_an_input_without_counted_axes_and_without_numbers_counts_like_weights()
     assert [source.name for source in graph.sources] == ["x"]
     assert "5" in str(analyze(graph, "output"))
     assert foveal.verify(graph).agrees
+
+
+def test_weights_from_a_file_beside_a_factory(tmp_path: Any) -> None:
+    safetensors = needs("safetensors.torch", "safetensors")
+    trained = {f"model.{name}": tensor.clone() for name, tensor in small().state_dict().items()}
+    trained["model.0.weight"] += 1
+    safetensors.save_file({**trained, "model.head.weight": torch.ones(2)}, tmp_path / "net.safetensors")
+    model = small()
+    graph = foveal.trace(model, SHAPE, weights=str(tmp_path / "net.safetensors"))
+    assert "no place for 'head.weight'" in str(analyze(graph))
+    array = graph.backend.array("0.weight") if graph.backend is not None else None
+    assert array is not None
+    assert np.array_equal(array, trained["model.0.weight"].numpy())
+    assert torch.equal(model[0].weight, small()[0].weight)
+    torch.save({"state_dict": {"0.weight": trained["model.0.weight"]}}, tmp_path / "part.pth")
+    with pytest.raises(SourceError, match=r"has no weights for '0.bias', '1.weight', '1.bias' and 4 more"):
+        foveal.trace(model, SHAPE, weights=str(tmp_path / "part.pth"))

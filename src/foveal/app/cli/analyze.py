@@ -14,6 +14,7 @@ from foveal.app.cli.verify import run_verify
 from foveal.app.options import (
     PICTURES,
     AxesOption,
+    CheckpointOption,
     InputOption,
     NoCheckOption,
     PretrainedOption,
@@ -62,6 +63,7 @@ def analyze(
         typer.Option("--growth", metavar="FILE", help="draw RF and effective field by layer (.png, .svg, .pdf)"),
     ] = None,
     pretrained: PretrainedOption = False,
+    weights: CheckpointOption = None,
     training: Annotated[bool, typer.Option("--training", help="trace in training mode")] = False,
     no_check: NoCheckOption = False,
     no_cache: Annotated[
@@ -75,14 +77,14 @@ def analyze(
         check_suffix(growth, PICTURES, "--growth")
     graph, kept = None, None
     numbers = all(_SHAPE.fullmatch(text) and not Path(text).exists() for text in shapes or ())  # no file
-    if numbers and not (no_cache or check or growth is not None or pretrained):
+    if numbers and not (no_cache or check or growth is not None or pretrained or weights):
         options = {"input": shapes, "axes": axes, "layer": layer, "depth": depth, "strict": strict}
         kept = place(source, options | {"training": training, "check": not no_check})
     report = None if kept is None else kept.read()
     if report is None:
         from foveal.check.analyze import analyze as analyze_graph
 
-        graph = trace_source(source, shapes, pretrained, training, axes)
+        graph = trace_source(source, shapes, pretrained, training, axes, weights)
         with progress(f"analyzing {graph.name}"):
             report = analyze_graph(graph, layers=layer, depth=depth, strict=strict, check=not no_check)
         if kept is not None and not graph.stopped:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import AxesOption, CheckpointOption, InputOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ def verify(
     shapes: InputOption = None,
     axes: AxesOption = None,
     pretrained: PretrainedOption = False,
+    weights: CheckpointOption = None,
 ) -> None:
     """Perturb the real model and compare with the computed receptive field; exit code 1 where they disagree."""
-    raise typer.Exit(run_verify(trace_source(source, shapes, pretrained, axes=axes), layer or None))
+    raise typer.Exit(run_verify(trace_source(source, shapes, pretrained, axes=axes, weights=weights), layer or None))
 
 
 def run_verify(graph: Graph, layers: list[str] | None, to_stderr: bool = False) -> int:

@@ -43,7 +43,9 @@ OWN = (
     Library("open_clip", f"{_HERE}.open_clip", "open_clip", "pip install open_clip_torch", "CLIP models"),
     Library("torchaudio", f"{_HERE}.torchaudio", "torchaudio", "pip install torchaudio", "networks of sound"),
 )  # fmt: skip
-"""Those that foveal knows; torchvision, timm, Keras and the gallery are read by front ends of their own."""
+"""Those that foveal knows."""
+TAKEN = ("gallery", "torchvision", "timm", "keras")
+"""Prefixes that front ends of their own read."""
 
 
 class Built(NamedTuple):
@@ -59,6 +61,8 @@ def libraries() -> dict[str, Library]:
     """All libraries by prefix; one of a package takes the place of foveal's own."""
     found = {library.prefix: library for library in OWN}
     for point in metadata.entry_points(group=GROUP):
+        if point.name in TAKEN:
+            continue
         package = "" if point.dist is None else point.dist.name
         root = point.value.partition(".")[0].partition(":")[0]
         found[point.name] = Library(point.name, point.value, root, f"pip install {package or root}", package or root)
