@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -39,9 +40,7 @@ def _timm() -> list[str]:
 
 
 def _keras() -> list[str]:
-    from foveal.frontends.keras.trace import applications
-
-    return sorted(applications())
+    return sorted(import_module("foveal.frontends.keras.trace").applications())
 
 
 OWN: dict[str, tuple[str, str, Callable[[], list[str]]]] = {

@@ -91,9 +91,8 @@ def build(library: Library, source: str, pretrained: bool = False) -> Built:
 
 def _made(source: str, module: Any, name: str, pretrained: bool) -> Any:
     if "torch" in sys.modules:
-        from foveal.frontends.torch.files.build import make
-
-        return make(source, lambda: module.build(name, pretrained), pretrained)
+        weightless = import_module("foveal.frontends.torch.files.build")
+        return weightless.make(source, lambda: module.build(name, pretrained), pretrained)
     try:
         return module.build(name, pretrained)
     except FovealError:
