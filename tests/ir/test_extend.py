@@ -41,7 +41,7 @@ def test_at_most_eight_names() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_tutorial_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.S)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     space: dict[str, Any] = {"__name__": "tutorial"}
     for block in blocks:
         exec(compile(block, str(TUTORIAL), "exec"), space)
