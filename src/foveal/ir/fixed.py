@@ -117,6 +117,7 @@ def constant(data: np.ndarray) -> Fixed | None:
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different numbers and which one stands where; a large mask has few, which a sample shows."""
+    code: np.ndarray
     if values.size > 1 << 13:
         found = np.unique(values.reshape(-1)[:: values.size >> 12])
         if found.size <= FEW:
@@ -147,7 +148,8 @@ def made(code: np.ndarray, cells: Cells, cause: str = "", level: bool = False) -
         return None
     code = narrow(code, cells.low.size)
     used = distinct(code, cells.low.size)
-    again, first = np.arange(cells.low.size), []
+    again = np.arange(cells.low.size)
+    first: list[int] = []
     places: dict[tuple[float | None, ...], int] = {}
     for row, cell in zip(used, zip(*(column[used].tolist() for column in cells), strict=True), strict=True):
         key = tuple([None if number_ != number_ else number_ for number_ in cell])
