@@ -24,6 +24,9 @@ from foveal.ir.backend import Backend, Forward
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _TORCH_FILES = (".pt2", ".pt", ".pth", ".ts", ".jit", ".h5")
 
+PASTED = re.compile(r"\s*(?:\w+\s*=\s*)?(?:(?:torch\.)?nn\.)?Sequential\s*\(")
+"""How a pasted ``nn.Sequential(...)`` begins; it is read as a tree and never run."""
+
 
 class Framework(NamedTuple):
     """A row. package: what must be installed (also the name of the extra); reads: whether a source string is for it;
@@ -55,8 +58,10 @@ class Framework(NamedTuple):
 
 def _is_torch(source: str) -> bool:
     """Whether a source string names something that PyTorch builds or reads."""
-    return _suffix(source) in _TORCH_FILES or (
-        not source.startswith("gallery:") and _FACTORY.fullmatch(source.strip()) is not None
+    return (
+        PASTED.match(source) is not None
+        or _suffix(source) in _TORCH_FILES
+        or (not source.startswith("gallery:") and _FACTORY.fullmatch(source.strip()) is not None)
     )
 
 

@@ -69,6 +69,7 @@ def report(
     """One HTML file to explore: what any unit of any layer sees, the network, its growth, findings."""
     target = _target(out)
     kinds = _kinds(kind, images)
+    from foveal.tasks.detection.heads import heads
     from foveal.views.page.build import PageOptions, page_data
     from foveal.views.page.render import render
 
@@ -80,6 +81,7 @@ def report(
         images=images,
         language=lang.value if lang else "",
         command=shlex.join(["foveal", *sys.argv[1:]]),
+        heads=heads(graph),
         findings=_audits(graph, task or [], not no_check),
         check=not no_check,
     )

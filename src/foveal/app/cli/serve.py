@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def serve(
         Path, typer.Option("--folder", help="where the page may open ONNX and YAML files by name")
     ] = Path("."),
     image: Annotated[Path | None, typer.Option("--image", help="a photo to draw the first network's fields on")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="open the page in the browser of this machine")] = False,
     shapes: InputOption = None,
     axes: AxesOption = None,
 ) -> None:
@@ -67,7 +69,10 @@ def serve(
     if not loopback:
         print("warning: whoever has this address can use the page from other machines", file=sys.stderr)
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else shown
-    print(f"http://{shown}:{number}/?token={token}\nstop with Ctrl-C", flush=True)
+    address = f"http://{shown}:{number}/?token={token}"
+    print(f"{address}\nstop with Ctrl-C", flush=True)
+    if open_page and not webbrowser.open(address):
+        print("no browser was found here: open the address above", file=sys.stderr)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, backlog=BACKLOG
     )

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from foveal.app.serve.jobs import Job, Jobs
-from foveal.app.serve.lanes import BusyError, Lane, SupersededError, WorkerError
+from foveal.app.serve.lanes import BusyError, Key, Lane, SupersededError, WorkerError
 from foveal.app.serve.scrub import scrubbed
 from foveal.app.serve.security import Guard
 from foveal.app.serve.sources import asked, shape_of
@@ -234,13 +234,14 @@ async def _events(server: Server, request: Request) -> Response:
     return responses.StreamingResponse(states(), media_type="text/event-stream")
 
 
-async def _answer(lane: Lane, name: str, args: dict[str, Any], key: str = "") -> str:
+async def _answer(lane: Lane, name: str, args: dict[str, Any], key: Key = ()) -> str:
     return await asyncio.wrap_future(lane.submit(name, args, key))
 
 
 async def _called(request: Request, lane: Lane, name: str, args: dict[str, Any]) -> Response:
     page = request.headers.get("x-page", "")[:40]
-    answer = await _answer(lane, name, args, f"{page} {name}" if page else "")
+    about = str(args.get("text", "")), str(args.get("shape", ""))
+    answer = await _answer(lane, name, args, (page, name, *about) if page else ())
     return Response(answer, media_type="application/json")
 
 

@@ -36,12 +36,19 @@ class WorkerError(FovealError):
     """A call that failed by no fault of its caller; the details are on the server's standard error."""
 
 
+Key = tuple[str, ...]
+"""Whose call it is, what it asks, and of what; () for a call that no other makes needless."""
+GRACE = 1.0
+"""Seconds that a running call which became needless may still take, before its process is stopped."""
+
+
 @dataclass
 class _Call:
     name: str
     args: dict[str, Any]
-    key: str
+    key: Key
     tick: Tick
+    needless: bool = False
     future: Future[str] = field(default_factory=Future)
 
 
@@ -55,6 +62,7 @@ class Lane:
     def __init__(self, name: str, seconds: float, memory: int, waiting: int = 512) -> None:
         self.name, self.seconds, self.memory, self.waiting = name, seconds, memory, waiting
         self._calls: deque[_Call] = deque()
+        self._running: _Call | None = None
         self._changed = threading.Condition()
         self._closed = False
         self._process: subprocess.Popen[str] | None = None
@@ -62,17 +70,20 @@ class Lane:
         self._thread = threading.Thread(target=self._run, name=f"lane {name}", daemon=True)
         self._thread.start()
 
-    def submit(self, name: str, args: dict[str, Any], key: str = "", tick: Tick = lambda _: None) -> Future[str]:
+    def submit(self, name: str, args: dict[str, Any], key: Key = (), tick: Tick = lambda _: None) -> Future[str]:
         """The answer to a call of the worker's function ``name``, as JSON text, later.
 
-        key: calls that wait under the same key are dropped, with SupersededError. Raises BusyError where too many wait;
-        the future raises FovealError with one line for whatever went wrong.
+        key: earlier calls of the same page that ask the same, or ask about something else (another text), are dropped
+        with SupersededError, the running one too where it does not end soon. Raises BusyError where too many wait; the
+        future raises FovealError with one line for whatever went wrong.
         """
         call = _Call(name, args, key, tick)
         with self._changed:
             if self._closed:
                 raise BusyError("the server is closing")
-            dropped = [other for other in self._calls if key and other.key == key]
+            dropped = [other for other in self._calls if _replaces(key, other.key)]
+            if self._running is not None and _replaces(key, self._running.key):
+                self._running.needless = True
             for other in dropped:
                 self._calls.remove(other)
             if len(self._calls) >= self.waiting:
@@ -101,7 +112,7 @@ class Lane:
                     self._changed.wait()
                 if self._closed:
                     return
-                call = self._calls.popleft()
+                call = self._running = self._calls.popleft()
             if call.future.cancelled():
                 continue
             try:
@@ -117,11 +128,17 @@ class Lane:
         assert process.stdin is not None
         process.stdin.write(json.dumps({"name": call.name, "args": call.args}) + "\n")
         process.stdin.flush()
-        deadline = time.monotonic() + self.seconds
+        began = time.monotonic()
         while True:
+            spent = time.monotonic() - began
+            if call.needless and spent > GRACE:
+                self._stop()
+                raise SupersededError("a later request took the place of this one")
             try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                line = self._lines.get(timeout=min(0.1, max(0.0, self.seconds - spent)))
             except Empty:
+                if time.monotonic() - began < self.seconds:
+                    continue
                 self._stop()
                 raise FovealError(
                     f"this took longer than {self.seconds:g} s and was stopped; ask for a smaller network or input"
@@ -160,6 +177,11 @@ class Lane:
         if process.stdin is not None:
             with suppress(OSError):  # what was not read yet goes with the process
                 process.stdin.close()
+
+
+def _replaces(key: Key, other: Key) -> bool:
+    """Whether a call makes an earlier one needless: the same page asks the same again, or about something else."""
+    return bool(key and other) and key[0] == other[0] and (key[1] == other[1] or key[2:] != other[2:])
 
 
 def _listen(stream: IO[str], lines: SimpleQueue[str]) -> None:

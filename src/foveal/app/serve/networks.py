@@ -12,6 +12,7 @@ from foveal.core.reading import read_text
 from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
+from foveal.tasks.detection.heads import heads
 from foveal.views.page.build import PageOptions, page_data
 from foveal.views.page.fields import field_answer
 
@@ -45,7 +46,7 @@ def network_page(
     tick(f"tracing {name}")
     graph = _graph(sort, source, shapes, axes, name)
     tick(f"analyzing {name}")
-    options = PageOptions(kinds=tuple(kinds), image=image, command=f"foveal serve {name}")
+    options = PageOptions(kinds=tuple(kinds), image=image, heads=heads(graph), command=f"foveal serve {name}")
     data = page_data(graph, options, lambda layer: tick(f"computing fields of {layer}"))
     if image is not None:
         data["backdrops"][0]["name"] = image_name

@@ -7,6 +7,7 @@ counts where the text does not say one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -18,11 +19,13 @@ from foveal.core.errors import FovealError, SourceError
 from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.frontends.backends import PASTED
 from foveal.frontends.text import gallery
 from foveal.frontends.text.emit import pytorch_code
 from foveal.frontends.text.grammar import input_lengths
 from foveal.frontends.text.model import BranchSpec, Item, RepeatSpec, ScopeSpec, Specification
 from foveal.frontends.text.trace import parse_spec, trace_spec
+from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
 from foveal.report.analyze import analyze
 from foveal.report.results import LayerResult, Report
@@ -30,6 +33,8 @@ from foveal.views.page.fields import default_kinds, field_answer
 
 LONGEST = 20_000
 """Most characters of a text."""
+BUILT = re.compile(r"(?:torchvision|timm):[\w.\-]{1,100}")
+"""Networks of libraries, by name."""
 PARTS = 2_000
 """Most layers and joins, repeats counted."""
 GROWN = 48
@@ -57,7 +62,22 @@ def field(text: str, shape: str, layer: str, kind: str) -> Answer:
 
 def code(text: str, shape: str) -> Answer:
     """The network as a PyTorch module."""
-    return _told(text, lambda: {"code": pytorch_code(*_read(text, shape))})
+    return _told(text, lambda: {"code": _code(text, shape)})
+
+
+def _code(text: str, shape: str) -> str:
+    word = text.strip()
+    if PASTED.match(text):
+        return text
+    if BUILT.fullmatch(word):
+        library, name = word.split(":")
+        make = (
+            f"timm.create_model({name!r})"
+            if library == "timm"
+            else f"torchvision.models.get_model({name!r}, weights=None)"
+        )
+        return f"import {library}\n\nmodel = {make}\n"
+    return pytorch_code(*_read(text, shape))
 
 
 def _told(text: str, answer: Callable[[], Answer]) -> Answer:
@@ -76,9 +96,20 @@ def _text(text: str) -> str:
 
 @lru_cache(KEPT)
 def _network(text: str, shape: str) -> tuple[Graph, Report]:
-    spec, lengths = _read(text, shape)
-    graph = trace_spec(spec, (1, *lengths))
+    word = text.strip()
+    if BUILT.fullmatch(word) or PASTED.match(text):
+        graph = _built(word, shape)
+    else:
+        spec, lengths = _read(text, shape)
+        graph = trace_spec(spec, (1, *lengths))
     return graph, analyze(graph)
+
+
+def _built(word: str, shape: str) -> Graph:
+    """A network of a library by its name, or a pasted ``nn.Sequential(...)``, which is read and never run."""
+    if len(word) > LONGEST:
+        raise SourceError(f"the playground takes {LONGEST} characters, this text has {len(word)}")
+    return trace(word, (1, *input_lengths(shape.strip(), "input")))
 
 
 def _read(text: str, shape: str) -> tuple[Specification, tuple[int, ...]]:

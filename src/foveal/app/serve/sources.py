@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from foveal.app.serve.uploads import PICKLES, RefusedError
 from foveal.core.reading import read_text
+from foveal.frontends.backends import PASTED
 
 BUILDERS = ("gallery", "torchvision", "timm", "keras")
 _NAMED = re.compile(rf"(?:{'|'.join(BUILDERS)}):[\w.\-]{{1,100}}")
@@ -34,6 +35,8 @@ def asked(text: str, folder: Path) -> Asked:
         raise RefusedError(f"a specification has at most {LONGEST} characters, this text has {len(words)}")
     if _NAMED.fullmatch(words):
         return Asked("source", words, words)
+    if PASTED.match(words):
+        return Asked("source", words, "Sequential")
     if "\n" not in words and _looks_like_a_path(words):
         path = inside(words, folder)
         if path.suffix.lower() == ".onnx":

@@ -64,3 +64,30 @@ class LevelPicture:
 
     levels: tuple[LevelBar, ...]
     sizes: tuple[float, ...]
+
+
+class LevelRow(NamedTuple):
+    """One level: its first head, the map below the heads, grid, stride; field: (smallest, largest) size per axis, None
+    where withheld; effective: side of the effective field, object: side of the box whose Gaussian it is, both None
+    where unknown.
+    """
+
+    layer: str
+    map: str
+    grid: tuple[int, int]
+    stride: tuple[float, float]
+    field: tuple[tuple[int, int], tuple[int, int]] | None
+    effective: float | None
+    object: float | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Heads:
+    """A detector's levels, finest first; the layers that are made from the heads' outputs (post-processing); those of
+    the modules that hold the heads.
+    """
+
+    levels: tuple[LevelRow, ...]
+    behind: frozenset[str]
+    inside: frozenset[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from foveal.check.analyze import analyze
 from foveal.core.errors import FovealError, UnknownLayerError
@@ -16,9 +16,12 @@ from foveal.ir.graph import Graph
 from foveal.report.analyze import visible_layers
 from foveal.report.findings import reachable
 from foveal.report.results import LayerResult, Report
-from foveal.views.page.fields import KINDS, chosen_layers, default_kinds, layer_fields
-from foveal.views.page.links import leaf_links, parents
+from foveal.tasks.detection.record import Heads
+from foveal.views.page.fields import KINDS, default_kinds, layer_fields
 from foveal.views.page.pictures import backdrop
+from foveal.views.page.rows.chosen import chosen_layers
+from foveal.views.page.rows.links import leaf_links, parents
+from foveal.views.page.rows.tokens import TokenFinder
 from foveal.views.page.tables import TablePool
 from foveal.views.text.table import Row, table
 
@@ -43,6 +46,8 @@ class PageOptions:
     command: str = ""
     findings: tuple[Finding, ...] = ()
     """Findings of audits, shown beside those of the trace."""
+    heads: Heads | None = None
+    """Of a detector (:func:`foveal.tasks.detection.heads.heads`): the page begins with its levels."""
     check: bool = True
     """Whether a few runs of the model are held against what the trace cannot prove."""
 
@@ -77,11 +82,19 @@ def page_data(
     pool = TablePool()
     cells = table(report)
     up = parents(shown)
+    found = options.heads or Heads((), frozenset(), frozenset())
+    tokens = TokenFinder()
     rows = [
-        _row(graph, pool, row, cell, numbers[row.name], up[numbers[row.name]])
+        _row(graph, pool, row, cell, numbers[row.name], up[numbers[row.name]], tokens)
+        | {"behind": row.name in found.behind}
         for row, cell in zip(report.layers, cells.rows)
     ]
-    fields, missing = _fields(graph, report, options, tick)
+    choice = _Choice(
+        [name for level in found.levels for name in (level.layer, level.map)],
+        found.behind | found.inside,
+        {(row["name"], row["source"]): row["middle"] for row in rows},
+    )
+    fields, missing = _fields(graph, report, options, choice, tick)
     return {
         "schema": SCHEMA,
         "name": graph.name,
@@ -99,6 +112,7 @@ def page_data(
         },
         "columns": [column.heading for column in cells.columns],
         "layers": rows,
+        "levels": [level._asdict() for level in found.levels],
         "links": [list(link) for link in leaf_links(graph, shown)],
         "tables": pool.encoded(),
         "kinds": list(options.kinds or default_kinds(graph)),
@@ -110,12 +124,25 @@ def page_data(
     }
 
 
-def _row(graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int, parent: int) -> dict[str, Any]:
+class _Choice(NamedTuple):
+    """What decides which layers have fields, and of which unit."""
+
+    wanted: list[str]
+    left_out: frozenset[str]
+    middles: dict[tuple[str, str], list[int]]
+
+
+def _row(
+    graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int, parent: int, finder: TokenFinder
+) -> dict[str, Any]:
     """One layer and source: numbers for sorting, cells as text, tables for the explorer (None where not kept)."""
     constant = row.source not in reachable(graph).get(graph.layer(row.name).value, frozenset())
     rf = None if constant or row.status == "contradicted" else receptive_field(graph, row.name, source=row.source)
+    tokens = None if rf is None else finder.of(rf)
+    middle = [] if rf is None else [n // 2 for n in rf.grid]
     return {
         "id": number,
+        "value": graph.layer(row.name).value,
         "parent": parent,
         "name": row.name,
         "source": row.source,
@@ -133,12 +160,15 @@ def _row(graph: Graph, pool: TablePool, row: LayerResult, cell: Row, number: int
         "parameters": row.parameters,
         "adds": row.multiply_adds.value,
         "grid": [] if rf is None else list(rf.grid),
+        "sizes": [None if pair is None else list(pair) for pair in row.sizes],
+        "tokens": None if tokens is None else tokens._asdict(),
+        "middle": middle if tokens is None or rf is None else [tokens.middle(rf.grid[0])],
         "tables": None if rf is None else pool.layer(rf),
     }
 
 
 def _fields(
-    graph: Graph, report: Report, options: PageOptions, tick: Callable[[str], None]
+    graph: Graph, report: Report, options: PageOptions, choice: _Choice, tick: Callable[[str], None]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, str]]]:
     """("source layer" keys as "layer@source") -> fields by kind, and -> why some are missing."""
     kinds = options.kinds or default_kinds(graph)
@@ -146,10 +176,16 @@ def _fields(
     missing: dict[str, dict[str, str]] = {}
     for source in report.sources:
         known = [row.name for row in report.layers if row.source == source.name]
-        names = _matching(known, options.layers) if options.layers else chosen_layers(report, source.name)
+        names = _matching(known, options.layers) if options.layers else chosen_layers(
+            report, source.name, wanted=choice.wanted, left_out=choice.left_out
+        )  # fmt: skip
+        first: dict[int, str] = {}
         for name in names:
+            first.setdefault(graph.layer(name).value, name)
+        for name in first.values():
             tick(name)
-            found, why = layer_fields(graph, name, source.name, kinds, options.images)
+            middle = choice.middles[name, source.name]
+            found, why = layer_fields(graph, name, source.name, kinds, options.images, middle)
             fields[f"{name}@{source.name}"], missing[f"{name}@{source.name}"] = found, why
     if options.layers and not fields:
         raise UnknownLayerError(options.layers[0], [row.name for row in report.layers])

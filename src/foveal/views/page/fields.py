@@ -13,38 +13,14 @@ from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
-from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.metrics.mass import LUO_LEVEL, nearest_position, squares
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
 from foveal.report.findings import reachable
-from foveal.report.results import LayerResult, Report
 
 SAMPLES = {1: 2048, 2: 96, 3: 32}
 """Most samples along one axis of a field, by the number of source axes; larger fields are averaged over blocks."""
 KINDS = ("energy", "paths", "edges", "support")
-CHOSEN = 12
-"""Layers with fields where the reader names none."""
-
-
-def chosen_layers(report: Report, source: str, count: int = CHOSEN) -> list[str]:
-    """Layers spread evenly over the growth of the receptive field: the last of each size, containers first.
-
-    At most ``count``, and the last layer with a stride.
-    """
-    rows = [row for row in report.layers if row.source == source and _drawable(row)]
-    last: dict[tuple[int, ...], LayerResult] = {}
-    for row in rows:
-        kept = last.get(_key(row))
-        if kept is None or not row.leaf or kept.leaf:
-            last[_key(row)] = row
-    names = [row.name for row in rows if last.get(_key(row)) is row]
-    if len(names) <= count:
-        return names
-    picks = set(np.linspace(0, len(names) - 1, count).round().astype(int).tolist())
-    # The last layer whose units still move over the source is the one that people ask about first.
-    moving = {row.name for row in rows if all(row.stride)}
-    picks.add(max((i for i, name in enumerate(names) if name in moving), default=0))
-    return [names[i] for i in sorted(picks)]
 
 
 def default_kinds(graph: Graph) -> tuple[str, ...]:
@@ -66,13 +42,14 @@ def field_answer(graph: Graph, layer: str, kind: str, **how: Any) -> dict[str, A
 
 
 def layer_fields(
-    graph: Graph, layer: str, source: str, kinds: Sequence[str], images: Any = None
+    graph: Graph, layer: str, source: str, kinds: Sequence[str], images: Any = None, at: Sequence[int] | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """(kind -> packed field of the middle unit, kind -> why there is none)."""
+    """(kind -> packed field of a unit, the middle one if none is named; kind -> why there is none)."""
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     for kind in kinds:
-        answer = field_answer(graph, layer, kind, source=source, **({"images": images} if kind == "gradient" else {}))
+        how = {"source": source, "at": None if at is None else tuple(at)}
+        answer = field_answer(graph, layer, kind, **how, **({"images": images} if kind == "gradient" else {}))
         if "field" in answer:
             found[kind] = answer["field"]
         else:
@@ -84,8 +61,8 @@ def packed(field: Field) -> dict[str, Any]:
     """A field as bytes: value q stands for (q / 255)**2 of the largest; positions with any weight have q >= 1.
 
     origin: first position; step: positions per sample and axis; shape: samples; erf: side of the region above 4.55 %
-    of the maximum, sigma: standard deviations (both of the full field, before anything was averaged); weight: share of
-    the source positions of the hull that have weight.
+    of the maximum, sigma: standard deviations (both of the full field, before anything was averaged); mass: side of the
+    smallest centered square with 90 % of the mass; weight: share of the source positions of the hull that have weight.
     """
     values = np.asarray(field.values, dtype=np.float64)
     limit = SAMPLES.get(values.ndim, 16)
@@ -107,9 +84,16 @@ def packed(field: Field) -> dict[str, Any]:
         "scaled": field.log_total is not None,
         "erf": region_above(values, LUO_LEVEL * float(values.max())).side if largest > 0 else None,
         "sigma": None if spread is None else [float(s) for s in spread.sigmas],
+        "mass": _mass_side(field, values) if largest > 0 else None,
         "weight": float((values > 0).mean()) if values.size else 0.0,
         "data": base64.b64encode(zlib.compress(bytes_.tobytes(), 9)).decode("ascii"),
     }
+
+
+def _mass_side(field: Field, values: np.ndarray) -> int | None:
+    center = field.center or tuple((a + b - 1) / 2 for a, b in field.hull)
+    at = nearest_position([float(c) for c in center], field.source_shape)
+    return squares(values, tuple(field.origin), tuple(field.source_shape), at, (0.9,))[0].side
 
 
 def _block_means(values: np.ndarray, step: Sequence[int]) -> np.ndarray:
@@ -121,12 +105,3 @@ def _block_means(values: np.ndarray, step: Sequence[int]) -> np.ndarray:
             sums = np.add.reduceat(values, edges, axis=axis)
             values = sums / counts.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
     return values
-
-
-def _key(row: LayerResult) -> tuple[int, ...]:
-    value = row.size.value if isinstance(row.size.value, tuple) else ()
-    return (*(n or 0 for n in row.clipped), *(n or 0 for n in value))
-
-
-def _drawable(row: LayerResult) -> bool:
-    return bool(row.clipped) and all(row.clipped) and row.status != "unavailable"

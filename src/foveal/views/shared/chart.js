@@ -1,6 +1,6 @@
 // Receptive field by layer: what can be read, what really is, where the stride changes, and the input's own length.
 
-const CHART_EDGE = { left: 54, right: 16, top: 16, bottom: 30 };
+const CHART_EDGE = { left: 54, right: 16, top: 26, bottom: 48 };
 
 /** Round steps of an axis up to ``top``, at most about ``count``. */
 function roundSteps(top, count) {
@@ -46,11 +46,15 @@ function sizeChart(box, rows, about, choose) {
     ...chartCurve(rows, plan),
     ...chartPoints(effective, plan),
     ...chartLabel(about, plan, width),
+    ...chartAxes(about, plan, width),
   );
+  const over = svg("g.over", { "aria-hidden": "true" });
+  picture.append(over);
   const had = box.contains(document.activeElement);
   box.replaceChildren(picture);
   if (had) picture.focus({ preventScroll: true });
   chartMoves(picture, rows, at, choose);
+  chartHover(picture, over, rows, effective, plan, width);
   about.legend.replaceChildren(
     el("span.key.theoretical", {}, t("theoretical")),
     ...(effective.length ? [el("span.key.effective", {}, t("effective"))] : []),
@@ -92,7 +96,7 @@ function chartGrid(plan, width) {
   return [
     ...parts,
     line("side", plan.side),
-    svg("text.side", { x: CHART_EDGE.left + 6, y: plan.y(plan.side) - 5 }, `${t("input_side")} ${number(plan.side)}`),
+    svg("text.side", { x: CHART_EDGE.left + 6, y: plan.y(plan.side) + (plan.y(plan.side) < CHART_EDGE.top + 12 ? 14 : -5) }, `${t("input_side")} ${number(plan.side)}`),
   ];
 }
 
@@ -109,7 +113,7 @@ function chartStrides(rows, plan) {
       parts.push(svg("line.stride", { x1: left, x2: left, y1: CHART_EDGE.top, y2: plan.high - CHART_EDGE.bottom }));
     const text = last == null ? t("stride_at", { stride: number(stride) }) : number(stride);
     if (left >= free) {
-      parts.push(svg("text.tick", { x: left + 3, y: plan.high - 10 }, text));
+      parts.push(svg("text.tick", { x: left + 3, y: plan.high - CHART_EDGE.bottom + 16 }, text));
       free = left + 7 * text.length + 12;
     }
     last = stride;
@@ -145,6 +149,40 @@ function chartPoints(effective, plan) {
     svg("path.effective", { d: `M${points.map((p) => p.join(",")).join("L")}` }),
     ...(points.length < 60 ? points.map(([x, y]) => svg("circle.effective", { cx: x, cy: y, r: 3.2 })) : []),
   ];
+}
+
+/** What the axes count. */
+const chartAxes = ({ unit = "" }, plan, width) => [
+  svg("text.tick.axis", { x: 8, y: 14 }, unit ? t("chart_size", { unit }) : ""),
+  svg("text.tick.axis", { x: width - CHART_EDGE.right, y: plan.high - 10, "text-anchor": "end" }, t("chart_depth")),
+];
+
+/** Beside the pointer: the layer there and its numbers. */
+function chartHover(picture, over, rows, effective, plan, width) {
+  const sides = new Map(effective);
+  const draw = eachFrame((event) => {
+    if (event.type === "pointerleave") return over.replaceChildren();
+    const place = picture.getBoundingClientRect(),
+      share = (event.clientX - place.left - CHART_EDGE.left) / (place.width - CHART_EDGE.left - CHART_EDGE.right);
+    const i = Math.max(0, Math.min(rows.length - 1, Math.floor(share * rows.length))),
+      row = rows[i];
+    const lines = [
+      row.name.length > 44 ? `…${row.name.slice(-43)}` : row.name,
+      `${t("chart_field")} ${plan.sizes[i] == null ? "–" : statusMark(row.status) + axesText(row.size)}`,
+      ...(sides.has(i) ? [`${t("chart_effective")} ${number(Math.round(10 * sides.get(i)) / 10)}`] : []),
+      `${t("chart_stride")} ${axesText(row.stride)}`,
+    ];
+    const wide = 7.2 * Math.max(...lines.map((line) => [...line].reduce((n, c) => n + (c > "\u2e80" ? 1.8 : 1), 0))) + 18,
+      x = Math.max(2, Math.min(plan.x(i) + 12, width - wide - 2)),
+      y = CHART_EDGE.top + 4;
+    over.replaceChildren(
+      svg("line.at", { x1: plan.x(i), x2: plan.x(i), y1: CHART_EDGE.top, y2: plan.high - CHART_EDGE.bottom }),
+      svg("rect.tip", { x, y, width: wide, height: 17 * lines.length + 10, rx: 6 }),
+      ...lines.map((line, k) => svg(k ? "text.tick" : "text.head", { x: x + 9, y: y + 18 + 17 * k }, line)),
+    );
+  });
+  picture.addEventListener("pointermove", draw);
+  picture.addEventListener("pointerleave", draw);
 }
 
 function chartLabel({ at, row, mine }, plan, width) {

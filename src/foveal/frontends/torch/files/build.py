@@ -23,7 +23,9 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, SourceError, first_line
+from foveal.frontends.backends import PASTED
 from foveal.frontends.torch.dispatch.constants import to_meta
+from foveal.frontends.torch.files.pasted import pasted_input, pasted_module
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 
 
@@ -81,7 +83,12 @@ def weights_on_meta() -> Iterator[None]:
 
 
 def build(source: str, pretrained: bool = False) -> Loaded:
-    """The model that ``torchvision:NAME``, ``timm:NAME`` or ``package.module:factory`` names."""
+    """The model that ``torchvision:NAME``, ``timm:NAME`` or ``package.module:factory`` names, or that a pasted
+    ``nn.Sequential(...)`` describes.
+    """
+    if PASTED.match(source):
+        model = _make("pasted code", lambda: pasted_module(source), pretrained=False)
+        return Loaded(model, pasted_input(model), None, "Sequential")
     package, _, name = source.strip().partition(":")
     if package == "torchvision":
         return _torchvision(name, pretrained)

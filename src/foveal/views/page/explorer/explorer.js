@@ -147,6 +147,10 @@ function unitView() {
   const to = at && (unclipped?.every(Boolean) ? unclipped : clipped);
   const shift =
     from && to ? to.map((side, i) => (side && from[i] ? side[0] - from[i][0] : 0)) : (clipped ?? []).map(() => 0);
+  // The field of one unit stands for another only where units advance over the source; tokens that see everything
+  // have each their own.
+  const own = String(at) === String(unit),
+    advances = row.stride.every((step) => step != null);
   return {
     row,
     unit,
@@ -155,10 +159,11 @@ function unitView() {
     local,
     centre,
     reachesOut,
-    field: clipped?.every(Boolean) ? field : null,
+    field: clipped?.every(Boolean) && (own || advances) ? field : null,
     shift,
     probe: explorer.probe,
-    moved: Boolean(field && String(at) !== String(unit)),
+    moved: Boolean(field && !own),
+    other: Boolean(field && !own && !advances),
   };
 }
 
@@ -172,7 +177,7 @@ function explorerDraw() {
   grid.node.classList.toggle("x-held", explorer.held);
   slider.value = String(stage.slice);
   explorerRead(view);
-  const plane = stage.axes && explorer.field ? fieldPlane(explorer.field, explorer.field.values) : null;
+  const plane = stage.axes && view.field ? fieldPlane(view.field, view.field.values) : null;
   explorer.parts.surfaceBox.hidden = !plane;
   if (
     plane &&

@@ -60,8 +60,10 @@ async function explorerFoveate(view) {
   const job = ++eye.job;
   const { canvas, eyeBox } = explorer.parts;
   const picture = await eyePicture(sourceOf(view.row));
-  eyeBox.hidden = !picture;
-  if (!picture || job !== eye.job) return;
+  // Where a field is asked for and there is none, nothing is shown in its place.
+  const shows = picture && (view.field || !explorer.kind);
+  eyeBox.hidden = !shows;
+  if (!shows || job !== eye.job) return;
   const work = foveating(picture, eyeRetained(picture, view));
   const step = () => {
     if (job !== eye.job) return;

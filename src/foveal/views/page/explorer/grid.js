@@ -13,6 +13,7 @@ function gridLayout(row) {
   const { grid } = row,
     n = grid.length;
   if (n === 0) return { rows: 1, columns: 1, lead: [], unit: () => [], place: () => [0, 0] };
+  if (n === 1 && row.tokens) return tokenLayout(row.tokens, grid[0]);
   if (n === 1) {
     const lines = (DATA.sources[sourceOf(row)]?.lengths.length ?? 1) > 1 && grid[0] > 24;
     const columns = lines ? Math.floor(Math.sqrt(grid[0])) : grid[0];
@@ -31,6 +32,23 @@ function gridLayout(row) {
     lead,
     unit: (r, c, fixed) => [...fixed, r, c],
     place: (unit) => unit.slice(-2),
+  };
+}
+
+/** Patches as they lie on the plane; above them, apart, tokens that stand for no patch. */
+function tokenLayout({ special, grid }, count) {
+  const columns = grid.at(-1),
+    patches = Array.from({ length: count }, (_, i) => i).filter((i) => !special.includes(i));
+  const above = special.length ? Math.ceil(special.length / columns) + 1 : 0;
+  const places = new Map(patches.map((token, i) => [token, [above + Math.floor(i / columns), i % columns]]));
+  special.forEach((token, i) => places.set(token, [Math.floor(i / columns), i % columns]));
+  const tokens = new Map([...places].map(([token, place]) => [String(place), [token]]));
+  return {
+    rows: above + patches.length / columns,
+    columns,
+    lead: [],
+    unit: (r, c) => tokens.get(String([r, c])) ?? null,
+    place: ([token]) => places.get(token),
   };
 }
 
@@ -199,5 +217,8 @@ function gridNext(grid, event) {
   if (!dx && !dy) return null;
   const far = (n) => (event.shiftKey ? Math.max(1, Math.round(n / 10)) : 1);
   const within = (value, most) => Math.min(most - 1, Math.max(0, value));
-  return unit(within(r + dy * far(rows), rows), within(c + dx * far(columns), columns), fixed) ?? grid.unit;
+  const to = (steps) =>
+    unit(within(r + steps * dy * far(rows), rows), within(c + steps * dx * far(columns), columns), fixed);
+  // Between the patches and the tokens above them lies an empty line.
+  return to(1) ?? to(2) ?? (dy < 0 ? unit(0, 0, fixed) : null) ?? grid.unit;
 }

@@ -100,18 +100,24 @@ function explorerTexts() {
   const number = state.source;
   translate(parts.node);
   if (parts.layer.dataset.of !== `${number} ${language}`) {
-    parts.layer.replaceChildren(...rowsOf(number).map((r) => el("option", { value: r.id }, layerOption(r))));
+    const [before, behind] = [false, true].map((is) => rowsOf(number).filter((r) => Boolean(r.behind) === is));
+    const options = (rows) => rows.map((r) => el("option", { value: r.id }, layerOption(r)));
+    parts.layer.replaceChildren(
+      ...options(before),
+      ...(behind.length ? [el("optgroup", { label: t("behind") }, ...options(behind))] : []),
+    );
     parts.layer.dataset.of = `${number} ${language}`;
   }
   parts.layer.value = String(row.id);
   parts.source.replaceChildren(...DATA.sources.map((s, k) => el("option", { value: k }, s.name)));
   parts.source.value = String(number);
   parts.sourceBox.hidden = DATA.sources.length < 2;
+  const carried = askField ? DATA.kinds : DATA.kinds.filter((kind) => kindsOf(row).includes(kind) || whyMissing(row, kind));
   const kinds = [
-    ...DATA.kinds.map((kind) => [kind, hasText(`x_kind_${kind}`) ? t(`x_kind_${kind}`) : kind]),
+    ...carried.map((kind) => [kind, hasText(`x_kind_${kind}`) ? t(`x_kind_${kind}`) : kind]),
     ["", t("x_kind_none")],
   ];
-  parts.kinds.replaceChildren(choice(t("x_field"), kinds, explorer.kind, explorerKind));
+  parts.kinds.replaceChildren(...(carried.length ? [choice(t("x_field"), kinds, explorer.kind, explorerKind)] : []));
   const modes = ["input", "outside", "near"].map((mode) => [mode, t(`x_view_${mode}`)]);
   parts.views.replaceChildren(
     choice(t("x_view"), modes, parts.stage.mode, (mode) => {
@@ -119,7 +125,8 @@ function explorerTexts() {
       explorerTexts();
     }),
   );
-  parts.about.textContent = explorer.kind && hasText(`x_about_${explorer.kind}`) ? t(`x_about_${explorer.kind}`) : "";
+  const about = carried.includes(explorer.kind) && hasText(`x_about_${explorer.kind}`);
+  parts.about.textContent = about ? t(`x_about_${explorer.kind}`) : "";
   parts.zoom.setAttribute("aria-label", t("x_zoom"));
   parts.zoom.replaceChildren(
     ...[
@@ -171,7 +178,7 @@ function explorerLegend() {
     key("x-key-unclipped", t("x_unclipped")),
     ...(hasLocal(state.row) ? [key("x-key-local", t("x_local"))] : []),
     ...(stage.axes ? [key("x-key-centre", t("x_centre"))] : []),
-    ...(explorer.field ? [key("x-key-heat", t("x_weight"))] : []),
+    ...(explorer.view?.field ? [key("x-key-heat", t("x_weight"))] : []),
   );
 }
 
@@ -212,7 +219,7 @@ function explorerRead(view) {
   const { parts } = explorer,
     { row } = state;
   const axes = DATA.sources[state.source]?.axes ?? [];
-  const unit = view.unit.length ? `(${view.unit.join(", ")})` : t("x_single");
+  const unit = unitText(row, view.unit);
   const sides = (box) => (box ? box.map((side, i) => `${axes[i]}\u00a0${sideText(side)}`).join("  ") : t("x_unknown"));
   const nothing = view.clipped && !view.clipped.every(Boolean);
   const lines = [
@@ -241,15 +248,22 @@ function explorerRead(view) {
       "",
     ],
     ...(explorer.field?.erf != null && !view.moved
-      ? [["erf", t("x_erf"), number(explorer.field.erf), t("x_erf_note")]]
+      ? [
+          ["erf", t("x_erf"), number(explorer.field.erf), t("x_erf_note")],
+          ["mass", t("x_mass"), number(explorer.field.mass), t("x_mass_note")],
+        ]
       : []),
   ];
-  if (parts.drawn !== explorer.field) explorerLegend();
-  parts.drawn = explorer.field;
+  if (parts.drawn !== view.field) explorerLegend();
+  parts.drawn = view.field;
   showNumbers(parts.numbers, lines);
   const said =
     explorer.said ||
-    (view.moved ? t("x_moved", { unit: `(${explorer.at.join(", ")})` }) : explorer.field ? t("x_exact_here") : "");
+    (view.moved
+      ? t(view.other ? "x_other" : "x_moved", { unit: unitText(row, explorer.at) })
+      : explorer.field
+        ? t("x_exact_here")
+        : "");
   const pixel = pixelText(row);
   for (const [node, text] of [
     [parts.note, said],
@@ -269,6 +283,17 @@ function explorerRead(view) {
   explorer.speaking = setTimeout(() => {
     parts.live.textContent = `${speech} ${pixel}`;
   }, REST.speak);
+}
+
+/** "(3, 3)", or for a token also the patch it stands for. */
+function unitText(row, unit) {
+  if (!unit.length) return t("x_single");
+  if (!row.tokens) return `(${unit.join(", ")})`;
+  const { special, grid } = row.tokens,
+    [token] = unit;
+  if (special.includes(token)) return t("x_token_special", { token });
+  const at = token - special.filter((other) => other < token).length;
+  return t("x_token", { token, row: Math.floor(at / grid.at(-1)), column: at % grid.at(-1) });
 }
 
 /**

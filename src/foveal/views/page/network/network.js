@@ -35,6 +35,12 @@ function startNetwork() {
     drawNetworkTools();
     drawNetwork();
   });
+  addEventListener(
+    "resize",
+    eachFrame(() => {
+      if (Math.abs(byId("network").clientWidth - 48 - net.room) > 40) relayNetwork();
+    }),
+  );
   box.addEventListener("pointerdown", networkDown);
   box.addEventListener("pointermove", networkMove);
   for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, networkUp);
@@ -79,7 +85,8 @@ function drawNetworkTools() {
 }
 
 function layNetwork() {
-  const layout = networkLayout(net.tree, net.open);
+  net.room = Math.max(BOX.wide, (byId("network").clientWidth || 1000) - 48);
+  const layout = networkLayout(net.tree, net.open, net.room);
   net.boxes = flatBoxes(layout);
   net.links = drawnLinks(net.tree, net.boxes);
   net.size = [layout.wide, layout.high];
@@ -157,8 +164,8 @@ function itemLabel(item) {
   const row = itemRow(item);
   if (!row) return `${t("source")} ${DATA.sources[-1 - item.id].name}`;
   return t("node_label", {
-    layer: item.name,
-    type: item.group ? t("parts", { count: item.leaves }) : row.type,
+    layer: item.behind ? t("behind") : item.name,
+    type: item.group ? counted("parts", item.leaves) : row.type,
     size: row.size ? statusMark(row.status) + axesText(row.size) : t("unavailable"),
     output: row.shape.join("×"),
   });
@@ -185,8 +192,14 @@ function networkNode(b) {
   const { item } = b,
     row = itemRow(item),
     source = row ? null : DATA.sources[-1 - item.id];
-  const value = row ? (row.size ? statusMark(row.status) + axesText(row.size) : "?") : source.lengths.join(" × ");
-  const about = item.children.length ? t("parts", { count: item.leaves }) : row ? row.type : "";
+  const value = item.behind ? "" : row ? (row.size ? statusMark(row.status) + axesText(row.size) : "?") : source.lengths.join(" × ");
+  const about = item.times
+    ? `×\u2009${item.times}`
+    : item.children.length
+      ? counted("parts", item.leaves)
+      : row
+        ? row.type
+        : "";
   const many = item.children.length > 0;
   const room = (BOX.wide - (many ? 84 : 58)) / 7.8,
     rest = (BOX.wide - 66 - 8.6 * value.length) / 7.2;
@@ -250,6 +263,7 @@ const networkToggle = (x, y, open) =>
 
 /** The part of a name that its module does not say already. */
 function shortName(item) {
+  if (item.behind) return t("behind_short");
   const above = item.parent === null ? "" : net.tree.items.get(item.parent).prefix;
   return item.name.startsWith(above) ? item.name.slice(above.length) : item.name;
 }
@@ -290,7 +304,9 @@ function growNetwork() {
 }
 
 function openLevel() {
-  for (const b of net.boxes) if (b.item.children.length) net.open.add(b.item.id);
+  for (const { item } of net.boxes)
+    // Folded blocks are no level of the network's own: what is in them opens with them.
+    for (const one of item.times ? [item, ...item.children] : [item]) if (one.children.length) net.open.add(one.id);
   relayNetwork();
 }
 

@@ -11,6 +11,12 @@ const SKIP = 12,
 /** Modules with more parts than this show runs of layers as groups. */
 const MANY_PARTS = 60,
   GROUP = 50;
+/** Equal blocks that follow each other so often are folded into one; at most so many parts make a block. */
+const REPEATS = 3,
+  PERIOD = 16,
+  LEAVES = 24;
+/** Between two lines of a drawing that is too wide for one. */
+const LINE_GAP = 40;
 
 /**
  * The modules as a tree. items: id -> {id, row, name, prefix, parent, children, level, order, leaves}; the root's id is
@@ -39,6 +45,8 @@ function networkTree() {
   sumUp(items.get(null));
   // An output of a module under a name of its own holds nothing and is no step of the way.
   for (const one of items.values()) one.children = one.children.filter((child) => !child.row || child.leaves);
+  foldBehind(items, items.get(null), item);
+  for (const one of [...items.values()]) foldRepeats(items, one, item);
   for (const one of [...items.values()]) groupRuns(items, one, item);
   const deepen = (one) =>
     one.children.forEach((child) => {
@@ -86,6 +94,45 @@ function groupByName(items, above, item) {
   }
 }
 
+/** What stands behind a detector's heads, as one part. */
+function foldBehind(items, above, item) {
+  const all = (one) => (one.children.length ? one.children.every(all) : Boolean(one.row?.behind));
+  const behind = above.children.filter((one) => one.row && all(one));
+  if (behind.length < 2) return;
+  Object.assign(addGroup(items, above, behind, item, "behind", above.prefix), { behind: true });
+  sumUp(above);
+}
+
+/** Runs of equal blocks of a module (the same types and shapes, over and over) as one part: "1 … 5, ×5". */
+function foldRepeats(items, above, item) {
+  const parts = above.children,
+    sign = (one) => (one.row ? `${one.row.type} ${one.leaves} ${one.row.shape.join()}` : String(one.id));
+  const signs = parts.map(sign);
+  if (parts.length < 2 * REPEATS || above.group) return;
+  const runs = [];
+  for (let i = 0; i < parts.length; ) {
+    let best = { size: 1, times: 1 };
+    for (let size = 1; size <= PERIOD && i + REPEATS * size <= parts.length; size++) {
+      let times = 1;
+      while (
+        i + (times + 1) * size <= parts.length &&
+        signs.slice(i + times * size, i + (times + 1) * size).every((one, k) => one === signs[i + k])
+      )
+        times++;
+      if (times >= REPEATS && times * size > best.times * best.size) best = { size, times };
+    }
+    // Of single layers only long blocks of several sorts; what is all alike goes into handfuls.
+    const run = parts.slice(i, i + best.size * best.times),
+      long = run.some((one) => one.children.length) || (run.length >= LEAVES && new Set(signs.slice(i, i + best.size)).size > 1);
+    if (best.times >= REPEATS && parts[i].row && long) runs.push({ at: i, ...best });
+    i += best.size * best.times;
+  }
+  const short = (one) => one.name.slice(above.prefix.length);
+  for (const { some, times } of runs.map(({ at, size, times }) => ({ some: parts.slice(at, at + size * times), times })))
+    Object.assign(addGroup(items, above, some, item, `${short(some[0])} … ${short(some.at(-1))}`, above.prefix), { times });
+  sumUp(above);
+}
+
 /** Long runs of layers, as they stand in the code of one module, in handfuls: "conv1 … conv50". */
 function groupRuns(items, above, item) {
   if (above.children.length <= MANY_PARTS) return;
@@ -128,10 +175,14 @@ function levelLinks(items) {
   return new Map([...found].map(([level, links]) => [level, [...links.values()]]));
 }
 
-/** {wide, high, boxes}: the layout of what stands in a module; open: ids of open modules. Boxes hold their own ones. */
-function networkLayout(tree, open, id = null) {
+/**
+ * {wide, high, boxes}: the layout of what stands in a module, in lines no wider than ``room`` where that can be; open:
+ * ids of open modules. Boxes hold their own ones.
+ */
+function networkLayout(tree, open, room, id = null) {
   const boxes = tree.items.get(id).children.map((item) => {
-    const inner = item.children.length && open.has(item.id) ? networkLayout(tree, open, item.id) : null;
+    const inner =
+      item.children.length && open.has(item.id) ? networkLayout(tree, open, room - 2 * PAD.side, item.id) : null;
     return {
       item,
       inner,
@@ -143,12 +194,17 @@ function networkLayout(tree, open, id = null) {
   const links = tree.links.get(id) ?? [];
   for (const [from, to] of links)
     if (known.get(from).order < known.get(to).order) known.get(to).before.push(known.get(from));
-  const columns = intoColumns(boxes);
+  const columns = intoColumns(boxes, room);
   for (const column of columns) column.forEach((box) => stack(box, column));
   const skips = links.filter(([from, to]) => known.get(to).column - known.get(from).column > 1);
-  const room = skips.length ? SKIP + LANE * Math.min(LANES, skips.length) : 0;
-  const top = Math.min(0, ...boxes.map((box) => box.y)) - room;
-  for (const box of boxes) box.y -= top;
+  const lanes = skips.length ? SKIP + LANE * Math.min(LANES, skips.length) : 0;
+  let down = 0;
+  for (let line = 0; line <= Math.max(0, ...boxes.map((box) => box.line)); line++) {
+    const own = boxes.filter((box) => box.line === line);
+    const top = Math.min(...(line ? [] : [0]), ...own.map((box) => box.y)) - lanes;
+    for (const box of own) [box.y, box.lineTop] = [box.y - top + down, down];
+    down = Math.max(0, ...own.map((box) => box.y + box.high)) + LINE_GAP;
+  }
   return {
     boxes,
     wide: Math.max(0, ...boxes.map((box) => box.x + box.wide)),
@@ -156,17 +212,19 @@ function networkLayout(tree, open, id = null) {
   };
 }
 
-/** Columns by the longest way from the start; sets box.column and box.x. */
-function intoColumns(boxes) {
+/** Columns by the longest way from the start; sets box.column, box.x, and box.line where they fill more than one. */
+function intoColumns(boxes, room) {
   const columns = [];
   for (const box of boxes) {
     box.column = box.before.length ? 1 + Math.max(...box.before.map((other) => other.column)) : 0;
     (columns[box.column] ??= []).push(box);
   }
-  let x = 0;
+  let x = 0,
+    line = 0;
   for (const column of columns) {
     const wide = Math.max(...column.map((box) => box.wide));
-    for (const box of column) box.x = x + (wide - box.wide) / 2;
+    if (x && x + wide > room) [x, line] = [0, line + 1];
+    for (const box of column) [box.x, box.line] = [x + (wide - box.wide) / 2, line];
     x += wide + GAP.x;
   }
   return columns;
@@ -174,8 +232,8 @@ function intoColumns(boxes) {
 
 /** Sets box.y: level with what it comes from, or at the nearest free place of its column. */
 function stack(box, column) {
-  const from = box.before.filter((other) => other.column === box.column - 1);
-  const middles = (from.length ? from : box.before).map((other) => other.y + other.high / 2);
+  const from = box.before.filter((other) => other.column === box.column - 1 && other.line === box.line);
+  const middles = (from.length ? from : box.before.filter((other) => other.line === box.line)).map((other) => other.y + other.high / 2);
   const wish = (middles.length ? middles.reduce((a, b) => a + b) / middles.length : BOX.high / 2) - box.high / 2;
   const placed = column.filter((other) => other !== box && other.y != null);
   const free = (y) => placed.every((other) => y + box.high + GAP.y <= other.y || y >= other.y + other.high + GAP.y);
@@ -189,7 +247,7 @@ function stack(box, column) {
 /** All boxes from outside in, with their places on the whole drawing: [{item, x, y, wide, high, open}]. */
 function flatBoxes(layout, x = 0, y = 0) {
   return layout.boxes.flatMap((box) => [
-    { item: box.item, x: x + box.x, y: y + box.y, wide: box.wide, high: box.high, open: Boolean(box.inner) },
+    { item: box.item, x: x + box.x, y: y + box.y, lineTop: y + box.lineTop, wide: box.wide, high: box.high, open: Boolean(box.inner) },
     ...(box.inner ? flatBoxes(box.inner, x + box.x + PAD.side, y + box.y + PAD.top) : []),
   ]);
 }
@@ -214,6 +272,7 @@ function drawnLinks(tree, boxes) {
 
 /** The boxes that a straight link would run through, with all others above them in the same columns. */
 function standsBetween(a, b, closed) {
+  if (b.x < a.x + a.wide) return [];
   const low = Math.min(a.y, b.y) + BOX.high / 2 - 6,
     high = Math.max(a.y, b.y) + BOX.high / 2 + 6;
   const between = closed.filter((box) => box.x >= a.x + a.wide && box.x + box.wide <= b.x && box.y < high);
@@ -233,6 +292,7 @@ function intoLanes(links) {
 /** A curve from box to box, over those that stand in between. */
 function linkPath({ a, b, over, lane }) {
   const [x1, y1, x2, y2] = [a.x + a.wide, a.y + a.high / 2, b.x, b.y + b.high / 2];
+  if (x2 < x1) return `M${x1},${y1}h14V${b.lineTop - LINE_GAP / 2}H${x2 - 16}V${y2}H${x2}`;
   const bend = Math.max(18, Math.min(46, Math.abs(x2 - x1) / 2));
   if (!over.length) return `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
   const y = Math.min(...over.map((box) => box.y), a.y, b.y) - SKIP - LANE * lane;

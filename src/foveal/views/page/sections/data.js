@@ -28,14 +28,30 @@ const rowOf = (layer, source) => ROWS.find((row) => row.id === layer && row.sour
 /** The number of the source of a row. */
 const sourceOf = (row) => DATA.sources.findIndex((source) => source.name === row.source);
 
+/** value@source -> the key of its fields: layers that hold the same value (a module and its last layer) share them. */
+const FIELD_KEYS = new Map(
+  ROWS.map((row) => [`${row.value}@${row.source}`, `${row.name}@${row.source}`]).filter(([, key]) => DATA.fields[key]),
+);
+const fieldKey = (row) => FIELD_KEYS.get(`${row.value}@${row.source}`);
+
 /** Kinds of field that the page carries for a row, such as ["energy", "paths"]; empty where none were computed. */
-const kindsOf = (row) => Object.keys(DATA.fields[`${row.name}@${row.source}`] ?? {});
+const kindsOf = (row) => Object.keys(DATA.fields[fieldKey(row)] ?? {});
 
 /** Why a row has no field of this kind: one line of text, or "". */
-const whyMissing = (row, kind) => DATA.missing[`${row.name}@${row.source}`]?.[kind] ?? "";
+const whyMissing = (row, kind) => DATA.missing[fieldKey(row)]?.[kind] ?? "";
 
 /** A field before it is unpacked (unit, origin, step, shape, hull, erf, sigma ...), or null. */
-const packedField = (row, kind) => DATA.fields[`${row.name}@${row.source}`]?.[kind] ?? null;
+const packedField = (row, kind) => DATA.fields[fieldKey(row)]?.[kind] ?? null;
+
+/** What a position of a source is called: a pixel of an image, a voxel of a volume, else a position. */
+const unitName = (source) => t(["", "unit_positions", "unit_px", "unit_voxels"][source.lengths.length] || "unit_positions");
+
+/** "188 – 204" where units differ, per axis; "427" where all axes and units are alike. */
+function rangeText(row) {
+  if (!row.sizes?.length || row.sizes.some((pair) => !pair)) return axesText(row.size);
+  const sides = row.sizes.map(([low, high]) => (low === high ? number(high) : `${number(low)}\u00a0–\u00a0${number(high)}`));
+  return sides.every((side) => side === sides[0]) ? sides[0] : sides.join(" × ");
+}
 
 /** Promise of the field of a row's middle unit with its samples: {...packed, values: Uint8Array}, or null. Kept. */
 async function fieldOf(row, kind) {

@@ -4,15 +4,20 @@ let growthLog = false;
 
 /** The leaves of a source (all layers where there are no leaves): what the chart walks along. */
 function growthRows(source) {
-  const rows = rowsOf(source),
+  const rows = rowsOf(source).filter((row) => !row.behind),
     leaves = rows.filter((row) => row.leaf);
   return leaves.length ? leaves : rows;
 }
 
+/** The field that tells how much of a row's receptive field has weight; null where the page has none. */
+function growthField(row) {
+  const kinds = kindsOf(row);
+  return packedField(row, kinds.includes("energy") ? "energy" : kinds[0]);
+}
+
 /** Side of the effective field of a row along its longest axis; null where the page has no field of it. */
 function growthErf(row) {
-  const kinds = kindsOf(row);
-  const packed = packedField(row, kinds.includes("energy") ? "energy" : kinds[0]);
+  const packed = growthField(row);
   return packed?.erf == null ? null : Math.max(...[packed.erf].flat());
 }
 
@@ -46,6 +51,7 @@ function drawGrowth() {
   const rows = growthRows(state.source);
   const about = {
     side: largest(DATA.sources[state.source].lengths),
+    unit: unitName(DATA.sources[state.source]),
     row: state.row,
     at: growthPlace(rows),
     effective: growthEffective(rows),

@@ -3,7 +3,7 @@
 const ROW_HIGH = 34,
   ROWS_SPARE = 12;
 const sorting = { column: -1, down: true };
-const wanted = { text: "", modules: true };
+const wanted = { text: "", modules: true, behind: false };
 let tableRows = [],
   printing = false;
 
@@ -56,7 +56,22 @@ function drawTableTools() {
       },
     },
   });
-  byId("layer-tools").replaceChildren(input, el("label.check", {}, modules, t("modules")));
+  const behind = el("input", {
+    type: "checkbox",
+    id: "behind",
+    checked: wanted.behind,
+    on: {
+      change: (event) => {
+        wanted.behind = event.target.checked;
+        drawTable();
+      },
+    },
+  });
+  byId("layer-tools").replaceChildren(
+    input,
+    el("label.check", {}, modules, t("modules")),
+    ROWS.some((row) => row.behind) ? el("label.check", {}, behind, t("behind")) : "",
+  );
 }
 
 /** What a column sorts by: a number or a text. */
@@ -79,7 +94,9 @@ function sortValue(row, column) {
 function drawTable() {
   const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
   tableRows = ROWS.filter(
-    (row) => (wanted.modules || row.leaf) && words.every((word) => row.cells.join(" ").toLowerCase().includes(word)),
+    (row) =>
+      (wanted.modules || row.leaf) &&
+      (wanted.behind || !row.behind) && words.every((word) => row.cells.join(" ").toLowerCase().includes(word)),
   );
   if (sorting.column >= 0) {
     const keys = new Map(tableRows.map((row) => [row, sortValue(row, sorting.column)]));

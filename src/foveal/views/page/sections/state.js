@@ -20,8 +20,10 @@ const state = {
   },
 };
 
-/** The layer to start with and to sum up: the last with fields and more than one unit, else the last with tables. */
+/** The layer to start with and to sum up: a detector's middle level, else the last with fields and more than one unit, else the last with tables. */
 function firstRow() {
+  const levels = (DATA.levels ?? []).map((level) => rowsOf(0).find((row) => row.name === level.layer)).filter(Boolean);
+  if (levels.length) return levels[Math.floor((levels.length - 1) / 2)];
   const known = rowsOf(0).filter((row) => row.tables && row.size);
   const moving = known.filter((row) => row.grid.some((n) => n > 1));
   const sure = moving.filter((row) => row.status !== "data-dependent" && kindsOf(row).length);

@@ -31,8 +31,8 @@ const hasLocal = (row) => row.tables?.local != null;
 const centerOf = (row, unit) =>
   boxes(row, unit, { clip: false })?.map((side) => side && (side[0] + side[1]) / 2) ?? null;
 
-/** The middle unit n // 2, the one whose fields the page carries. */
-const middleUnit = (row) => row.grid.map((n) => Math.floor(n / 2));
+/** The middle unit (n // 2 per axis, or the token of the central patch), the one whose fields the page carries. */
+const middleUnit = (row) => row.middle;
 
 /** Whose clipped boxes hold a source position: a byte per unit of row.grid, last axis fastest; null without tables. */
 function seeing(row, position, { local = false } = {}) {

@@ -37,7 +37,43 @@ function showOpen() {
     line("open_file", file), line("open_photo", photo), line("open_input", shape), said, go));
 }
 
+/** What a dropped file is for: a text comes into the editor, a network opens, a photo lies under the written one. */
+async function dropped(file) {
+  const status = byId("status");
+  status.textContent = t("sending", { name: file.name });
+  try {
+    const sent = await send(file);
+    if (sent.kind === "text") {
+      state.layer = "";
+      setText(sent.text);
+      status.textContent = "";
+      return changed();
+    }
+    const written = { source: spec.value, input: /(^|\s)input\s*[=:]/.test(spec.value) ? "" : `1x${state.input}` };
+    const asked = sent.kind === "image" ? { ...written, image: sent.id } : { source: "", input: "", upload: sent.id };
+    await openNetwork(asked, (text) => { status.textContent = text; });
+  } catch (error) {
+    status.textContent = "";
+    showProblem({ message: error.message, place: error.place });
+  }
+}
+
+/** Files may be dropped anywhere on the page. */
+function startDrop() {
+  const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const mark = (is) => document.body.classList.toggle("dropping", is);
+  addEventListener("dragover", (event) => { if (files(event)) { event.preventDefault(); mark(true); } });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
+  addEventListener("drop", (event) => {
+    mark(false);
+    if (!files(event)) return;
+    event.preventDefault();
+    if (event.dataTransfer.files.length) dropped(event.dataTransfer.files[0]);
+  });
+}
+
 function startOpen() {
+  startDrop();
   byId("open").addEventListener("click", showOpen);
   byId("explore").addEventListener("click", async () => {
     try {

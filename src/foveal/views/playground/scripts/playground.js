@@ -26,6 +26,7 @@ async function refresh() {
     if (!said) return;
     net = said;
     showProblem(null);
+    followInput();
     grown = null;
     found = null;
     if (!net.layers.some((row) => row.name === state.layer)) state.layer = "";
@@ -39,6 +40,14 @@ async function refresh() {
     byId("status").textContent = "";
     showProblem({ message: error.message, place: error.place });
   }
+}
+
+/** Where the text says its own input, as a network of the gallery does, the box beside it says the same. */
+function followInput() {
+  const box = byId("input");
+  if (net.input === state.input || document.activeElement === box) return;
+  box.value = state.input = net.input;
+  writeAddress();
 }
 
 async function fetchGrowth() {
@@ -62,6 +71,7 @@ function drawChart() {
   const rows = leaves(), box = byId("chart"), row = chosenRow();
   const about = {
     side: largest(net.lengths),
+    unit: t(net.lengths.length === 2 ? "unit_px" : "unit_positions"),
     row,
     at: rows.indexOf(row),
     effective: rows.flatMap(({ name }, i) => (grown?.[name] ? [[i, grown[name].erf]] : [])),
@@ -83,7 +93,7 @@ function draw() {
   drawKinds(net, chooseView);
   drawField(net, row, found);
   drawLayers(net, row.name, choose);
-  byId("status").textContent = t("ready", { layers: leaves().length, rf: axesText(row.size), layer: row.name });
+  byId("status").textContent = t(leaves().length === 1 ? "ready_one" : "ready", { layers: leaves().length, rf: axesText(row.size), layer: row.name });
 }
 
 async function choose(name) {
