@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, report, serve, tile, verify
 from foveal.core.errors import FovealError
+from foveal.core.language import set_language
 from foveal.core.version import __version__
 from foveal.core.visible import visible
 
@@ -84,8 +85,13 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _top(
     context: typer.Context,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="language of audits and pages: en, zh-CN; default: FOVEAL_LANG")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
 ) -> None:
+    if lang is not None:
+        set_language(lang)
     if version or context.invoked_subcommand is None:
         print(f"foveal {__version__}" if version else context.get_help())
         raise typer.Exit

@@ -149,10 +149,14 @@ def _save(found: Audit, out: str, name: str | None) -> None:
 
 
 def _show(found: Audit, as_json: bool) -> None:
+    from foveal.views.language.translate import audit_in
     from foveal.views.text.audit import audit_renderable
 
     terminal = options.console()
-    if as_json or terminal is None:
-        print(found.to_json() if as_json else found)
+    if as_json:
+        # Data stay English, whatever the reader's language.
+        print(found.to_json())
+    elif terminal is None:
+        print(audit_in(found))
     else:
-        terminal.print(audit_renderable(found))
+        terminal.print(audit_renderable(audit_in(found)))

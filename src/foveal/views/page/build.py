@@ -17,6 +17,7 @@ from foveal.report.analyze import visible_layers
 from foveal.report.findings import reachable
 from foveal.report.results import LayerResult, Report
 from foveal.tasks.detection.record import Heads
+from foveal.views.language.translate import translated
 from foveal.views.page.fields import KINDS, default_kinds, layer_fields
 from foveal.views.page.pictures import backdrop
 from foveal.views.page.rows.chosen import chosen_layers
@@ -192,7 +193,7 @@ def _fields(
     return fields, missing
 
 
-def _finding(found: Finding) -> dict[str, str]:
+def _finding(found: Finding) -> dict[str, Any]:
     """change and effect: what can be done about it, where an audit says so."""
     return {
         "code": found.code,
@@ -201,6 +202,7 @@ def _finding(found: Finding) -> dict[str, str]:
         "text": found.text,
         "change": getattr(found, "change", ""),
         "effect": getattr(found, "effect", ""),
+        "chinese": {name: translated(getattr(found, name, ""), "zh-CN") for name in ("text", "change", "effect")},
     }
 
 

@@ -30,8 +30,12 @@ def region_picture(asked: RegionPicture) -> Picture:
     ground = fitted_image(ground, shape) if isinstance(ground, str) else ground
     origin = {"layer": layer, "source_shape": list(shape), "units": [list(item.unit) for item in regions]}
     figure = picture(9.6, 5.8, origin)
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axes, title in ((left, "theoretical fields"), (right, "effective fields (2 sigma boxes)")):
+    known = any(item.effective is not None for item in regions)
+    panels = figure.subplots(1, 1 + known, sharex=True, sharey=True, squeeze=False)[0]
+    left, right = panels[0], panels[-1]
+    whole = all(item.box == (0, 0, *shape) for item in regions)
+    titles = (f"theoretical fields{': each the whole image' if whole else ''}", "effective fields (2 sigma boxes)")
+    for axes, title in zip(panels, titles):
         shown = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
         axes.imshow(ground, extent=shown, interpolation="nearest", alpha=0.85)
         axes.set_title(title)
@@ -39,7 +43,8 @@ def region_picture(asked: RegionPicture) -> Picture:
         for top, first, height, width, label in asked.objects:
             _box(axes, (top, first, top + height, first + width), INK, ":", 1.4)
             axes.annotate(named(label), (first, top - 1), fontsize=7, va="bottom", color=INK)
-    right.set_ylabel("")
+    if known:
+        right.set_ylabel("")
     fields = [item.box for item in regions], [item.effective for item in regions]
     boxes = [box for box in (*fields[0], *fields[1]) if box is not None]
     rows, columns = _shown(shape, boxes)

@@ -304,10 +304,15 @@ function growNetwork() {
 }
 
 function openLevel() {
-  for (const { item } of net.boxes)
-    // Folded blocks are no level of the network's own: what is in them opens with them.
-    for (const one of item.times ? [item, ...item.children] : [item]) if (one.children.length) net.open.add(one.id);
+  for (const { item } of net.boxes) openFolds(item);
   relayNetwork();
+}
+
+/** Folded blocks are no level of the network's own: they open with what holds them, and what is in them with them. */
+function openFolds(item) {
+  if (!item.children.length) return;
+  net.open.add(item.id);
+  for (const child of item.children) if (item.times || child.times) openFolds(child);
 }
 
 function closeAll() {

@@ -1,0 +1,120 @@
+"""English sentences in Chinese, by their patterns: records stay English, views say them in the reader's language.
+
+``zh-CN.yaml`` maps an English sentence with {names} in place of its numbers and words to a Chinese one with the same
+names. What stands for a name is translated too where it is a sentence of its own; what has no pattern stays English.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, TypeVar
+
+from foveal.core.language import language
+
+if TYPE_CHECKING:
+    from foveal.core.finding import Finding
+    from foveal.tasks.record import Audit, AuditTable
+
+_NAME = re.compile(r"\{(\w+)(?:![rs])?(?::[^}]*)?\}")
+Found = TypeVar("Found", bound="Finding")
+
+
+def translated(text: str, to: str | None = None) -> str:
+    """The text in a language (by default the reader's); as it is where there is no pattern for it."""
+    if (to or language()) != "zh-CN" or not text:
+        return text
+    return _chinese(text) or text
+
+
+def has_pattern(text: str) -> bool:
+    """Whether a sentence, or a template with {names}, has a Chinese form."""
+    return _plain(text) in _table() or _chinese(text) is not None
+
+
+def audit_in(audit: Audit, to: str | None = None) -> Audit:
+    """The audit with its sentences and headings in a language; cells, which hold numbers and names, stay."""
+    if (to or language()) != "zh-CN":
+        return audit
+    return replace(
+        audit,
+        task=translated(audit.task, to),
+        summary=tuple(translated(line, to) for line in audit.summary),
+        tables=tuple(_table_in(table, to) for table in audit.tables),
+        findings=tuple(finding_in(finding, to) for finding in audit.findings),
+        method=translated(audit.method, to),
+        excerpts={
+            translated(title, to): excerpt._replace(why=translated(excerpt.why, to))
+            for title, excerpt in audit.excerpts.items()
+        },
+    )
+
+
+def finding_in(finding: Found, to: str | None = None) -> Found:
+    """A finding with its sentences in a language."""
+    words = {name: translated(getattr(finding, name, ""), to) for name in ("text", "change", "effect")}
+    return replace(finding, **{name: text for name, text in words.items() if hasattr(finding, name)})
+
+
+def _table_in(table: AuditTable, to: str | None) -> AuditTable:
+    return replace(
+        table,
+        title=translated(table.title, to),
+        columns=tuple(translated(heading, to) for heading in table.columns),
+        note=translated(table.note, to),
+    )
+
+
+def _chinese(text: str) -> str | None:
+    known = _table().get(_plain(text))
+    if known is not None and "{" not in known:
+        return known
+    for pattern, template in _patterns():
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return _filled(template, found.groupdict())
+    parts = text.split("; ")
+    if len(parts) > 1:
+        said = [_chinese(part) for part in parts]
+        return "；".join(part for part in said if part) if all(said) else None
+    return None
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    """The template with what stands for its names, sentences translated; a single word may be the name of a layer."""
+    sentences = {name: value for name, value in values.items() if " " in value or value == "once"}
+    said = values | {name: _chinese(value) or value for name, value in sentences.items()}
+    return _NAME.sub(lambda one: said[one[1]], template)
+
+
+def _plain(text: str) -> str:
+    return _NAME.sub(r"{\1}", " ".join(text.split()))
+
+
+@cache
+def _table() -> dict[str, str]:
+    import yaml
+
+    text = resources.files("foveal.views.language").joinpath("zh-CN.yaml").read_text(encoding="utf-8")
+    return {_plain(english): chinese for english, chinese in yaml.safe_load(text).items()}
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Longer sentences first, so that a general one does not take their place."""
+    found = []
+    for english, chinese in sorted(_table().items(), key=lambda item: -len(_NAME.sub("", item[0]))):
+        if "{" in english and _NAME.sub("", english).strip():
+            seen: set[str] = set()
+            parts = [_group(part, seen) if i % 2 else re.escape(part) for i, part in enumerate(_NAME.split(english))]
+            found.append((re.compile("".join(parts), re.DOTALL), chinese))
+    return found
+
+
+def _group(name: str, seen: set[str]) -> str:
+    if name in seen:
+        return f"(?P={name})"
+    seen.add(name)
+    return f"(?P<{name}>.*?)"

@@ -1,0 +1,90 @@
+"""Everything that a page or an audit says has a Chinese form; the terms are those that Chinese readers use."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import foveal
+from foveal.core.language import language, set_language
+from foveal.tasks.audit import find_task
+from foveal.tasks.record import AuditFinding
+from foveal.views.language.translate import audit_in, finding_in, has_pattern, translated
+
+PACKAGE = Path(foveal.__file__).parent
+FINDINGS = sorted(PACKAGE.glob("tasks/*/findings.yaml"))
+PAGES = sorted(PACKAGE.glob("views/*/messages.json"))
+TERMS = {
+    "receptive field": "感受野",
+    "effective field": "有效感受野",
+    "feature map": "特征图",
+    "dilation rate": "空洞率",
+    "dilated kernels": "空洞卷积",
+    "stride": "步幅",
+}
+NAMES = re.compile(r"\{(\w+)")
+
+
+def sentences(path: Path) -> list[str]:
+    """What findings say, as templates; what is a name alone is filled in from elsewhere."""
+    rows = yaml.safe_load(path.read_text(encoding="utf-8")).values()
+    found = [row[key] for row in rows for key in ("text", "change", "effect") if row.get(key)]
+    return [text for text in found if not re.fullmatch(r"\{\w+\}", text.strip())]
+
+
+@pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.parent.name)
+def test_every_finding_has_a_chinese_form(path: Path) -> None:
+    assert [text for text in sentences(path) if not has_pattern(text)] == []
+
+
+def test_translations_fill_in_the_same_names_and_use_the_terms() -> None:
+    table: dict[str, str] = yaml.safe_load((PACKAGE / "views" / "language" / "zh-CN.yaml").read_text(encoding="utf-8"))
+    for english, chinese in table.items():
+        assert set(NAMES.findall(chinese)) <= set(NAMES.findall(english)), english
+        assert re.search("[\u4e00-\u9fff]", chinese), english
+    for term, word in TERMS.items():
+        wrong = [english for english, chinese in table.items() if term in english.lower() and word not in chinese]
+        # "receptive field distance" is a measure of its own, with the same word in it.
+        assert wrong == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+def test_every_text_of_a_page_has_a_chinese_form(path: Path) -> None:
+    said: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    assert set(said["en"]) == set(said["zh-CN"])
+    same = {key for key, text in said["en"].items() if text == said["zh-CN"][key]}
+    assert {key for key in same if re.search("[a-z]{3}", said["en"][key])} == set()
+
+
+def test_every_code_of_a_finding_has_its_plain_sentence() -> None:
+    said = json.loads((PACKAGE / "views" / "page" / "messages.json").read_text(encoding="utf-8"))["en"]
+    codes = {code.split()[0] for path in FINDINGS for code in yaml.safe_load(path.read_text(encoding="utf-8"))}
+    assert {code for code in codes if not code.startswith("TRC") and f"plain_{code}" not in said} == set()
+
+
+def test_numbers_and_names_stay() -> None:
+    text = "anchors up to 512 px are larger than the field of 427 px: no unit sees its whole box"
+    assert translated(text, "zh-CN") == "最大 512 像素的锚框大于 427 像素的感受野：没有单元能看到整个框"
+    assert translated(text, "en") == text
+    assert translated("no pattern for this", "zh-CN") == "no pattern for this"
+    found = finding_in(AuditFinding("DET04", "warning", "once", text, "limit the window", ""), "zh-CN")
+    assert (found.layer, found.change, found.effect) == ("once", "限定窗口", "")
+
+
+def test_the_language_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, meant in (("zh-CN", "zh-CN"), ("zh_CN.UTF-8", "zh-CN"), ("zh", "zh-CN"), ("de", "en"), ("", "en")):
+        monkeypatch.setenv("FOVEAL_LANG", said)
+        assert language() == meant
+    with pytest.raises(foveal.FovealError, match="unknown language 'fr'; known: en, zh-CN"):
+        set_language("fr")
+    monkeypatch.setenv("FOVEAL_LANG", "zh-CN")
+    found: Any = find_task("classification").audit(foveal.trace("conv3x4 conv3x4", (1, 3, 32, 32)), {}, False)
+    told = audit_in(found)
+    assert all(re.search("[\u4e00-\u9fff]", finding.text) for finding in told.findings)
+    assert told.findings
+    assert found.to_json() != told.to_json()
