@@ -87,7 +87,7 @@ def build(source: str, pretrained: bool = False) -> Loaded:
     ``nn.Sequential(...)`` describes.
     """
     if PASTED.match(source):
-        model = _make("pasted code", lambda: pasted_module(source), pretrained=False)
+        model = make("pasted code", lambda: pasted_module(source), pretrained=False)
         return Loaded(model, pasted_input(model), None, "Sequential")
     package, _, name = source.strip().partition(":")
     if package == "torchvision":
