@@ -45,3 +45,12 @@ def test_a_tflite_file_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(SourceError, match=why) as error:
             foveal.trace(path)
         assert "\n" not in str(error.value)
+
+
+def test_folders_of_other_programs_are_told_what_to_write(tmp_path: Path) -> None:
+    for name, why in (("config.json", r"write hf:"), ("saved_model.pb", r"SavedModel.*tf2onnx.convert --saved-model")):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("{}", encoding="utf-8")
+        with pytest.raises(SourceError, match=why):
+            foveal.trace(f"{folder}")

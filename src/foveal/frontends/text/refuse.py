@@ -26,6 +26,10 @@ FILES = {
     ".npy": "an array, not a network: give a factory (package.module:factory)",
     ".mlmodel": "a Core ML model; export the original as ONNX",
     ".mlpackage": "a Core ML model; export the original as ONNX",
+    ".pbtxt": "a TensorFlow graph; export the original as ONNX",
+    ".param": "an ncnn network; give the ONNX file or the model that it was made from",
+    ".mnn": "an MNN network; give the ONNX file or the model that it was made from",
+    ".pdmodel": "a Paddle network; convert it to ONNX (paddle2onnx) and give net.onnx",
     ".xml": "an OpenVINO model; export the original as ONNX",
     ".engine": "a TensorRT engine; give the ONNX file that it was made from",
     ".py": "Python code; give the function that makes the network: package.module:factory",
@@ -58,6 +62,13 @@ def refuse(text: str) -> None:
 
 
 def _refuse_path(word: str) -> None:
+    if (Path(word) / "config.json").is_file():
+        raise SourceError(f"'{shown(word)}' is a folder of a Hugging Face model; write hf:{shown(word)}")
+    if (Path(word) / "saved_model.pb").is_file():
+        change = f"python -m tf2onnx.convert --saved-model {shown(word)} --output net.onnx"
+        raise SourceError(
+            f"'{shown(word)}' is a TensorFlow SavedModel, which runs code when it is read; convert it: {change}"
+        )
     if Path(word).is_dir():
         raise SourceError(
             f"'{shown(word)}' is a folder; give a file in it (.onnx, .pt2, .yaml), or package.module:factory"
