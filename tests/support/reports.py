@@ -55,4 +55,5 @@ def report() -> Report:
         totals=Totals(7, 41, 25_557_032, Measure("bound", 4_089_184_256, "some are left out")),
         schema=SCHEMA,
         versions=(PackageVersion("foveal", "0.0.0"),),
+        verdict=None,
     )

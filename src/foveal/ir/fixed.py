@@ -121,20 +121,18 @@ def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if values.size > 1 << 13:
         found = np.unique(values.reshape(-1)[:: values.size >> 12])
         if found.size <= FEW:
-            code, seen = np.zeros(values.shape, dtype=np.uint8), 0
-            for row, number_ in enumerate(found):
-                here = values == number_
-                seen += int(np.count_nonzero(here))
-                if row:
-                    code[here] = row
-            if seen == values.size:
+            here = [values == one for one in found]
+            if sum(int(np.count_nonzero(some)) for some in here) == values.size:
+                code = np.zeros(values.shape, dtype=np.uint8)
+                for row, some in enumerate(here[1:], 1):
+                    code[some] = row
                 return found, code
         elif values.size > 1 << 16:
-            code = np.searchsorted(found, values).clip(max=found.size - 1)
-            if (found[code] == values).all():
-                return found, code
-    found, code = np.unique(values, return_inverse=True)
-    return found, code
+            place = np.searchsorted(found, values).clip(max=found.size - 1)
+            if (found[place] == values).all():
+                return found, place
+    found, place = np.unique(values, return_inverse=True)
+    return found, place
 
 
 def zeros(mask: np.ndarray) -> Fixed | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from typer.testing import CliRunner
 
 from foveal.app import cache
 from foveal.app.main import app
-from foveal.report.results import Report
+from foveal.report.results import SCHEMA
+from support.reports import report
 
 NAME = "torchvision:squeezenet1_1"
 SMALL = ["--input", "1,3,64,64"]
@@ -65,19 +65,23 @@ def test_only_what_the_key_holds_is_kept(home: Path, tmp_path: Path, monkeypatch
 
 
 def test_the_folder_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = Report.from_json(json.dumps({"name": "net", "sources": [], "layers": [], "findings": [], "totals": {
-        "layers": 0, "operations": 0, "parameters": 0, "multiply_adds": {"status": "exact", "value": 0, "method": "m"}},
-        "schema": 1, "versions": []}))  # fmt: skip
+    made = report()
     monkeypatch.setattr(cache, "MOST", 3)
     for number in range(5):
-        cache.Place(home / f"{number}.json", "key").write(report)
+        cache.Place(home / f"{number}.json", "key").write(made)
     assert sorted(path.name for path in home.iterdir()) == ["2.json", "3.json", "4.json"]
-    assert cache.Place(home / "4.json", "key").read() == report
+    assert cache.Place(home / "4.json", "key").read() == made
     assert cache.Place(home / "4.json", "other key").read() is None
     whole = (home / "4.json").read_text(encoding="utf-8")
-    for broken in ("", whole[:-9], whole.replace('"schema": 1', '"schema": "x"'), "key\n" + "[" * 9999, f"{{}}{whole}"):
+    for broken in (
+        "",
+        whole[:-9],
+        whole.replace(f'"schema": {SCHEMA}', '"schema": "x"'),
+        "key\n" + "[" * 9999,
+        f"{{}}{whole}",
+    ):
         (home / "4.json").write_text(broken, encoding="utf-8")
         assert cache.Place(home / "4.json", "key").read() is None
     monkeypatch.setattr(cache, "LARGEST", 10)
-    cache.Place(home / "5.json", "key").write(report)
+    cache.Place(home / "5.json", "key").write(made)
     assert not (home / "5.json").exists()
