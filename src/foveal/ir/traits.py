@@ -77,6 +77,9 @@ class Known(Protocol):
     def fixed(self, operand: int) -> Fixed | None:
         """What is known of its elements."""
 
+    def parts(self) -> list[Fixed | None]:
+        """What is known of the elements of all operands."""
+
     def value(self, operand: int) -> np.ndarray | None:
         """The operand itself, where it is a constant."""
 

@@ -119,7 +119,11 @@ class FactFinder:
         return len({i for i in node.inputs if self.values[i].kind not in ("constant", "parameter")})
 
     def _settles(self, node: Node) -> bool:
-        return traits(node.op).settles(node.op) and any(self.fixed(i) is not None for i in node.inputs)
+        if traits(node.op).settles(node.op):
+            for operand in node.inputs:
+                if self.fixed(operand) is not None:
+                    return True
+        return False
 
     def _settled(self, node: Node) -> Mask:
         """Where the result is not a number; None where its operands are all numbers too, wherever it is one."""
@@ -163,6 +167,9 @@ class _Known(NamedTuple):
     def fixed(self, operand: int) -> Fixed | None:
         return self.finder.fixed(self.node.inputs[operand])
 
+    def parts(self) -> list[Fixed | None]:
+        return [self.finder.fixed(i) for i in self.node.inputs]
+
     def value(self, operand: int) -> np.ndarray | None:
         return self.finder.values[self.node.inputs[operand]].data
 
@@ -181,7 +188,7 @@ class _Known(NamedTuple):
 
     def unsaid(self) -> Fixed | None:
         op, known = self.node.op, traits(self.node.op)
-        parts = [self.finder.fixed(i) for i in self.node.inputs]
+        parts = self.parts()
         if known.apply is not None:
             if not any(part is not None for part in parts):
                 return None

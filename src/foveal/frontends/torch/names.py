@@ -59,14 +59,21 @@ def shape_text(shape: Sequence[int]) -> str:
 class Naming:
     """Keeps the path of the module that runs, and names values as the module's docstring says."""
 
-    def __init__(self, model: nn.Module, values: Values, capture: Capture | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        values: Values,
+        capture: Capture | None = None,
+        modules: Sequence[tuple[str, nn.Module]] | None = None,
+    ) -> None:
         self.values = values
         self.builder = values.builder
         ours = type(model).__module__.startswith("foveal.")  # a user's class may mean something else by these words
         names = getattr(model, "layer_names", None) if ours else None
-        self.paths: dict[int, str] = names() if names else {id(m): name for name, m in model.named_modules()}
+        modules = list(model.named_modules()) if modules is None else modules
+        self.paths: dict[int, str] = names() if names else {id(m): name for name, m in modules}
         self.modules = set(self.paths.values())
-        self.shared = set() if names else self._shared(model)
+        self.shared = set() if names else self._shared(modules)
         self.owners: dict[int, str] = {}
         self.describe = getattr(model, "describe", None) if ours else None
         self.model = model
@@ -108,11 +115,11 @@ class Naming:
         if own_module(module) is not None:
             self.inside[id(module)] = Inside(self)
 
-    def _shared(self, model: nn.Module) -> set[int]:
+    def _shared(self, modules: Sequence[tuple[str, nn.Module]]) -> set[int]:
         """The modules that hang at several places, and what is in them."""
         seen: set[int] = set()
         shared: set[int] = set()
-        for path, module in model.named_modules():
+        for path, module in modules:
             for name, child in module._modules.items():
                 if id(child) in seen and child is not None:
                     shared.update(map(id, child.modules()))

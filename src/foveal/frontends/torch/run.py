@@ -55,13 +55,14 @@ def run_once(
     values = Values(builder)
     error: Exception | None = None
     changed: list[str] = []
-    with untouched(model, changed), unrecorded():
+    modules = list(model.named_modules())
+    with untouched(model, changed, modules), unrecorded():
         args, kwargs = given.make(values, real)
-        with stand_ins(model, training, weights == "values", real, generic) as swapped:
-            kept = float_buffers(model)
+        with stand_ins(model, training, weights == "values", real, generic, modules) as swapped:
+            kept = float_buffers(modules)
             for stand_in, original, path in swapped:
                 values.weights(stand_in, original, path)
-            naming = Naming(model, values, capture)
+            naming = Naming(model, values, capture, modules)
             tracer = Tracer(values, naming, real)
             try:
                 naming.settle = tracer.leaks.settle  # type: ignore[method-assign]

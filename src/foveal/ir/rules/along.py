@@ -245,8 +245,8 @@ def chosen(op: ops.Select, known: Known) -> Fixed | None:
 
 def moved(move: Callable[[list[np.ndarray], int], np.ndarray], known: Known) -> Fixed | None:
     """A move of the codes; ``move`` gets them at full length, and the code of 0 for what reads nothing."""
-    parts = [known.fixed(i) for i in range(len(known.shapes))]
-    if all(part is None for part in parts):
+    parts = known.parts()
+    if parts.count(None) == len(parts):
         return None
     tables, codes, base = [], [], 0
     count = sum(1 if part is None else part.cells.low.size for part in parts) + 1

@@ -86,8 +86,8 @@ ORDERED = frozenset(
 
 def elements(op: ops.Pointwise, known: Known) -> Fixed | None:
     """What is known of the result."""
-    parts: list[Fixed | None] = [known.fixed(i) for i in range(len(known.shapes))]
-    if not any(part is not None for part in parts):
+    parts = known.parts()
+    if parts.count(None) == len(parts):
         return None
     name, numbers = op.name, op.numbers
     level = name == "subtract" and len(parts) == 2 and known.own_maximum()

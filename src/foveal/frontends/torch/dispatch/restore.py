@@ -11,7 +11,7 @@ import functools
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
@@ -41,10 +41,12 @@ _LRU = type(functools.cache(len))
 
 
 @contextmanager
-def untouched(model: nn.Module, changed: list[str] | None = None) -> Iterator[None]:
+def untouched(
+    model: nn.Module, changed: list[str] | None = None, modules: Iterable[tuple[str, nn.Module]] | None = None
+) -> Iterator[None]:
     """Within, the model may run; afterwards all is as it was. ``changed`` is told what is not."""
     told = [] if changed is None else changed
-    undo = [_streams(), _settings(), _held(model, told)]
+    undo = [_streams(), _settings(), _held(model.named_modules() if modules is None else modules, told)]
     try:
         yield
     finally:
@@ -98,10 +100,10 @@ def _settings() -> Callable[[], None]:
     return undo
 
 
-def _held(model: nn.Module, told: list[str]) -> Callable[[], None]:
+def _held(modules: Iterable[tuple[str, nn.Module]], told: list[str]) -> Callable[[], None]:
     kept = _Kept(told)
     kinds: dict[type, None] = {}
-    for module in model.modules():
+    for _, module in modules:
         kinds[type(module)] = None
         if not isinstance(module, torch.jit.ScriptModule):
             kept.module(module)
@@ -159,7 +161,11 @@ class _Kept:
         for name in names:
             item = own[name]
             kind = type(item)
-            if name in _REGISTERED or kind in _PLAIN or (kind is tuple and _plain(item)):
+            if (
+                name in _REGISTERED
+                or kind in _PLAIN
+                or (kind is tuple and (not item or type(item[0]) is int or _plain(item)))
+            ):
                 continue
             if kind in _TABLES and not item:
                 self.empty.append(item)

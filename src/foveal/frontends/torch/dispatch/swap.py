@@ -8,7 +8,7 @@ flags and whatever the forward pass set.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,7 +29,12 @@ class Swapped(NamedTuple):
 
 @contextmanager
 def stand_ins(
-    model: nn.Module, training: bool, values: bool, real: bool = False, generic: frozenset[str] = frozenset()
+    model: nn.Module,
+    training: bool,
+    values: bool,
+    real: bool = False,
+    generic: frozenset[str] = frozenset(),
+    modules: Sequence[tuple[str, nn.Module]] | None = None,
 ) -> Iterator[list[Swapped]]:
     """Swap tensors within; yields what counts as weights.
 
@@ -37,7 +42,7 @@ def stand_ins(
     for a run on real tensors, with seeded random numbers for those on the meta device. Buffers named in ``generic`` are
     weights as well.
     """
-    modules = list(model.named_modules())
+    modules = list(model.named_modules()) if modules is None else modules
     saved = [(module, _snapshot(module)) for _, module in modules]
     fused = torch.backends.mha.get_fastpath_enabled()
     swapped: list[Swapped] = []
@@ -134,14 +139,14 @@ def _swap(
             module.__dict__[name] = item.detach().to("cpu", copy=True)
 
 
-def float_buffers(model: nn.Module) -> dict[str, tuple[dict[str, Any], str, Tensor]]:
+def float_buffers(modules: Sequence[tuple[str, nn.Module]]) -> dict[str, tuple[dict[str, Any], str, Tensor]]:
     """The floating buffers that a model may write to, by name: the table where each stands, its key, the tensor.
 
     Those of scripted modules are left out, and those of norms, which are not read as matrices.
     """
     return {
         f"{path}.{name}" if path else name: (module._buffers, name, buffer)
-        for path, module in model.named_modules()
+        for path, module in modules
         if module._buffers and not isinstance(module, (torch.jit.ScriptModule, nn.modules.batchnorm._NormBase))
         for name, buffer in module._buffers.items()
         if buffer is not None and buffer.dtype.is_floating_point
