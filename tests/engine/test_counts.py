@@ -1,0 +1,40 @@
+"""Work that must not grow unseen: counted, so that it is the same on any machine. Limits stand a fifth above today's."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import foveal
+from foveal.engine.forward.bounds import Bounds
+
+
+def counted(run: Callable[[], Any]) -> tuple[Any, Counter[str]]:
+    """The result, and how often each of foveal's own functions was called for it, by name; "" all together."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: Any, event: str, argument: object) -> None:
+        if event == "call" and frame.f_globals.get("__name__", "").startswith("foveal."):
+            calls[""] += 1
+            calls[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        result = run()
+    finally:
+        sys.setprofile(before)
+    return result, calls
+
+
+def test_trace_and_bounds_of_a_resnet_do_the_work_they_did() -> None:
+    foveal.trace("gallery:resnet50")  # what is loaded once
+    graph, traced = counted(lambda: foveal.trace("gallery:resnet50"))
+    _, bounded = counted(lambda: Bounds(graph))
+    assert len(graph.nodes) == 175
+    assert bounded["_run"] == bounded["_read_by"] == len(graph.nodes)  # each operation once
+    assert traced[""] < 8_600
+    assert bounded["apply"] < 214
+    assert bounded[""] < 11_300
