@@ -1,4 +1,4 @@
-"""Work that must not grow unseen: counted, so that it is the same on any machine. Limits stand a fifth above today's."""
+"""Work that must not grow unseen: counted, so that it is the same anywhere. Limits stand a fifth above today's."""
 
 from __future__ import annotations
 
