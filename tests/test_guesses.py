@@ -91,7 +91,7 @@ COMMANDS = [
     Guess(33, "analyze pickled.pth", "holds a pickled module, which could run code", True),
     Guess(34, "analyze photo.png", "is a picture, not a network", True),
     Guess(35, "analyze folder/", "is a folder", True),
-    Guess(36, "analyze net.tflite", "TensorFlow Lite model; convert it", True),
+    Guess(36, "analyze yolo.cfg", "a Darknet configuration; load it in PyTorch", True),
     Guess(37, "design --inverse tcn --past 40 --json", '"question": "tcn"'),
     Guess(38, "tile gallery:unet --size 4000x3008", "H 4000, W 3008"),
     Guess(39, "tile gallery:unet --size 4000x3000", "such as --size 4000x3008", True),

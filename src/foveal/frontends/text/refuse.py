@@ -13,7 +13,6 @@ from foveal.frontends.text.limits import shown
 PICTURE = "a picture, not a network; give the network as SOURCE and the picture with --image"
 FILES = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"), PICTURE),
-    ".tflite": "a TensorFlow Lite model; convert it: python -m tf2onnx.convert --tflite FILE --output net.onnx",
     ".pb": "a TensorFlow graph; convert it: python -m tf2onnx.convert --saved-model FOLDER --output net.onnx",
     ".cfg": "a Darknet configuration; load it in PyTorch (ultralytics has YOLO's) and give package.module:factory",
     ".weights": "Darknet weights; load them in PyTorch and give package.module:factory",

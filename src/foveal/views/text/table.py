@@ -185,11 +185,13 @@ def _finding(layer: str, text: str) -> str:
 def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
     names = sorted({" ".join(source.axis_names) for source in report.sources if source.axes})
     axes = f"one number: the same along {' or '.join(names)}" if names and "H" in names[0] else ""
+    units = {source.unit.replace("px", "pixels") for source in report.sources if source.axes}
+    unit = units.pop() if len(units) == 1 else "positions"
     lines = {
-        "RF": "RF: size in pixels, unclipped" + (f" ({axes})" if axes else ""),
+        "RF": f"RF: size in {unit}, unclipped" + (f" ({axes})" if axes else ""),
         "local RF": "local RF: without global context (gates, global pooling, norms over space, attention)",
-        "stride": "stride: pixels per unit",
-        "start": "start: first pixel of unit 0",
+        "stride": f"stride: {unit} per unit",
+        "start": f"start: first {unit.removesuffix('s')} of unit 0",
         "offset": "offset: RF center minus cell center of unit 0",
         "phases": "phases: size and start repeat with this period of units",
         "covered": "covered: share of the source inside the middle unit's RF",
