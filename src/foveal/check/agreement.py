@@ -103,12 +103,17 @@ def difference(first: ReceptiveField, second: ReceptiveField) -> str:
             return f"{word} {a} and {b}"
     for axis in range(len(first.source_shape)):
         for row, setting in enumerate(("clipped", "unclipped")):
-            pairs = [(rf.first[axis][row], rf.last[axis][row]) for rf in (first, second)]
+            pairs = [_read(rf, axis, row) for rf in (first, second)]
             a, b = np.split(np.stack(np.broadcast_arrays(*pairs[0], *pairs[1])), 2)  # grids that vary on other axes
             if not np.array_equal(a, b):
                 unit = np.argwhere((a != b).any(axis=0))[0]
                 return f"{setting} box of unit {tuple(int(i) for i in unit)} on source axis {axis}"
     return ""
+
+
+def _read(rf: ReceptiveField, axis: int, row: int) -> list[np.ndarray]:
+    """First and last position of each unit, 0 and 0 where it reads nothing."""
+    return [np.where(rf.nothing[row], 0, ends[axis][row]) for ends in (rf.first, rf.last)]
 
 
 def _unequal_fields(graphs: Mapping[str, Graph], row: Sequence[str], kind: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
@@ -13,19 +13,18 @@ import numpy as np
 from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
-from foveal.engine.forward.bounds import Boxes, bounds, one_box
-from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense
+from foveal.engine.forward.bounds import Boxes, State, bounds
+from foveal.engine.forward.hull import NOTHING, Progress
 from foveal.engine.roles import grid_axes
+from foveal.fields.unit_boxes import collapsed, known_zeros_out, progress_of, solid, too_many
 from foveal.frontends.trace import is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
-from foveal.ir.relation import Keep
 
 Number = int | Fraction
 Ranges = tuple[tuple[int, int], ...]
-LISTED = 1 << 22
-"""Layers with more units than this (attention matrices) get one range for all units, which is a bound."""
+KEPT = 1 << 16
+"""Receptive fields of up to so many numbers are kept with the graph, larger ones are worked out again."""
 METHOD = "index ranges carried through every operation; weights taken as generic"
 
 
@@ -45,8 +44,8 @@ class ReceptiveField(show.Shown):
     first: tuple[np.ndarray, ...] = field(repr=False)
     """Per source axis (2, *grid or 1s): first position of each unit, clipped and unclipped."""
     last: tuple[np.ndarray, ...] = field(repr=False)
-    nothing: np.ndarray = field(repr=False)
-    """(2, *grid or 1s): units that read nothing, clipped and unclipped."""
+    empty: tuple[np.ndarray, ...] = field(repr=False)
+    """Each (2, *grid or 1s): units that read nothing, clipped and unclipped; a unit does where any of them says so."""
     progress: tuple[tuple[int, Progress] | None, ...] = field(repr=False)
     known: tuple[bool, ...] = field(repr=False)
     certainty: Certainty = field(repr=False)
@@ -54,6 +53,20 @@ class ReceptiveField(show.Shown):
     """The same without global context, where it differs."""
     stopped: str = field(default="", repr=False)
     """Where and why the trace ended before the network did; "" for a whole trace."""
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """Numbers that were asked for; layers with the same ranges share them."""
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What follows from the ranges alone, by its name: made when it is first asked for."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        return self.memo[name]
+
+    @property
+    def nothing(self) -> np.ndarray:
+        """(2, *grid or 1s): units that read nothing, clipped and unclipped."""
+        none = np.zeros((2,) + (1,) * len(self.grid), dtype=bool)
+        return np.asarray(np.logical_or.reduce(np.broadcast_arrays(none, *self.empty)))
 
     @property
     def status(self) -> str:
@@ -77,7 +90,8 @@ class ReceptiveField(show.Shown):
         """Smallest and largest unclipped size over the units, per source axis; None where withheld or nothing is
         read.
         """
-        return tuple(self._range(axis, 1) if known else None for axis, known in enumerate(self.known))
+        found: tuple[tuple[int, int] | None, ...] = self.once("sizes", lambda: self._ranges(1))
+        return found
 
     @property
     def size(self) -> tuple[int | None, ...]:
@@ -87,7 +101,8 @@ class ReceptiveField(show.Shown):
     @property
     def clipped_sizes(self) -> tuple[tuple[int, int] | None, ...]:
         """Smallest and largest size within the real source."""
-        return tuple(self._range(axis, 0) for axis in range(len(self.first)))
+        found: tuple[tuple[int, int] | None, ...] = self.once("clipped", lambda: self._ranges(0))
+        return found
 
     @property
     def clipped_size(self) -> tuple[int, ...]:
@@ -140,7 +155,7 @@ class ReceptiveField(show.Shown):
             raise FovealError(
                 f"{self.layer}: a position of '{self.source}' has {len(self.first)} indices, got {len(where)}"
             )
-        seen = ~self.nothing[0]
+        seen = np.asarray(~self.nothing[0])
         for axis, index in enumerate(where):
             seen = seen & (self.first[axis][0] <= index) & (index <= self.last[axis][0])
         return [tuple(int(i) for i in unit) for unit in np.argwhere(np.broadcast_to(seen, self.grid))]
@@ -184,18 +199,30 @@ class ReceptiveField(show.Shown):
 
     def _intervals(self, unit: tuple[int, ...], clip: bool) -> list[tuple[int, int] | None]:
         row = 0 if clip else 1
-        if bool(_at(self.nothing[row], unit)):
+        if any(_at(mask[row], unit) for mask in self.empty):
             return [None] * len(self.first)
         return [
             (int(_at(a[row], unit)), int(_at(b[row], unit))) if clip or known else None
             for a, b, known in zip(self.first, self.last, self.known, strict=True)
         ]
 
-    def _range(self, axis: int, row: int) -> tuple[int, int] | None:
-        length = self.last[axis][row] - self.first[axis][row] + 1
-        length, nothing = np.broadcast_arrays(length, self.nothing[row])
-        seen = length[~nothing]
-        return (int(seen.min()), int(seen.max())) if seen.size else None
+    def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
+        lengths = [last[row] - first[row] + 1 for first, last in zip(self.first, self.last, strict=True)]
+        shown = [row == 0 or known for known in self.known]
+        return tuple(self._range(a, row) if known else None for a, known in zip(lengths, shown, strict=True))
+
+    def _range(self, numbers: np.ndarray, row: int) -> tuple[int, int] | None:
+        """The smallest and the largest of the numbers of units that read something."""
+        if 0 in self.grid:
+            return None
+        seen = [~mask[row] for mask in self.empty]
+        if _apart(seen):  # what does not matter here needs no table of all units
+            matter = tuple(n > 1 for n in numbers.shape)
+            seen = [mask.any(axis=tuple(a for a, m in enumerate(matter) if not m), keepdims=True) for mask in seen]
+        numbers = np.broadcast_arrays(numbers, *seen)[0]
+        if seen:
+            numbers = numbers[np.logical_and.reduce(np.broadcast_arrays(numbers, *seen)[1:])]
+        return (int(numbers.min()), int(numbers.max())) if numbers.size else None
 
     def _reach(self, backward: bool) -> tuple[Number | None, ...]:
         found: list[Number | None] = []
@@ -208,9 +235,8 @@ class ReceptiveField(show.Shown):
             own = index * rate.numerator
             edge = self.first[axis][1] if backward else self.last[axis][1]
             distance = (own - edge * rate.denominator) if backward else (edge * rate.denominator - own)
-            distance, nothing = np.broadcast_arrays(distance, self.nothing[1])
-            seen = distance[~nothing]
-            found.append(plain(Fraction(int(seen.max()), rate.denominator)) if seen.size else None)
+            seen = self._range(distance, 1)
+            found.append(None if seen is None else plain(Fraction(seen[1], rate.denominator)))
         return tuple(found)
 
 
@@ -228,8 +254,31 @@ def receptive_field(
     value = graph.layer(layer).value
     states = bounds(graph).states.get(value, {})
     index = _source_index(graph, layer, source, tuple(states))
-    state = states[index]
-    chosen = graph.sources[index]
+    zero = bounds(graph).facts.zero(value)
+    key = (*map(id, states[index]), grid_axes(graph, value), graph.values[value].shape, zero is not None and value)
+    kept: dict[Any, ReceptiveField] = graph.once("receptive fields", lambda graph: {})
+    if key in kept:
+        return _named(kept[key], layer, certainty(graph, value))
+    found = _found(graph, layer, value, graph.sources[index], states[index])
+    if found.causes == certainty(graph, value).causes and _numbers_held(found) <= KEPT:
+        kept[key] = found
+    return found
+
+
+def _named(rf: ReceptiveField, layer: str, sure: Certainty) -> ReceptiveField:
+    """The same ranges as those of another layer."""
+    local = None if rf.local is None else _named(rf.local, layer, sure)
+    copy = replace(rf, layer=layer, certainty=sure, local=local)
+    object.__setattr__(copy, "memo", rf.memo)
+    return copy
+
+
+def _numbers_held(rf: ReceptiveField) -> int:
+    own = sum(array.size for array in (*rf.first, *rf.last, *rf.empty))
+    return own + (0 if rf.local is None else _numbers_held(rf.local))
+
+
+def _found(graph: Graph, layer: str, value: int, chosen: Source, state: State) -> ReceptiveField:
     strict = _build(graph, layer, value, chosen, state.strict)
     if state.local is state.strict:
         return strict
@@ -252,7 +301,7 @@ def unit_bounds(
     if not states:
         return [(np.full(shape, 1), np.full(shape, 0)) for _ in graph.sources[0].axes]
     state = states[_source_index(graph, layer, source, tuple(states))]
-    box = _known_zeros_out(graph, value, _solid(state.strict))
+    box = known_zeros_out(graph, value, solid(state.strict))
     nothing = np.logical_or.reduce(np.broadcast_arrays(*[h.data[0] >= NOTHING for h in box]))
     found = []
     for hull in box:
@@ -282,22 +331,17 @@ def _source_index(graph: Graph, layer: str, source: str | None, depends: tuple[i
     return index
 
 
-def _solid(boxes: Boxes) -> Box:
-    box = one_box(boxes)
-    return tuple(all_dense(hull) for hull in align(box))
-
-
 def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -> ReceptiveField:
     axes = grid_axes(graph, value)
     shape = graph.values[value].shape
     others = tuple(axis + 1 for axis in range(len(shape)) if axis not in axes)
     sure = certainty(graph, value)
-    if _too_many(boxes):
-        boxes = _collapsed(boxes)
+    if too_many(boxes):
+        boxes = collapsed(boxes)
         sure = Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
-    box = _known_zeros_out(graph, value, tuple(all_dense(hull) for hull in align(one_box(boxes))))
+    box = known_zeros_out(graph, value, solid(boxes, axes))
     data = [hull.data.min(axis=others) for hull in box]
-    nothing = np.logical_or.reduce(np.broadcast_arrays(*[d[::2] >= NOTHING for d in data]))
+    empty = [d[::2] >= NOTHING for d in data]
     return ReceptiveField(
         layer,
         source.name,
@@ -305,73 +349,18 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(shape[axis] for axis in axes),
         tuple(d[::2] for d in data),
         tuple(-d[1::2] for d in data),
-        nothing,
-        tuple(_progress(box, k, axes, shape) for k in range(len(box))),
+        tuple(mask for mask in empty if mask.any()),
+        tuple(progress_of(box, k, axes, shape) for k in range(len(box))),
         tuple(hull.known for hull in box),
         sure,
         stopped=graph.stopped,
     )
 
 
-def _progress(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, Progress] | None:
-    """The one grid axis along which the source axis advances, and how; None where there is no single one.
-
-    A grid axis along which several source axes move (a flattened map of tokens) has no stride.
-    """
-    hull = box[number]
-    others = [other for k, other in enumerate(box) if k != number]
-    moving = []
-    for position, axis in enumerate(axes):
-        if hull.varies(axis) and all(_nested(other, axis) for other in others):
-            progress = advance(hull, axis)
-            if progress is not None and (progress.regular or shape[axis] == 1 or not _constant_along(hull, axis)):
-                moving.append((position, progress))
-    if len(moving) != 1:
-        return None
-    place, progress = moving[0]
-    apart = [axis for axis in axes if axis != axes[place] and not _nested(hull, axis)]
-    return moving[0] if all(_spread(hull, axis) < abs(progress.rate) for axis in apart) else None
-
-
-def _spread(hull: Hull, axis: int) -> int:
-    """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
-    return int(np.ptp(hull.data[2:], axis=axis + 1).max(initial=0))
-
-
-def _nested(hull: Hull, axis: int) -> bool:
-    """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
-    first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
-    grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
-    shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
-    return bool((grow | shrink).all())
-
-
-def _constant_along(hull: Hull, axis: int) -> bool:
-    return bool((hull.data == hull.data.take([0], axis=axis + 1)).all())
-
-
-def _too_many(boxes: Boxes) -> bool:
-    return len(boxes) > 1 and any(
-        np.broadcast(*[box[axis].data for box in boxes]).size > LISTED for axis in range(len(boxes[0]))
-    )
-
-
-def _collapsed(boxes: Boxes) -> Boxes:
-    """One range for all positions together: never too small."""
-    every = tuple(range(1, boxes[0][0].data.ndim))
-    return tuple(
-        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context, hull.known) for hull in box)
-        for box in boxes
-    )
-
-
-def _known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
-    """Elements that are zero whatever the input read nothing."""
-    facts = bounds(graph).facts
-    zero = facts.zero(value)
-    if zero is None or np.broadcast(zero, box[0].data[0]).size > LISTED:
-        return box
-    return apply((Keep(~zero, value in facts.padded),), box)
+def _apart(masks: Sequence[np.ndarray]) -> bool:
+    """Whether no two masks vary along the same axis."""
+    axes = [axis for mask in masks for axis, n in enumerate(mask.shape) if n > 1]
+    return len(axes) == len(set(axes))
 
 
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 
 def window_span(count: int, kernel: int, stride: int = 1, dilation: int = 1) -> int:
@@ -39,7 +39,7 @@ def halves(total: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-@cache
+@lru_cache(4096)
 def groups(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[tuple[list[int], list[int]], ...]:
     """The finest pairing of input and output axes with equal products: what a row-major reshape really rearranges."""
     found: list[tuple[list[int], list[int]]] = []

@@ -107,23 +107,23 @@ def _layer_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     rf = receptive_field(graph, layer.name, source=source.name)
     if rf.status == "contradicted":
         return _row(graph, layer, source, size=size_measure(rf), causes=rf.causes, **_nothing(len(source.axes)))
+    return _row(graph, layer, source, size=size_measure(rf), causes=rf.causes, **rf.once("row", lambda: _numbers(rf)))
+
+
+def _numbers(rf: ReceptiveField) -> dict[str, Any]:
+    """What the row says of the ranges: the same for all layers that have them."""
     sizes, local = unclipped_sizes(rf), None if rf.local is None else unclipped_sizes(rf.local)
-    return _row(
-        graph,
-        layer,
-        source,
-        size=size_measure(rf),
-        sizes=sizes,
-        clipped=rf.clipped_size,
-        stride=exact_numbers(rf.stride),
-        start=exact_numbers(rf.start),
-        period=exact_numbers(rf.period),
-        center=exact_numbers(rf.center()),
-        offset=_offsets(rf.local or rf),
-        local=None if local is None or local == sizes else _largest(local),
-        covered=rf.covered,
-        causes=rf.causes,
-    )
+    return {
+        "sizes": sizes,
+        "clipped": rf.clipped_size,
+        "stride": exact_numbers(rf.stride),
+        "start": exact_numbers(rf.start),
+        "period": exact_numbers(rf.period),
+        "center": exact_numbers(rf.center()),
+        "offset": _offsets(rf.local or rf),
+        "local": None if local is None or local == sizes else _largest(local),
+        "covered": rf.covered,
+    }
 
 
 def _constant_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:

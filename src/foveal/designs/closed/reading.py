@@ -8,12 +8,12 @@ while it is constant, else an array. Constant factors that all paths share are l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from math import lcm
 
 import numpy as np
 
 from foveal.designs.closed.steps import Step, Steps
+from foveal.ir.cache import Bounded
 
 Pattern = float | np.ndarray
 ALIKE = 1e-9
@@ -63,7 +63,7 @@ def _window(here: Pattern, kernel: int, stride: int, before: int, dilation: int)
     return _constant(_table(period, kernel, stride, before % (period * stride), dilation) @ here)
 
 
-@cache
+@Bounded
 def _table(period: int, kernel: int, stride: int, before: int, dilation: int) -> np.ndarray:
     """(period * stride, period): the weight of output phase o for input phase i, 1 / kernel for each tap."""
     made = np.zeros((period * stride, period))

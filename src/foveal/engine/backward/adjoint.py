@@ -7,7 +7,6 @@ roles of its output axes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy import sparse
 from foveal.engine.backward.algebra import Algebra, Flow, dense, with_runs
 from foveal.engine.backward.stages import Shape, Stage, with_length
 from foveal.ir import relation as rel
+from foveal.ir.cache import Bounded
 from foveal.ir.lengths import groups
 
 
@@ -89,7 +89,7 @@ def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     return Flow(data, flow.runs, flow.scale)
 
 
-@lru_cache(maxsize=512)
+@Bounded
 def _matrix(step: rel.Table, weigh: bool) -> Any:
     """Inputs by outputs: 1 per tap, or the squared tap weight."""
     out, tap = np.nonzero(step.clipped != rel.ABSENT)

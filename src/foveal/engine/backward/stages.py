@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from foveal.engine.roles import Roles, through
 from foveal.ir import relation as rel
+from foveal.ir.cache import Bounded
 
 Shape = tuple[int, ...]
 
@@ -23,7 +23,7 @@ class Stage(NamedTuple):
     roles_after: Roles
 
 
-@lru_cache(maxsize=4096)
+@Bounded
 def stages(relation: rel.Relation, operand: Shape, out: Shape, roles: Roles, out_roles: Roles) -> tuple[Stage, ...]:
     """The steps of a relation with shapes and roles. Reductions keep their axes, so lengths are worked out from both
     ends.

@@ -46,8 +46,8 @@ class Bounds:
         self.facts = FactFinder(graph)
         self.states: dict[int, States] = {}
         for index, source in enumerate(graph.sources):
-            box = tuple(positions(graph.values[source.value].shape, axis) for axis in source.axes)
-            self.states[source.value] = {index: State((box,), (box,))}
+            boxes = (tuple(positions(graph.values[source.value].shape, axis) for axis in source.axes),)
+            self.states[source.value] = {index: State(boxes, boxes)}
         for node in graph.nodes:
             self.facts.producers[node.output] = node
             self._run(node)

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from math import gcd, lcm
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+from foveal.ir.cache import Bounded
 
 T = TypeVar("T")
 
@@ -115,7 +117,7 @@ def extend(hull: Hull, axis: int, before: int, after: int) -> tuple[np.ndarray, 
     return data, known
 
 
-@cache
+@Bounded
 def _continuation(n: int, before: int, after: int, period: int) -> tuple[np.ndarray, np.ndarray, tuple[slice, ...]]:
     position = np.arange(-before, n + after)
     index = position.copy()
@@ -307,7 +309,7 @@ def all_dense(hull: Hull) -> Hull:
     return hull
 
 
-@cache
+@lru_cache(4096)
 def strided(progress: Progress, stride: int) -> Progress:
     """The progress of every ``stride``-th position."""
     period, shift, regular = progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from foveal.ir import ops, relation as rel
+from foveal.ir.cache import Bounded
 from foveal.ir.fixed import Fixed
 from foveal.ir.relation import Read
 from foveal.ir.rules.along import moved, padded
@@ -185,7 +186,7 @@ def place(op: ops.Place, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -
     return Read(0, (rel.Outside(op.starts, op.steps, shapes[1], out),)), Read(1, tuple(block))
 
 
-@cache
+@Bounded
 def _spread(axis: int, n_in: int, n_out: int, start: int, step: int) -> rel.Table:
     offset = np.arange(n_out) - start
     index = np.where((offset % step == 0) & (offset >= 0) & (offset // step < n_in), offset // step, rel.ABSENT)[
@@ -214,14 +215,14 @@ def overlap(op: ops.Overlap, shapes: Shapes, out: Shape, facts: tuple[Facts, ...
     return (Read(0, (rel.Overlap(op.axis, count, size, out[op.axis], op.step, op.dilation, op.before),)),)
 
 
-@cache
+@lru_cache(4096)
 def _line(axis: int, n_in: int, n_out: int, step: int, before: int) -> rel.Relation:
     if step == 1 and before == 0 and n_in == n_out:
         return ()
     return (rel.Slide(axis, n_in, n_out, 1, step, before, 1),)
 
 
-@cache
+@Bounded
 def _copied(axis: int, n_in: int, n_out: int, before: int, mode: str) -> rel.Table:
     raw = np.arange(n_out) - before
     if mode == "circular":

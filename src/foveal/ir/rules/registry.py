@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.cache import Bounded
 from foveal.ir.fixed import Fixed
 from foveal.ir.relation import SAME, Everything, Expand, Read, Relation
 from foveal.ir.traits import UNDESCRIBED, Traits, made
@@ -70,7 +70,7 @@ def reads(op: ops.Operation, shapes: Shapes, out: Shape, facts: tuple[Facts, ...
     return RULES.get(type(op), everything)(op, shapes, out, facts)
 
 
-@cache
+@Bounded
 def _cached_reads(op: ops.Operation, shapes: Shapes, out: Shape) -> tuple[Read, ...]:
     return RULES.get(type(op), everything)(op, shapes, out, (UNKNOWN,) * len(shapes))
 

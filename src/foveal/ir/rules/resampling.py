@@ -7,11 +7,11 @@ pixel) is not read. Nearest neighbour alone is computed in single precision, bec
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.cache import Bounded
 from foveal.ir.relation import ABSENT, Read, Table
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.windows import only_zeros_read
@@ -57,7 +57,7 @@ def interpolate(op: ops.Interpolate, shapes: Shapes, out: Shape, facts: tuple[Fa
     return (Read(0, (table,), edges=op.taps.shape[1] > 1),)
 
 
-@cache
+@Bounded
 def _step(axis: int, n_in: int, n_out: int, mode: str, align: bool, antialias: bool, scale: float | None) -> Table:
     step = _scale(n_in, n_out, align and mode in ("linear", "cubic"), scale)
     weights = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.cache import Bounded
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.tables import taps as taps_of
@@ -161,7 +161,7 @@ def _channel_pairs(pairs: np.ndarray, x: Shape, groups: int) -> Relation:
     return (Table(1, x[1], n_out, index, index),)
 
 
-@cache
+@Bounded
 def _transposed_table(
     axis: int, n_in: int, n_out: int, taps: tuple[int, ...], stride: int, before: int, dilation: int
 ) -> Table:
@@ -171,7 +171,7 @@ def _transposed_table(
     return Table(axis, n_in, n_out, clipped, raw, (1, stride))
 
 
-@cache
+@Bounded
 def _adaptive_step(axis: int, n_in: int, n_out: int) -> Step:
     if n_out == 1:
         return All((axis,))
