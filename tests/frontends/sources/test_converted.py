@@ -33,7 +33,7 @@ def test_a_tflite_file_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     net.write_bytes(b"TFL3")
     broken.write_bytes(b"TFL")
     monkeypatch.setattr(tensorflow, "find_spec", lambda name: None)
-    with pytest.raises(SourceError, match=r"needs tf2onnx and tensorflow, not installed: pip install tf2onnx"):
+    with pytest.raises(SourceError, match=r"convert it: python -m tf2onnx.*: pip install tf2onnx"):
         foveal.trace(net)
     monkeypatch.setattr(tensorflow, "find_spec", lambda name: name)
     (tmp_path / "tf2onnx").mkdir()

@@ -17,14 +17,13 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIB
 
 def to_onnx(path: Path) -> bytes:
     """The network of a ``.tflite`` file as an ONNX file; raises SourceError in one line."""
+    if any(find_spec(name) is None for name in ("tf2onnx", "tensorflow")):
+        change = f"python -m tf2onnx.convert --tflite {path.name} --output {path.stem}.onnx"
+        raise SourceError(
+            f"{path} is a TensorFlow Lite model; convert it: {change}; or do it here: pip install tf2onnx tensorflow"
+        )
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
-    missing = [name for name in ("tf2onnx", "tensorflow") if find_spec(name) is None]
-    if missing:
-        raise SourceError(
-            f"{path} needs {' and '.join(missing)}, not installed: pip install tf2onnx tensorflow; or convert it where "
-            f"they are: python -m tf2onnx.convert --tflite {path.name} --output {path.stem}.onnx"
-        )
     with TemporaryDirectory() as folder:
         out = Path(folder) / "net.onnx"
         words = [sys.executable, "-m", "tf2onnx.convert", "--tflite", str(path.resolve()), "--output", str(out)]
