@@ -43,7 +43,7 @@ FILES = {
 def refuse(text: str) -> None:
     """Raises SourceError where the text names something that is no specification."""
     word = text.strip()
-    if not word or re.search(r"\s", word):
+    if not word or re.search(r"\s", word) or word.endswith((".yaml", ".yml")):
         return
     suffix = Path(word).suffix.lower()
     if suffix in FILES:
@@ -51,7 +51,7 @@ def refuse(text: str) -> None:
     if "/" in word or "\\" in word or word in (".", ".."):
         _refuse_path(word)
     prefix = word.partition(":")[0]
-    if ":" in word and re.fullmatch(r"[A-Za-z][\w-]*", prefix) and prefix not in KINDS:
+    if ":" in word and re.fullmatch(r"[A-Za-z][\w-]*", prefix) and not _is_layer(prefix):
         known = ", ".join(f"{shelf.prefix}:" for shelf in shelves())
         raise SourceError(
             f"'{shown(word)}': there is no source '{prefix}:'; there are {known} and package.module:factory"
