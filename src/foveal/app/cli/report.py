@@ -12,6 +12,7 @@ import typer
 
 from foveal.app.options import AxesOption, InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
 from foveal.core.errors import FovealError, writing
+from foveal.core.language import language
 from foveal.core.progress import progress
 from foveal.core.visible import visible
 
@@ -79,7 +80,7 @@ def report(
         kinds=kinds or _measured_too(graph, images),
         image=image,
         images=images,
-        language=lang.value if lang else "",
+        language=lang.value if lang else "zh-CN" if language() == "zh-CN" else "",
         command=shlex.join(["foveal", *sys.argv[1:]]),
         heads=heads(graph),
         findings=_audits(graph, task or [], not no_check),

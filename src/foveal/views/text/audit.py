@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from foveal.core.visible import visible
+from foveal.views.language.translate import translated
 from foveal.views.text.html import table_html
 from foveal.views.text.report import SEVERITY, UNLIMITED, empty_grid, plain
 from foveal.views.text.table import quantity_text, shape_text
@@ -31,7 +32,7 @@ def audit_text(audit: Audit) -> str:
         parts += ["", _plain(_grid(table), UNLIMITED)]
     parts += ["", *(_plain(_finding(finding), WIDTH) for finding in audit.findings)]
     if not audit.findings:
-        parts.append("no findings")
+        parts.append(translated("no findings"))
     if audit.method:
         parts += ["", _plain(Text(visible(audit.method)), WIDTH)]
     return "\n".join(parts)
@@ -44,7 +45,7 @@ def audit_renderable(audit: Audit) -> RenderableType:
         parts += [Text(), _Fitted(table)]
     parts += [Text(), *(_finding(finding) for finding in audit.findings)]
     if not audit.findings:
-        parts.append(Text("no findings", style="green"))
+        parts.append(Text(translated("no findings"), style="green"))
     if audit.method:
         parts += [Text(), Text(visible(audit.method), style="dim")]
     return Group(*parts)
@@ -55,7 +56,7 @@ def audit_html(audit: Audit) -> str:
     parts = [f"<p><b>{escape(_title(audit))}</b></p>"]
     parts += [f"<p>{escape(visible(line))}</p>" for line in audit.summary]
     parts += [_html_table(table) for table in _printed(audit)]
-    parts += [_html_finding(finding) for finding in audit.findings] or ["<p>no findings</p>"]
+    parts += [_html_finding(finding) for finding in audit.findings] or [f"<p>{translated('no findings')}</p>"]
     if audit.method:
         parts.append(f"<p><small>{escape(visible(audit.method))}</small></p>")
     return "\n".join(parts)
@@ -135,7 +136,9 @@ def _numeric(table: AuditTable) -> list[bool]:
 
 
 def _finding(finding: AuditFinding) -> RenderableType:
-    head = Text.assemble((finding.severity, SEVERITY[finding.severity]), f" {finding.code}  {_sentence(finding)}")
+    head = Text.assemble(
+        (translated(finding.severity), SEVERITY[finding.severity]), f" {finding.code}  {_sentence(finding)}"
+    )
     return Group(head, *(Padding(Text(line), (0, 0, 0, 4), expand=False) for line in _advice(finding)))
 
 
@@ -144,7 +147,7 @@ def _sentence(finding: AuditFinding) -> str:
 
 
 def _advice(finding: AuditFinding) -> list[str]:
-    lines = [("change", finding.change), ("effect", finding.effect)]
+    lines = [(translated("change"), finding.change), (translated("effect"), finding.effect)]
     return [visible(f"{name}: {text}") for name, text in lines if text]
 
 
@@ -159,7 +162,7 @@ def _html_table(table: AuditTable) -> str:
 
 def _html_finding(finding: AuditFinding) -> str:
     advice = "".join(f"<br><small>{escape(line)}</small>" for line in _advice(finding))
-    return f"<p><b>{finding.severity} {escape(finding.code)}</b> {escape(_sentence(finding))}{advice}</p>"
+    return f"<p><b>{translated(finding.severity)} {escape(finding.code)}</b> {escape(_sentence(finding))}{advice}</p>"
 
 
 def _plain(part: RenderableType, width: int) -> str:

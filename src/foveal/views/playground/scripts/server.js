@@ -9,7 +9,9 @@ class Refused extends Error {
 
 /** The answer to a POST, or null where a later one took its place. Throws Refused with one line. */
 async function ask(path, body) {
-  asking.get(path)?.abort();
+  // A summary is of another text: what was asked about the one before is not waited for.
+  const all = path.endsWith("/summary") ? [...asking.keys()].filter((other) => other.startsWith("/api/playground/")) : [path];
+  for (const other of all) asking.get(other)?.abort();
   const control = new AbortController();
   asking.set(path, control);
   let response;
