@@ -19,7 +19,7 @@ from foveal.frontends.torch.dispatch.swap import in_mode, seeded
 from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
-from foveal.frontends.torch.weights import load_weights
+from foveal.frontends.torch.files.weights import load_weights
 from foveal.ir.backend import Backend, Forward, Preparation
 from foveal.ir.graph import Graph
 
@@ -117,7 +117,7 @@ class TorchBackend(TorchRunner, Backend):
         return TorchBackend(self.model, inputs, self.training)
 
     def with_weights(self, path: str) -> TorchBackend:
-        """See :mod:`foveal.frontends.torch.weights`."""
+        """See :mod:`foveal.frontends.torch.files.weights`."""
         model = copy.deepcopy(self.model)
         load_weights(model, path)
         return TorchBackend(model, self.inputs, self.training)

@@ -1,0 +1,1 @@
+"""A PyTorch model run with state: chunk by chunk, with nothing computed twice."""
