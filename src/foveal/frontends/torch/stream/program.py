@@ -1,22 +1,23 @@
-"""The operations of one run, exported at two lengths of the source: what differs between them is time.
+"""The operations of one run, recorded at two lengths of the source: what differs between them is time.
 
-``torch.export`` keeps convolutions, recurrent layers and attention whole. A value whose shape differs along one axis
-between the two lengths is a stream, and that axis is its time; a value that no source reaches is computed once.
+A value whose shape differs along one axis between the two runs is a stream, and that axis is its time; a value that the
+source does not reach is kept as it was made.
 """
 
 from __future__ import annotations
 
 import operator
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.core.errors import FovealError, first_line
+from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
 
 
 class Ref(NamedTuple):
@@ -83,83 +84,148 @@ class Program:
     fixed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
-def exported(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: tuple[int, int], axis: int) -> Program:
-    """The program of ``model`` called with ``call(length)``, (args, kwargs), at two lengths of the source's ``axis``.
+def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: tuple[int, int], layer: str) -> Program:
+    """The program of ``model`` called with ``call(length)``, (args, kwargs), at two lengths of the source; of a layer
+    (a module by its name) or of the first output ("").
 
-    Raises FovealError where PyTorch cannot export the model, or where the two runs are not alike.
+    Raises FovealError where the model does not run so, or where the two runs are not alike.
     """
-    short, long = (_export(model, *call(length)) for length in lengths)
-    rows = [[node for node in each.graph.nodes if node.op == "call_function"] for each in (short, long)]
-    if [node.target for node in rows[0]] != [node.target for node in rows[1]]:
+    short, long = (Recorder(model, *call(length), layer) for length in lengths)
+    if [row.func for row in short.rows] != [row.func for row in long.rows]:
         raise FovealError("the model runs other operations at another length of the source")
-    values = [_constants(each, *call(length)) for each, length in zip((short, long), lengths)]
-    source = next(n for n in values[0] if _differs(values[0][n], values[1][n], axis))
-    found = Program(source, _output(short))
-    found.shapes[source] = Shapes(tuple(values[0][source].shape), tuple(values[1][source].shape), values[0][source].dtype)
-    fixed = ({k: v for k, v in each.items() if k != source} for each in values)
-    _read(found, zip(*rows), *fixed)
+    pairs = [(name, t, long.fixed[name]) for name, t in short.fixed.items() if name.startswith("in")]
+    source = next((name for name, a, b in pairs if a.shape != b.shape), "")
+    if not source or not short.output:
+        raise FovealError("no input grows with the source, or no output was made")
+    found = Program(source, short.output)
+    found.shapes[source] = _shapes(short.fixed[source], long.fixed[source])
+    alias: dict[str, str] = {}
+    for row, other in zip(short.rows, long.rows):
+        used = [alias.get(name, name) for name in names_in(row.given)]
+        if not any(name in found.shapes for name in used):
+            continue
+        if row.plain in VALUES:
+            raise Refused(f"{row.plain} at {row.scope or '(top)'}: the model reads a number of the stream")
+        given, longer = ({k: _renamed(item, alias) for k, item in each.given.items()} for each in (row, other))
+        found.shapes[row.name] = shapes = _shapes(row.made, other.made)
+        found.calls.append(Call(row.name, row.func, row.plain, given, longer, shapes, row.scope))
+        if row.written:  # in place: from now on the operand is the result
+            for old in [row.written, *(old for old, new in alias.items() if new == row.written)]:
+                alias[old] = row.name
+    found.output = alias.get(found.output, found.output)
+    known = (each.fixed for each in (short, long))
+    a, b = ({k: t for k, t in each.items() if k not in found.shapes} for each in known)
+    found.fixed = {name: (t, b.get(name, t)) for name, t in a.items()}
+    keep = _behind(found)
+    found.calls = [call for call in found.calls if call.name in keep]
     return found
 
 
-def _export(model: nn.Module, args: Any, kwargs: Any) -> Any:
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            return torch.export.export(model, tuple(args), dict(kwargs), strict=False)
-    except Exception as error:
-        raise FovealError(f"the model cannot be exported by torch.export: {first_line(error)}") from error
+VALUES = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal")
 
 
-def _constants(program: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    """Weights, buffers and inputs by the name of their placeholder."""
-    signature, given = program.graph_signature, pytree.tree_leaves((tuple(args), dict(kwargs)))
-    found: dict[str, Any] = {}
-    for table in (signature.inputs_to_parameters, signature.inputs_to_buffers):
-        for name, path in table.items():
-            found[name] = program.state_dict[path] if path in program.state_dict else program.constants[path]
-    for name, path in signature.inputs_to_lifted_tensor_constants.items():
-        found[name] = program.constants[path]
-    names = [node.name for node in program.graph.nodes if node.op == "placeholder" and node.name not in found]
-    return found | dict(zip(names, given))
+class Row(NamedTuple):
+    """One operation as it ran. given: arguments by name; made: what it returned; written: the operand it changed."""
+
+    name: str
+    func: Any
+    plain: str
+    given: dict[Any, Any]
+    made: Any
+    written: str
+    scope: str
 
 
-def _differs(a: Any, b: Any, axis: int) -> bool:
-    return isinstance(a, Tensor) and a.dim() > axis and a.shape != b.shape
+class Recorder(TorchDispatchMode):
+    """Runs a model on real tensors and keeps what ran; results that are several get a row each to pick one."""
+
+    def __init__(self, model: nn.Module, args: Any, kwargs: Any, layer: str) -> None:
+        super().__init__()
+        self.rows: list[Row] = []
+        self.fixed: dict[str, Any] = {}
+        self.names: dict[int, str] = {}
+        self.output = ""
+        self.scopes: list[str] = []
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            self._keep(name, tensor)
+        for number, leaf in enumerate(pytree.tree_leaves((args, kwargs))):
+            if isinstance(leaf, Tensor):
+                self._keep(f"in{number}", leaf)
+        hooks = [handle for name, module in model.named_modules() for handle in self._hooks(name, module, layer)]
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with untouched(model), unrecorded(), self:
+                made = model(*args, **kwargs)
+                if not layer:
+                    self._output(made)
+        except FovealError:
+            raise
+        except Exception as error:
+            raise FovealError(f"the model does not run on real tensors: {first_line(error)}") from error
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+            for handle in hooks:
+                handle.remove()
+
+    def _hooks(self, name: str, module: nn.Module, layer: str) -> Iterator[Any]:
+        yield module.register_forward_pre_hook(lambda *_: self.scopes.append(name))
+        yield module.register_forward_hook(lambda _, given, made: self._leave(made, name == layer))
+
+    def _leave(self, made: Any, wanted: bool) -> None:
+        if self.scopes:
+            self.scopes.pop()
+        if wanted and not self.output:
+            self._output(made)
+
+    def _output(self, made: Any) -> None:
+        first = next((leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, Tensor)), None)
+        self.output = "" if first is None else self.names.get(id(first), "")
+
+    def _keep(self, name: str, tensor: Tensor) -> str:
+        self.fixed[name] = tensor  # keeps it alive, so that its id stays its own
+        self.names[id(tensor)] = name
+        return name
+
+    def _ref(self, item: Any) -> Any:
+        if not isinstance(item, Tensor):
+            return item
+        name = self.names.get(id(item)) or self._keep(f"fixed{len(self.fixed)}", item)
+        return Ref(name)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = pytree.tree_map(self._ref, _by_name(func, args, kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        if func.namespace == "prim" or made is None:
+            return made
+        name, scope = f"v{len(self.rows)}", self.scopes[-1] if self.scopes else ""
+        written = self.names.get(id(made), "") if isinstance(made, Tensor) else ""
+        func, plain = _functional(func)
+        self.rows.append(Row(name, func, plain, given, _lengths(made), written, scope))
+        if isinstance(made, Tensor):
+            self._keep(name, made)
+        for k, part in enumerate(made if isinstance(made, (tuple, list)) else ()):
+            if isinstance(part, Tensor):
+                one = self._keep(f"{name}.{k}", part)
+                self.rows.append(Row(one, operator.getitem, "getitem", {0: Ref(name), 1: k}, _lengths(part), "", scope))
+        return made
 
 
-def _output(program: Any) -> str:
-    made = pytree.tree_leaves(next(node for node in program.graph.nodes if node.op == "output").args)
-    name: str = made[0].name
-    return name
+def _lengths(made: Any) -> Any:
+    """Shapes for tensors."""
+    if isinstance(made, (tuple, list)):
+        return [_lengths(part) for part in made]
+    return (tuple(made.shape), made.dtype) if isinstance(made, Tensor) else made
 
 
-def _read(found: Program, pairs: Iterator[Any], short: dict[str, Any], long: dict[str, Any]) -> None:
-    """Fold what no source reaches; keep the rest as calls."""
-    alias: dict[str, str] = {}
+def _renamed(item: Any, alias: dict[str, str]) -> Any:
+    return pytree.tree_map(
+        lambda leaf: Ref(alias.get(leaf.name, leaf.name)) if isinstance(leaf, Ref) else leaf, item, is_leaf=_is_ref
+    )
 
-    def refs(item: Any) -> Any:
-        return torch.fx.node.map_arg(item, lambda node: Ref(alias.get(node.name, node.name)))
 
-    for node, other in pairs:
-        given, longer = ({"args": refs(each.args), "kwargs": refs(each.kwargs)} for each in (node, other))
-        used = list(names_in(given))
-        if any(name in found.shapes for name in used):
-            func, plain = _functional(node.target)
-            if func is not node.target:  # in place: from now on the operand is the result
-                alias[used[0]] = node.name
-                for old in [old for old, new in alias.items() if new == used[0]]:
-                    alias[old] = node.name
-            by_name = (_by_name(func, each["args"], each["kwargs"]) for each in (given, longer))
-            found.shapes[node.name] = shapes = _shapes(node.meta["val"], other.meta["val"])
-            found.calls.append(Call(node.name, func, plain, *by_name, shapes, _scope(node)))
-        else:
-            for values, each in ((short, given), (long, longer)):
-                filled = filled_in(each, values)
-                with torch.no_grad():
-                    values[node.name] = node.target(*filled["args"], **filled["kwargs"])
-    found.fixed = {name: (short[name], long[name]) for name in short}
-    keep = _behind(found)
-    found.calls = [call for call in found.calls if call.name in keep]
+def _is_ref(item: Any) -> bool:
+    return isinstance(item, Ref)
 
 
 def _behind(found: Program) -> set[str]:
@@ -174,7 +240,7 @@ def _behind(found: Program) -> set[str]:
 
 def names_in(item: Any) -> Iterator[str]:
     """The names of the values in an argument."""
-    for leaf in pytree.tree_leaves(item, is_leaf=lambda each: isinstance(each, Ref)):
+    for leaf in pytree.tree_leaves(item, is_leaf=_is_ref):
         if isinstance(leaf, Ref):
             yield leaf.name
 
@@ -182,16 +248,12 @@ def names_in(item: Any) -> Iterator[str]:
 def filled_in(item: Any, values: Any) -> Any:
     """An argument with values for their names."""
     return pytree.tree_map(
-        lambda leaf: values[leaf.name] if isinstance(leaf, Ref) else leaf, item, is_leaf=lambda x: isinstance(x, Ref)
+        lambda leaf: values[leaf.name] if isinstance(leaf, Ref) else leaf, item, is_leaf=_is_ref
     )
 
 
 def _functional(func: Any) -> tuple[Any, str]:
     """The operation that does not write into its operand, and its plain name."""
-    if func is operator.getitem:
-        return func, "getitem"
-    if not hasattr(func, "_schema"):
-        return func, str(func)
     plain = func._schema.name.split("::")[-1]
     if plain.endswith("_") and not plain.startswith("_") and hasattr(torch.ops.aten, plain[:-1]):
         packet = getattr(torch.ops.aten, plain[:-1])
@@ -202,8 +264,6 @@ def _functional(func: Any) -> tuple[Any, str]:
 
 
 def _by_name(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    if not hasattr(func, "_schema"):
-        return dict(enumerate(args)) | dict(kwargs)  # type: ignore[arg-type]
     schema = func._schema.arguments
     given = {a.name: item for a, item in zip(schema, args)} | dict(kwargs)
     defaults = {a.name: a.default_value for a in schema if a.has_default_value() and a.name not in given}
@@ -211,13 +271,8 @@ def _by_name(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
 
 
 def _shapes(short: Any, long: Any) -> Any:
-    if isinstance(short, (list, tuple)):
+    if isinstance(short, list):
         return [_shapes(a, b) for a, b in zip(short, long)]
-    if not hasattr(short, "shape"):
-        return None
-    return Shapes(tuple(map(int, short.shape)), tuple(map(int, long.shape)), short.dtype)
-
-
-def _scope(node: Any) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    return str(list(stack.values())[-1][0]) if stack else ""
+    if isinstance(short, Tensor):
+        short, long = _lengths(short), _lengths(long)
+    return Shapes(short[0], long[0], short[1]) if isinstance(short, tuple) else None
