@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from foveal.report.compare import compare
     from foveal.report.results import Report
     from foveal.tasks.audit import audit
+    from foveal.tasks.streaming.plan import stream
     from foveal.tasks.tiling.plan import tile
     from foveal.views.records.explore import explore
 
@@ -37,6 +38,7 @@ __all__ = [
     "explore",
     "field",
     "receptive_field",
+    "stream",
     "tile",
     "trace",
     "verify",
@@ -53,6 +55,7 @@ _HOMES = {
     "explore": "views.records.explore",
     "field": "fields.kinds",
     "receptive_field": "fields.receptive_field",
+    "stream": "tasks.streaming.plan",
     "tile": "tasks.tiling.plan",
     "trace": "frontends.trace",
     "verify": "check.verify",

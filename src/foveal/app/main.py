@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, report, serve, tile, verify
+from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, plans, report, serve, verify
 from foveal.core.errors import FovealError
 from foveal.core.language import set_language
 from foveal.core.version import __version__
@@ -99,7 +99,7 @@ def _top(
 
 COMMANDS = (
     analyze.analyze, compare.compare, verify.verify, field.field, explain.explain, erf.erf, design.design, design.code,
-    tile.tile, report.report, serve.serve,
+    plans.tile, plans.stream, report.report, serve.serve,
 )  # fmt: skip
 EXAMPLES = {
     "analyze": (
@@ -118,6 +118,7 @@ EXAMPLES = {
     ),
     "code": ("foveal code gallery:vgg11 -o net.py",),
     "tile": ("foveal tile gallery:unet --size 4000x3008 --tile 512",),
+    "stream": ("foveal stream 'conv3x8,s2 conv3x8' --input 1,1,1600 --rate 16000",),
     "report": ("foveal report gallery:vgg16 -o report.html",),
     "serve": ("foveal serve gallery:unet",),
     "list": ("foveal list", "foveal list timm 'convnext*'"),

@@ -8,7 +8,7 @@ that was never traced (:func:`foveal.frontends.backends.backend_of`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +120,19 @@ class Cuttable(Protocol):
 
     def part(self, outputs: Sequence[str], means: Sequence[Mean], shapes: dict[str, tuple[int, ...]]) -> Part:
         """The part that makes ``outputs`` with ``means`` as inputs; ``shapes``: of the image and the means."""
+
+
+class Streaming(Protocol):
+    """A network with state."""
+
+    def run(self, x: Any, sizes: Iterable[int]) -> Any:
+        """The whole of a tensor in chunks of these sizes."""
+
+    def elements(self, step: int) -> list[tuple[str, int]]:
+        """Operation and its place -> numbers kept between chunks; raises FovealError where they grow without end."""
+
+    def export_onnx(self, path: str | Path, chunk: int) -> list[Path]:
+        """Write one step as ONNX, with the state as inputs and outputs; the files."""
 
 
 class Backend(ABC):
@@ -240,6 +253,13 @@ class Backend(ABC):
     def cuttable(cls, model: Any) -> Cuttable:
         """A bare model for tiling in passes."""
         raise cls.lacking("tiling in passes")
+
+    def streaming(self, source: str, axis: int, step: int, layer: str, dtype: str | None = None) -> Streaming:
+        """A copy of the model that runs along ``axis`` of a source with a state, for one layer; dtype: None for its own.
+
+        Raises FovealError naming the operation that has no such form.
+        """
+        raise self.lacking("running with state")
 
     @classmethod
     def latency(cls, code: str, shape: tuple[int, ...]) -> float:

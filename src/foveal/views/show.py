@@ -66,9 +66,16 @@ WAYS: dict[str, dict[str, str]] = {
         "rows": f"{_R}.rows:audit_rows",
         "dict": f"{_R}.rows:json_dict",
     },
+    "foveal.tasks.streaming.record:StreamPlan": {
+        "text": "foveal.views.text.plans:stream_text",
+        "html": "foveal.views.text.plans:stream_html",
+        "figure": "foveal.views.plots.streaming:timeline",
+        "short": f"{_R}.answers:stream_short",
+        "dict": f"{_R}.rows:json_dict",
+    },
     "foveal.tasks.tiling.record:TilePlan": {
-        "text": "foveal.views.text.tiling:plan_text",
-        "html": "foveal.views.text.tiling:plan_html",
+        "text": "foveal.views.text.plans:plan_text",
+        "html": "foveal.views.text.plans:plan_html",
         "short": f"{_R}.answers:plan_short",
         "axes": f"{_R}.drawn:plan_axes",
         "rows": f"{_R}.rows:plan_rows",

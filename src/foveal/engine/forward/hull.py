@@ -28,7 +28,7 @@ T = TypeVar("T")
 EMPTY = 1 << 40
 NOTHING = 1 << 38
 """A first index at or above this means that nothing is read."""
-PLACES = 8
+PLACES = 61
 """At so many places a period is tried before it is tried everywhere."""
 
 
@@ -156,9 +156,9 @@ def _interior(data: np.ndarray, axis: int) -> Progress | None:
     """
     n = data.shape[axis + 1]
     for part in (slice(0, n), slice(n // 4, n - n // 4)):
-        ends = data[_along(axis, part)][2:]
-        for period in range(1, (ends.shape[axis + 1] - 1) // 2 + 1):
-            moved = _moved(ends, axis, period)
+        ends = data[_along(axis, part)]
+        for period in _possible(ends, axis):
+            moved = _moved(ends[2:], axis, period)
             if moved is not None and (moved[0] == moved[1] or 0 in moved):
                 return Progress(period, moved[0] or moved[1], False)
     return None
@@ -190,12 +190,13 @@ def _moved(ends: np.ndarray, axis: int, period: int) -> tuple[int, int] | None:
 def _possible(data: np.ndarray, axis: int) -> list[int]:
     """Periods that a few places do not rule out: trying all of them on a long axis takes the square of its length."""
     n = data.shape[axis + 1]
-    line = np.moveaxis(data[2], axis, 0).reshape(n, -1)[:, 0]
+    lines = [np.moveaxis(row, axis, 0).reshape(n, -1)[:, 0] for row in data[2:]]
     periods = np.arange(1, (n - 1) // 2 + 1)
     kept = np.ones(periods.shape, dtype=bool)
     for part in range(PLACES):
         start = (n - 1 - periods) * part // (PLACES - 1)
-        kept &= line[start + periods] - line[start] == line[periods] - line[0]
+        for line in lines:
+            kept &= line[start + periods] - line[start] == line[periods] - line[0]
     return list(periods[kept].tolist())
 
 

@@ -17,11 +17,14 @@ from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import in_mode, seeded
 from foveal.frontends.torch.files.wrappers import unwrapped
+from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.gradient import Differentiator
-from foveal.frontends.torch.run import TorchLayer, TorchRunner, precision_of, run_once
+from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
+from foveal.frontends.torch.stream.module import StreamingModule
+from foveal.frontends.torch.stream.program import recorded
 from foveal.frontends.torch.files.weights import load_weights
 from foveal.ir.backend import Backend, Forward, Preparation
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, GraphBuilder
 
 
 class TorchBackend(TorchRunner, Backend):
@@ -97,6 +100,22 @@ class TorchBackend(TorchRunner, Backend):
         if attempt.error is not None:
             attempt = run_once(self.model, inputs, "cropped", self.training, "generic", real=True)
         return None if attempt.error is not None else attempt.graph
+
+    def streaming(self, source: str, axis: int, step: int, layer: str, dtype: str | None = None) -> StreamingModule:
+        """Recorded at the traced length and at one step more."""
+        number = getattr(torch, dtype) if dtype else precision_of(self.model)
+        model = self._copy_anew(number).train(self.training)
+        slot = next(slot for slot in self.inputs.slots() if slot.name == source)
+
+        def call(length: int) -> Any:
+            shape = tuple(length if k == axis else n for k, n in enumerate(slot.shape))
+            kept = slot.example if slot.example is not None and not slot.example.is_meta else torch.zeros(slot.shape)
+            part = np.resize(kept.detach().cpu().numpy(), shape)
+            return with_examples(self.inputs, {source: part}, number).make(Values(GraphBuilder("run")), True)
+
+        length, wanted = slot.shape[axis], "" if layer.split(".")[0] == "output" else layer
+        with default_dtype(number):
+            return StreamingModule(recorded(model, call, (length, length + step), wanted))
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""

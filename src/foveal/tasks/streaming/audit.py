@@ -2,8 +2,9 @@
 
 A unit's own position is its index times its stride. Lookback and lookahead are how far the units reach before and
 behind it, the largest over all units and phases of the steady stream; units at its ends that reach further, through
-padding that mirrors or wraps, have numbers of their own. A strided layer also waits: the newest position of a
-unit's cell of ``stride`` positions first shows in the next. So latency = lookahead + stride - 1 (docs/methods.md 8).
+padding that mirrors or wraps, have numbers of their own. A strided layer also waits: a position that comes after what
+a unit reads first shows in the next one, stride - 1 positions later at most. So latency = the larger of lookahead and
+stride - 1: the frame counts once (docs/methods.md 8).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer
 from foveal.report.findings import reachable
 from foveal.report.results import SourceInfo
-from foveal.tasks.record import Audit, AuditTable, Cell, Excerpt, gravest_first
+from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
 from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.findings import FINDINGS, Facts
@@ -29,7 +30,7 @@ NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
 LONG = 30
 """Layers up to which a printed report lists each."""
 METHOD = (
-    "index ranges of every unit and phase; latency = lookahead + stride - 1; buffers hold 4-byte numbers of one item "
+    "index ranges of every unit and phase; latency = the larger of lookahead and stride - 1; buffers hold 4-byte numbers of one item "
     "of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits for a slower branch"
 )
 
@@ -48,7 +49,7 @@ class Stream(NamedTuple):
 
 def stream(graph: Graph, /, **options: Any) -> Audit:
     """The audit of one layer (default: the output) along one source axis."""
-    asked = _asked(graph, options)
+    asked = question(graph, options)
     reach = reach_of(graph, asked.value, asked.source, asked.axis)
     assert reach is not None
     found = graph.sources[asked.source]
@@ -65,13 +66,16 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
 
 
 def latency_of(reach: Reach) -> Fraction | None:
-    """Positions until the last one of a unit's cell shows in an output; None where the whole future is needed."""
+    """Positions that one waits, at most, until the units that it belongs to are out: those of its own cell of
+    ``stride`` positions, or the next that reads it; None where the whole future is needed.
+    """
     if reach.ahead is None or reach.stride is None:
         return None
-    return reach.ahead + max(Fraction(0), reach.stride - 1)
+    return max(reach.ahead, reach.stride - 1)
 
 
-def _asked(graph: Graph, options: dict[str, Any]) -> Stream:
+def question(graph: Graph, options: dict[str, Any]) -> Stream:
+    """The question that the options ask; raises FovealError where they are wrong."""
     if not graph.layers:
         raise FovealError(f"{graph.name}: the network has no layer")
     for name in ("rate", "hop", "latency"):
@@ -85,6 +89,11 @@ def _asked(graph: Graph, options: dict[str, Any]) -> Stream:
         raise FovealError(f"layer '{layer}' depends on no source: it is a constant")
     source = min(names.index(name) for name in behind_it)
     return Stream(graph, layer, value, source, _axis(graph, source, options["axis"]), options["rate"], options["hop"])
+
+
+def findings_of(asked: Stream, reach: Reach) -> tuple[AuditFinding, ...]:
+    """What keeps a layer from a stream, or from an exact one."""
+    return gravest_first(FINDINGS.found(_facts(asked, reach, (), 0, None)))
 
 
 def _axis(graph: Graph, source: int, given: str | None) -> int:

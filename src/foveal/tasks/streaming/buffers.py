@@ -38,6 +38,7 @@ def buffers(graph: Graph, value: int, source: int, axis: int) -> list[Buffer]:
     for node in sorted(behind(graph, [value]), key=lambda node: node.output):
         known = [of(i) for i in node.inputs]
         found += _past(graph, node, known)
+        found += _cache(graph, node, known, of(node.output))
         found += _wait(graph, node, known)
     return found
 
@@ -57,6 +58,28 @@ def _past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
             if kept > 0:
                 shape = graph.values[node.inputs[way.operand]].shape
                 return [Buffer(where, f"past of {node.origin}", kept, kept * _each(shape, reach.axis))]
+    return []
+
+
+def _cache(graph: Graph, node: Node, known: list[Reach | None], out: Reach | None) -> list[Buffer]:
+    """Of attention over a window, at its sum over time: the values, and the keys that its weights were made with."""
+    product = traits(node.op).product(node.op)
+    if product is None or out is None or out.back is None:
+        return []
+    for operand, reach in enumerate(known):
+        if reach is None or reach.axis is None or reach.back is None or not reach.stride:
+            continue
+        if product.labels[operand][reach.axis] in product.out:
+            continue
+        kept = ceil((out.back - reach.back) / reach.stride)
+        weights = [i for k, i in enumerate(node.inputs) if k != operand and known[k] is not None]
+        pairs = (n for n in graph.behind(*weights) if traits(n.op).product(n.op) and len(set(n.inputs)) == 2)
+        sources = graph.values_behind
+        keys = next((n.inputs[1] for n in pairs if any(s.value in sources(n.inputs[1]) for s in graph.sources)), None)
+        if kept > 0 and keys is not None:
+            each = _each(graph.values[node.inputs[operand]].shape, reach.axis)
+            where = node.scope or "(top)"
+            return [Buffer(where, f"{what} of {node.origin}", kept, kept * each) for what in ("keys", "values")]
     return []
 
 

@@ -142,7 +142,9 @@ def _steady(edge: np.ndarray) -> tuple[Fraction, np.ndarray] | None:
     step over a short period; None where there is none.
     """
     count = edge.size
-    for period in range(1, min(SHORT, count // 4) + 1):
+    changes = np.flatnonzero(np.diff(edge))
+    usual = int(np.median(np.diff(changes))) if changes.size > 2 else 1  # units of one position, behind upsampling
+    for period in [*range(1, min(SHORT, count // 4) + 1), *([usual] if SHORT < usual <= count // 4 else [])]:
         steps = edge[period:] - edge[:-period]
         cuts = np.flatnonzero(np.diff(steps)) + 1
         begins, ends = np.append(0, cuts), np.append(cuts, steps.size)

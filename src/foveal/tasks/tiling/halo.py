@@ -65,8 +65,7 @@ def exact_halo(
     """How far the units of a core that begins and ends at multiples see beyond it (before, after)."""
     progress = rf.progress[axis]
     assert progress is not None
-    period, shift = progress[1].period, int(progress[1].shift)
-    if period > rf.grid[grid]:
+    if progress[1].period > rf.grid[grid]:
         return 0, rf.source_shape[axis]  # the source ends before anything repeats: one tile
     seen = ~_line(rf.nothing[1], grid, rf.grid[grid], np.logical_and)
     first = [_line(row, grid, rf.grid[grid], np.minimum) for row in rf.first[axis]]
@@ -75,15 +74,26 @@ def exact_halo(
     turned = [
         max(0, int(np.where(seen, apart, 0).max(initial=0))) for apart in (first[1] - first[0], last[0] - last[1])
     ]
+    before, behind = steady_context(rf, axis, grid, stride, multiple)
+    # Where the end is cut away, the last units of a core are there only if the tile goes on for as much.
+    missing = ceil(rf.source_shape[axis] - unread - rf.grid[grid] * stride)
+    return before + margin[0] + turned[0], max(behind + margin[1] + turned[1], missing)
+
+
+def steady_context(rf: ReceptiveField, axis: int, grid: int, stride: Fraction, multiple: int) -> tuple[int, int]:
+    """The same of units far from the ends of the source."""
+    progress = rf.progress[axis]
+    assert progress is not None
+    period, shift = progress[1].period, int(progress[1].shift)
+    seen = ~_line(rf.nothing[1], grid, rf.grid[grid], np.logical_and)
+    first = _line(rf.first[axis][1], grid, rf.grid[grid], np.minimum)
+    last = _line(rf.last[axis][1], grid, rf.grid[grid], np.maximum)
     units = np.arange(int(multiple / stride))
     place, ahead = units % period, units // period * shift
     kept = seen[place]
-    before = int((first[1][place] + ahead)[kept].min(initial=0))
-    after = int((last[1][place] + ahead)[kept].max(initial=0))
-    # Where the end is cut away, the last units of a core are there only if the tile goes on for as much.
-    missing = ceil(rf.source_shape[axis] - unread - rf.grid[grid] * stride)
-    behind = max(0, after - multiple + 1) + margin[1] + turned[1]
-    return max(0, -before) + margin[0] + turned[0], max(behind, missing)
+    before = int((first[place] + ahead)[kept].min(initial=0))
+    after = int((last[place] + ahead)[kept].max(initial=0))
+    return max(0, -before), max(0, after - multiple + 1)
 
 
 def _line(array: np.ndarray, grid: int, length: int, join: np.ufunc) -> np.ndarray:

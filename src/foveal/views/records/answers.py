@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foveal.fields.receptive_field import ReceptiveField
     from foveal.ir.graph import Graph
     from foveal.tasks.record import Audit
+    from foveal.tasks.streaming.record import StreamPlan
     from foveal.tasks.tiling.record import TilePlan
 
 LINES, WIDTH = 5, 160
@@ -107,11 +108,20 @@ def audit_short(audit: Audit) -> str:
 
 def plan_short(plan: TilePlan) -> str:
     """Status, halo, tiles."""
-    from foveal.views.text.tiling import plan_rows
+    from foveal.views.text.plans import plan_rows
 
     kept = ("tiling", "tile, halo included", "halo (before + after)", "tiles")
     rows = [f"{name}: {text}" for name, text in plan_rows(plan) if name in kept]
     return _lines([f"{plan.network}: {plan.layer} in tiles of {shape_text(plan.source.lengths)}", *rows])
+
+
+def stream_short(plan: StreamPlan) -> str:
+    """What it needs, and what equals the whole."""
+    from foveal.views.text.plans import stream_rows
+
+    kept = ("look-back, look-ahead", "chunk", "overlap: context", "equals the whole")
+    rows = [f"{name}: {text}" for name, text in stream_rows(plan) if name in kept]
+    return _lines([f"{plan.network}: {plan.layer} as a stream", *rows])
 
 
 def designs_short(designs: Designs) -> str:

@@ -34,6 +34,8 @@ def step_of(program: Program, call: Call) -> Step:
         found = MAKERS.get(call.plain)
         if found is not None:
             return found(program, call)
+        if call.plain.startswith("adaptive_"):
+            raise Refused("pools the whole stream into a fixed number of units")
         pointwise = torch.Tag.pointwise in getattr(call.func, "tags", ())
         if not pointwise and call.plain not in MOVES:
             raise Refused("has no form with state yet")
@@ -363,6 +365,11 @@ def recurrent(program: Program, call: Call) -> Step:
     if any(ref.name in program.shapes for ref in initial):
         raise Refused("starts from what the stream makes")
     return steps.Recurrent(call, *found, initial)
+
+
+@makes("group_norm", "instance_norm", "native_group_norm")
+def statistics(program: Program, call: Call) -> Step:
+    raise Refused("takes its statistics over the whole stream")
 
 
 @makes("cumsum")

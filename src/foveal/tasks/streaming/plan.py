@@ -1,0 +1,259 @@
+"""How to run a network along time, chunk by chunk: with context that is computed again, or with a state that is kept.
+
+Both are run on random numbers in random chunk sizes, in float64, and compared with the whole: what the plan calls exact
+has been seen to be. What cannot be exact says why, what would change it, and how large the difference was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from foveal.check.automatic import look
+from foveal.core.errors import FovealError, first_line
+from foveal.fields.receptive_field import receptive_field
+from foveal.frontends.trace import is_input, network
+from foveal.ir.graph import Graph
+from foveal.report.results import SourceInfo
+from foveal.tasks.shared.equivariance import shifts
+from foveal.tasks.streaming.audit import Stream, findings_of, question
+from foveal.tasks.streaming.overlap import streamed
+from foveal.tasks.streaming.reach_in_time import Border, Reach, first_to_read_all, reach_of
+from foveal.tasks.streaming.record import Ends, StreamPlan, Way
+from foveal.tasks.tiling.halo import steady_context
+from foveal.tasks.tiling.stitching import TileCheck, compared
+
+TWICE = 0.5
+"""Share of the stream that the chunk chosen here may compute again, where context is bounded."""
+STEPS = 3
+"""By how many steps the source of a proof is longer than the traced one."""
+
+
+def stream(
+    model: Any,
+    layer: Any = None,
+    *,
+    inputs: Any = None,
+    rate: float | None = None,
+    hop: int = 1,
+    chunk: int | str | None = None,
+    lookahead: int | str | None = None,
+    axis: str | None = None,
+    check: bool = True,
+    axes: Any = None,
+) -> StreamPlan:
+    """How to run ``layer`` (default: the network's output) along time: chunks, context, latency, state.
+
+    model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number or the model's own module. rate:
+    samples per second; hop: samples per position of the source (of a spectrogram's frames). chunk: positions, or a time
+    such as "80ms" (default: the smallest that computes at most half of the stream twice); it is rounded up to the step.
+    lookahead: positions of the future that are allowed (default: what the network needs); less makes an approximation.
+    axis: the source axis that is time, by name or number; default the last. check: run both ways and compare.
+    Raises FovealError where the layer has no time axis, where a time is given without a rate, and where the chunk is
+    smaller than the step.
+    """
+    if is_input(layer):
+        layer, inputs = None, layer
+    graph = network(model, inputs, axes)
+    if check:
+        look(graph)
+    name = None if layer is None else graph.name_of(layer)
+    asked = question(graph, {"layer": name, "axis": axis, "rate": rate, "hop": hop, "latency": None})
+    plan = _planned(asked, _positions("chunk", chunk, rate, hop), _positions("lookahead", lookahead, rate, hop))
+    return _proven(graph, plan) if check and graph.backend is not None else plan
+
+
+def _positions(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
+    """A length in positions, from a number of them or a time."""
+    if given is None or isinstance(given, int):
+        number: float | None = given
+    else:
+        text = given.strip().lower()
+        unit = next((u for u in ("ms", "s") if text.endswith(u)), "")
+        try:
+            number = float(text.removesuffix(unit))
+        except ValueError:
+            raise FovealError(f"{what} '{given}': expected positions such as 1280, or a time such as 80ms") from None
+        if unit and rate is None:
+            raise FovealError(f"{what} '{given}' is a time: give the rate too (samples per second)")
+        if unit and rate is not None:
+            number *= (0.001 if unit == "ms" else 1.0) * rate / hop
+    if number is not None and (number < 0 or (what == "chunk" and number < 1)):
+        raise FovealError(f"{what} {given}: expected a positive length")
+    return None if number is None else round(number)
+
+
+def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPlan:
+    graph, axis = asked.graph, asked.axis
+    reach = reach_of(graph, asked.value, asked.source, axis)
+    found = graph.sources[asked.source]
+    info = SourceInfo(found.name, graph.values[found.value].shape, found.axes)
+    if reach is None or reach.axis is None or not reach.stride:
+        causes = _causes(asked, reach)
+        why = f" ({causes[0][0]})" if causes else ""
+        raise FovealError(f"layer '{asked.layer}' has no position along {info.axis_names[axis]}{why}: it cannot be "
+                          "streamed; ask for a layer before it")  # fmt: skip
+    moving = shifts(graph, asked.value, asked.source)
+    step = moving.multiples[axis]
+    if reach.ahead is None:  # what reads all hides the steps behind it
+        step = _step(graph, asked, step)
+    if chunk is not None and chunk < step:
+        size = asked.rate and f" ({step * asked.hop / asked.rate * 1000:.4g} ms)" or ""
+        raise FovealError(f"chunk {chunk}: the network advances by {step} positions{size}; the smallest chunk is that")
+    left, right = _context(asked, reach, step)
+    left, right = (None if n is None else n + m for n, m in zip((left, right), moving.margins[axis]))
+    late = max(reach.ahead or Fraction(0), reach.stride - 1)
+    small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
+    causes = _causes(asked, reach)
+    if small and reach.ahead is not None:
+        causes += ((f"the network looks {_plain(late)} positions ahead; {allowed} are allowed", "pad on the past's side"),)
+    exact = left is not None and right is not None and not small
+    need = (left or 0) + (right or 0)
+    size = -(-(chunk or max(step, ceil(need / TWICE))) // step) * step
+    if left is None or right is None:
+        size = size if chunk is not None else max(size, -(-info.lengths[axis] // 8 // step) * step, step)
+    before = -(-(size if left is None else left) // step) * step
+    after = size if right is None else right
+    if small and allowed is not None:
+        after = min(after, max(0, floor(allowed - reach.stride) + 1))
+    blocked = tuple((str(o), "") for o in moving.obstacles) if exact else ()
+    unproven = Way("unproven", "" if exact else "; ".join(text for text, _ in causes) or "its reach has no bound")
+    return StreamPlan(
+        graph.name, asked.layer, info, axis, reach.axis, asked.rate, asked.hop, reach.stride, step,
+        info.lengths[axis] % step, Fraction(0), reach.back, reach.ahead, _ends(reach.begin), _ends(reach.end), size,
+        before, after, False, unproven, unproven, None, causes or blocked,
+        (graph.stopped,) if graph.stopped else (),
+    )  # fmt: skip
+
+
+def _step(graph: Graph, asked: Stream, step: int) -> int:
+    """The least common multiple of all strides on the way."""
+    from math import lcm
+
+    for value in graph.values_behind(asked.value):
+        reach = reach_of(graph, value, asked.source, asked.axis)
+        if reach is not None and reach.stride:
+            step = lcm(step, reach.stride.numerator)
+    return step
+
+
+def _ends(border: Border | None) -> Ends | None:
+    return None if border is None else Ends(border.units, border.reach)
+
+
+def _context(asked: Stream, reach: Reach, step: int) -> tuple[int | None, int | None]:
+    """Positions that the units of a chunk read before and behind it."""
+    assert reach.stride is not None
+    rf = receptive_field(asked.graph, asked.layer, asked.graph.sources[asked.source].name)
+    progress = rf.progress[asked.axis]
+    if rf.local is None and rf.known[asked.axis] and progress is not None and reach.back is not None:
+        if reach.ahead is not None and progress[1].rate == reach.stride and progress[1].period <= rf.grid[progress[0]]:
+            return steady_context(rf, asked.axis, progress[0], reach.stride, step)
+    left = None if reach.back is None else ceil(reach.back)
+    right = None if reach.ahead is None else max(0, floor(reach.ahead - reach.stride) + 1)
+    return left, right
+
+
+def _causes(asked: Stream, reach: Reach | None) -> tuple[tuple[str, str], ...]:
+    """What keeps the reach from being bounded, and what would change it, in the words of the audit's findings."""
+    if reach is None:
+        return ()
+    found = [f for f in findings_of(asked, reach) if f.code not in ("STR02", "STR06")]
+    told = tuple((f"{f.layer}: {f.text}" if f.layer else f.text, f.change) for f in found)
+    if told or reach.back is not None:
+        return told
+    node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
+    what = "the output" if node is None else node.place
+    return ((f"{what} carries a state from the whole past", "run it with state, or let a chunk's context warm it up"),)
+
+
+def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
+    """The plan with what running it showed."""
+    backend = graph.backend
+    assert backend is not None
+    numbers = np.random.default_rng(0)
+    total = plan.source.lengths[plan.axis]
+    total = max(total, min(plan.wait or 0, 4 * total)) + STEPS * plan.step
+    example = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in backend.example(0).items()}
+    time = plan.source.axes[plan.axis]
+    given = example[plan.source.name]
+    shape = tuple(total if k == time else n for k, n in enumerate(given.shape))
+    sound = numbers.standard_normal(shape) if given.dtype.kind == "f" else np.resize(given, shape)
+
+    def forward(part: np.ndarray) -> np.ndarray:
+        return backend.probe({**example, plan.source.name: part}, [plan.layer])[plan.layer]
+
+    try:
+        whole = forward(sound)
+    except FovealError as error:
+        why = f"the model does not run on {total} positions: {first_line(error)}"
+        return replace(plan, overlap=Way("unproven", why), state=Way("unproven", why))
+    plan = _overlap_proven(plan, forward, sound, whole, numbers)
+    try:
+        running = backend.streaming(plan.source.name, time, plan.step, plan.layer, "float64")
+        made = backend.to_array(running.run(backend.from_array(sound), _sizes(numbers, plan.step, total)))
+        found = compared(whole, made, len(_sizes(numbers, plan.step, total)))
+    except FovealError as error:
+        return replace(plan, state=Way("refused", first_line(error)))
+    state = _way(found, "the form with state differs from the whole")
+    try:
+        kept = sum(number for _, number in running.elements(plan.step))
+    except FovealError:
+        kept = None
+    return replace(plan, state=state, elements=kept)
+
+
+def _overlap_proven(
+    plan: StreamPlan, forward: Any, sound: np.ndarray, whole: np.ndarray, numbers: np.random.Generator
+) -> StreamPlan:
+    """Feeds of any length, and where those differ, feeds with the traced length's remainder by the step."""
+    found = None
+    total = sound.shape[plan.source.axes[plan.axis]]
+    exact = not plan.overlap.why
+    for aligned in (False, True):
+        trial = replace(plan, aligned=aligned)
+        sizes = _sizes(numbers, plan.step, total) if exact else [plan.chunk] * (total // plan.chunk + 1)
+        try:
+            made, chunks = streamed(trial, forward, sound, sizes)
+            found = compared(whole, made, chunks)
+        except FovealError as error:
+            plan = replace(plan, overlap=Way("refused", first_line(error)))
+            continue
+        why = plan.overlap.why if not exact else "; ".join(t for t, _ in plan.causes) or "chunks differ from the whole"
+        plan = replace(trial, overlap=_way(found, why, exact))
+        if found.identical or not exact:
+            break
+    return plan
+
+
+def _way(found: TileCheck, why: str, exact: bool = True) -> Way:
+    if found.identical and exact:
+        return Way("exact", "", None, found.tiles, found.largest)
+    return Way("approximate", why, found.rms, found.tiles, found.largest)
+
+
+def _sizes(numbers: np.random.Generator, step: int, total: int) -> list[int]:
+    """Random sizes of parts, from one position to many steps, that add up to the whole."""
+    sizes: list[int] = []
+    while sum(sizes) < total:
+        most = int(numbers.choice([3, step, 3 * step, total // 2 + 1]))
+        sizes.append(int(numbers.integers(1, max(2, most))))
+        if len(sizes) > 6:
+            sizes.append(total)
+    return sizes
+
+
+def _plain(number: Fraction) -> str:
+    return str(int(number)) if number.denominator == 1 else f"{float(number):.4g}"
+
+
+def export_onnx(graph: Graph, plan: StreamPlan, path: str) -> list[Any]:
+    """Write the form with state as ONNX, one step of the plan's chunk; the files. Raises FovealError where it has none."""
+    if graph.backend is None:
+        raise FovealError(f"{graph.name}: there is no model to export")
+    time = plan.source.axes[plan.axis]
+    return list(graph.backend.streaming(plan.source.name, time, plan.step, plan.layer).export_onnx(path, plan.chunk))

@@ -1,0 +1,155 @@
+"""Plans of tiles and of streams as text and as HTML."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from html import escape
+from typing import TYPE_CHECKING
+
+from foveal.core.visible import visible
+from foveal.core.words import bytes_text
+from foveal.views.text.table import aligned
+
+if TYPE_CHECKING:
+    from foveal.tasks.streaming.record import StreamPlan, Way
+    from foveal.tasks.tiling.record import TilePlan
+
+Rows = list[tuple[str, str]]
+
+
+WHY, UNPROVEN = "not possible exactly because of", "not proven because of"
+
+
+def _status(plan: TilePlan) -> str:
+    if plan.status == "unproven":
+        return "not proven: may differ from the whole; compare with plan.check"
+    if plan.exact:
+        return "exact"
+    if plan.error is None:
+        return "approximate: relative error not known; measure it with plan.check"
+    return f"approximate: {'measured' if 'measured' in plan.method else 'expected'} relative error {plan.error:.3g}"
+
+
+def plan_rows(plan: TilePlan) -> Rows:
+    """What a plan says, line by line."""
+    unsure = " or more" if plan.cut else ""
+    rows = [("tiling", _status(plan) + unsure)]
+    if unsure:
+        rows.append(
+            ("", "the traced source is smaller than the field, so that not all was weighed: give a larger input")
+        )
+    for number, text in enumerate(plan.obstacles[:3]):
+        rows.append(((WHY if plan.status == "approximate" else UNPROVEN) if number == 0 else "", text))
+    if len(plan.obstacles) > 3:
+        rows.append(("", f"and {len(plan.obstacles) - 3} more"))
+    names = [axis.name for axis in plan.axes]
+    rows += [
+        ("source", _per_axis(names, [str(axis.length) for axis in plan.axes])),
+        ("tile, halo included", _per_axis(names, [str(axis.tile) for axis in plan.axes])),
+        ("halo (before + after)", _per_axis(names, [f"{a} + {b}" for a, b in plan.halo])),
+        ("of which needed", _per_axis(names, [f"{axis.need[0]} + {axis.need[1]}" for axis in plan.axes])),
+        ("starts are multiples of", _per_axis(names, [str(axis.multiple) for axis in plan.axes])),
+        ("smallest tile", _per_axis(names, [str(axis.smallest) for axis in plan.axes])),
+        ("tiles", " x ".join(str(len(axis.starts)) for axis in plan.axes) + f" = {plan.count}"),
+        ("computed twice or more", f"{plan.overhead:.1%} of the source"),
+        ("activations at once", f"{bytes_text(plan.memory[1])} a tile, {bytes_text(plan.memory[0])} the whole"),
+        ("method", plan.method),
+        *(("warning", text) for text in plan.warnings),
+    ]
+    return rows
+
+
+def plan_text(plan: TilePlan) -> str:
+    """The plan as lines of text."""
+    return "\n".join([visible(f"{plan.network}: {plan.layer} in tiles"), *aligned(plan_rows(plan))])
+
+
+def plan_html(plan: TilePlan) -> str:
+    """The plan as a small table, for notebooks."""
+    return _html(f"{plan.network}: {plan.layer} in tiles", plan_rows(plan))
+
+
+def _html(title: str, found: Rows) -> str:
+    rows = [(escape(label), escape(visible(text))) for label, text in found]
+    body = "\n".join(f"<tr><td>{label}</td><td>{text}</td></tr>" for label, text in rows)
+    return f"<p><b>{escape(visible(title))}</b></p>\n<table>\n{body}\n</table>"
+
+
+def stream_text(plan: StreamPlan) -> str:
+    """The plan of a stream as lines of text."""
+    return "\n".join([visible(_stream_title(plan)), *aligned(stream_rows(plan))])
+
+
+def stream_html(plan: StreamPlan) -> str:
+    """The same as a small table, for notebooks."""
+    return _html(_stream_title(plan), stream_rows(plan))
+
+
+def _stream_title(plan: StreamPlan) -> str:
+    return f"{plan.network}: {plan.layer} as a stream along {plan.source.axis_names[plan.axis]}"
+
+
+def stream_rows(plan: StreamPlan) -> Rows:
+    """What a plan of a stream says, line by line."""
+    long = lambda number: _length(plan, number)  # noqa: E731
+    both = None if plan.lookback is None or plan.lookahead is None else plan.lookback + plan.lookahead + 1
+    rows = [
+        ("receptive field", long(both)), ("look-back, look-ahead", f"{long(plan.lookback)}; {long(plan.lookahead)}"),
+        ("stride of a unit", f"{_number(plan.stride)} positions" + _rate(plan)),
+        ("step of the stream", long(Fraction(plan.step))), ("latency of the network", long(plan.latency)),
+        ("first unit", "at the end" if plan.wait is None else f"after {long(Fraction(plan.wait))}"),
+    ]  # fmt: skip
+    for what, ends in (("first", plan.begin), ("last", plan.end)):
+        if ends is not None:
+            far = "the other end" if ends.reach is None else f"{_number(ends.reach)} positions"
+            side = "ahead" if what == "first" else "back"
+            rows.append((f"the {what} {ends.units} units", f"read {far} {side}, through padding that mirrors or wraps"))
+    rows += [
+        ("chunk", f"{long(Fraction(plan.chunk))} = {_number(plan.chunk / plan.stride)} units"),
+        ("overlap: context", f"{plan.left} before + {plan.right} behind; {plan.left + plan.right} read again by the next"),
+        ("computed twice", f"{plan.twice:.1%} of the stream"), ("delay", long(Fraction(plan.chunk + plan.right))),
+        ("equals the whole", _way(plan.overlap)),
+        ("state: kept", "nothing" if plan.elements is None else f"{plan.elements} numbers, {bytes_text(4 * plan.elements)}"),
+        ("delay", "" if plan.wait is None else long(plan.chunk + max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1))),
+        ("equals the whole", _way(plan.state)),
+    ]  # fmt: skip
+    for text, change in plan.causes:
+        rows += [("why", text)] + ([("what would change it", change)] if change else [])
+    return rows + [("warning", text) for text in plan.warnings]
+
+
+def _length(plan: StreamPlan, number: Fraction | None) -> str:
+    """``400 samples = 25 ms``."""
+    if number is None:
+        return "all"
+    spent = plan.milliseconds(number)
+    units = float(number / plan.stride)
+    frames = f" = {units:.4g} frames" if plan.stride > 1 else ""
+    return f"{_number(number)} positions{frames}" + ("" if spent is None else f" = {spent:.4g} ms")
+
+
+def _rate(plan: StreamPlan) -> str:
+    if plan.rate is None:
+        return ""
+    return f"; {float(plan.rate / plan.hop / plan.stride):.6g} units per second"
+
+
+def _number(number: Fraction | int) -> str:
+    exact = Fraction(number)
+    return str(int(exact)) if exact.denominator == 1 else str(exact)
+
+
+def _way(way: Way) -> str:
+    seen = f" ({way.chunks} chunks of random sizes in float64: largest difference {way.largest:.2g})" if way.chunks else ""
+    if way.status == "exact":
+        return f"yes{seen}"
+    if way.status == "approximate":
+        return f"no: {way.error:.3g} of the root mean square apart ({way.chunks} chunks, measured): {way.why}"
+    return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
+
+
+def _per_axis(names: list[str], texts: list[str]) -> str:
+    """``512`` for equal axes, else ``H 512, W 384``."""
+    if len(set(texts)) == 1:
+        return texts[0]
+    return ", ".join(f"{name} {text}" for name, text in zip(names, texts))
