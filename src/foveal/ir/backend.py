@@ -255,7 +255,8 @@ class Backend(ABC):
         raise cls.lacking("tiling in passes")
 
     def streaming(self, source: str, axis: int, step: int, layer: str, dtype: str | None = None) -> Streaming:
-        """A copy of the model that runs along ``axis`` of a source with a state, for one layer; dtype: None for its own.
+        """A copy of the model that runs along ``axis`` of a source with a state, for one layer; dtype: None for its
+        own.
 
         Raises FovealError naming the operation that has no such form.
         """

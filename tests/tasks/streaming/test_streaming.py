@@ -194,7 +194,8 @@ def test_causal_attention_grows() -> None:
     [
         (lambda: Causal(3, stride=4), 0, 4, 3),  # the newest of a cell shows in the next unit
         (lambda: nn.Sequential(Causal(3, stride=2), Causal(3, stride=2)), 0, 4, 3),
-        (lambda: nn.Conv1d(4, 4, 5, stride=2, padding=2), 2, 2, 3),
+        (lambda: nn.Conv1d(4, 4, 5, stride=2, padding=2), 2, 2, 2),
+        (lambda: nn.Conv1d(4, 4, 4, stride=4), 3, 4, 3),
         (lambda: nn.Sequential(nn.Conv1d(4, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1)), 2, 1, 2),
     ],
 )

@@ -55,15 +55,17 @@ def stream(
         typer.Option(
             "--chunk",
             metavar="N|MS",
-            help="length of a chunk, in positions or as 80ms, rounded up to the step; default: the smallest that computes "
-            "at most half of the stream twice",
+            help="length of a chunk, in positions or as 80ms, rounded up to the step; default: the smallest that "
+            "computes at most half of the stream twice",
         ),
     ] = None,
     lookahead: Annotated[
         str | None,
         typer.Option("--lookahead", metavar="N|MS", help="the future that is allowed; default: what the network needs"),
     ] = None,
-    hop: Annotated[int, typer.Option("--hop", metavar="N", help="samples per position (of a spectrogram's frames)")] = 1,
+    hop: Annotated[
+        int, typer.Option("--hop", metavar="N", help="samples per position (of a spectrogram's frames)")
+    ] = 1,
     axis: Annotated[
         str | None, typer.Option("--axis", metavar="NAME", help="the source axis that is time; default: the last")
     ] = None,
@@ -79,15 +81,12 @@ def stream(
     axes: AxesOption = None,
 ) -> None:
     """How to run a network along time in chunks: context, latency, state, and what equals the whole run."""
-    from foveal.tasks.streaming.plan import export_onnx
-    from foveal.tasks.streaming.plan import stream as plan_of
+    from foveal.tasks.streaming.plan import export_onnx, stream as plan_of
 
     graph = trace_source(source, shapes, axes=axes)
     length, ahead = (int(t) if t is not None and t.strip().isdecimal() else t for t in (chunk, lookahead))
     with progress(f"streaming {graph.name}"):
-        plan = plan_of(
-            graph, layer, rate=rate, hop=hop, chunk=length, lookahead=ahead, axis=axis, check=not no_check
-        )
+        plan = plan_of(graph, layer, rate=rate, hop=hop, chunk=length, lookahead=ahead, axis=axis, check=not no_check)
     print(plan.to_json() if as_json else plan)
     if onnx is not None:
         if not onnx.endswith(".onnx"):

@@ -16,13 +16,13 @@ import torch
 from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import in_mode, seeded
-from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.dispatch.values import Values
+from foveal.frontends.torch.files.weights import load_weights
+from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
 from foveal.frontends.torch.stream.module import StreamingModule
 from foveal.frontends.torch.stream.program import recorded
-from foveal.frontends.torch.files.weights import load_weights
 from foveal.ir.backend import Backend, Forward, Preparation
 from foveal.ir.graph import Graph, GraphBuilder
 

@@ -30,8 +30,9 @@ NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
 LONG = 30
 """Layers up to which a printed report lists each."""
 METHOD = (
-    "index ranges of every unit and phase; latency = the larger of lookahead and stride - 1; buffers hold 4-byte numbers of one item "
-    "of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits for a slower branch"
+    "index ranges of every unit and phase; latency = the larger of lookahead and stride - 1; buffers hold 4-byte "
+    "numbers of one item of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits "
+    "for a slower branch"
 )
 
 

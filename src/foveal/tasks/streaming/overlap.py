@@ -1,4 +1,4 @@
-"""Chunks with context: each is computed together with what its units see before and behind it, and only they are kept."""
+"""Chunks with context: each is computed with what its units see before and behind it, and only they are kept."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def stream(
     graph = network(model, inputs, axes)
     if check:
         look(graph)
-    name = None if layer is None else graph.name_of(layer)
+    first = next((name for name in ("output", "output.0") if name in graph.layer_table), None)
+    name = first if layer is None else graph.name_of(layer)
     asked = question(graph, {"layer": name, "axis": axis, "rate": rate, "hop": hop, "latency": None})
     plan = _planned(asked, _positions("chunk", chunk, rate, hop), _positions("lookahead", lookahead, rate, hop))
     return _proven(graph, plan) if check and graph.backend is not None else plan
@@ -102,15 +103,17 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
     if reach.ahead is None:  # what reads all hides the steps behind it
         step = _step(graph, asked, step)
     if chunk is not None and chunk < step:
-        size = asked.rate and f" ({step * asked.hop / asked.rate * 1000:.4g} ms)" or ""
-        raise FovealError(f"chunk {chunk}: the network advances by {step} positions{size}; the smallest chunk is that")
+        spent = "" if asked.rate is None else f" ({step * asked.hop / asked.rate * 1000:.4g} ms)"
+        raise FovealError(f"chunk {chunk}: the network advances by {step} positions{spent}; the smallest chunk is that")
     left, right = _context(asked, reach, step)
     left, right = (None if n is None else n + m for n, m in zip((left, right), moving.margins[axis]))
     late = max(reach.ahead or Fraction(0), reach.stride - 1)
     small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
     causes = _causes(asked, reach)
     if small and reach.ahead is not None:
-        causes += ((f"the network looks {_plain(late)} positions ahead; {allowed} are allowed", "pad on the past's side"),)
+        causes += (
+            (f"the network looks {_plain(late)} positions ahead; {allowed} are allowed", "pad on the past's side"),
+        )
     exact = left is not None and right is not None and not small
     need = (left or 0) + (right or 0)
     size = -(-(chunk or max(step, ceil(need / TWICE))) // step) * step
@@ -151,7 +154,8 @@ def _context(asked: Stream, reach: Reach, step: int) -> tuple[int | None, int | 
     rf = receptive_field(asked.graph, asked.layer, asked.graph.sources[asked.source].name)
     progress = rf.progress[asked.axis]
     if rf.local is None and rf.known[asked.axis] and progress is not None and reach.back is not None:
-        if reach.ahead is not None and progress[1].rate == reach.stride and progress[1].period <= rf.grid[progress[0]]:
+        steady = progress[1].regular and progress[1].rate == reach.stride
+        if reach.ahead is not None and steady and progress[1].period <= rf.grid[progress[0]]:
             return steady_context(rf, asked.axis, progress[0], reach.stride, step)
     left = None if reach.back is None else ceil(reach.back)
     right = None if reach.ahead is None else max(0, floor(reach.ahead - reach.stride) + 1)
@@ -252,7 +256,7 @@ def _plain(number: Fraction) -> str:
 
 
 def export_onnx(graph: Graph, plan: StreamPlan, path: str) -> list[Any]:
-    """Write the form with state as ONNX, one step of the plan's chunk; the files. Raises FovealError where it has none."""
+    """Write the form with state as ONNX, one step of a chunk; the files. Raises FovealError where there is none."""
     if graph.backend is None:
         raise FovealError(f"{graph.name}: there is no model to export")
     time = plan.source.axes[plan.axis]

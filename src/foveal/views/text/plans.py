@@ -91,7 +91,10 @@ def _stream_title(plan: StreamPlan) -> str:
 
 def stream_rows(plan: StreamPlan) -> Rows:
     """What a plan of a stream says, line by line."""
-    long = lambda number: _length(plan, number)  # noqa: E731
+
+    def long(number: Fraction | None) -> str:
+        return _length(plan, number)
+
     both = None if plan.lookback is None or plan.lookahead is None else plan.lookback + plan.lookahead + 1
     rows = [
         ("receptive field", long(both)), ("look-back, look-ahead", f"{long(plan.lookback)}; {long(plan.lookahead)}"),
@@ -104,13 +107,15 @@ def stream_rows(plan: StreamPlan) -> Rows:
             far = "the other end" if ends.reach is None else f"{_number(ends.reach)} positions"
             side = "ahead" if what == "first" else "back"
             rows.append((f"the {what} {ends.units} units", f"read {far} {side}, through padding that mirrors or wraps"))
+    late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
+    again, kept = plan.left + plan.right, plan.elements
     rows += [
         ("chunk", f"{long(Fraction(plan.chunk))} = {_number(plan.chunk / plan.stride)} units"),
-        ("overlap: context", f"{plan.left} before + {plan.right} behind; {plan.left + plan.right} read again by the next"),
+        ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
         ("computed twice", f"{plan.twice:.1%} of the stream"), ("delay", long(Fraction(plan.chunk + plan.right))),
         ("equals the whole", _way(plan.overlap)),
-        ("state: kept", "nothing" if plan.elements is None else f"{plan.elements} numbers, {bytes_text(4 * plan.elements)}"),
-        ("delay", "" if plan.wait is None else long(plan.chunk + max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1))),
+        ("state: kept", "nothing" if kept is None else f"{kept} numbers, {bytes_text(4 * kept)}"),
+        ("delay", "" if plan.wait is None else long(plan.chunk + late)),
         ("equals the whole", _way(plan.state)),
     ]  # fmt: skip
     for text, change in plan.causes:
@@ -140,7 +145,9 @@ def _number(number: Fraction | int) -> str:
 
 
 def _way(way: Way) -> str:
-    seen = f" ({way.chunks} chunks of random sizes in float64: largest difference {way.largest:.2g})" if way.chunks else ""
+    seen = (
+        f" ({way.chunks} chunks of random sizes in float64: largest difference {way.largest:.2g})" if way.chunks else ""
+    )
     if way.status == "exact":
         return f"yes{seen}"
     if way.status == "approximate":

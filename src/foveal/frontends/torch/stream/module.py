@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, first_line
-from foveal.frontends.torch.stream.program import Program
-from foveal.frontends.torch.stream.steps import Step, empty, join
+from foveal.frontends.torch.stream import windows
+from foveal.frontends.torch.stream.program import Program, names_in
+from foveal.frontends.torch.stream.steps import Step, join
 from foveal.frontends.torch.stream.table import step_of
 
 State = list[Any]
@@ -39,7 +40,7 @@ class StreamingModule(nn.Module):
         source, out = program.shapes[program.source], program.shapes[program.output]
         self.time, self.out_time = source.time, out.time
         self.names: dict[str, str] = {}
-        used = {name for call in program.calls for name in _names(call.given)}
+        used = {name for call in program.calls for name in names_in(call.given)}
         for name in sorted(used & program.fixed.keys()):
             found = program.fixed[name][1]
             if isinstance(found, Tensor):
@@ -100,8 +101,9 @@ class StreamingModule(nn.Module):
     def export_onnx(self, path: str | Path, chunk: int) -> list[Path]:
         """Write one step of ``chunk`` positions as ONNX: inputs chunk, state0 ..., outputs out, new0 ...
 
-        Where the first chunks are unlike the later ones (padding at the start, units that wait for others), a second file,
-        ``NAME.first.onnx``, takes them, without a state. Returns the files. Raises FovealError where PyTorch cannot
+        Where the first chunks are unlike the later ones (padding at the start, units that wait for others), a second
+        file, ``NAME.first.onnx``, takes them, without a state. Returns the files. Raises FovealError where PyTorch
+        cannot
         export it, and where the state grows without end.
         """
         state, start = self._settled(chunk)
@@ -169,10 +171,4 @@ def _like(a: Any, b: Any) -> bool:
     return a.shape == b.shape if isinstance(a, Tensor) else bool(a == b)
 
 
-def _names(given: Any) -> Iterable[str]:
-    from foveal.frontends.torch.stream.program import names_in
-
-    return names_in(given)
-
-
-__all__ = ["StreamingModule", "empty"]
+__all__ = ["StreamingModule", "windows"]

@@ -7,7 +7,7 @@ source does not reach is kept as it was made.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -102,7 +102,7 @@ def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: 
     alias: dict[str, str] = {}
     for row, other in zip(short.rows, long.rows):
         used = [alias.get(name, name) for name in names_in(row.given)]
-        if not any(name in found.shapes for name in used):
+        if row.plain in FACTORIES or not any(name in found.shapes for name in used):
             continue
         if row.plain in VALUES:
             raise Refused(f"{row.plain} at {row.scope or '(top)'}: the model reads a number of the stream")
@@ -121,6 +121,8 @@ def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: 
     return found
 
 
+FACTORIES = ("new_zeros", "new_ones", "new_full", "new_empty")
+"""What reads only the type of its operand."""
 VALUES = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal")
 
 
@@ -130,17 +132,17 @@ class Row(NamedTuple):
     name: str
     func: Any
     plain: str
-    given: dict[Any, Any]
+    given: dict[str, Any]
     made: Any
     written: str
     scope: str
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs a model on real tensors and keeps what ran; results that are several get a row each to pick one."""
 
     def __init__(self, model: nn.Module, args: Any, kwargs: Any, layer: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.rows: list[Row] = []
         self.fixed: dict[str, Any] = {}
         self.names: dict[int, str] = {}
@@ -206,8 +208,8 @@ class Recorder(TorchDispatchMode):
             self._keep(name, made)
         for k, part in enumerate(made if isinstance(made, (tuple, list)) else ()):
             if isinstance(part, Tensor):
-                one = self._keep(f"{name}.{k}", part)
-                self.rows.append(Row(one, operator.getitem, "getitem", {0: Ref(name), 1: k}, _lengths(part), "", scope))
+                one, pick = self._keep(f"{name}.{k}", part), {"0": Ref(name), "1": k}
+                self.rows.append(Row(one, operator.getitem, "getitem", pick, _lengths(part), "", scope))
         return made
 
 
@@ -247,9 +249,7 @@ def names_in(item: Any) -> Iterator[str]:
 
 def filled_in(item: Any, values: Any) -> Any:
     """An argument with values for their names."""
-    return pytree.tree_map(
-        lambda leaf: values[leaf.name] if isinstance(leaf, Ref) else leaf, item, is_leaf=_is_ref
-    )
+    return pytree.tree_map(lambda leaf: values[leaf.name] if isinstance(leaf, Ref) else leaf, item, is_leaf=_is_ref)
 
 
 def _functional(func: Any) -> tuple[Any, str]:

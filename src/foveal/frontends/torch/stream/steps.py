@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from foveal.core.errors import FovealError
 from foveal.frontends.torch.stream.program import Call, Ref, Shapes, filled_in
@@ -88,14 +87,14 @@ class Each(Step):
     def push(self, state: State, values: Values, last: bool) -> Result:
         parts, kept = [], len(self.operands) if len(self.operands) > 1 or self.group > 1 else 0
         for k, (name, shapes) in enumerate(self.operands):
-            parts.append(join((state[k], values[name]), _time(shapes)) if kept else values[name])
-        sizes = [part.shape[_time(shapes)] for part, (_, shapes) in zip(parts, self.operands)]
+            parts.append(join((state[k], values[name]), time_of(shapes)) if kept else values[name])
+        sizes = [part.shape[time_of(shapes)] for part, (_, shapes) in zip(parts, self.operands)]
         count = min(sizes) // self.group * self.group
         here = dict(values)
         rest: list[Any] = []
         for part, (name, shapes) in zip(parts, self.operands):
-            here[name] = cut(part, _time(shapes), 0, count)
-            rest.append(cut(part, _time(shapes), count))
+            here[name] = cut(part, time_of(shapes), 0, count)
+            rest.append(cut(part, time_of(shapes), count))
         for name, axis in self.ramps:
             place = state[-1]
             if place + count > values[name].shape[axis]:
@@ -142,7 +141,7 @@ class Window(Step):
         return units(self.shapes, self.before, self.fill), 0
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis = _time(self.shapes)
+        axis = time_of(self.shapes)
         kept, skip = state
         x = join((kept, values[self.name]), axis)
         if last and self.after:
@@ -171,7 +170,7 @@ class Crop(Step):
         return units(self.shapes, 0), self.first
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, (held, skip) = _time(self.shapes), state
+        axis, (held, skip) = time_of(self.shapes), state
         x = values[self.name]
         gone = min(skip, x.shape[axis])
         x = join((held, cut(x, axis, gone)), axis)
@@ -195,7 +194,7 @@ class Pad(Step):
         return units(self.shapes, 0), 0
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, (held, begun) = _time(self.shapes), state
+        axis, (held, begun) = time_of(self.shapes), state
         x = values[self.name]
         past = join((held, x), axis)
         made = x
@@ -217,7 +216,9 @@ class Pad(Step):
         if self.mode == "replicate":
             one = cut(x, axis, 0, 1) if side == 0 else cut(x, axis, x.shape[axis] - 1)
             return one.repeat_interleave(count, axis)
-        mirrored = cut(x, axis, 1, count + 1) if side == 0 else cut(x, axis, x.shape[axis] - count - 1, x.shape[axis] - 1)
+        mirrored = (
+            cut(x, axis, 1, count + 1) if side == 0 else cut(x, axis, x.shape[axis] - count - 1, x.shape[axis] - 1)
+        )
         return mirrored.flip(axis)
 
 
@@ -235,7 +236,7 @@ class Between(Step):
         return (0,)
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis = _time(self.shapes)
+        axis = time_of(self.shapes)
         head = [values[ref.name] for ref in self.before] if not state[0] else []
         tail = [values[ref.name] for ref in self.after] if last else []
         parts = [*head, values[self.name], *tail]
@@ -265,158 +266,8 @@ MIDDLE = "(middle)"
 """The name of what the steps of a chain hand on."""
 
 
-@dataclass
-class Spread(Step):
-    """A transposed convolution: what reaches into units that are not finished is kept, and the bias comes last.
-
-    run: the operation without padding and bias; span, stride: of its window; drop: units left out at the end (negative:
-    units of the bias alone); bias: along the channels, or nothing.
-    """
-
-    call: Call
-    name: str
-    shapes: Shapes
-    out: Shapes
-    span: int
-    stride: int
-    drop: int
-    run: Callable[[Tensor, Values], Tensor]
-    bias: Ref | None
-
-    def begin(self, values: Values) -> State:
-        return units(self.out, max(0, self.span - self.stride)), 0
-
-    def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, (tail, gap) = _time(self.shapes), state
-        x = values[self.name]
-        count, over = x.shape[axis] * self.stride, self.span - self.stride
-        made = self.run(x, values) if count else units(self.out, 0).to(tail)
-        if count and over > 0:
-            made = join((cut(made, axis, 0, over) + tail, cut(made, axis, over)), axis)
-            made, tail = cut(made, axis, 0, count), cut(made, axis, count)
-        elif count:  # windows with gaps between them
-            made, gap = join((units(self.out, gap).to(made), made), axis), -over
-        if last and self.drop < over:
-            made = join((made, cut(tail, axis, 0, max(0, over - max(0, self.drop)))), axis) if over > 0 else made
-            made = join((made, units(self.out, max(0, -self.drop)).to(made)), axis)
-        elif last and self.drop < 0:
-            made = join((made, units(self.out, -self.drop).to(made)), axis)
-        if self.bias is not None:
-            made = made + values[self.bias.name].reshape([1, -1] + [1] * (made.dim() - 2))
-        return made, (tail, gap)
-
-
-@dataclass
-class Recurrent(Step):
-    """An LSTM, GRU or plain recurrent layer: its state goes on."""
-
-    call: Call
-    name: str
-    shapes: Shapes
-    initial: list[Ref]
-
-    def begin(self, values: Values) -> State:
-        return tuple(values[ref.name] for ref in self.initial)
-
-    def push(self, state: State, values: Values, last: bool) -> Result:
-        if not values[self.name].shape[_time(self.shapes)]:
-            return empty(self.call.shapes), state
-        given = dict(filled_in(self.call.given, values))
-        given["hx"] = list(state) if len(state) > 1 else state[0]
-        made = self.call.func(**given)
-        return made, tuple(made[1:])
-
-
-@dataclass
-class Running(Step):
-    """A running sum."""
-
-    call: Call
-    name: str
-    shapes: Shapes
-
-    def begin(self, values: Values) -> State:
-        return (units(self.shapes, 1),)
-
-    def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, x = _time(self.shapes), values[self.name]
-        if not x.shape[axis]:
-            return empty(self.call.shapes), state
-        made = torch.cumsum(torch.cat((state[0].to(x), x), axis), axis)
-        return cut(made, axis, 1), (cut(made, axis, x.shape[axis]),)
-
-
-@dataclass
-class Upsample(Step):
-    """Each unit repeated, or lines between them, by a whole factor."""
-
-    call: Call
-    name: str
-    shapes: Shapes
-    factor: int
-    linear: bool
-
-    def begin(self, values: Values) -> State:
-        return units(self.shapes, 0), 0
-
-    def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, x = _time(self.shapes), values[self.name]
-        if not self.linear:
-            return x.repeat_interleave(self.factor, axis), state
-        held, begun = state  # 0: nothing came; 1: nothing was given yet; 2
-        x = join((held, x), axis)
-        if not begun and x.shape[axis]:
-            x, begun = join((cut(x, axis, 0, 1), x), axis), 1
-        if last and x.shape[axis]:
-            x = join((x, cut(x, axis, x.shape[axis] - 1)), axis)
-        if x.shape[axis] < 2:
-            return empty(self.call.shapes), (x, begun)
-        made = functional.interpolate(x, scale_factor=float(self.factor), mode="linear", align_corners=False)
-        half = self.factor // 2  # the first and the last line are cut in the middle, at a unit's edge
-        first = self.factor if begun == 1 else half
-        end = made.shape[axis] - (self.factor if last else self.factor - half)
-        return cut(made, axis, first, end), (cut(x, axis, x.shape[axis] - 1), 2)
-
-
-@dataclass
-class Attention(Step):
-    """Attention in a band: a query reads ``back`` keys before its own and ``ahead`` behind it; None: all before.
-
-    keys and values of the last ``back`` positions are kept, and queries that wait for keys to come.
-    """
-
-    call: Call
-    names: tuple[str, str, str]
-    shapes: tuple[Shapes, Shapes, Shapes]
-    back: int | None
-    ahead: int
-
-    def begin(self, values: Values) -> State:
-        return (*(units(shapes, 0) for shapes in self.shapes), 0)
-
-    def push(self, state: State, values: Values, last: bool) -> Result:
-        axis = _time(self.shapes[0])
-        query, key, value = (join((old, values[name]), axis) for old, name in zip(state, self.names))
-        before = state[3]  # keys that are kept from before the first query that waits
-        known = key.shape[axis] - before
-        count = min(query.shape[axis], known if last else max(0, known - self.ahead))
-        if not count:
-            return empty(self.call.shapes), (query, key, value, before)
-        stop = min(key.shape[axis], before + count + self.ahead)
-        place = torch.arange(before, before + count)[:, None] - torch.arange(stop)[None]
-        open_ = place >= -self.ahead
-        if self.back is not None:
-            open_ = open_ & (place <= self.back)
-        given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
-        made = functional.scaled_dot_product_attention(
-            cut(query, axis, 0, count), cut(key, axis, 0, stop), cut(value, axis, 0, stop), attn_mask=open_, **given
-        )
-        gone = 0 if self.back is None else max(0, before + count - self.back)
-        kept = (cut(key, axis, gone), cut(value, axis, gone), before + count - gone)
-        return made, (cut(query, axis, count), *kept)
-
-
-def _time(shapes: Shapes) -> int:
+def time_of(shapes: Shapes) -> int:
+    """The axis of time."""
     found = shapes.time
     assert found is not None
     return found

@@ -1,0 +1,164 @@
+"""Steps that carry more than past units: tails, states, running sums, keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foveal.frontends.torch.stream.program import Call, Ref, Shapes, filled_in
+from foveal.frontends.torch.stream.steps import Result, State, Step, Values, cut, empty, join, time_of, units
+
+
+@dataclass
+class Spread(Step):
+    """A transposed convolution: what reaches into units that are not finished is kept, and the bias comes last.
+
+    run: the operation without padding and bias; span, stride: of its window; drop: units left out at the end (negative:
+    units of the bias alone); bias: along the channels, or nothing.
+    """
+
+    call: Call
+    name: str
+    shapes: Shapes
+    out: Shapes
+    span: int
+    stride: int
+    drop: int
+    run: Callable[[Tensor, Values], Tensor]
+    bias: Ref | None
+
+    def begin(self, values: Values) -> State:
+        return units(self.out, max(0, self.span - self.stride)), 0
+
+    def push(self, state: State, values: Values, last: bool) -> Result:
+        axis, (tail, gap) = time_of(self.shapes), state
+        x = values[self.name]
+        count, over = x.shape[axis] * self.stride, self.span - self.stride
+        made = self.run(x, values) if count else units(self.out, 0).to(tail)
+        if count and over > 0:
+            made = join((cut(made, axis, 0, over) + tail, cut(made, axis, over)), axis)
+            made, tail = cut(made, axis, 0, count), cut(made, axis, count)
+        elif count:  # windows with gaps between them
+            made, gap = join((units(self.out, gap).to(made), made), axis), -over
+        if last and self.drop < over:
+            made = join((made, cut(tail, axis, 0, max(0, over - max(0, self.drop)))), axis) if over > 0 else made
+            made = join((made, units(self.out, max(0, -self.drop)).to(made)), axis)
+        elif last and self.drop < 0:
+            made = join((made, units(self.out, -self.drop).to(made)), axis)
+        if self.bias is not None:
+            made = made + values[self.bias.name].reshape([1, -1] + [1] * (made.dim() - 2))
+        return made, (tail, gap)
+
+
+@dataclass
+class Recurrent(Step):
+    """An LSTM, GRU or plain recurrent layer: its state goes on."""
+
+    call: Call
+    name: str
+    shapes: Shapes
+    initial: list[Ref]
+
+    def begin(self, values: Values) -> State:
+        return tuple(values[ref.name] for ref in self.initial)
+
+    def push(self, state: State, values: Values, last: bool) -> Result:
+        if not values[self.name].shape[time_of(self.shapes)]:
+            return empty(self.call.shapes), state
+        given = dict(filled_in(self.call.given, values))
+        given["hx"] = list(state) if len(state) > 1 else state[0]
+        made = self.call.func(**given)
+        return made, tuple(made[1:])
+
+
+@dataclass
+class Running(Step):
+    """A running sum."""
+
+    call: Call
+    name: str
+    shapes: Shapes
+
+    def begin(self, values: Values) -> State:
+        return (units(self.shapes, 1),)
+
+    def push(self, state: State, values: Values, last: bool) -> Result:
+        axis, x = time_of(self.shapes), values[self.name]
+        if not x.shape[axis]:
+            return empty(self.call.shapes), state
+        made = torch.cumsum(torch.cat((state[0].to(x), x), axis), axis)
+        return cut(made, axis, 1), (cut(made, axis, x.shape[axis]),)
+
+
+@dataclass
+class Upsample(Step):
+    """Each unit repeated, or lines between them, by a whole factor."""
+
+    call: Call
+    name: str
+    shapes: Shapes
+    factor: int
+    linear: bool
+
+    def begin(self, values: Values) -> State:
+        return units(self.shapes, 0), 0
+
+    def push(self, state: State, values: Values, last: bool) -> Result:
+        axis, x = time_of(self.shapes), values[self.name]
+        if not self.linear:
+            return x.repeat_interleave(self.factor, axis), state
+        held, begun = state  # 0: nothing came; 1: nothing was given yet; 2
+        x = join((held, x), axis)
+        if not begun and x.shape[axis]:
+            x, begun = join((cut(x, axis, 0, 1), x), axis), 1
+        if last and x.shape[axis]:
+            x = join((x, cut(x, axis, x.shape[axis] - 1)), axis)
+        if x.shape[axis] < 2:
+            return empty(self.call.shapes), (x, begun)
+        made = functional.interpolate(x, scale_factor=float(self.factor), mode="linear", align_corners=False)
+        half = self.factor // 2  # the first and the last line are cut in the middle, at a unit's edge
+        first = self.factor if begun == 1 else half
+        end = made.shape[axis] - (self.factor if last else self.factor - half)
+        return cut(made, axis, first, end), (cut(x, axis, x.shape[axis] - 1), 2)
+
+
+@dataclass
+class Attention(Step):
+    """Attention in a band: a query reads ``back`` keys before its own and ``ahead`` behind it; None: all before.
+
+    keys and values of the last ``back`` positions are kept, and queries that wait for keys to come.
+    """
+
+    call: Call
+    names: tuple[str, str, str]
+    shapes: tuple[Shapes, Shapes, Shapes]
+    back: int | None
+    ahead: int
+
+    def begin(self, values: Values) -> State:
+        return (*(units(shapes, 0) for shapes in self.shapes), 0)
+
+    def push(self, state: State, values: Values, last: bool) -> Result:
+        axis = time_of(self.shapes[0])
+        query, key, value = (join((old, values[name]), axis) for old, name in zip(state, self.names))
+        before = state[3]  # keys that are kept from before the first query that waits
+        known = key.shape[axis] - before
+        count = min(query.shape[axis], known if last else max(0, known - self.ahead))
+        if not count:
+            return empty(self.call.shapes), (query, key, value, before)
+        stop = min(key.shape[axis], before + count + self.ahead)
+        place = torch.arange(before, before + count)[:, None] - torch.arange(stop)[None]
+        open_ = place >= -self.ahead
+        if self.back is not None:
+            open_ = open_ & (place <= self.back)
+        given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
+        made = functional.scaled_dot_product_attention(
+            cut(query, axis, 0, count), cut(key, axis, 0, stop), cut(value, axis, 0, stop), attn_mask=open_, **given
+        )
+        gone = 0 if self.back is None else max(0, before + count - self.back)
+        kept = (cut(key, axis, gone), cut(value, axis, gone), before + count - gone)
+        return made, (cut(query, axis, count), *kept)

@@ -1,0 +1,218 @@
+"""What moves along time: padding, windows, recurrent layers, resampling, attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveal.frontends.torch.stream import carried, steps
+from foveal.frontends.torch.stream.program import Call, Program, Ref, Refused, Shapes, filled_in
+from foveal.frontends.torch.stream.steps import MIDDLE, Step
+from foveal.frontends.torch.stream.table import each, makes, only, stream
+
+
+@makes("pad", "constant_pad_nd", "reflection_pad1d", "replication_pad1d")
+def padded(program: Program, call: Call) -> Step:
+    (name, x), given = only(program, call), call.given
+    key = "pad" if "pad" in given else "padding"
+    widths = list(given[key])
+    rank = len(x.short)
+    assert x.time is not None
+    place = 2 * (rank - 1 - x.time)
+    if widths != list(call.longer[key]):
+        raise Refused("pads by a number that depends on the length of the stream")
+    mode = {"reflection_pad1d": "reflect", "replication_pad1d": "replicate"}.get(
+        call.plain, given.get("mode", "constant")
+    )
+    before, after = (widths + [0] * (2 * rank))[place : place + 2]
+    made: list[Step] = []
+    rest = [0 if place <= k < place + 2 else width for k, width in enumerate(widths)]
+    if any(rest):
+        other = replace(call, given=given | {"pad": rest}, longer=given | {"pad": rest})
+        made.append(steps.Each(other, [(name, x)], [], other.given))
+    if before < 0 or after < 0:
+        made.append(steps.Crop(call, MIDDLE if made else name, x, max(0, -before), max(0, -after)))
+    if max(before, after) > 0:
+        if mode not in ("constant", "reflect", "replicate"):
+            raise Refused(f"pads by {mode} numbers from the end of the stream")
+        shapes = x if not any(rest) else call.shapes
+        fill = float(given.get("value") or 0.0)
+        made.append(steps.Pad(call, MIDDLE if made else name, shapes, max(0, before), max(0, after), mode, fill))
+    if not made:
+        return steps.Each(replace(call, func=torch.ops.aten.alias.default), [(name, x)], [], {"self": Ref(name)})
+    return made[0] if len(made) == 1 else steps.Chain(call, made)
+
+
+@makes("conv1d", "conv2d", "conv3d", "convolution")
+def convolved(program: Program, call: Call) -> Step:
+    (name, x), given = only(program, call), dict(call.given)
+    if given.get("transposed"):
+        return spread(program, call)
+    kernel = program.fixed[given["weight"].name][0].shape[2:]
+    count = len(kernel)
+    if x.time is None or x.time < len(x.short) - count:
+        raise Refused("takes time for channels")
+    k = x.time - (len(x.short) - count)
+    stride, dilation = _list(given["stride"], count), _list(given["dilation"], count)
+    padding = given["padding"]
+    if isinstance(padding, str):
+        total = [d * (n - 1) if padding == "same" else 0 for d, n in zip(dilation, kernel)]
+        sides = [(t // 2, t - t // 2) for t in total]
+        if any(a != b for n, (a, b) in enumerate(sides) if n != k):
+            raise Refused("pads another axis unevenly")
+    else:
+        sides = [(n, n) for n in _list(padding, count)]
+    given["padding"] = [0 if n == k else a for n, (a, _) in enumerate(sides)]
+    func = getattr(torch.ops.aten, f"conv{count}d").default if call.plain != "convolution" else call.func
+    span = (kernel[k] - 1) * dilation[k] + 1
+    return _window(call, name, x, span, stride[k], sides[k], func, given)
+
+
+def _window(call: Call, name: str, x: Shapes, span: int, stride: int, sides: tuple[int, int], func: Any, given: Any,
+            fill: float = 0.0, ref: str = "") -> Step:  # fmt: skip
+    run = lambda part, values: func(**filled_in(given, {**values, name: part}))  # noqa: E731
+    return steps.Window(call, name, x, span, stride, *sides, run, fill)
+
+
+def _list(numbers: Any, count: int) -> list[int]:
+    found = [numbers] if isinstance(numbers, int) else list(numbers)
+    return found * count if len(found) == 1 else found
+
+
+@makes("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def spread(program: Program, call: Call) -> Step:
+    (name, x), given = only(program, call), dict(call.given)
+    kernel = program.fixed[given["weight"].name][0].shape[2:]
+    count = len(kernel)
+    if x.time is None or x.time < len(x.short) - count:
+        raise Refused("takes time for channels")
+    k = x.time - (len(x.short) - count)
+    stride, dilation, padding, more = (
+        _list(given[key], count) for key in ("stride", "dilation", "padding", "output_padding")
+    )
+    bias = given.get("bias")
+    span, before, drop = (kernel[k] - 1) * dilation[k] + 1, padding[k], padding[k] - more[k]
+    given |= {"bias": None, "padding": [0 if n == k else p for n, p in enumerate(padding)]}
+    given["output_padding"] = [0 if n == k else p for n, p in enumerate(more)]
+    run = lambda part, values: call.func(**filled_in(given, {**values, name: part}))  # noqa: E731
+    over = max(0, span - stride[k])
+    made: Step = carried.Spread(call, name, x, call.shapes, span, stride[k], drop, run, bias)
+    if before == 0 and drop <= over:
+        return made
+    return steps.Chain(call, [made, steps.Crop(call, MIDDLE, call.shapes, before, max(0, drop - over))])
+
+
+@makes("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d")
+def pooled(program: Program, call: Call) -> Step:
+    (name, x), given = only(program, call), dict(call.given)
+    count = int(call.plain[-2])
+    if x.time is None or x.time < len(x.short) - count:
+        raise Refused("takes time for channels")
+    k = x.time - (len(x.short) - count)
+    kernel, padding = _list(given["kernel_size"], count), _list(given["padding"], count)
+    stride = _list(given["stride"], count) or kernel
+    dilation = _list(given.get("dilation", 1), count)
+    most = call.plain.startswith("max")
+    if given.get("ceil_mode") or (padding[k] and not most and not given.get("count_include_pad", True)):
+        raise Refused("has windows at the ends unlike the others (ceil_mode, count_include_pad)")
+    given |= {"padding": [0 if n == k else p for n, p in enumerate(padding)], "stride": stride}
+    span, sides = (kernel[k] - 1) * dilation[k] + 1, (padding[k], padding[k])
+    return _window(call, name, x, span, stride[k], sides, call.func, given, float("-inf") if most else 0.0)
+
+
+@makes("unfold")
+def unfolded(program: Program, call: Call) -> Step:
+    (name, x), given = only(program, call), call.given
+    if given["dimension"] % len(x.short) != x.time:
+        return each(program, call)
+    return _window(call, name, x, given["size"], given["step"], (0, 0), call.func, given)
+
+
+@makes("lstm", "gru", "rnn_tanh", "rnn_relu")
+def recurrent(program: Program, call: Call) -> Step:
+    given = call.given
+    if not isinstance(given.get("batch_first"), bool):
+        raise Refused("is given packed sequences")
+    found = stream(program, given["input"])
+    if found is None or found[1].time != (1 if given["batch_first"] and len(found[1].short) == 3 else 0):
+        raise Refused("runs along another axis than time")
+    if given["bidirectional"]:
+        raise Refused("also runs backwards from the end of the stream")
+    initial = given["hx"] if isinstance(given["hx"], list) else [given["hx"]]
+    if any(ref.name in program.shapes for ref in initial):
+        raise Refused("starts from what the stream makes")
+    return carried.Recurrent(call, *found, initial)
+
+
+@makes("group_norm", "instance_norm", "native_group_norm")
+def statistics(program: Program, call: Call) -> Step:
+    raise Refused("takes its statistics over the whole stream")
+
+
+@makes("cumsum")
+def running(program: Program, call: Call) -> Step:
+    name, x = only(program, call)
+    return carried.Running(call, name, x) if call.given["dim"] % len(x.short) == x.time else each(program, call)
+
+
+@makes("upsample_nearest1d", "upsample_linear1d")
+def upsampled(program: Program, call: Call) -> Step:
+    name, x = only(program, call)
+    (a, b), (c, d) = x.lengths, call.shapes.lengths
+    if c % a or d * a != b * c or call.given.get("align_corners"):
+        raise Refused("resamples by what is not a whole factor")
+    return carried.Upsample(call, name, x, c // a, "linear" in call.plain)
+
+
+@makes("repeat_interleave")
+def repeated(program: Program, call: Call) -> Step:
+    name, x = only(program, call)
+    if not isinstance(call.given.get("repeats"), int) or call.given["dim"] is None:
+        raise Refused("repeats by numbers that are computed")
+    if call.given["dim"] % len(x.short) != x.time:
+        return each(program, call)
+    return carried.Upsample(call, name, x, call.given["repeats"], False)
+
+
+@makes("scaled_dot_product_attention")
+def attention(program: Program, call: Call) -> Step:
+    """A mask that is a band of one width at both lengths."""
+    found = [stream(program, call.given[key]) for key in ("query", "key", "value")]
+    three = [item for item in found if item is not None]
+    if len(three) < 3 or len({(s.lengths, s.time) for _, s in three}) > 1:
+        raise Refused("attends from one sequence to another")
+    rank, axis = len(three[0][1].short), three[0][1].time
+    if axis != rank - 2:
+        return each(program, call)
+    mask, back, ahead = call.given["attn_mask"], None, 0
+    if mask is not None:
+        if mask.name in program.shapes:
+            raise Refused("is masked by what the stream makes")
+        back, ahead = _band(*program.fixed[mask.name])
+    elif not call.given["is_causal"]:
+        raise Refused("attends to the whole stream, the future included")
+    names = tuple(name for name, _ in three)
+    return carried.Attention(call, names, tuple(s for _, s in three), back, ahead)  # type: ignore[arg-type]
+
+
+def _band(short: Tensor, long: Tensor) -> tuple[int | None, int]:
+    """How far a mask lets a query look back (None: to the beginning) and ahead; raises Refused for any other mask."""
+    reach = []
+    for mask in (short, long):
+        rows = mask.reshape(-1, *mask.shape[-2:])
+        allowed = rows if rows.dtype == torch.bool else rows > -100
+        number = allowed.shape[-1]
+        place = torch.arange(number)[:, None] - torch.arange(number)[None]
+        seen = place[allowed[0]]
+        back, ahead = int(seen.max()), int(-seen.min())
+        if not bool((allowed == ((place <= back) & (place >= -ahead))).all()):
+            raise Refused("has a mask that is not one band along time")
+        if mask.dtype != torch.bool and bool((rows[allowed] != 0).any()):
+            raise Refused("adds numbers to the scores")
+        reach.append((back, ahead))
+    if reach[0][1] != reach[1][1]:
+        raise Refused("attends to the whole stream, the future included")
+    return (reach[0][0] if reach[0][0] == reach[1][0] else None), reach[0][1]

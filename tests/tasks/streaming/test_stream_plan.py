@@ -1,0 +1,175 @@
+"""Plans of streams: published numbers and hand arithmetic; both ways of running against the whole."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import foveal
+from foveal.core import show
+from foveal.core.errors import FovealError
+from foveal.tasks.streaming.buffers import buffers
+from foveal.tasks.streaming.record import StreamPlan
+from support.drawn.random_streams import judge
+from support.networks.stream_networks import HiFiGan, Subsampling, Wav2Vec, Zipformer, chunked, tdnn, window
+
+
+class Mirrored(nn.Module):
+    """A causal convolution padded by reflection, then an LSTM, as in Encodec."""
+
+    def __init__(self, running: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 2, 4, 2)
+        self.cell = nn.LSTM(2, 2, batch_first=True) if running else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(F.pad(x, (2, 0), mode="reflect"))
+        return x if self.cell is None else self.cell(x.transpose(1, 2))[0].transpose(1, 2)
+
+
+def test_wav2vec() -> None:
+    """wav2vec 2.0: windows of 400 samples (25 ms) every 320 (20 ms), so that chunks share 80."""
+    model = Wav2Vec().eval()
+    plan = foveal.stream(model, inputs=(1, 1, 1600), rate=16000.0, chunk="80ms")
+    assert (plan.lookback, plan.lookahead, plan.latency, plan.stride, plan.step) == (0, 399, 399, 320, 320)
+    assert (plan.chunk, plan.left, plan.right, plan.wait) == (1280, 0, 80, 400)
+    assert (plan.overlap.status, plan.state.status) == ("exact", "exact")
+    assert plan.twice == 80 / 1280
+    assert plan.span(64) == (20480, 20800)
+    assert plan.milliseconds(400) == 25.0
+    assert StreamPlan.from_json(plan.to_json()) == plan
+    text = str(plan)
+    for said in ("400 positions = 1.25 frames = 25 ms", "0 before + 80 behind", "50 units per second", "yes ("):
+        assert said in text
+    sound = torch.randn(1, 1, 4321)
+    assert plan.check(model, sound, [7, 500, 1000, 5000]).identical
+    assert show.figure(plan).get_axes()
+
+
+def test_a_norm_over_the_stream_is_named_with_what_would_change_it() -> None:
+    plan = foveal.stream(Wav2Vec(norm=True).eval(), inputs=(1, 1, 1600))
+    assert plan.lookahead is None
+    assert (plan.overlap.status, plan.state.status) == ("approximate", "refused")
+    assert "group_norm takes its statistics over the whole stream" in plan.overlap.why
+    assert "running window" in plan.causes[0][1]
+    assert plan.overlap.error is not None
+    assert plan.overlap.error > 0
+
+
+@pytest.mark.parametrize(
+    ("layers", "ahead", "stride"),
+    [(((3, 2), (3, 2)), 6, 4), (((3, 2), (5, 3)), 10, 6), (((3, 2),) * 3, 14, 8)],
+)
+def test_subsampling_of_speech_recognisers(layers: tuple[tuple[int, int], ...], ahead: int, stride: int) -> None:
+    """wenet's right contexts: 6, 10 and 14 frames by 4, 6 and 8; a chunk needs stride - 1 fewer beyond itself."""
+    plan = foveal.stream(Subsampling(*layers), inputs=(1, 1, 64, 20), axis="H", check=False)
+    assert (plan.lookahead, plan.stride, plan.right) == (ahead, stride, ahead - stride + 1)
+
+
+def test_context_beyond_a_chunk() -> None:
+    """icefall's Zipformer reads 7 + 2 x 3 frames beyond a chunk; Kaldi's TDNN 13 before and 9 behind."""
+    plan = foveal.stream(Zipformer(), inputs=(1, 1, 40, 20), axis="H")
+    assert (plan.step, plan.right, plan.overlap.status, plan.state.status) == (2, 13, "exact", "exact")
+    plan = foveal.stream(tdnn(), inputs=(1, 1, 40))
+    assert (plan.left, plan.right, plan.overlap.status, plan.state.status) == (13, 9, "exact", "exact")
+
+
+def test_a_vocoder() -> None:
+    """HiFi-GAN V1: 13 mel frames before and behind, 256 samples a frame."""
+    plan = foveal.stream(HiFiGan(), inputs=(1, 1, 30), check=False)
+    assert (plan.left, plan.right, plan.stride, plan.step) == (13, 13, Fraction(1, 256), 1)
+
+
+def test_attention_over_a_window() -> None:
+    """Three layers of five tokens see 13; each keeps keys and values of four. Chunks of 4: up to 3 ahead."""
+    model = nn.Sequential(*(window(5) for _ in range(3)))
+    graph = foveal.trace(model, (1, 2, 48))
+    plan = foveal.stream(graph)
+    assert (plan.lookback, plan.lookahead, plan.left) == (12, 0, 12)
+    assert (plan.overlap.status, plan.state.status, plan.elements) == ("exact", "exact", 3 * 2 * 4 * 2)
+    kept = buffers(graph, graph.layer("output").value, 0, 0)
+    assert [(b.positions, b.elements) for b in kept] == [(4, 8)] * 6
+    plan = foveal.stream(chunked(4, 2), inputs=(1, 2, 48))
+    assert (plan.lookahead, plan.lookback) == (3, 11)
+    assert "not one band" in plan.state.why
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_mirrored_padding_makes_the_first_units_wait(running: bool) -> None:
+    model = Mirrored(running)
+    plan = foveal.stream(model, inputs=(1, 1, 64))
+    assert (plan.lookahead, plan.latency, plan.state.status) == (1, 1, "exact")
+    assert plan.begin is not None
+    assert plan.begin.units == 1
+    assert plan.overlap.status == ("approximate" if running else "exact")
+    if running:
+        assert "lstm" in plan.overlap.why
+
+
+def test_both_directions_are_refused() -> None:
+    cell = nn.GRU(2, 2, batch_first=True, bidirectional=True)
+    plan = foveal.stream(cell, inputs=(1, 48, 2), axes="BTC")
+    assert plan.lookahead is None
+    assert "backwards" in plan.state.why
+    one = foveal.stream(nn.GRU(2, 2, batch_first=True), inputs=(1, 48, 2), axes="BTC")
+    assert (one.lookahead, one.state.status, one.elements) == (0, "exact", 2)
+
+
+def test_less_of_the_future_than_is_needed_is_measured() -> None:
+    plan = foveal.stream(nn.Conv1d(2, 2, 5, padding=2), inputs=(1, 2, 64), chunk=8, lookahead=1)
+    assert (plan.right, plan.overlap.status) == (1, "approximate")
+    assert plan.overlap.error is not None
+    assert 0 < plan.overlap.error < 1
+    assert "1 are allowed" in plan.causes[0][0]
+
+
+def test_bad_input() -> None:
+    model = nn.Conv1d(2, 2, 4, 4)
+    for options, said in (
+        ({"chunk": "80ms"}, "give the rate"),
+        ({"chunk": 3}, "advances by 4 positions"),
+        ({"chunk": "long"}, "expected positions such as 1280"),
+    ):
+        with pytest.raises(FovealError, match=said):
+            foveal.stream(model, inputs=(1, 2, 64), check=False, **options)
+    pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    with pytest.raises(FovealError, match="cannot be streamed; ask for a layer before it"):
+        foveal.stream(pooled, inputs=(1, 1, 16, 16), check=False)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_random_networks_with_state(number: int) -> None:
+    word, wrong = judge(number)
+    assert not wrong, (word, wrong)
+
+
+@pytest.mark.slow
+def test_the_form_with_state_as_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """A look-ahead of 1: the first file takes the first chunk, the other goes on with its state."""
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from foveal.tasks.streaming.plan import export_onnx
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv1d(2, 2, 2, 2)).eval()
+    graph = foveal.trace(model, (1, 1, 32))
+    plan = foveal.stream(graph, chunk=8, check=False)
+    first, later = (runtime.InferenceSession(path) for path in export_onnx(graph, plan, str(tmp_path / "net.onnx")))
+    x = np.random.default_rng(0).standard_normal((1, 1, 32)).astype(np.float32)
+    made, place = [], first.get_inputs()[0].shape[-1]
+    out, *state = first.run(None, {"chunk": x[..., :place]})
+    made.append(out)
+    while place + 8 <= 32:
+        feed = {f"state{k}": part for k, part in enumerate(state)}
+        out, *state = later.run(None, {"chunk": x[..., place : place + 8], **feed})
+        made.append(out)
+        place += 8
+    whole = model(torch.from_numpy(x)).detach().numpy()
+    found = np.concatenate(made, -1)
+    assert found.shape[-1] >= 12
+    np.testing.assert_allclose(found, whole[..., : found.shape[-1]], atol=1e-6)
