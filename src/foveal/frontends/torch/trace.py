@@ -20,9 +20,9 @@ from foveal.frontends.torch.backend import TorchBackend
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer, wanted
 from foveal.frontends.torch.files.read import adopt, load
+from foveal.frontends.torch.files.weights import SUFFIXES, left_over, load_weights
 from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
 from foveal.frontends.torch.run import Attempt, run_once
-from foveal.frontends.torch.weights import SUFFIXES, left_over, load_weights
 from foveal.ir.graph import Graph, Note
 
 
