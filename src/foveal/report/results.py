@@ -130,15 +130,17 @@ class Totals:
 class Verdict:
     """What a person asks first, of the last layer with several units.
 
-    size: unclipped; local: without global context, where that differs; whole: the first layer whose units see the whole
-    source; effective: side of the square with as many positions as exceed 4.55 % of the largest expected squared
-    gradient of the middle unit; mass: side of the square that holds 90 % of it. None where there is no such number.
+    size: unclipped, of the unit that sees most; smallest: of the one that sees least, where units differ; local:
+    without global context, where that differs; whole: the first layer whose units see the whole source; effective: side
+    of the square with as many positions as exceed 4.55 % of the largest expected squared gradient of the middle unit;
+    mass: side of the square that holds 90 % of it. None where there is no such number.
     """
 
     layer: str
     source: str
     lengths: tuple[int, ...]
     size: tuple[int | None, ...]
+    smallest: tuple[int, ...] | None
     local: tuple[int | None, ...] | None
     stride: PerAxis
     status: str

@@ -32,8 +32,10 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
     rf = receptive_field(graph, row.name, source=source.name)
     whole = next((other.name for other in own if other.covered == 1 and other.clipped == rf.source_shape), None)
     size = row.size.value if isinstance(row.size.value, tuple) else ()
+    least = tuple([pair[0] for pair in row.sizes if pair is not None])
+    smallest = least if len(least) == len(size) and least != size else None
     effective, mass = _used(graph, rf)
-    return Verdict(row.name, source.name, rf.source_shape, size, row.local, row.stride, row.status, whole,
+    return Verdict(row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
                    effective, mass)  # fmt: skip
 
 

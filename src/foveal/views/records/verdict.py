@@ -16,6 +16,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
         {1: "signal", 2: "image", 3: "volume"}.get(len(verdict.lengths), "input"),
     )
     size = axes_text(verdict.size)
+    if verdict.smallest is not None:
+        size = f"{axes_text(verdict.smallest)} to {size}"
     known = size and "?" not in size
     told = f"{_mark(verdict.status)}{size} {unit}" if known else "a part of unknown size"
     pairs = list(zip(verdict.size, verdict.lengths))
