@@ -15,6 +15,8 @@ from foveal.report.results import LayerResult, Verdict
 
 MASS = 0.9
 """The share of the field's mass for which a side is told beside the effective one."""
+LARGEST = 1 << 21
+"""Positions of a source up to which the used part is worked out unasked: a field is an array over all of it."""
 
 
 def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
@@ -34,7 +36,7 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
     size = row.size.value if isinstance(row.size.value, tuple) else ()
     least = tuple([pair[0] for pair in row.sizes if pair is not None])
     smallest = least if len(least) == len(size) and least != size else None
-    effective, mass = _used(graph, rf)
+    effective, mass = _used(graph, rf) if prod(rf.source_shape) <= LARGEST else (None, None)
     return Verdict(row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
                    effective, mass)  # fmt: skip
 
