@@ -25,6 +25,7 @@ Number = int | Fraction
 Ranges = tuple[tuple[int, int], ...]
 KEPT = 1 << 16
 """Receptive fields of up to so many numbers are kept with the graph, larger ones are worked out again."""
+WITHHELD, IRREGULAR = "unclipped numbers withheld", "padding after an irregular layout"
 METHOD = "index ranges carried through every operation; weights taken as generic"
 
 
@@ -82,13 +83,14 @@ class ReceptiveField(show.Shown):
     def method(self) -> str:
         """How the numbers were found, in a sentence."""
         text = METHOD + ("; a constant mask was trusted" if self.certainty.masks else "")
-        text += "" if all(self.known) else "; unclipped numbers withheld: padding after an irregular layout"
+        some = "" if any(pair is None for pair in self.sizes) else " at the border"
+        text += "" if all(self.known) else f"; {WITHHELD}{some}: {IRREGULAR}"
         return f"{text}; {self.stopped}" if self.stopped else text
 
     @property
     def sizes(self) -> tuple[tuple[int, int] | None, ...]:
-        """Smallest and largest unclipped size over the units, per source axis; None where withheld or nothing is
-        read.
+        """Smallest and largest unclipped size over the units, per source axis, those left out whose size is withheld;
+        None where all are, or nothing is read.
         """
         found: tuple[tuple[int, int] | None, ...] = self.once("sizes", lambda: self._ranges(1))
         return found
@@ -141,10 +143,8 @@ class ReceptiveField(show.Shown):
 
         Raises FovealError where the unclipped box is withheld; ask with ``clip=True`` then.
         """
-        if not clip and not all(self.known):
-            raise FovealError(
-                f"{self.layer}: the unclipped box is withheld (padding after an irregular layout); ask with clip=True"
-            )
+        if not clip and self._withheld(self.unit(unit)):
+            raise FovealError(f"{self.layer}: the unclipped box is withheld ({IRREGULAR}); ask with clip=True")
         found = self._intervals(self.unit(unit), clip)
         return tuple((0, 0) if i is None else (i[0], i[1] + 1) for i in found)
 
@@ -201,15 +201,15 @@ class ReceptiveField(show.Shown):
         row = 0 if clip else 1
         if any(_at(mask[row], unit) for mask in self.empty):
             return [None] * len(self.first)
-        return [
-            (int(_at(a[row], unit)), int(_at(b[row], unit))) if clip or known else None
-            for a, b, known in zip(self.first, self.last, self.known, strict=True)
-        ]
+        ends = [(int(_at(a[row], unit)), int(_at(b[row], unit))) for a, b in zip(self.first, self.last, strict=True)]
+        return [end if end[0] > -NOTHING else None for end in ends]
+
+    def _withheld(self, unit: tuple[int, ...]) -> bool:
+        return any(int(_at(first[1], unit)) <= -NOTHING for first in self.first)
 
     def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
         lengths = [last[row] - first[row] + 1 for first, last in zip(self.first, self.last, strict=True)]
-        shown = [row == 0 or known for known in self.known]
-        return tuple(self._range(a, row) if known else None for a, known in zip(lengths, shown, strict=True))
+        return tuple(self._range(length, row) for length in lengths)
 
     def _range(self, numbers: np.ndarray, row: int) -> tuple[int, int] | None:
         """The smallest and the largest of the numbers of units that read something."""
@@ -222,6 +222,7 @@ class ReceptiveField(show.Shown):
         numbers = np.broadcast_arrays(numbers, *seen)[0]
         if seen:
             numbers = numbers[np.logical_and.reduce(np.broadcast_arrays(numbers, *seen)[1:])]
+        numbers = numbers[np.abs(numbers) < NOTHING]  # without those that are withheld
         return (int(numbers.min()), int(numbers.max())) if numbers.size else None
 
     def _reach(self, backward: bool) -> tuple[Number | None, ...]:
@@ -351,7 +352,7 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
         tuple(-d[1::2] for d in data),
         tuple(mask for mask in empty if mask.any()),
         tuple(progress_of(box, k, axes, shape) for k in range(len(box))),
-        tuple(hull.known for hull in box),
+        tuple(bool((d[2] > -NOTHING).all()) for d in data),
         sure,
         stopped=graph.stopped,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import Hull, Progress, advance, all_dense, empties
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense, empties
 from foveal.ir.graph import Graph
 from foveal.ir.relation import Keep
 
@@ -57,14 +57,18 @@ def progress_of(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, 
 
 def _spread(hull: Hull, axis: int) -> int:
     """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
-    return int(np.ptp(hull.data[2:], axis=axis + 1).max(initial=0))
+    ends = hull.data[2:]
+    told = ends > -NOTHING
+    most = np.where(told, ends, -NOTHING).max(axis=axis + 1) - np.where(told, ends, NOTHING).min(axis=axis + 1)
+    return int(most.max(initial=0))
 
 
 def _nested(hull: Hull, axis: int) -> bool:
     """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
     if hull.data.shape[axis + 1] == 1:
         return True
-    first, minus_last = np.diff(hull.data[2], axis=axis), np.diff(hull.data[3], axis=axis)
+    told = (hull.data[2] > -NOTHING).all(axis=tuple(k for k in range(hull.data.ndim - 1) if k != axis))
+    first, minus_last = (np.diff(end.compress(told, axis), axis=axis) for end in hull.data[2:])
     grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
     shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
     return bool((grow | shrink).all())
@@ -84,8 +88,7 @@ def collapsed(boxes: Boxes) -> Boxes:
     """One range for all positions together: never too small."""
     every = tuple(range(1, boxes[0][0].data.ndim))
     return tuple(
-        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context, hull.known) for hull in box)
-        for box in boxes
+        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context) for hull in box) for box in boxes
     )
 
 

@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import Any
 
 from foveal.core.errors import UnknownLayerError, UnknownOperationError
+from foveal.core.finding import Finding
 from foveal.core.version import __version__
-from foveal.fields.receptive_field import ReceptiveField, plain, receptive_field
+from foveal.fields.receptive_field import IRREGULAR, WITHHELD, ReceptiveField, plain, receptive_field
 from foveal.ir.graph import Graph, Layer, Source
 from foveal.ir.layout import laid_out
 from foveal.report.costs import layer_cost, total_cost
@@ -58,7 +59,7 @@ def analyze(
         name=graph.name,
         sources=tuple(SourceInfo(s.name, graph.values[s.value].shape, s.axes) for s in graph.sources),
         layers=tuple(results),
-        findings=findings(graph),
+        findings=findings(graph) + tuple(_withheld(results)),
         totals=Totals(len(visible_layers(graph)), len(graph.nodes), graph.parameters, total_cost(graph)),
         verdict=verdict(graph, results),
         schema=SCHEMA,
@@ -132,6 +133,20 @@ def _constant_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
     size = Measure("exact", (0,) * axes, "no path leads from a source to this layer")
     empty = {"size": size, "sizes": ((0, 0),) * axes, "clipped": (0,) * axes, "covered": 0.0, "causes": ()}
     return _row(graph, layer, source, **{**_nothing(axes), **empty})
+
+
+def _withheld(rows: list[LayerResult]) -> Iterable[Finding]:
+    """Which layers lack an unclipped number, each cause once."""
+    whole = [row for row in rows if row.size.status == "unavailable"]
+    border = [row for row in rows if row.size.status != "unavailable" and WITHHELD in row.size.method]
+    for some, what in (
+        (whole, "is withheld: {}; the size clipped to the source is given"),
+        (border, "leaves out units near the border: {}"),
+    ):
+        if some:
+            layers = "1 layer" if len(some) == 1 else f"{len(some)} layers"
+            text = f"the unclipped size of {layers} from here on {what.format(IRREGULAR)}"
+            yield Finding("withheld", "info", some[0].name, text)
 
 
 def _nothing(axes: int) -> dict[str, Any]:

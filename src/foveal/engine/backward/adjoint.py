@@ -7,6 +7,7 @@ roles of its output axes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     axis = step.axis
     flow = dense(flow, axis, step.n_out)
     moved = np.moveaxis(flow.data, axis, 0)
-    flat = moved.reshape(step.n_out, -1)
+    flat = moved.reshape(step.n_out, prod(moved.shape[1:]))  # also of no output at all
     matrix = _matrix(step, algebra.weigh)
     if algebra.logical:
         result = (matrix @ flat.astype(np.float64)) > 0

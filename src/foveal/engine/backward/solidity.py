@@ -83,7 +83,7 @@ def _fills(step: rel.Step, hull: Hull) -> bool:
         if step.kernel == 1:
             return True
         hull = dense(hull, step.axis)
-        data, _ = extend(hull, step.axis, max(step.before, 0), max(step.after, 0))
+        data = extend(hull, step.axis, max(step.before, 0), max(step.after, 0))
         return _touch(np.moveaxis(data, step.axis + 1, -1)[:2], step.dilation)
     if isinstance(step, rel.Table) and hull.varies(step.axis):
         data = np.moveaxis(dense(hull, step.axis).data, step.axis + 1, -1)[:2]

@@ -16,7 +16,7 @@ from foveal.core.errors import FovealError
 from foveal.engine.forward.boxes import Box, align, apply, join_boxes
 from foveal.engine.forward.concatenation import concatenate
 from foveal.engine.forward.facts import FactFinder
-from foveal.engine.forward.hull import EMPTY, NOTHING, Hull, positions
+from foveal.engine.forward.hull import EMPTY, NOTHING, UNSURE, Hull, positions
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Embed, Outside, Read
 
@@ -97,6 +97,7 @@ def _check_measure(node: Node, state: State) -> None:
     for box in state.strict:
         for hull in box:
             far = hull.data.size > 0 and int(hull.data.min()) < -NOTHING
+            far = far and bool(((hull.data < -NOTHING) & (hull.data > UNSURE // 2)).any())
             if far or any(not -LARGEST_SHIFT <= progress.shift <= LARGEST_SHIFT for progress in hull.steps.values()):
                 raise FovealError(
                     f"layer '{node.scope}': its receptive field or stride is beyond all measure (2**34 positions); "

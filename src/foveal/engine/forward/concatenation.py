@@ -27,7 +27,7 @@ def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull
     if all(_flat(h, axis, n) for h, n in zip(hulls, lengths, strict=True)) and all(
         h is first or (h.steps == first.steps and np.array_equal(h.data, first.data)) for h in hulls
     ):
-        return replace(first, context=_context(hulls), known=all(h.known for h in hulls))
+        return replace(first, context=_context(hulls))
     hulls = _same_other_runs(hulls, axis)
     solid = all(_flat(h, axis, n) or axis in h.runs for h, n in zip(hulls, lengths, strict=True))
     if not solid:
@@ -45,7 +45,7 @@ def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull
     if solid:
         runs[axis] = tuple(ends)
     steps = _steps(real, data, axis, solid)
-    return Hull(data, steps, runs, _context(real), all(h.known for h in hulls))
+    return Hull(data, steps, runs, _context(real))
 
 
 def _context(hulls: list[Hull]) -> int:

@@ -8,7 +8,8 @@ algebra.
 
 ``steps`` tells how the unclipped numbers go on: along axis a, position i + period has the numbers of position i plus
 shift. That is what a padded position gets in the unclipped setting. Where it is not known (irregular) and is needed,
-the unclipped numbers are withheld (``known`` is false).
+the padded position is ``UNSURE``, which is less than any index and so marks all that reads it: those unclipped numbers
+are withheld.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ T = TypeVar("T")
 EMPTY = 1 << 40
 NOTHING = 1 << 38
 """A first index at or above this means that nothing is read."""
+UNSURE = -EMPTY
+"""Both unclipped numbers of a position that cannot be told."""
 PLACES = 61
 """At so many places a period is tried before it is tried everywhere."""
 
@@ -62,7 +65,11 @@ class Hull:
     steps: dict[int, Progress]
     runs: dict[int, tuple[int, ...]]
     context: int = 0
-    known: bool = True
+
+    @property
+    def known(self) -> bool:
+        """Whether all unclipped numbers can be told."""
+        return bool((self.data[2] > -NOTHING).all())
 
     @property
     def whole(self) -> bool:
@@ -99,22 +106,40 @@ def without(mapping: dict[int, T], axis: int) -> dict[int, T]:
     return {a: v for a, v in mapping.items() if a != axis} if axis in mapping else mapping
 
 
-def extend(hull: Hull, axis: int, before: int, after: int) -> tuple[np.ndarray, bool]:
-    """The numbers with positions added (negative: cropped) at both ends of an axis, and whether unclipped is known."""
+def extend(hull: Hull, axis: int, before: int, after: int) -> np.ndarray:
+    """The numbers with positions added (negative: cropped) at both ends of an axis."""
     n = hull.data.shape[axis + 1]
     if before <= 0 and after <= 0:
-        return hull.data[_along(axis, slice(-before, n + after))], hull.known
-    progress = regular(hull, axis)
-    period, shift = (progress.period, progress.shift) if progress.regular else (1, 0)
-    known = hull.known and progress.regular and period <= n
-    index, cycles, outside = _continuation(n, before, after, period if period <= n else 1)
+        return hull.data[_along(axis, slice(-before, n + after))]
+    steady = _steady(hull, axis)
+    period, first, last = steady or (1, 0, 0)
+    index, cycles, outside = _continuation(n, before, after, period)
     data = hull.data.take(index, axis=axis + 1)
-    moved = (cycles * int(shift)).reshape((-1,) + (1,) * (data.ndim - axis - 2))
-    data[2] += moved
-    data[3] -= moved
+    cycles = cycles.reshape((-1,) + (1,) * (data.ndim - axis - 2))
+    data[2] += cycles * first
+    data[3] -= cycles * last
+    if steady is None:
+        for where in outside:
+            data[(slice(2, 4), *_along(axis, where)[1:])] = UNSURE
     for where in outside:
         data[(slice(0, 2), *_along(axis, where)[1:])] = EMPTY
-    return data, known
+    return data
+
+
+def _steady(hull: Hull, axis: int) -> tuple[int, int, int] | None:
+    """A period and by how much the first and the last index of all positions move over it, or None. The two differ
+    where one end stands still, as that of a running state does.
+    """
+    n = hull.data.shape[axis + 1]
+    progress = regular(hull, axis)
+    if progress.regular:
+        return (progress.period, int(progress.shift), int(progress.shift)) if progress.period <= n else None
+    least = progress.rate.denominator
+    for period in (least, 2 * least, 4 * least):
+        moved = _moved(hull.data[2:], axis, period) if 2 * period < n else None
+        if moved is not None:
+            return (period, *moved)
+    return None
 
 
 @Bounded
@@ -232,12 +257,12 @@ def join(a: Hull, b: Hull) -> Hull:
         for axis in range(data.ndim - 1):
             data = data if axis in a.runs or axis in b.runs else compact(data, axis)
         steps = {axis: p for axis, p in part.steps.items() if data.shape[axis + 1] == part.data.shape[axis + 1]}
-        return Hull(data, steps, a.runs, context, a.known and b.known)
+        return Hull(data, steps, a.runs, context)
     steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data)
     for axis in tuple(a.axes() | b.axes()):
         if axis not in steps and (axis in a.steps) != (axis in b.steps):
             data = compact(data, axis)
-    return Hull(data, steps, a.runs, context, a.known and b.known)
+    return Hull(data, steps, a.runs, context)
 
 
 def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:

@@ -13,7 +13,7 @@ from foveal.ir.lengths import groups
 
 def reshape(step: rel.Reshape, hull: Hull) -> Hull:
     """The hull of the reshaped value."""
-    data, steps, runs, known = hull.data, {}, {}, hull.known
+    data, steps, runs = hull.data, {}, {}
     shape = [4]
     pieces: list[tuple[Hull, list[int], list[int]]] = []
     for ins, outs in groups(step.before, step.after):
@@ -29,7 +29,7 @@ def reshape(step: rel.Reshape, hull: Hull) -> Hull:
             pieces.append((hull, ins, outs))
             shape += [step.after[axis] for axis in outs]
     if not pieces:
-        return Hull(data.reshape(shape), steps, runs, hull.context, known)
+        return Hull(data.reshape(shape), steps, runs, hull.context)
     for _, ins, _ in pieces:
         for axis in ins:
             hull = dense(hull, axis)
@@ -45,7 +45,7 @@ def reshape(step: rel.Reshape, hull: Hull) -> Hull:
             data, progress = _along_new_axis(data, axis, split.get(axis), inside)
             if progress is not None:
                 steps[axis] = progress
-    return Hull(data, steps, runs, hull.context, known)
+    return Hull(data, steps, runs, hull.context)
 
 
 def _along_new_axis(

@@ -35,7 +35,7 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     if not hull.varies(axis):
         return hull
     hull = dense(hull, axis)
-    data, known = extend(hull, axis, step.before, step.after)
+    data = extend(hull, axis, step.before, step.after)
     lead = (slice(None),) * (axis + 1)
     span = (step.n_out - 1) * step.stride + 1
     if step.kernel > 64 or (step.kernel > 8 and step.stride < step.kernel):
@@ -51,7 +51,7 @@ def _slide(step: rel.Slide, hull: Hull) -> Hull:
     context = hull.context
     if step.whole and result.size == 4 and not any(p.shift for a, p in steps.items() if a != axis):
         context = 2
-    return Hull(result, steps, hull.runs, context, known)
+    return Hull(result, steps, hull.runs, context)
 
 
 def _window_minimum(data: np.ndarray, axis: int, kernel: int, dilation: int) -> np.ndarray:
@@ -74,7 +74,7 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
         return hull
     hull = dense(hull, axis)
     before, after = step.reach
-    data, known = extend(hull, axis, before, after)
+    data = extend(hull, axis, before, after)
     nothing_shape = list(data.shape)
     nothing_shape[axis + 1] = 1
     slot = data.shape[axis + 1]
@@ -85,7 +85,7 @@ def _table(step: rel.Table, hull: Hull) -> Hull:
     steps = hull.steps
     if axis in steps:
         steps = {**steps, axis: _ratio(steps[axis], step, result)}
-    return Hull(result, steps, hull.runs, hull.context, known)
+    return Hull(result, steps, hull.runs, hull.context)
 
 
 def _ratio(progress: Progress, step: rel.Table, data: np.ndarray) -> Progress:
@@ -110,7 +110,7 @@ def _all(step: rel.All, hull: Hull) -> Hull:
     runs = {axis: e for axis, e in hull.runs.items() if axis not in step.axes}
     moving = any(p.shift for p in steps.values())
     whole = data.size == 4 and not moving and any(axis in hull.steps for axis in varied)
-    return Hull(data, steps, runs, 2 if whole else hull.context, hull.known)
+    return Hull(data, steps, runs, 2 if whole else hull.context)
 
 
 def _prefix(step: rel.Prefix, hull: Hull) -> Hull:
@@ -145,7 +145,7 @@ def _blocks(step: rel.Blocks, hull: Hull) -> Hull:
     runs = without(hull.runs, axis)
     if size > 1:
         runs = {**runs, axis: tuple(range(size, step.n_out + 1, size))}
-    return Hull(data, without(hull.steps, axis), runs, hull.context, hull.known)
+    return Hull(data, without(hull.steps, axis), runs, hull.context)
 
 
 def _relabel(step: rel.Relabel, hull: Hull) -> Hull:
@@ -157,7 +157,7 @@ def _relabel(step: rel.Relabel, hull: Hull) -> Hull:
     place = {axis: i for i, axis in enumerate(step.order) if axis is not None}
     steps = {place[axis]: p for axis, p in hull.steps.items() if axis in place}
     runs = {place[axis]: e for axis, e in hull.runs.items() if axis in place}
-    return Hull(data, steps, runs, hull.context, hull.known)
+    return Hull(data, steps, runs, hull.context)
 
 
 def _expand(step: rel.Expand, hull: Hull) -> Hull:
@@ -165,13 +165,13 @@ def _expand(step: rel.Expand, hull: Hull) -> Hull:
     data = hull.data.reshape(4, *((1,) * lead), *hull.data.shape[1:]) if lead else hull.data
     steps = {a + lead: p for a, p in hull.steps.items() if step.before[a] == step.after[a + lead]}
     runs = {a + lead: e for a, e in hull.runs.items()}
-    return Hull(data, steps, runs, hull.context, hull.known)
+    return Hull(data, steps, runs, hull.context)
 
 
 def _scatter(step: rel.Scatter, hull: Hull) -> Hull:
     hull = all_dense(hull)
     if hull.data.size == 4 and (step.index >= 0).all():
-        return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.context, hull.known)
+        return Hull(hull.data.reshape(4, *((1,) * len(step.after))), {}, {}, hull.context)
     flat = np.broadcast_to(hull.data, (4, *step.before)).reshape(4, -1)
     flat = np.concatenate([flat, np.full((4, 1), EMPTY)], axis=1)
     data = _least(flat, np.where(step.index < 0, flat.shape[1] - 1, step.index), 0).reshape(4, *step.after)
@@ -181,7 +181,7 @@ def _scatter(step: rel.Scatter, hull: Hull) -> Hull:
         progress = find_period(data, axis) if data.shape[axis + 1] > 1 else None
         if progress is not None:
             steps[axis] = progress
-    return Hull(data, steps, {}, hull.context, hull.known)
+    return Hull(data, steps, {}, hull.context)
 
 
 def _least(data: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
@@ -203,7 +203,7 @@ def _reverse(step: rel.Reverse, hull: Hull) -> Hull:
             if axis in steps:
                 steps[axis] = steps[axis]._replace(shift=-steps[axis].shift)
     runs = {axis: e for axis, e in hull.runs.items() if axis not in step.axes}
-    return Hull(data, steps, runs, hull.context, hull.known)
+    return Hull(data, steps, runs, hull.context)
 
 
 def _rotate(step: rel.Rotate, hull: Hull) -> Hull:
@@ -225,7 +225,7 @@ def _unroll(step: rel.Unroll, hull: Hull) -> Hull:
     if axis in steps:
         steps[last] = strided(steps[axis], step.dilation)
         steps[axis] = strided(steps[axis], step.step)
-    return Hull(data, steps, hull.runs, hull.context, hull.known)
+    return Hull(data, steps, hull.runs, hull.context)
 
 
 def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
@@ -238,7 +238,7 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
         return replace(hull, data=hull.data[..., 0], steps=without(hull.steps, last))
     # unclipped, windows go on beyond both ends and reach positions near the border too
     more = (step.size - 1) * step.dilation // step.step + 1
-    extended, known = extend(hull, axis, more, more) if hull.varies(axis) else (hull.data, hull.known)
+    extended = extend(hull, axis, more, more) if hull.varies(axis) else hull.data
     count = step.count + 2 * more
     full = list(hull.data.shape)
     full[axis + 1], full[-1] = count, step.size
@@ -258,7 +258,7 @@ def _overlap(step: rel.Overlap, hull: Hull) -> Hull:
         steps = {**steps, axis: minimal(data, axis, Progress(period * step.step, shift))}
     elif axis in steps:
         steps = {**steps, axis: Progress(1, steps[axis].rate / step.step, False)}
-    return Hull(data, steps, hull.runs, hull.context, known)
+    return Hull(data, steps, hull.runs, hull.context)
 
 
 def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
@@ -271,7 +271,7 @@ def _keep(step: rel.Keep | rel.Outside, hull: Hull) -> Hull:
         hull = dense(replace(hull, runs=runs), axis)
         runs = hull.runs
         steps = _irregular(steps, axis)
-    return Hull(np.where(keep[None], hull.data, EMPTY), steps, runs, hull.context, hull.known)
+    return Hull(np.where(keep[None], hull.data, EMPTY), steps, runs, hull.context)
 
 
 def _keep_clipped(keep: np.ndarray, hull: Hull) -> Hull:
@@ -314,7 +314,7 @@ def _keep_all_by_pattern(step: rel.KeepAll, hull: Hull) -> Hull:
     for other, n in enumerate(step.keep.shape):
         if n > 1:
             steps = _irregular(steps, other)
-    return Hull(found[(which[None], *picked)], steps, {}, hull.context, hull.known)
+    return Hull(found[(which[None], *picked)], steps, {}, hull.context)
 
 
 def _to_rank(mask: np.ndarray, rank: int) -> np.ndarray:
@@ -323,7 +323,7 @@ def _to_rank(mask: np.ndarray, rank: int) -> np.ndarray:
 
 def _everything(step: rel.Everything, hull: Hull) -> Hull:
     data = hull.data.reshape(4, -1).min(axis=1).reshape(4, *((1,) * len(step.after)))
-    return Hull(data, {}, {}, 0, hull.known)
+    return Hull(data, {}, {}, 0)
 
 
 GATHERED = 1 << 22

@@ -107,7 +107,11 @@ def number_text(value: int | Fraction | None) -> str:
 
 
 def size_text(row: LayerResult) -> str:
-    """The size with the mark of its status, as a range where the units differ: "427", "<=427", "140-168"."""
+    """The size with the mark of its status, as a range where the units differ: "427", "<=427", "140-168"; "[64]",
+    clipped to the source, where it is withheld.
+    """
+    if row.size.status == "unavailable" and any(row.clipped):
+        return f"[{axes_text(row.clipped)}]"
     if not isinstance(row.size.value, tuple):
         return UNKNOWN
     largest = row.size.value
@@ -196,6 +200,8 @@ def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
         "phases": "phases: size and start repeat with this period of units",
         "covered": "covered: share of the source inside the middle unit's RF",
     }
+    if any(size_text(row).startswith("[") for row in report.layers):
+        lines["RF"] += "; [n]: withheld, n is clipped to the source"
     statuses = {row.status for row in report.layers}
     marks = {
         "bound": "\u2264 bound: the RF is not larger than this",
