@@ -1,4 +1,5 @@
-"""Operations that take functions: both branches of a condition are run, attention is run as its own definition."""
+"""Operations that take functions: both branches of a condition are run, loops step by step, attention as its own
+definition."""
 
 from __future__ import annotations
 
@@ -27,7 +28,37 @@ def _attention(*args: Any, **kwargs: Any) -> Result:
     return math_attention(*args, **kwargs)
 
 
-HIGHER: dict[str, Callable[..., Result]] = {"cond": _cond, "flex_attention": _attention}
+def _while(condition: Callable[..., Any], body: Callable[..., Any], carried: Args, more: Args = ()) -> Result:
+    """As a loop of Python's; where data says how often it runs, it is traced for the input at hand."""
+    while bool(condition(*carried, *more)):
+        carried = tuple(body(*carried, *more))
+    return tuple(carried)
+
+
+def _scan(combine: Callable[..., Any], state: Any, parts: Any, more: Args = ()) -> Result:
+    """The state goes from one slice along the first axis to the next; what each step gives is stacked."""
+    rows, count = [], len(state)
+    for index in range(parts[0].shape[0]):
+        result = combine(*state, *(part[index] for part in parts), *more)
+        state = result[:count]
+        rows.append(result[count:])
+    return [*state, *(torch.stack(column) for column in zip(*rows, strict=True))]
+
+
+def _map(function: Callable[..., Any], parts: Any, more: Args = ()) -> Result:
+    """Each slice along the first axis by itself."""
+    found = [pytree.tree_flatten(function(*(part[i] for part in parts), *more)) for i in range(parts[0].shape[0])]
+    stacked = [torch.stack(column) for column in zip(*(flat for flat, _ in found), strict=True)]
+    return pytree.tree_unflatten(stacked, found[0][1])
+
+
+HIGHER: dict[str, Callable[..., Result]] = {
+    "cond": _cond,
+    "flex_attention": _attention,
+    "map_impl": _map,
+    "scan": _scan,
+    "while_loop": _while,
+}
 
 
 @contextmanager
@@ -50,4 +81,5 @@ def higher(func: Any, args: Args, kwargs: Kwargs) -> Result:
     name = func.name()
     if name not in HIGHER:
         raise NotImplementedError(f"{name} takes functions and has no rule")
+    kwargs = {key: item for key, item in kwargs.items() if key != "mutated_arg_indices"}
     return HIGHER[name](*args, **kwargs)

@@ -281,3 +281,12 @@ def _transformed(t: Tracer, makers: dict[int, Node], value: int) -> Transformed 
         if widths[axis][0] == 0 <= widths[axis][1] and not any(any(w) for k, w in enumerate(widths) if k != axis):
             source, used = padded.inputs[0], length - widths[axis][1]
     return Transformed(source, axis, length, used)
+
+
+@rule("_weight_norm_interface")
+def weight_norm(t: Tracer, out: Outputs, direction: Tensor, size: Tensor, dim: int = 0) -> tuple[int, int]:
+    """The direction over its norm along all axes but one, times the size."""
+    axes = tuple(axis for axis in range(direction.dim()) if axis != axis_of(dim, direction.dim()))
+    norm = t.node(ops.Reduce(axes, True, "norm"), (t.value(direction),), size.shape)
+    scale = t.node(ops.Pointwise("divide"), (t.value(size), norm), size.shape)
+    return t.node(ops.Pointwise("multiply"), (t.value(direction), scale), direction.shape), norm
