@@ -63,17 +63,25 @@ HIGHER: dict[str, Callable[..., Result]] = {
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Within: attention with functions of the user's is not compiled first, as nothing is under a dispatch mode."""
+    """Within: attention and loops with functions of the user's are not compiled first, as nothing is under a dispatch
+    mode.
+    """
     module, name = sys.modules.get("torch.nn.attention.flex_attention"), "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
-    before = getattr(module, name, None)
-    if before is None:
-        yield
-        return
+    before, compiled = getattr(module, name, None), torch.compile
     try:
-        setattr(module, name, True)
+        if before is not None:
+            setattr(module, name, True)
+        if "torch._higher_order_ops" in sys.modules:
+            torch.compile = _as_it_is
         yield
     finally:
-        setattr(module, name, before)
+        torch.compile = compiled
+        if before is not None:
+            setattr(module, name, before)
+
+
+def _as_it_is(function: Any = None, **_: Any) -> Any:
+    return function if function is not None else lambda one: one
 
 
 def higher(func: Any, args: Args, kwargs: Kwargs) -> Result:
