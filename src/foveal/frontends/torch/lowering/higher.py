@@ -72,7 +72,7 @@ def uncompiled() -> Iterator[None]:
         if before is not None:
             setattr(module, name, True)
         if "torch._higher_order_ops" in sys.modules:
-            torch.compile = _as_it_is
+            torch.compile = _as_it_is  # type: ignore[assignment]
         yield
     finally:
         torch.compile = compiled
