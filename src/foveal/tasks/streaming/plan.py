@@ -31,6 +31,7 @@ TWICE = 0.5
 """Share of the stream that the chunk chosen here may compute again, where context is bounded."""
 STEPS = 3
 """By how many steps the source of a proof is longer than the traced one."""
+UNRUN = "a network without weights cannot be run: write one of text as PyTorch (foveal code) and stream that"
 
 
 def stream(
@@ -65,7 +66,10 @@ def stream(
     name = first if layer is None else graph.name_of(layer)
     asked = question(graph, {"layer": name, "axis": axis, "rate": rate, "hop": hop, "latency": None})
     plan = _planned(asked, _positions("chunk", chunk, rate, hop), _positions("lookahead", lookahead, rate, hop))
-    return _proven(graph, plan) if check and graph.backend is not None else plan
+    if check and graph.backend is not None:
+        return _proven(graph, plan)
+    why = "a check was not asked for" if graph.backend is not None else UNRUN
+    return replace(plan, overlap=replace(plan.overlap, why=plan.overlap.why or why), state=Way("unproven", why))
 
 
 def _positions(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:

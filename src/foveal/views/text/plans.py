@@ -98,7 +98,7 @@ def stream_rows(plan: StreamPlan) -> Rows:
     both = None if plan.lookback is None or plan.lookahead is None else plan.lookback + plan.lookahead + 1
     rows = [
         ("receptive field", long(both)), ("look-back, look-ahead", f"{long(plan.lookback)}; {long(plan.lookahead)}"),
-        ("stride of a unit", f"{_number(plan.stride)} positions" + _rate(plan)),
+        ("stride of a unit", f"{_number(plan.stride)} position{'s' * (plan.stride != 1)}" + _rate(plan)),
         ("step of the stream", long(Fraction(plan.step))), ("latency of the network", long(plan.latency)),
         ("first unit", "at the end" if plan.wait is None else f"after {long(Fraction(plan.wait))}"),
     ]  # fmt: skip
@@ -108,19 +108,25 @@ def stream_rows(plan: StreamPlan) -> Rows:
             side = "ahead" if what == "first" else "back"
             rows.append((f"the {what} {ends.units} units", f"read {far} {side}, through padding that mirrors or wraps"))
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
-    again, kept = plan.left + plan.right, plan.elements
+    again = plan.left + plan.right
     rows += [
         ("chunk", f"{long(Fraction(plan.chunk))} = {_number(plan.chunk / plan.stride)} units"),
         ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
         ("computed twice", f"{plan.twice:.1%} of the stream"), ("delay", long(Fraction(plan.chunk + plan.right))),
         ("equals the whole", _way(plan.overlap)),
-        ("state: kept", "nothing" if kept is None else f"{kept} numbers, {bytes_text(4 * kept)}"),
+        ("state: kept", _kept(plan)),
         ("delay", "" if plan.wait is None else long(plan.chunk + late)),
         ("equals the whole", _way(plan.state)),
     ]  # fmt: skip
     for text, change in plan.causes:
         rows += [("why", text)] + ([("what would change it", change)] if change else [])
     return rows + [("warning", text) for text in plan.warnings]
+
+
+def _kept(plan: StreamPlan) -> str:
+    if plan.elements is not None:
+        return f"{plan.elements} numbers, {bytes_text(4 * plan.elements)}"
+    return "unknown" if plan.state.status in ("refused", "unproven") else "grows with the stream"
 
 
 def _length(plan: StreamPlan, number: Fraction | None) -> str:
@@ -130,7 +136,9 @@ def _length(plan: StreamPlan, number: Fraction | None) -> str:
     spent = plan.milliseconds(number)
     units = float(number / plan.stride)
     frames = f" = {units:.4g} frames" if plan.stride > 1 else ""
-    return f"{_number(number)} positions{frames}" + ("" if spent is None else f" = {spent:.4g} ms")
+    return f"{_number(number)} {'position' if number == 1 else 'positions'}{frames}" + (
+        "" if spent is None else f" = {spent:.4g} ms"
+    )
 
 
 def _rate(plan: StreamPlan) -> str:
