@@ -126,6 +126,8 @@ def test_axes_in_every_entry_point() -> None:
     assert check(model, SEQUENCE, axes="BCT").agrees
     with pytest.raises(foveal.FovealError, match="no input 'image'"):
         foveal.analyze(graph, axes={"image": "BTC"})
+    with pytest.raises(foveal.FovealError, match="there is no input 'image'; there are input"):
+        foveal.trace(nn.Conv1d(3, 4, 3), (1, 3, 20), axes={"image": "BCT"})
 
 
 def test_a_convolution_over_sequences_has_its_kernel() -> None:

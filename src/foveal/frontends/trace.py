@@ -112,6 +112,10 @@ def trace(
     elif axes is None or (isinstance(axes, Mapping) and not any(axes.values())):
         graph = decide(graph)
     if isinstance(axes, Mapping):
+        names = {source.name: None for source in graph.sources}
+        unknown = [name for name, given in axes.items() if given and name not in names]
+        if unknown:
+            raise TraceError(f"axes: there is no input '{unknown[0]}'; there are {', '.join(names)}")
         graph.sources = [source for source in graph.sources if axes.get(source.name, source.axes) != ()]
         if not graph.sources:
             raise TraceError("axes: an input must have counted axes")
