@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import foveal
-from foveal.check.verify import Check
+from foveal.check.verify import Check, _moves_after_all, _Session, _targets
 from foveal.core.errors import VerificationError
 from foveal.ir import ops
 from foveal.ir.graph import GraphBuilder
@@ -155,6 +155,17 @@ def test_a_box_too_large_is_still_caught_behind_a_relu_that_is_often_shut(monkey
     found = [foveal.verify(graph, "output", seed=seed, units=20, forwards=200) for seed in range(3)]
     registry._cached_reads.cache_clear()
     assert [check.agrees for check in found] == [False] * 3
+
+
+def test_generic_weights_are_given_back() -> None:
+    graph = foveal.trace(nn.Conv1d(1, 1, 3, padding=1), (1, 1, 9))
+    assert graph.backend is not None
+    targets = _targets(graph, None, graph.sources[0], 1, 0)
+    session = _Session(graph.backend, graph.sources[0], targets, 0, graph.backend.generic())
+    session.start()
+    assert not _moves_after_all(session, targets[0], ((0, 0, 4), 0, 0), 3)
+    assert session.model is graph.backend
+    assert np.array_equal(session.reference["output"], graph.backend.probe(session.inputs, ["output"])["output"])
 
 
 def test_several_sources() -> None:

@@ -309,6 +309,15 @@ def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, 
     another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is
     felt too seldom to tell.
     """
+    own = session.model
+    moves = _moves_otherwise(session, target, edge, neighbour)
+    if session.model is not own:  # what is asked next is asked of the model itself
+        session.model = own
+        session.start()
+    return moves
+
+
+def _moves_otherwise(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
     felt = 0
     for index in range(INPUTS):
         session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]

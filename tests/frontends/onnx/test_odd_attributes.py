@@ -108,6 +108,9 @@ def test_every_resize_gives_weights_to_the_elements_that_onnxruntime_reads() -> 
         ("LpNormalization", (1, 2, 6), None, {"p": 3}),
         ("RNN", (5, 1, 2), (1, 3, 2), {"hidden_size": 3, "activations": ["Tahn"]}),
         ("RNN", (5, 1, 2), (1, 3, 2), {"hidden_size": 3, "direction": "forwards"}),
+        ("LayerNormalization", (1, 2, 6), (6,), {"stash_type": 99}),
+        ("DeformConv", (1, 4, 6, 6), (2, 4, 3, 3), {"offset_group": 3}),
+        ("FusedConv", (1, 2, 6, 6), (2, 2, 3, 3), {"activation": "Reluu"}),
     ],
 )
 def test_an_unknown_value_is_refused_with_its_attribute(
@@ -118,12 +121,16 @@ def test_an_unknown_value_is_refused_with_its_attribute(
         stored.append(numpy_helper.from_array(np.ones((1, 3, 3), np.float32), "r"))
     if kind == "Resize":
         stored.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    if kind == "DeformConv":
+        stored.append(numpy_helper.from_array(np.zeros((1, 54, 4, 4), np.float32), "offset"))
     names = ["x", *([""] if kind == "Resize" else []), *(item.name for item in stored)]
-    node = helper.make_node(kind, names, ["y"], name="odd", **attributes)
+    domain = "com.microsoft" if kind == "FusedConv" else ""
+    node = helper.make_node(kind, names, ["y"], name="odd", domain=domain, **attributes)
     ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
     ends.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
     graph = helper.make_graph([node], "g", ends[:1], ends[1:], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    sets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=sets, ir_version=9)
     name, value = list(attributes.items())[-1]
     try:
         said = " ".join(note.text for note in trace(model).notes)

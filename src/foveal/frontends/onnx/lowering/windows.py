@@ -229,4 +229,9 @@ def grid_sample(call: Call, x: Operand, grid: Operand) -> Operand | list[Operand
 @lowering("DeformConv", "RoiAlign", "MaxRoiPool", "NonMaxSuppression")
 def sampled(call: Call, *operands: Operand | None) -> list[Operand]:
     """Reads where data says."""
+    if call.op_type == "DeformConv" and operands[0] is not None:
+        for name in ("group", "offset_group"):
+            groups = int(call.attribute(name, 1))
+            if groups < 1 or operands[0].shape[1] % groups:
+                raise Refused(f"{name} is {groups}, which does not divide {operands[0].shape[1]} channels")
     return call.data_dependent([operand for operand in operands if operand is not None])

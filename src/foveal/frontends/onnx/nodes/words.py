@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foveal.frontends.onnx.lowering.domains import ACTIVATIONS
 from foveal.frontends.onnx.lowering.table import Call
 
 _FLAGS = """
@@ -22,6 +23,9 @@ WORDS: dict[tuple[str, str], tuple[str | int, ...]] = {
     ("RoiAlign", "coordinate_transformation_mode"): ("half_pixel", "output_half_pixel"),
     ("Normalizer", "norm"): ("MAX", "L1", "L2"),
     ("TfIdfVectorizer", "mode"): ("TF", "IDF", "TFIDF"),
+    **{(f"{kind}Normalization", "stash_type"): (1, 10, 11, 16) for kind in ("Layer", "RMS", "Group")},
+    ("Range", "stash_type"): (1, 10, 11, 16),
+    **{(f"Fused{kind}", "activation"): ACTIVATIONS for kind in ("Conv", "Gemm")},
     ("Attention", "qk_matmul_output_mode"): (0, 1, 2, 3),
 }
 
