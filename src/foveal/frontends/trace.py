@@ -21,6 +21,7 @@ from foveal.frontends.sources.tensorflow import to_onnx
 from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import decide, laid_out
+from foveal.ir.shifts import without_shifts
 
 
 def network(model: Any, inputs: Any = None, axes: Any = None) -> Graph:
@@ -107,6 +108,7 @@ def trace(
             graph = run(model, batched, **options)
         except FovealError:
             raise error from None
+    graph = without_shifts(graph)
     if row is TEXT:  # always (N, C, *space)
         graph = laid_out(graph, axes)
     elif axes is None or (isinstance(axes, Mapping) and not any(axes.values())):
