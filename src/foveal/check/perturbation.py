@@ -150,3 +150,9 @@ def hulls(dependent: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     first = np.where(none, length, dependent.argmax(axis=0))
     last = np.where(none, -1, length - 1 - dependent[::-1].argmax(axis=0))
     return first.astype(np.int64), last.astype(np.int64)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference; infinite values that stay so do not differ."""
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(np.abs(a - b)).max(initial=0.0))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.check.perturbation import PATTERNS, Floats, Pattern, moved, perturb
+from foveal.check.perturbation import PATTERNS, Floats, Pattern, difference, moved, perturb
 from foveal.check.predicted import Bounds, predicted_bounds
 from foveal.core import show
 from foveal.core.errors import VerificationError
@@ -61,12 +61,6 @@ class Mismatch:
     def __str__(self) -> str:
         where = f"layer '{self.layer}', unit {self.unit}, source axis {self.axis}"
         return f"{where}: predicted {_box_text(self.predicted)}, measured {_box_text(self.measured)}"
-
-
-def _difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference; infinite values that stay so do not differ."""
-    with np.errstate(invalid="ignore"):
-        return float(np.nan_to_num(np.abs(a - b)).max(initial=0.0))
 
 
 def _box_text(box: tuple[int, int] | None) -> str:
@@ -158,7 +152,7 @@ class _Session:
             self.inputs[self.source.name] = self.rng.permuted(given, axis=self.source.axes[0] if given.ndim else None)
         self.reference = self._run(self.inputs)
         again = self._run(self.inputs)
-        self.noise = {name: _difference(again[name], array) for name, array in self.reference.items()}
+        self.noise = {name: difference(again[name], array) for name, array in self.reference.items()}
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, Floats]:
         names = [target.layer for target in self.targets]
@@ -193,7 +187,7 @@ class _Session:
                 if moves[unit_]:
                     key = (target.layer, unit_, axis, position)
                     self.seen.add(key)
-                    amount = _difference(output[unit_], reference[unit_]) / scale
+                    amount = difference(output[unit_], reference[unit_]) / scale
                     self.strength[key] = max(amount, self.strength.get(key, 0.0))
 
     def _contradict(self, target: _Target, unit: Unit, axis: int, position: int) -> None:
@@ -309,30 +303,26 @@ def _moves_after_all(session: _Session, target: _Target, edge: tuple[Unit, int, 
     another element or a shut ReLU hides it from some, a weight at zero from all. Also where the neighbour inside is
     felt too seldom to tell.
     """
-    own = session.model
-    moves = _moves_otherwise(session, target, edge, neighbour)
-    if session.model is not own:  # what is asked next is asked of the model itself
-        session.model = own
-        session.start()
-    return moves
-
-
-def _moves_otherwise(session: _Session, target: _Target, edge: tuple[Unit, int, int], neighbour: int) -> bool:
-    felt = 0
-    for index in range(INPUTS):
-        session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
-        if index == INPUTS // 2:
-            session.model = session.generic
-        session.start()
-        for pattern in PATTERNS:
-            session.perturb(edge[1], edge[2], pattern)
-            if (target.layer, *edge) in session.seen:
-                return True
-        key = (target.layer, edge[0], edge[1], neighbour)
-        session.strength.pop(key, None)
-        session.perturb(edge[1], neighbour, "large")
-        felt += session.strength.get(key, 0.0) > session.model.clear
-    return felt < OFTEN
+    felt, own = 0, session.model
+    try:
+        for index in range(INPUTS):
+            session.seed, session.gain = session.seed + 1, GAINS[index % len(GAINS)]
+            if index == INPUTS // 2:
+                session.model = session.generic
+            session.start()
+            for pattern in PATTERNS:
+                session.perturb(edge[1], edge[2], pattern)
+                if (target.layer, *edge) in session.seen:
+                    return True
+            key = (target.layer, edge[0], edge[1], neighbour)
+            session.strength.pop(key, None)
+            session.perturb(edge[1], neighbour, "large")
+            felt += session.strength.get(key, 0.0) > session.model.clear
+        return felt < OFTEN
+    finally:
+        if session.model is not own:  # what is asked next is asked of the model itself
+            session.model = own
+            session.start()
 
 
 def _felt_inside(session: _Session, target: _Target, edge: tuple[Unit, int, int]) -> int | None:
