@@ -227,9 +227,8 @@ def test_without_a_rule_it_is_a_bound_and_listed() -> None:
     found = foveal.analyze(graph).findings
     assert [(item.code, item.layer) for item in found] == [("operation-without-rule", "2")]
     assert layer_cost(graph, graph.layer("2")).status == "bound"
-    plan = tile(graph, tile=(24, 96))
-    assert plan.status != "exact"
-    assert any("echo at 2" in obstacle for obstacle in plan.obstacles)
+    with pytest.raises(FovealError, match=r"no position along source axis 0 \(echo at 2\): it cannot be tiled"):
+        tile(graph, tile=(24, 96))
     leak = audit(traced(stream_network(), 1, 2, 64), "streaming").findings[0]
     assert (leak.code, leak.severity) == ("STR01", "error")
     assert "may read everything" in leak.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os.path import exists, isdir, isfile, join
 from pathlib import Path
 
 from foveal.core.errors import SourceError
@@ -61,19 +62,19 @@ def refuse(text: str) -> None:
 
 
 def _refuse_path(word: str) -> None:
-    if (Path(word) / "config.json").is_file():
+    if isfile(join(word, "config.json")):
         raise SourceError(f"'{shown(word)}' is a folder of a Hugging Face model; write hf:{shown(word)}")
-    if (Path(word) / "saved_model.pb").is_file():
+    if isfile(join(word, "saved_model.pb")):
         change = f"python -m tf2onnx.convert --saved-model {shown(word)} --output net.onnx"
         raise SourceError(
             f"'{shown(word)}' is a TensorFlow SavedModel, which runs code when it is read; convert it: {change}"
         )
-    if Path(word).is_dir():
+    if isdir(word):
         raise SourceError(
             f"'{shown(word)}' is a folder; give a file in it (.onnx, .pt2, .yaml), or package.module:factory"
         )
     if Path(word).suffix:
-        known = "exists but is of no kind that can be read" if Path(word).exists() else "is no file"
+        known = "exists but is of no kind that can be read" if exists(word) else "is no file"
         raise SourceError(f"'{shown(word)}' {known}; networks are read from .onnx, .pt2, .pt, .keras and .yaml")
 
 
@@ -82,7 +83,7 @@ def _refuse_name(word: str) -> None:
     if found:
         told = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} or {found[-1]}"
         raise SourceError(f"'{word}' is a network, not a layer; write {told}")
-    if Path(word).is_dir():
+    if isdir(word):
         _refuse_path(word)
 
 
