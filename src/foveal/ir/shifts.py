@@ -52,7 +52,7 @@ class _Walk:
     def blind(self, node: Node) -> tuple[int, ...] | None:
         """The operands without shifts of a softmax, or of a division by the sum of what is divided; else None."""
         self.fresh, self.worth, op, count = [], False, node.op, len(self.values)
-        found = None
+        found: tuple[int, ...] | None = None
         if isinstance(op, ops.Mix) and op.name in ("softmax", "log_softmax"):
             scores = self._unshifted(node.inputs[0], op.axes)
             found = None if scores is None else (scores,)
