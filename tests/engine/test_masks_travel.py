@@ -64,6 +64,7 @@ WEIGHTS: dict[str, Scores] = {
     "padded": lambda s, p, v: F.pad(s[..., :-2], (0, 2), value=-torch.inf).softmax(-1),
 }  # fmt: skip
 LOST: dict[str, Scores] = {
+    "a floor that still counts": lambda s, p, v: s.masked_fill(~WINDOW, -torch.inf).clamp(min=-50).softmax(-1),
     "erfc": lambda s, p, v: torch.erfc(s.masked_fill(~WINDOW, torch.inf)),
     "the smaller of two masks of 0 and 1": lambda s, p, v: torch.minimum(WINDOW.to(s.dtype), p.to(s.dtype)) * s,
 }

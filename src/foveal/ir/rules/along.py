@@ -28,6 +28,8 @@ from foveal.ir.traits import Known, Mask
 
 LARGEST_PRODUCT = 1 << 32
 """Multiplications spent on the known zeros of a product of two masks."""
+FAINT = -20.0
+"""A score that is this number, beside scores that inputs set, may weigh less than rounding shows: e^-20 is 2e-9."""
 
 
 def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
@@ -45,6 +47,9 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
         known.trust()
     if part.cells.lost.any():
         known.doubt(part.cause)
+    faint = part.where(~part.cells.free & (part.cells.low <= FAINT) & np.isfinite(part.cells.low))
+    if isinstance(op, ops.Mix) and part.cells.free.any() and (faint & ~closed).any():
+        known.doubt(known.place)
     return closed if closed.any() else None
 
 
