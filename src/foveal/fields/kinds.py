@@ -180,7 +180,7 @@ def _over_hull(
     clipped = rf.box(unit, clip=True)
     full, scale, notes = pulled[:3]
     values = full[tuple(slice(a, b) for a, b in clipped)]
-    known = all(rf.known)
+    known = all(rf.known) and not rf.withheld(unit)
     center = rf.center(unit) if known else None
     status = sure.status
     if status == "contradicted":

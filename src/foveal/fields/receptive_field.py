@@ -143,10 +143,15 @@ class ReceptiveField(show.Shown):
 
         Raises FovealError where the unclipped box is withheld; ask with ``clip=True`` then.
         """
-        if not clip and self._withheld(self.unit(unit)):
+        if not clip and self.withheld(unit):
             raise FovealError(f"{self.layer}: the unclipped box is withheld ({IRREGULAR}); ask with clip=True")
         found = self._intervals(self.unit(unit), clip)
         return tuple((0, 0) if i is None else (i[0], i[1] + 1) for i in found)
+
+    def withheld(self, unit: Sequence[int] | int | None = None) -> bool:
+        """Whether the unclipped box of a unit is not told."""
+        place = self.unit(unit)
+        return any(int(_at(first[1], place)) <= -NOTHING for first in self.first)
 
     def units_of(self, position: Sequence[int] | int) -> list[tuple[int, ...]]:
         """The units whose clipped box holds the source position: the inverse map."""
@@ -203,9 +208,6 @@ class ReceptiveField(show.Shown):
             return [None] * len(self.first)
         ends = [(int(_at(a[row], unit)), int(_at(b[row], unit))) for a, b in zip(self.first, self.last, strict=True)]
         return [end if end[0] > -NOTHING else None for end in ends]
-
-    def _withheld(self, unit: tuple[int, ...]) -> bool:
-        return any(int(_at(first[1], unit)) <= -NOTHING for first in self.first)
 
     def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
         lengths = [last[row] - first[row] + 1 for first, last in zip(self.first, self.last, strict=True)]

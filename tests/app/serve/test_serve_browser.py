@@ -15,6 +15,8 @@ from support.browser import Watched, axe_faults, chromium, watched
 from support.paths import TESTS
 from support.serve_process import Running, running
 
+pytestmark = pytest.mark.xdist_group("serve browser")  # its tests share their pages
+
 FIVE = "conv3x4 conv3x4 conv3x4 conv3x4 conv3x4"
 CONTRAST = (TESTS / "support" / "contrast.js").read_text(encoding="utf-8")
 BRIGHTEST = """() => {

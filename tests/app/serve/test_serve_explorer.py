@@ -17,6 +17,8 @@ from support.browser import Watched, chromium, watched
 from support.needs import needs
 from support.serve_process import Running, running
 
+pytestmark = pytest.mark.xdist_group("serve explorer")  # its tests share their pages
+
 READY = "html[data-ready='true']"
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 VOLUME = "input=1x16x40x40 conv3x8 conv3x8,s2 conv3x8,d2"

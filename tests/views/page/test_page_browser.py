@@ -23,17 +23,16 @@ from support.browser import Watched, chromium, watched
 from support.hostile import hostile_page
 from support.needs import needs
 
+pytestmark = pytest.mark.xdist_group("page browser")  # its tests share their pages
 NETWORKS = {
     "torchvision:resnet50": ("conv1", "layer3", "layer4", "avgpool"),
     "gallery:unet": ("*first", "*middle", "*last"),
     "torchvision:swin_t": ("features.1", "features.3.1", "features.5"),
     "gallery:tcn": ("*first", "*last"),
-    "torchvision:ssdlite320_mobilenet_v3_large": ("backbone.features.0", "*last"),
 }
 """Networks, and the layers that are looked at."""
 FIELDS = {
     "torchvision:swin_t": ("features.1",),
-    "torchvision:ssdlite320_mobilenet_v3_large": ("backbone.features.0",),
 }
 """Layers with fields, where the usual dozen would take long."""
 MATRIX = """(node) => {

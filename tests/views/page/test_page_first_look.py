@@ -16,6 +16,7 @@ from foveal.views.page.render import render
 from support.browser import axe_faults, chromium, watched
 from support.needs import needs
 
+pytestmark = pytest.mark.xdist_group("first look")  # its tests share their pages
 FIELD = "(name) => JSON.parse(document.getElementById('data').textContent).fields[name]?.energy ?? null"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 KINDS = ("energy",)

@@ -14,6 +14,8 @@ from foveal.core.finding import Finding
 from foveal.views.page.build import PageOptions, report_page
 from support.browser import chromium, watched
 
+pytestmark = pytest.mark.xdist_group("page parts")  # its tests share their pages
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 FINDINGS = (
     Finding("XX01", "info", "conv1", "a note"),

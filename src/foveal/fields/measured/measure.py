@@ -233,7 +233,7 @@ class Account:
         )  # fmt: skip
 
     def _field(self, values: np.ndarray, method: str) -> Field:
-        box = self.rf.box(self.unit) if all(self.rf.known) else None
+        box = self.rf.box(self.unit) if all(self.rf.known) and not self.rf.withheld(self.unit) else None
         return Field(
             values, self.frame.origin, self.rf.source_shape, self.rf.layer, self.unit, "gradient", self.rf.source,
             "data-dependent", method, box, self.frame.center, None, self.plan.channel,

@@ -58,7 +58,7 @@ def field_axes(field: Field, ax: Axes | None = None, outline: bool = True) -> Ax
 def box_axes(rf: ReceptiveField, ax: Axes | None = None, unit: Any = None) -> Axes:
     """The source, and on it the box of one unit (default: the middle one), unclipped."""
     ax, at = axes_for(ax), rf.middle if unit is None else rf.unit(unit)
-    box = rf.box(at, clip=not all(rf.known))[-2:]
+    box = rf.box(at, clip=not all(rf.known) or rf.withheld(at))[-2:]
     lengths = rf.source_shape[-2:]
     if len(box) == 1:
         box, lengths = ((0, 1), *box), (1, *lengths)

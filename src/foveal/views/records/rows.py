@@ -67,7 +67,7 @@ def rf_rows(rf: ReceptiveField) -> Rows:
     """A row per unit: its index and its unclipped box, (first, last) per source axis."""
     found = []
     for unit in np.ndindex(*rf.grid):
-        box = rf.box(unit, clip=not all(rf.known))
+        box = rf.box(unit, clip=not all(rf.known) or rf.withheld(unit))
         row: dict[str, Any] = {f"unit{axis}": index for axis, index in enumerate(unit)}
         for axis, (first, end) in enumerate(box):
             row |= {f"first{axis}": first, f"last{axis}": end - 1}
