@@ -19,6 +19,7 @@ from foveal.fields.measured.cropping import plan_crop
 from foveal.ir import extension, ops
 from foveal.ir.graph import Graph
 from foveal.ir.relation import Read, Slide
+from foveal.ir.rules import registry
 from foveal.ir.rules.registry import RULES
 from foveal.ir.traits import UNSAID, Alike
 from foveal.report.costs import layer_cost
@@ -92,6 +93,7 @@ def _nothing_stays() -> Iterator[None]:
     extension.REGISTRY.lowerings = lowerings
     RULES.clear()
     RULES.update(rules)
+    registry._cached_reads.cache_clear()
     extension.REGISTRY.version += 1
 
 
