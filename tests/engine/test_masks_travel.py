@@ -65,6 +65,7 @@ WEIGHTS: dict[str, Scores] = {
 }  # fmt: skip
 LOST: dict[str, Scores] = {
     "a floor that still counts": lambda s, p, v: s.masked_fill(~WINDOW, -torch.inf).clamp(min=-50).softmax(-1),
+    "scores capped behind the mask": lambda s, p, v: (60 * s.masked_fill(~WINDOW, -torch.inf).tanh()).softmax(-1),
     "erfc": lambda s, p, v: torch.erfc(s.masked_fill(~WINDOW, torch.inf)),
     "the smaller of two masks of 0 and 1": lambda s, p, v: torch.minimum(WINDOW.to(s.dtype), p.to(s.dtype)) * s,
 }

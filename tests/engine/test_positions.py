@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import rnn
 
 import foveal
 from foveal.fields.receptive_field import ReceptiveField
@@ -21,6 +22,7 @@ class Net(nn.Module):
         self.function = function
         self.cell, self.conv = nn.GRUCell(4, 4), nn.Conv1d(4, 4, 3, padding=1)
         self.lstm, self.frame = nn.LSTM(4, 4, batch_first=True), nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.gru = nn.GRU(4, 4, batch_first=True)
         self.down4, self.down2 = nn.Conv1d(4, 4, 4, stride=4), nn.Conv1d(4, 4, 3, stride=2)
         self.in_time = nn.Conv3d(8, 8, (3, 1, 1), padding=(1, 0, 0))
 
@@ -64,6 +66,8 @@ def recurrent(net: Net, x: Tensor) -> Tensor:
         lambda net, x: torch.cat([x[:, :, t : t + 1] * 2 for t in range(12)], 2),
         lambda net, x: torch.stack([part.squeeze(2) for part in x.split(1, 2)], 2),
         lambda net, x: torch.stack(x.unbind(2), 2),
+        lambda net, x: torch.hstack(x[0].split(1, 1))[None],
+        lambda net, x: torch.dstack([x[:, :, t] * 2 for t in range(12)]),
     ],
 )
 def test_selected_and_put_together_again_are_twelve_units_of_one(function: Callable[[Net, Tensor], Tensor]) -> None:
@@ -88,6 +92,21 @@ def test_a_loop_over_a_recurrent_cell_is_causal() -> None:
     rf = field(recurrent)
     assert (rf.grid, rf.sizes, rf.lookahead, rf.lookback) == ((12,), ((1, 12),), (0,), (11,))
     assert "output is causal along T" in str(foveal.audit(foveal.trace(Net(recurrent), FRAMES), "streaming"))
+
+
+@pytest.mark.parametrize(("lengths", "units"), [((12,), 12), ((9,), 9), ((5, 12), 12)])
+def test_a_packed_sequence_keeps_its_time(lengths: tuple[int, ...], units: int) -> None:
+    """Unit t of a GRU reads steps 0 to t; a sequence that is over reads nothing, the longest tells the union."""
+
+    def packed(net: Net, x: Tensor) -> Tensor:
+        steps = rnn.pack_padded_sequence(x.transpose(1, 2), list(lengths), batch_first=True, enforce_sorted=False)
+        return rnn.pad_packed_sequence(net.gru(steps)[0], batch_first=True)[0].transpose(1, 2)
+
+    rf = field(packed, (len(lengths), 4, 12))
+    assert (rf.status, rf.grid[-1], rf.sizes) == ("exact", units, ((1, units),))
+    last = tuple(n - 1 for n in rf.grid)
+    assert rf.box(last) == ((0, units),)
+    assert rf.box((*last[:-1], 3)) == ((0, 4),)
 
 
 def test_groups_of_frames_stride_by_their_step() -> None:

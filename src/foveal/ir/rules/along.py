@@ -55,7 +55,7 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
 
 def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
     cells = part.cells
-    known = np.where(cells.lost | np.isnan(cells.high), -np.inf, cells.high)
+    known = np.where(cells.lost | np.isnan(cells.high), -np.inf, _ordinary(cells))
     order = np.argsort(known, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
@@ -76,6 +76,11 @@ def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
         if below.any():
             finite |= (top == place) & part.where(below)
     return part.where(none) | finite, finite
+
+
+def _ordinary(cells: Cells) -> np.ndarray:
+    """Of what inputs choose between two constants, the one nearest to zero: some score of a row is no masked one."""
+    return np.asarray(np.minimum(np.maximum(cells.low, 0.0), cells.high))
 
 
 def mixed(op: ops.Mix, known: Known) -> Fixed | None:
@@ -103,7 +108,7 @@ def mixed(op: ops.Mix, known: Known) -> Fixed | None:
         code[np.broadcast_to(empty, wide)] = 3
         return made(code, rows(FREE, number(0.0), number(1.0), number(np.nan)))
     cells = part.spread
-    top = np.max(cells.high, axis=op.axes, keepdims=True)
+    top = np.max(_ordinary(cells), axis=op.axes, keepdims=True)
     with np.errstate(invalid="ignore"):
         low, high = (np.where(closed, end - top, 0.0) for end in (cells.low, cells.high))
     fixed = empty | alone | (closed & ~cells.free & (cells.low == -np.inf))

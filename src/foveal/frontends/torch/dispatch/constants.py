@@ -164,6 +164,31 @@ def cast_constant(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: K
     return x.to(args[1].dtype)
 
 
+@special("_pack_padded_sequence")
+def packed(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Lengths that are constants say which step of which sequence each row is."""
+    x, lengths, batch_first = args
+    if id(lengths) in t.handles:
+        return NotImplemented
+    sizes = [int((lengths > step).sum()) for step in range(int(lengths.max()))]
+    with t:
+        steps = x.transpose(0, 1) if batch_first else x
+        index = [step * steps.shape[1] + row for step, size in enumerate(sizes) for row in range(size)]
+        return steps.flatten(0, 1).index_select(0, torch.tensor(index)), torch.tensor(sizes)
+
+
+@special("lstm", "gru", "rnn_tanh", "rnn_relu")
+def run_over_packed(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Packed sequences of one length are a plain batch; others go step by step."""
+    if func._overloadname != "data" or id(args[1]) in t.handles or int(args[1].min()) != int(args[1].max()):
+        return NotImplemented
+    rows, sizes, *rest = args
+    with t:
+        steps = rows.unflatten(0, (len(sizes), int(sizes[0])))
+        out, *states = func._overloadpacket.input(steps, *rest, batch_first=False)
+        return out.flatten(0, 1), *states
+
+
 @special("equal", "allclose")
 def compared(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """Whether whole tensors are the same, told to Python without a tensor of the answer."""

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from foveal.frontends.torch.dispatch.values import Handle, NeedsValues
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
+from foveal.ir import ops
 
 if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
@@ -31,6 +33,8 @@ class RealConstants(TorchFunctionMode):
         how = _WAYS_OUT.get(func)
         if how is not None and torch._C._len_torch_dispatch_stack():  # 0: the tracer itself, at an operation
             return self._out(how, func, args, kwargs or {})
+        if func in _UNSEEN and torch._C._len_torch_dispatch_stack():
+            return _UNSEEN[func](self.tracer, func, args)
         if special is not None:
             return special(func, args, kwargs or {})
         return func(*args, **kwargs) if kwargs else func(*args)
@@ -78,6 +82,37 @@ def _real(item: Any) -> Result:
     return item
 
 
+def _new_memory(t: Tracer, func: Overload, args: Args) -> None:
+    """``x.data = other``: from now on both stand for the same memory."""
+    x, other = args
+    func(x, other)
+    known = t.handles.get(id(other))
+    if known is not None:
+        t.handles[id(x)] = Handle(x, t.values.read(known), known)
+    else:
+        t.handles.pop(id(x), None)
+        t.values.views[id(x)] = (x, other, ())
+
+
+def _by_python(t: Tracer, func: Overload, args: Args) -> Result:
+    """``x.map_(other, function)``: Python computes each element of x from those at its place."""
+    *tensors, _ = args
+    if not any(id(x) in t.handles for x in tensors):
+        t.values.constants.clear()
+        return func(*args)
+    if not t.real:
+        raise NeedsValues("Python computes each element")
+    made = t.node(ops.Pointwise("map"), [t.value(x) for x in tensors], tuple(tensors[0].shape), "map")
+    t.values.write(t.handles.get(id(tensors[0])) or t.values.promote(tensors[0]), made)
+    return func(*args)
+
+
+_UNSEEN = {
+    Tensor.data.__set__: _new_memory,  # type: ignore[attr-defined]
+    Tensor.apply_: _by_python,
+    Tensor.map_: _by_python,
+    Tensor.map2_: _by_python,
+}
 _COPIES = ("data", "deepcopy")
 _WAYS_OUT = {
     Tensor.numpy: "numpy()",

@@ -80,7 +80,7 @@ class Leaks:
     def settle(self) -> None:
         """Bring in what was written into memory that was given away."""
         for place, (tensor, copy) in enumerate(self.exposed):
-            if self.read and not same_numbers(tensor, copy):
+            if self.read and (_alike(copy) or not same_numbers(tensor, copy)):
                 handle = self.t.handles.get(id(tensor)) or self.t.values.promote(tensor)
                 self.t.values.write(handle, self._everything(tuple(tensor.shape)))
                 self.exposed[place] = (tensor, tensor.detach().clone())
@@ -128,6 +128,11 @@ class Leaks:
         return self.t.node(ops.Sample("numbers read by Python"), self.read, shape, "numbers read by Python")
 
 
+def _alike(copy: Tensor) -> bool:
+    """Whether moving its numbers would change nothing: an input of zeros, say."""
+    return copy.numel() > 1 and bool((copy == copy.flatten()[0]).all())
+
+
 def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
     """Whether a number takes part in the arithmetic of a call."""
     if entry.plain in _OWN_SLOPE:
@@ -157,8 +162,8 @@ def _line(modules: list[Any]) -> str:
 
 @contextmanager
 def handed_out(t: Tracer) -> Iterator[None]:
-    """Within, the ways out of PyTorch that no mode sees are watched as well: pickling, copies and DLPack capsules."""
-    home, reduce = threading.get_ident(), Tensor.__reduce_ex__
+    """Within, what no mode sees is watched as well: pickling, copies, DLPack capsules, tensors that swap places."""
+    home, reduce, swap = threading.get_ident(), Tensor.__reduce_ex__, torch.utils.swap_tensors
     capsules = [(place, place.to_dlpack) for place in (torch, torch.utils.dlpack)]
 
     def pickled(self: Tensor, protocol: Any) -> Any:
@@ -173,12 +178,22 @@ def handed_out(t: Tracer) -> Iterator[None]:
             t.leaks.give_memory(tensor, "DLPack")
         return capsules[0][1](tensor)
 
+    def swapped(a: Tensor, b: Tensor) -> None:
+        swap(a, b)  # type: ignore[no-untyped-call]
+        first, second = t.handles.pop(id(a), None), t.handles.pop(id(b), None)
+        for tensor, handle in ((a, second), (b, first)):
+            if handle is not None:
+                handle.tensor, t.handles[id(tensor)] = tensor, handle
+        t.values.constants.clear()
+
+    torch.utils.swap_tensors = swapped
     Tensor.__reduce_ex__ = pickled  # type: ignore[method-assign]
     for place, _ in capsules:
         place.to_dlpack = capsule  # type: ignore[attr-defined]
     try:
         yield
     finally:
+        torch.utils.swap_tensors = swap
         Tensor.__reduce_ex__ = reduce  # type: ignore[method-assign]
         for place, before in capsules:
             place.to_dlpack = before  # type: ignore[attr-defined]

@@ -17,8 +17,8 @@ RESHAPE = ops.Reshape()
 EXPAND = ops.Expand()
 
 _RESHAPES = """
-view reshape _unsafe_view flatten unflatten squeeze unsqueeze _reshape_alias ravel view_copy atleast_1d atleast_2d
-atleast_3d view_as reshape_as _reshape_copy squeeze_copy unsqueeze_copy""".split()  # noqa: SIM905
+view reshape _unsafe_view flatten unflatten squeeze unsqueeze _reshape_alias ravel view_copy view_as
+reshape_as _reshape_copy squeeze_copy unsqueeze_copy""".split()  # noqa: SIM905
 
 
 @lru_cache(maxsize=1024)
