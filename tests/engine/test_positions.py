@@ -94,6 +94,12 @@ def test_a_loop_over_a_recurrent_cell_is_causal() -> None:
     assert "output is causal along T" in str(foveal.audit(foveal.trace(Net(recurrent), FRAMES), "streaming"))
 
 
+def test_a_long_loop_of_writes_is_followed_to_its_start() -> None:
+    """Longer than the stack of Python allows, were each value to wait for the one before."""
+    rf = field(lambda net, x: assigned(x), (1, 4, 400))
+    assert (rf.grid, rf.sizes, rf.stride, rf.status) == ((400,), ((1, 1),), (1,), "exact")
+
+
 @pytest.mark.parametrize(("lengths", "units"), [((12,), 12), ((9,), 9), ((5, 12), 12)])
 def test_a_packed_sequence_keeps_its_time(lengths: tuple[int, ...], units: int) -> None:
     """Unit t of a GRU reads steps 0 to t; a sequence that is over reads nothing, the longest tells the union."""

@@ -23,6 +23,12 @@ from foveal.ir.traits import Mask
 LISTED = 1 << 16
 """Matrices up to this many elements carry their known numbers in the bounds; whoever reads a larger one asks for
 them."""
+DEEPEST = 30
+"""Values that wait for one another before the last is worked out first: Python's own limit is near behind it."""
+
+
+class _TooDeep(Exception):
+    """The value has to be worked out before those that wait for it."""
 
 
 class FactFinder:
@@ -32,6 +38,7 @@ class FactFinder:
         self.values = graph.values
         self.producers: dict[int, Node] = {}
         self._fixed: dict[int, Fixed | None] = {}
+        self.depth = 0
         self._ways: dict[int, tuple[Read, ...]] = {}
         self.padded: set[int] = set()
         """Values whose known numbers are (also) padding."""
@@ -104,16 +111,33 @@ class FactFinder:
     def fixed(self, value: int) -> Fixed | None:
         """What is known of the value's elements."""
         if value not in self._fixed:
-            item, node = self.values[value], self.producers.get(value)
-            if item.data is not None:
-                self._fixed[value] = constant(item.data)
-            elif node is None:
-                self._fixed[value] = None
-            else:
-                self._fixed[value] = traits(node.op).fixed(node.op, _Known(self, node))
-                if traits(node.op).pads(node.op) or self.padded.intersection(node.inputs):
-                    self.padded.add(value)
+            if self.depth == DEEPEST:
+                raise _TooDeep(value)
+            waiting = [value]
+            while waiting:
+                try:
+                    self._work_out(waiting[-1])
+                    waiting.pop()
+                except _TooDeep as deeper:
+                    if self.depth:
+                        raise
+                    waiting.append(deeper.args[0])
         return self._fixed[value]
+
+    def _work_out(self, value: int) -> None:
+        item, node = self.values[value], self.producers.get(value)
+        if item.data is not None:
+            self._fixed[value] = constant(item.data)
+        elif node is None:
+            self._fixed[value] = None
+        else:
+            self.depth += 1
+            try:
+                self._fixed[value] = traits(node.op).fixed(node.op, _Known(self, node))
+            finally:
+                self.depth -= 1
+            if traits(node.op).pads(node.op) or self.padded.intersection(node.inputs):
+                self.padded.add(value)
 
     def _signals(self, node: Node) -> int:
         return len({i for i in node.inputs if self.values[i].kind not in ("constant", "parameter")})
