@@ -1,4 +1,4 @@
-"""What a newcomer types first, without having read anything, and what it should do: 40 guesses, all of which hold.
+"""What a newcomer types first, without having read anything, and what it should do: 70 guesses, all of which hold.
 
 Eight more, of the page, stand in tests/views/page. Written down before the work; a guess that fails is a stiff door.
 """
@@ -76,6 +76,23 @@ PYTHON = [
     Guess(23, "foveal.receptive_field(graph, 'layer4').to_dict()", "got['size'] == [11, 11] and json.dumps(got)"),
     Guess(24, "foveal.field(graph, 'layer4').plot(ax=ax)", "got is ax"),
     Guess(25, "foveal.explore(graph)", "'<iframe' in got._repr_html_()"),
+    Guess(41, "foveal.receptive_field(model, 'layer4', picture)", "got.size == (11, 11)"),
+    Guess(42, "foveal.receptive_field(model, 'layer4', np.zeros((64, 64, 3)))", "channels come before positions", True),
+    Guess(43, "foveal.trace(model, {'x': S})", "got.sources[0].name == 'x'"),
+    Guess(44, "foveal.trace(enlarging, (3, 16, 16))", "got.values[got.layer('output').value].shape == (1, 4, 32, 32)"),
+    Guess(45, "foveal.receptive_field(nn.Conv1d(1, 4, 3), -1, (1, 400))", "got.size == (3,)"),
+    Guess(46, "foveal.analyze(Net, S)", "Net is a class: give an instance of it, such as Net()", True),
+    Guess(47, "foveal.analyze(maker, S)", "maker is a function without arguments; where it makes the network", True),
+    Guess(48, "foveal.analyze(model.state_dict())", "these are weights, not a network", True),
+    Guess(49, "foveal.analyze(graph)['layer4']", "got.size.value == (11, 11)"),
+    Guess(50, "foveal.audit(model, S)", "it comes second: foveal.audit(model, 'classification', shape)", True),
+    Guess(51, "foveal.audit(graph, 'segment')", "closest: segmentation", True),
+    Guess(52, "foveal.audit(graph, 'classification').plot()", "isinstance(got, type(ax))"),
+    Guess(53, "foveal.verify(model, 'layer1', (1, 3, 16, 16)).plot()", "Check has nothing to draw: print it", True),
+    Guess(54, "foveal.tile(model, 'fc', 512, 64, inputs=S)", "ask for a layer before it, such as 'layer4'", True),
+    Guess(55, "foveal.receptive_field(graph, 'Layer4')", "closest: layer4", True),
+    Guess(56, "foveal.receptive_field(graph, nn.Conv2d)", "a type that is no part of Net; give a layer's name", True),
+    Guess(57, "foveal.trace('gallery:vgg99')", "closest: vgg19, vgg16, vgg13", True),
 ]  # fmt: skip
 
 COMMANDS = [
@@ -96,6 +113,21 @@ COMMANDS = [
     Guess(38, "tile gallery:unet --size 4000x3008", "H 4000, W 3008"),
     Guess(39, "tile gallery:unet --size 4000x3000", "such as --size 4000x3008", True),
     Guess(40, "compare gallery:vgg16 gallery:vgg13", "they part at conv7, which the first has and the second has not"),
+    Guess(58, "analyze", "It is the network, such as gallery:resnet50", True),
+    Guess(59, "analyze gallery:vgg13 1,3,64,64", "an input's shape is given as --input 1,3,64,64", True),
+    Guess(
+        60, "analyze gallery:vgg13 --size 64x64", "No such option: --size; an input's shape is given as --input", True
+    ),
+    Guess(61, "analyze mine.py:make --input (3,32,32) --layer 0", "a unit of 0 sees 3 of the 32 px of the image"),
+    Guess(62, "analyze mine", "give the function that makes the network behind it: mine.py:factory", True),
+    Guess(63, "audit gallery:vgg16", "the task comes before the network", True),
+    Guess(64, "field gallery:vgg13 --layer pool5 --kind erf", "A measured field is foveal erf", True),
+    Guess(65, "verify mine.py:make --input 3,32,32 --json", '"agrees": true'),
+    Guess(66, "list gallery --json", '"gallery:vgg16"'),
+    Guess(67, "analyze weights.safetensors", "is weights, not a network", True),
+    Guess(68, "analyze archive.zip", "an archive; unpack it", True),
+    Guess(69, "analyze graph.pb", "a TensorFlow graph; convert it", True),
+    Guess(70, "anlyze gallery:vgg13", "Did you mean 'analyze'?", True),
 ]
 
 
@@ -104,7 +136,14 @@ def typed() -> dict[str, Any]:
     from matplotlib import pyplot
 
     model = Net()
-    names = {"foveal": foveal, "torch": torch, "nn": nn, "np": np, "json": json, "S": S, "model": model}
+    from PIL import Image
+
+    enlarging = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 1, 1), nn.Upsample(scale_factor=2)
+    )  # by its axes: one image, not three
+    names = {"enlarging": enlarging, "picture": Image.new("RGB", (90, 70)), "Net": Net, "maker": lambda: None}
+    names["maker"].__name__ = "maker"
+    names |= {"foveal": foveal, "torch": torch, "nn": nn, "np": np, "json": json, "S": S, "model": model}
     return names | {"graph": foveal.trace(model, S), "ax": pyplot.subplots()[1]}
 
 
@@ -127,6 +166,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(nn.Conv2d(1, 1, 3).state_dict(), place / "weights.pth")
     torch.save(nn.Conv2d(1, 1, 3), place / "pickled.pth")
     (place / "folder").mkdir()
+    (place / "mine.py").write_text(
+        "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 2, 3))\n"
+    )
     return place
 
 
@@ -141,7 +183,7 @@ def test_command(guess: Guess, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_all_are_there_once() -> None:
-    assert [guess.number for guess in (*PYTHON, *COMMANDS)] == list(range(1, 41))
+    assert sorted(guess.number for guess in (*PYTHON, *COMMANDS)) == list(range(1, 71))
 
 
 def test_each_result_answers_in_five_lines_draws_and_becomes_a_table(typed: dict[str, Any]) -> None:

@@ -65,9 +65,21 @@ _HOMES = {
 _show.views = "foveal.views.show"  # above all rooms, so that no record names views
 
 
+_MEANT = {
+    "erf": "foveal.field(model, layer, shape) is the expected one, kind='gradient' the measured one",
+    "rf": "foveal.receptive_field(model, layer, shape)",
+    "plot": "each result has .plot(), such as foveal.field(model, layer, shape).plot()",
+    "show": "each result has .plot(), such as foveal.field(model, layer, shape).plot()",
+    "summary": "foveal.analyze(model, shape)",
+    "load": "foveal.trace(source)",
+}
+"""Names that people guess, and what they mean."""
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'foveal' has no attribute '{name}'")
+        hint = f"; {_MEANT[name]}" if name in _MEANT else ""
+        raise AttributeError(f"module 'foveal' has no attribute '{name}'{hint}")
     value = getattr(import_module(f"foveal.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, plans, report, serve, verify
+from foveal.app.hints import hinted
 from foveal.core.errors import FovealError
 from foveal.core.language import set_language
 from foveal.core.version import __version__
@@ -47,7 +48,7 @@ class CommandGroup(TyperGroup):
             # Wrong options: the exceptions of the option parser format themselves; anything else is a fault of foveal.
             if not hasattr(error, "format_message"):
                 raise
-            code = _fail(error.format_message())
+            code = _fail(hinted(error.format_message()))
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:

@@ -224,7 +224,7 @@ def _axes(text: str) -> str | tuple[int, ...]:
 
 def lengths(option: str, text: str, expected: str) -> tuple[int, ...]:
     """``3,224,224`` or ``512x384`` as numbers; raises FovealError that says what the option expects."""
-    parts = [part.strip() for part in text.lower().replace("x", ",").split(",")]
+    parts = [part.strip() for part in text.strip(" ()[]").lower().replace("x", ",").split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise FovealError(f"{option} '{text}': expected {expected}")
     return tuple(int(part) for part in parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,15 @@ PIXELS = 100_000_000
 """Photos with more pixels than that are refused."""
 
 
-def read_image(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
-    """The photo as a float array (H, W, 3) in 0..1, scaled to cover ``shape`` and cut around its middle.
+def read_image(path: str | Path | Image.Image, shape: tuple[int, int]) -> np.ndarray:
+    """The photo (a file, or open) as a float array (H, W, 3) in 0..1, scaled to cover ``shape``, cut around its middle.
 
     That is the usual preparation for a classifier; the shape of things is kept. Raises SourceError (one line) for a
     file that is missing or is no image.
     """
     from PIL import Image, ImageOps
 
-    with opened(path) as picture:
+    with opened(path) if isinstance(path, (str, Path)) else nullcontext(path) as picture:
         upright = eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
         fitted = ImageOps.fit(upright, (shape[1], shape[0]), Image.Resampling.LANCZOS)
     return np.asarray(fitted, dtype=float) / 255

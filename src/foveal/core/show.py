@@ -82,7 +82,12 @@ def short(record: object) -> str:
 def _drawn(record: object, form: str, *more: Any, **options: Any) -> Any:
     way = _way(record, form)
     if way is None:
-        raise FovealError(f"{type(record).__name__} cannot be shown as {form}")
+        name = type(record).__name__
+        nothing = {
+            "axes": f"{name} has nothing to draw: print it",
+            "csv": f"{name} has no CSV: .to_dict() has its values",
+        }
+        raise FovealError(nothing.get(form, f"{name} cannot be shown as {form}"))
     return way(record, *more, **options)
 
 

@@ -18,7 +18,7 @@ from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.roles import roles
 from foveal.fields.field import Field
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
-from foveal.frontends.trace import is_input, layer_of
+from foveal.frontends.trace import is_file, is_input, layer_of
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
 
@@ -65,7 +65,7 @@ def field(
     Raises UnknownLayerError, and FovealError where the kind has no meaning for the network (the message names the
     operation and the layer).
     """
-    if isinstance(inputs, str) and not is_input(layer):  # of a graph, the kind may come third
+    if isinstance(inputs, str) and not is_input(layer) and not is_file(inputs):  # of a graph, the kind may come third
         inputs, kind, at = None, inputs, at if isinstance(kind, str) else kind
     graph, layer = layer_of(model, layer, inputs, axes)
     if kind not in KINDS:

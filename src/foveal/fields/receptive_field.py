@@ -17,7 +17,7 @@ from foveal.engine.forward.bounds import Boxes, State, bounds
 from foveal.engine.forward.hull import NOTHING, Progress
 from foveal.engine.roles import grid_axes
 from foveal.fields.unit_boxes import collapsed, known_zeros_out, progress_of, solid, too_many
-from foveal.frontends.trace import is_input, layer_of
+from foveal.frontends.trace import is_file, is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
 
@@ -251,7 +251,7 @@ def receptive_field(
     model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number (-1: the last) or the model's own
     module. Raises UnknownLayerError naming the closest three, and FovealError where the layer depends on no source.
     """
-    if isinstance(inputs, str) and not is_input(layer):  # of a graph, the source may come third
+    if isinstance(inputs, str) and not is_input(layer) and not is_file(inputs):  # of a graph, the source may come third
         inputs, source = None, inputs
     graph, layer = layer_of(model, layer, inputs, axes)
     value = graph.layer(layer).value

@@ -8,14 +8,17 @@ framework is imported before it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from time import perf_counter
+from types import FunctionType
 from typing import Any
 
 from foveal.core.errors import FovealError, SourceError, TraceError
 from foveal.frontends.backends import JAX, TEXT, TORCH, framework_of
 from foveal.frontends.sources import examples
+from foveal.frontends.sources.examples import is_file as is_file
 from foveal.frontends.sources.registry import build, library_of
 from foveal.frontends.sources.tensorflow import to_onnx
 from foveal.ir.extension import REGISTRY, load as load_rules
@@ -49,6 +52,28 @@ def layer_of(model: Any, layer: Any, inputs: Any = None, axes: Any = None) -> tu
 def is_input(item: Any) -> bool:
     """Whether it can only be a shape, an array or several of them."""
     return isinstance(item, tuple | list | dict) or (hasattr(item, "shape") and hasattr(item, "dtype"))
+
+
+def _with_batch(graph: Graph, shape: Any, again: Callable[[], Graph]) -> tuple[Graph, Any]:
+    """One image as a batch of one where that makes other maps: without a batch an operation (``nn.Upsample``) may take
+    channels for the batch, and rows for channels.
+    """
+    try:
+        other = again()
+    except FovealError:
+        return graph, None
+    maps = [one.values[one.layer(name).value].shape for one in (other, graph) for name in one.layers]
+    half = len(other.layers)
+    return (graph, None) if maps[:half] == [(1, *map_) for map_ in maps[half:]] else (other, shape)
+
+
+def _refuse_maker(model: Any) -> None:
+    """Raises SourceError for a class, or a function that takes nothing: what they make is meant."""
+    name = getattr(model, "__name__", "")
+    if isinstance(model, type):
+        raise SourceError(f"{name} is a class: give an instance of it, such as {name}()")
+    if isinstance(model, FunctionType) and not signature(model).parameters:
+        raise SourceError(f"{name} is a function without arguments; where it makes the network, give {name}()")
 
 
 def trace(
@@ -86,6 +111,7 @@ def trace(
     if isinstance(model, (str, Path)) and str(model).strip().lower().endswith(".tflite"):
         path = Path(str(model).strip())
         model, name = to_onnx(path), name or path.stem
+    _refuse_maker(model)
     row = framework_of(model) or (JAX if callable(model) else TORCH)
     run = row.load("trace", model).trace
     if inputs is None:
@@ -97,7 +123,8 @@ def trace(
     graph: Graph
     try:
         graph = run(model, inputs, **options)
-        batched = None
+        image = batched is not None and axes is None and graph.backend is not None and graph.backend.lacks_batch(inputs)
+        graph, batched = _with_batch(graph, batched, lambda: run(model, batched, **options)) if image else (graph, None)
     except (SourceError, TraceError) as error:
         # letters for one axis more say that the batch was left out, unless there is one of 1
         lettered = isinstance(axes, str) and batched is not None and len(axes) == len(batched) and inputs[0] != 1

@@ -198,6 +198,10 @@ class Backend(ABC):
         Raises FovealError where this source or precision cannot be measured.
         """
 
+    def lacks_batch(self, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is one input of the network without the axis of a batch, by its first layer."""
+        return False
+
     def layer_of(self, module: object) -> str | None:
         """The layer that this part of the model makes, "" for the model itself; None where it is no part of it."""
         return None

@@ -187,6 +187,8 @@ class Report(show.Shown):
                 return row
         raise UnknownLayerError(name, [row.name for row in self.layers])
 
+    __getitem__ = layer
+
     def to_json(self) -> str:
         """The report as JSON; :meth:`from_json` gives back an equal report."""
         return json.dumps(to_plain(self), indent=1, allow_nan=False)

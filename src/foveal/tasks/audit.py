@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,11 @@ def audit(model: Any, task: str, inputs: Any = None, *, check: bool = True, axes
 def find_task(name: str) -> Task:
     """The task of that name; raises FovealError with the names there are."""
     if name not in TASKS:
-        raise FovealError(f"unknown task '{name}'; expected one of {', '.join(TASKS)}")
+        close = difflib.get_close_matches(str(name), TASKS, n=1)
+        if not isinstance(name, str):
+            hint = "; it comes second: foveal.audit(model, 'classification', shape)"
+        else:
+            hint = f"; closest: {close[0]}" if close else "; the task comes before the network" if ":" in name else ""
+        raise FovealError(f"unknown task '{name}'; expected one of {', '.join(TASKS)}{hint}")
     found: Task = import_module(TASKS[name]).TASK
     return found

@@ -63,6 +63,7 @@ WAYS: dict[str, dict[str, str]] = {
         "text": "foveal.views.text.audit:audit_text",
         "html": "foveal.views.text.audit:audit_html",
         "short": f"{_R}.answers:audit_short",
+        "axes": f"{_R}.drawn:audit_axes",
         "rows": f"{_R}.rows:audit_rows",
         "dict": f"{_R}.rows:json_dict",
     },

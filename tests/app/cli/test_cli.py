@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import foveal
+from foveal.app.hints import SOURCE
 from foveal.app.main import app
 from foveal.app.options import input_shapes
 from foveal.check.verify import Check, Mismatch
@@ -154,7 +155,7 @@ def test_a_disagreement_is_exit_code_1(tiny: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["analyze"], "Missing argument 'SOURCE'."),
+        (["analyze"], f"Missing argument 'SOURCE'. It is {SOURCE}"),
         (["analyze", LINE, "--bogus"], "No such option: --bogus"),  # newer releases of click: '--bogus'.
         (["analyze", LINE, "--json", "--csv"], "--json and --csv exclude each other"),
         (["analyze", LINE, "--input", "1,3,x"], "--input '1,3,x': expected positive lengths such as 1,3,224,224"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -12,10 +13,14 @@ from foveal.core.progress import progress
 def list_(
     library: Annotated[str | None, typer.Argument(metavar="[LIBRARY]", help="a prefix, such as timm or hf")] = None,
     pattern: Annotated[str, typer.Argument(metavar="[PATTERN]", help="names that match, such as 'resnet*'")] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="print the names, or the libraries, as JSON")] = False,
 ) -> None:
     """The networks of a library as SOURCE takes them, one a line; without a library, the libraries."""
     from foveal.frontends.sources.listing import names, shelves
 
+    if library is None and as_json:
+        print(json.dumps([{"prefix": one.prefix, "title": one.title, "installed": one.here} for one in shelves()]))
+        return
     if library is None:
         for shelf in shelves():
             missing = "" if shelf.here else "  (not installed)"
@@ -23,4 +28,4 @@ def list_(
         return
     with progress(f"listing {library}"):
         found = names(library.removesuffix(":"), pattern)
-    print("\n".join(found))
+    print(json.dumps(found) if as_json else "\n".join(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,16 +24,19 @@ def verify(
     axes: AxesOption = None,
     pretrained: PretrainedOption = False,
     weights: CheckpointOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Perturb the real model and compare with the computed receptive field; exit code 1 where they disagree."""
-    raise typer.Exit(run_verify(trace_source(source, shapes, pretrained, axes=axes, weights=weights), layer or None))
+    graph = trace_source(source, shapes, pretrained, axes=axes, weights=weights)
+    raise typer.Exit(run_verify(graph, layer or None, as_json=as_json))
 
 
-def run_verify(graph: Graph, layers: list[str] | None, to_stderr: bool = False) -> int:
+def run_verify(graph: Graph, layers: list[str] | None, to_stderr: bool = False, as_json: bool = False) -> int:
     """Check the layers (default: the verifier's choice), print the result and return the exit code."""
     from foveal.check.verify import verify as verify_graph
 
     with progress(f"verifying {graph.name}"):
         result = verify_graph(graph, layers)
-    print(result, file=sys.stderr if to_stderr else sys.stdout)
+    data = {"agrees": result.agrees, **result.to_dict()}
+    print(json.dumps(data, indent=1) if as_json else result, file=sys.stderr if to_stderr else sys.stdout)
     return 0 if result.agrees else 1

@@ -19,8 +19,12 @@ SIDE, LONGEST = 224, 512
 
 
 def is_file(item: object) -> bool:
-    """Whether an input is named by a file."""
-    return isinstance(item, (str, Path)) and Path(item).suffix.lower() in SUFFIXES
+    """Whether an input is named by a file, or is a picture of PIL."""
+    return (isinstance(item, (str, Path)) and Path(item).suffix.lower() in SUFFIXES) or _is_picture(item)
+
+
+def _is_picture(item: object) -> bool:
+    return hasattr(item, "convert") and hasattr(item, "getexif")
 
 
 def read(inputs: Any, expected: Any = None) -> Any:
@@ -31,16 +35,19 @@ def read(inputs: Any, expected: Any = None) -> Any:
     as token ids; an ``.npz`` holds inputs by name. Raises SourceError in one line.
     """
     if is_file(inputs):
-        return _file(Path(inputs), expected)
+        return _file(inputs, expected)
     if isinstance(inputs, Mapping):
         known = expected if isinstance(expected, Mapping) else {}
-        return {name: _file(Path(item), known.get(name)) if is_file(item) else item for name, item in inputs.items()}
+        return {name: _file(item, known.get(name)) if is_file(item) else item for name, item in inputs.items()}
     if isinstance(inputs, (tuple, list)) and any(map(is_file, inputs)):
-        return type(inputs)([_file(Path(item), None) if is_file(item) else item for item in inputs])
+        return type(inputs)([_file(item, None) if is_file(item) else item for item in inputs])
     return inputs
 
 
-def _file(path: Path, expected: Any) -> Any:
+def _file(item: Any, expected: Any) -> Any:
+    if _is_picture(item):
+        return _photo(item, tuple(getattr(expected, "shape", expected if isinstance(expected, tuple) else ())))
+    path = Path(item)
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if isinstance(expected, Mapping) and path.suffix.lower() != ".npz":  # the one of several that takes it
@@ -73,12 +80,12 @@ def _takes(path: Path, item: Any) -> bool:
     return whole if suffix == ".txt" else not whole and rank == 4 if suffix in PHOTOS else not whole and rank in (2, 3)
 
 
-def _photo(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _photo(picture: Any, shape: tuple[int, ...]) -> np.ndarray:
     size = shape[-2:] if len(shape) >= 3 else (SIDE, SIDE)
-    picture = read_image(path, (size[0], size[1])).astype(np.float32)
+    pixels = read_image(picture, (size[0], size[1])).astype(np.float32)
     if len(shape) >= 3 and shape[-3] == 1:
-        picture = picture.mean(-1, keepdims=True)
-    found = np.moveaxis(picture, -1, 0)[None]
+        pixels = pixels.mean(-1, keepdims=True)
+    found = np.moveaxis(pixels, -1, 0)[None]
     return found[:, None] if len(shape) == 5 else found
 
 

@@ -32,10 +32,12 @@ FILES = {
     ".pdmodel": "a Paddle network; convert it to ONNX (paddle2onnx) and give net.onnx",
     ".xml": "an OpenVINO model; export the original as ONNX",
     ".engine": "a TensorRT engine; give the ONNX file that it was made from",
-    ".py": "Python code; give the function that makes the network: package.module:factory",
+    ".py": "Python code; give the function that makes the network behind it: net.py:factory",
     ".ipynb": "a notebook; call foveal.analyze(model, shape) in it, or give package.module:factory",
     ".json": "data, not a network; give a network as SOURCE",
     ".csv": "data, not a network; give a network as SOURCE",
+    **dict.fromkeys((".zip", ".tar", ".gz"), "an archive; unpack it and give the network's own file"),
+    ".md": "a text for people, not a network; give a network as SOURCE",
     ".txt": "a text file; put the specification between quotes, or into FILE.yaml",
 }
 """By ending: what such a file is, and what to do."""
@@ -85,6 +87,8 @@ def _refuse_name(word: str) -> None:
         raise SourceError(f"'{word}' is a network, not a layer; write {told}")
     if isdir(word):
         _refuse_path(word)
+    if isfile(f"{word}.py"):
+        raise SourceError(f"'{word}' is {FILES['.py'].replace('net.py', f'{word}.py')}")
 
 
 def _listed(package: str) -> list[str]:

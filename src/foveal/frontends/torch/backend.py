@@ -17,6 +17,7 @@ from foveal.core.errors import FovealError
 from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import in_mode, seeded
 from foveal.frontends.torch.dispatch.values import Values
+from foveal.frontends.torch.files.defaults import from_first_layer
 from foveal.frontends.torch.files.weights import load_weights
 from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
@@ -40,6 +41,11 @@ class TorchBackend(TorchRunner, Backend):
         if isinstance(number, int):
             return number
         return int(hasattr(self.model, "class_token") or hasattr(self.model, "cls_token"))
+
+    def lacks_batch(self, shape: tuple[int, ...]) -> bool:
+        """By the channels and the axes of its first convolution."""
+        meant = from_first_layer(self.model)
+        return isinstance(meant, tuple) and len(meant) == len(shape) + 1 and meant[1] == shape[0]
 
     def layer_of(self, module: object) -> str | None:
         """By identity; a Keras model knows its layers itself."""

@@ -175,13 +175,13 @@ def _bases(
         # Known at once; the shifts of all that lies before it take long on a detector's lists of boxes.
         raise FovealError(
             f"layer '{name}' has no position along source axis {near.progress.index(None)} ({near.causes[0]}): it "
-            "cannot be tiled; ask for a layer before it"
+            f"cannot be tiled; {_before(graph, name, traced.source)}"
         )
     size = _sizes(source_size, traced.source_shape, "source_size")
     graph, moving = _at_size(graph, name, traced.source, size)
     rf = receptive_field(graph, name, traced.source)
     local = rf.local or rf
-    strides, grid = _strides(local, moving)
+    strides, grid = _strides(graph, local, moving)
     none, unread = (0,) * len(size), _unread(graph, rf, moving.multiples)
     need, status, method, wanted = halo(graph, rf, local, moving, strides, grid, none, error)
     axes = grid_axes(graph, graph.layer(name).value)
@@ -195,6 +195,15 @@ def _bases(
     trimmed = plain._replace(need=halo(graph, rf, local, moving, strides, grid, unread, error)[0], unread=unread)
     halos = [[sum(axis.halo) for axis in _axes(each, (None,) * len(size))] for each in (plain, trimmed)]
     return plain, trimmed if all(b <= a for a, b in zip(*halos)) and halos[0] != halos[1] else None
+
+
+def _before(graph: Graph, name: str, source: str) -> str:
+    """The last layer before it that has positions along every axis, as what to ask for."""
+    for layer in reversed(graph.layers[: graph.layers.index(name)]):
+        with suppress(FovealError):
+            if None not in receptive_field(graph, layer, source).progress:
+                return f"ask for a layer before it, such as '{layer}'"
+    return "ask for a layer before it"
 
 
 def _unread(graph: Graph, rf: ReceptiveField, multiples: tuple[int, ...]) -> tuple[int, ...]:
@@ -267,15 +276,15 @@ def _lengths(numbers: Sequence[int]) -> str:
     return "x".join(map(str, numbers))
 
 
-def _strides(local: ReceptiveField, moving: Shifts) -> tuple[tuple[Fraction, ...], tuple[int, ...]]:
+def _strides(graph: Graph, local: ReceptiveField, moving: Shifts) -> tuple[tuple[Fraction, ...], tuple[int, ...]]:
     """Source positions per unit, and the grid axis that follows each source axis."""
     strides, grid = [], []
     for axis, progress in enumerate(local.progress):
         if progress is None or progress[1].rate <= 0:
             why = f" ({moving.obstacles[0]})" if moving.obstacles else ""
             raise FovealError(
-                f"layer '{local.layer}' has no position along source axis {axis}{why}: it cannot be tiled; ask for a "
-                "layer before it"
+                f"layer '{local.layer}' has no position along source axis {axis}{why}: it cannot be tiled; "
+                f"{_before(graph, local.layer, local.source)}"
             )
         strides.append(progress[1].rate)
         grid.append(progress[0])

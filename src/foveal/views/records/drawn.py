@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from foveal.fields.receptive_field import ReceptiveField
     from foveal.fields.usage import Usage
     from foveal.ir.graph import Graph
+    from foveal.tasks.record import Audit
     from foveal.tasks.tiling.record import TilePlan
 
 
@@ -126,6 +127,13 @@ def report_axes(report: Report, ax: Axes | None = None) -> Axes:
 def usage_axes(usage: Usage, ax: Axes | None = None) -> Axes:
     """How many units read each position."""
     return field_axes(usage.as_field(), ax)
+
+
+def audit_axes(audit: Audit, ax: Axes | None = None, figure: str | None = None) -> Axes:
+    """The first axes of a figure of the audit (default: the first figure), which has a size and places of its own."""
+    if ax is not None:
+        raise FovealError(f"an audit draws figures of its own, without ax: figure= one of {', '.join(audit.figures)}")
+    return audit.figure(figure).axes[0]
 
 
 def designs_axes(designs: Designs, ax: Axes | None = None) -> Axes:

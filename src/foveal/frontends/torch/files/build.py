@@ -94,7 +94,14 @@ def build(source: str, pretrained: bool = False) -> Loaded:
         return _torchvision(name, pretrained)
     if package == "timm":
         return _timm(name, pretrained)
-    return _factory(package, name, pretrained)
+    return _factory(_module(package), name, pretrained)
+
+
+def _module(package: str) -> str:
+    """``models/net.py``, a file below the current folder, as the module ``models.net``; a module as it is."""
+    if not package.endswith(".py"):
+        return package
+    return ".".join(part for part in Path(package[:-3]).parts if part != ".")
 
 
 def make(what: str, builder: Callable[[], Any], pretrained: bool) -> Any:

@@ -96,6 +96,13 @@ def wanted(model: nn.Module, inputs: Any) -> str:
                 f"its first layer '{name}' ({type(layer).__name__} of {channels(layer)} channels) needs {rank} "
                 f"dimensions, such as {example}"
             )
+        if (
+            isinstance(layer, nn.modules.conv._ConvNd)
+            and shape[-1:] == (channels(layer),) != shape[-rank + 1 : -rank + 2]
+        ):
+            parts.append(
+                f"channels come before positions: ({channels(layer)}, {', '.join(map(str, shape[-rank + 1 : -1]))})"
+            )
     return "; ".join(parts)
 
 

@@ -69,4 +69,6 @@ def no_network(model: Any) -> SourceError:
     if isinstance(model, nn.Module):
         return SourceError(f"a {kind} has no forward: nothing can be traced")
     given = "a class: give an instance of it" if inspect.isclass(model) else f"a {kind}"
+    if isinstance(model, dict) and any(isinstance(item, torch.Tensor) for item in model.values()):
+        return SourceError("these are weights, not a network: load them into the module and give that")
     return SourceError(f"cannot trace {given}: give a torch.nn.Module, an ExportedProgram or a source string")
