@@ -71,6 +71,7 @@ WAYS: dict[str, dict[str, str]] = {
         "text": "foveal.views.text.plans:stream_text",
         "html": "foveal.views.text.plans:stream_html",
         "figure": "foveal.views.plots.streaming:timeline",
+        "axes": f"{_R}.drawn:stream_axes",
         "short": f"{_R}.answers:stream_short",
         "dict": f"{_R}.rows:json_dict",
     },

@@ -49,6 +49,9 @@ def test_wav2vec() -> None:
     sound = torch.randn(1, 1, 4321)
     assert plan.check(model, sound, [7, 500, 1000, 5000]).identical
     assert show.figure(plan).get_axes()
+    axes = plan.plot()
+    assert plan.plot(axes) is axes
+    assert "1 frame = 20 ms = 1 unit" in str(foveal.stream(model, inputs=(1, 1, 1600), rate=16000.0, check=False))
 
 
 def test_a_norm_over_the_stream_is_named_with_what_would_change_it() -> None:
@@ -173,3 +176,44 @@ def test_the_form_with_state_as_onnx(tmp_path) -> None:  # type: ignore[no-untyp
     found = np.concatenate(made, -1)
     assert found.shape[-1] >= 12
     np.testing.assert_allclose(found, whole[..., : found.shape[-1]], atol=1e-6)
+
+
+def test_the_audit_ends_with_the_chunk_and_what_of_the_past_is_used() -> None:
+    """Ten layers of windows of 5 see 41 tokens; squares of uniform weights: sums of ten uniform draws from 0 to 4."""
+    graph = foveal.trace(nn.Sequential(*(window(5) for _ in range(10))), (1, 2, 96))
+    found = foveal.audit(graph, "streaming")
+    used, chunks = found.tables[-2:]
+    rows = dict(zip(used.column("quantity"), used.column("positions"), strict=True))
+    needs = found.tables[0].column("positions")
+    assert (needs[0], needs[3]) == (40, 41)
+    draws = np.ones(1)
+    for _ in range(10):
+        draws = np.convolve(draws, np.full(5, 0.2))
+    for share in (50, 90, 99):
+        first = next(n for n in range(41) if draws[: n + 1].sum() >= share / 100 - 1e-12)
+        assert rows[f"{share}% of the energy"] == first
+    assert chunks.column("positions") == (1, 80, 40, 0)
+    front = foveal.audit(Wav2Vec().eval(), "streaming", (1, 1, 1600), rate=16000.0)
+    assert front.tables[-1].column("positions") == (320, 320, 0, 80)
+    assert front.tables[-1].column("ms") == (20, 20, 0, 5)
+    assert [table.title for table in front.tables][-2] == "buffers"
+
+
+def test_a_recurrence_written_as_a_loop_is_named() -> None:
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            state, made = x.new_zeros(x.shape[0], 2), []
+            for t in range(x.shape[-1]):
+                state = self.cell(x[..., t], state)
+                made.append(state)
+            return torch.stack(made, -1)
+
+    plan = foveal.stream(Loop(), inputs=(1, 2, 12))
+    assert plan.lookahead == 0
+    assert "loop over positions" in plan.causes[0][0]
+    assert "nn.GRU" in plan.causes[0][1]
+    assert "loop" in plan.state.why

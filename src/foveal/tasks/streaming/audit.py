@@ -22,11 +22,15 @@ from foveal.report.results import SourceInfo
 from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
 from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.streaming.buffers import Buffer, buffers
+from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.findings import FINDINGS, Facts
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
+from foveal.tasks.streaming.used import SHARES, expected, lookbacks
 from foveal.tasks.task import Option, Task
 
-NEEDS, LAYERS, BUFFERS = "what the output needs", "reach by layer", "buffers"
+NEEDS, LAYERS, BUFFERS, CHUNKS = "what the output needs", "reach by layer", "buffers", "chunk and context"
+USED = "lookback that is used"
+LENGTHS = ("quantity", "positions", "samples", "output frames", "ms")
 LONG = 30
 """Layers up to which a printed report lists each."""
 METHOD = (
@@ -34,18 +38,6 @@ METHOD = (
     "numbers of one item of the batch: (kernel - 1) x dilation + 1 - stride positions of each window, and what waits "
     "for a slower branch"
 )
-
-
-class Stream(NamedTuple):
-    """The question: graph, layer, its value, source and axis by index, rate and hop."""
-
-    graph: Graph
-    layer: str
-    value: int
-    source: int
-    axis: int
-    rate: float | None
-    hop: int
 
 
 def stream(graph: Graph, /, **options: Any) -> Audit:
@@ -58,7 +50,8 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
     rows = _layer_rows(asked)
     kept = buffers(graph, asked.value, asked.source, asked.axis)
     findings = gravest_first(FINDINGS.found(_facts(asked, reach, rows, options["lookahead"], options["latency"])))
-    tables = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
+    tables: tuple[AuditTable, ...] = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
+    tables += (*_used_table(asked, reach), *_chunks_table(asked, reach))
     summary = _summary(asked, reach, info.axis_names[asked.axis], kept)
     excerpts = _excerpts(rows, kept)
     return Audit(
@@ -180,19 +173,54 @@ def _needs_table(asked: Stream, reach: Reach) -> AuditTable:
         quantities += [(f"lookahead, first {first}", reach.begin.reach), (f"latency, first {first}", late)]
     if reach.end is not None:
         quantities.append((f"lookback, last {reach.end.units} units", reach.end.reach))
-    rows = [
-        (
-            name, "all" if number is None else _plain(number), None if number is None else _plain(number * asked.hop),
-            None if number is None or not reach.stride else _plain_float(number / reach.stride),
-            _milliseconds(asked, number),
-        )
-        for name, number in quantities
-    ]  # fmt: skip
+    rows = [_quantity(asked, reach, name, number) for name, number in quantities]
     note = (
         "positions of the source axis; receptive field: lookback + lookahead + 1, over all phases; output frames: "
         "positions / stride; the stream advances by the smallest step"
     )
-    return AuditTable(NEEDS, ("quantity", "positions", "samples", "output frames", "ms"), tuple(rows), note)
+    return AuditTable(NEEDS, LENGTHS, tuple(rows), note)
+
+
+def _quantity(asked: Stream, reach: Reach, name: str, number: Fraction | None) -> tuple[Cell, ...]:
+    if number is None:
+        return (name, "all", None, None, None)
+    frames = _plain_float(number / reach.stride) if reach.stride else None
+    return (name, _plain(number), _plain(number * asked.hop), frames, _milliseconds(asked, number))
+
+
+def _used_table(asked: Stream, reach: Reach) -> list[AuditTable]:
+    """Of a causal layer, the look-back that holds each share of the expected energy of its last unit."""
+    if reach.axis is None or not reach.stride or reach.back == 0:
+        return []
+    if reach.ahead is None or reach.ahead > max(0, reach.stride - 1):
+        return []
+    unit = asked.graph.values[asked.value].shape[reach.axis] - 1
+    weights = expected(asked.graph, asked.layer, asked.source, asked.axis, reach.axis, unit)
+    found = None if weights is None else lookbacks(weights, int(unit * reach.stride))
+    rows = [_quantity(asked, reach, f"{share:.0%} of the energy", Fraction(n)) for share, n in zip(SHARES, found or ())]
+    note = "expected squared gradient of the last unit: the shortest lookback that holds so much of it"
+    return [AuditTable(USED, LENGTHS, tuple(rows), note)] if rows else []
+
+
+def _chunks_table(asked: Stream, reach: Reach) -> list[AuditTable]:
+    """The chunk to use, as ``foveal stream`` plans it; nothing where the layer has no time axis."""
+    if reach.axis is None or not reach.stride:
+        return []
+    step, left, right, _ = chunks_of(asked, reach)
+    found = asked.graph.sources[asked.source]
+    length = asked.graph.values[found.value].shape[found.axes[asked.axis]]
+    before = None if left is None else -(-left // step) * step
+    sizes: list[tuple[str, int | None]] = [
+        ("chunks are multiples of", step), ("chunk", size_of(step, left, right, length)), ("context before", before),
+        ("context behind", right),
+    ]  # fmt: skip
+    rows = tuple(_quantity(asked, reach, name, None if n is None else Fraction(n)) for name, n in sizes)
+    note = "the smallest chunk that computes at most half twice"
+    if before is None or right is None:
+        note = "no context makes chunks equal the whole" + (
+            ": the past has to be carried as a state" if right is not None else ""
+        )
+    return [AuditTable(CHUNKS, LENGTHS, rows, f"{note}; foveal stream runs it and compares it with the whole")]
 
 
 def _layers_table(rows: Sequence[LayerRow]) -> AuditTable:

@@ -13,6 +13,8 @@ from foveal.tasks.streaming.reach_in_time import Border
 
 LISTED = 6
 """So many layers are named in a sentence."""
+PICKS = ("select", "unbind", "split", "chunk", "narrow", "slice", "index_select", "getitem", "Gather", "Slice", "Split")
+"""Operations by which a loop takes one position after the other."""
 FINDINGS = FindingRules(__file__)
 
 
@@ -110,7 +112,14 @@ def late(facts: Facts) -> Iterator[Values]:
 @FINDINGS.rule("STR05")
 def endless(facts: Facts) -> Iterator[Values]:
     """A past without end that no state sums up."""
-    if facts.past is not None and traits(facts.past.op).runs(facts.past.op) is None:
+    if facts.past is not None and traits(facts.past.op).runs(facts.past.op) is None and facts.past.origin not in PICKS:
+        yield _place(facts.past)
+
+
+@FINDINGS.rule("STR05 loop")
+def loop(facts: Facts) -> Iterator[Values]:
+    """A recurrence written as a loop."""
+    if facts.past is not None and facts.past.origin in PICKS:
         yield _place(facts.past)
 
 

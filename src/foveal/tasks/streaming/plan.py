@@ -8,27 +8,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 from typing import Any
 
 import numpy as np
 
 from foveal.check.automatic import look
 from foveal.core.errors import FovealError, first_line
-from foveal.fields.receptive_field import receptive_field
 from foveal.frontends.trace import is_input, network
 from foveal.ir.graph import Graph
 from foveal.report.results import SourceInfo
-from foveal.tasks.shared.equivariance import shifts
-from foveal.tasks.streaming.audit import Stream, findings_of, question
+from foveal.tasks.streaming.audit import findings_of, question
+from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.overlap import streamed
 from foveal.tasks.streaming.reach_in_time import Border, Reach, first_to_read_all, reach_of
 from foveal.tasks.streaming.record import Ends, StreamPlan, Way
-from foveal.tasks.tiling.halo import steady_context
 from foveal.tasks.tiling.stitching import TileCheck, compared
 
-TWICE = 0.5
-"""Share of the stream that the chunk chosen here may compute again, where context is bounded."""
 STEPS = 3
 """By how many steps the source of a proof is longer than the traced one."""
 UNRUN = "a network without weights cannot be run: write one of text as PyTorch (foveal code) and stream that"
@@ -102,15 +98,10 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
         why = f" ({causes[0][0]})" if causes else ""
         raise FovealError(f"layer '{asked.layer}' has no position along {info.axis_names[axis]}{why}: it cannot be "
                           "streamed; ask for a layer before it")  # fmt: skip
-    moving = shifts(graph, asked.value, asked.source)
-    step = moving.multiples[axis]
-    if reach.ahead is None:  # what reads all hides the steps behind it
-        step = _step(graph, asked, step)
+    step, left, right, obstacles = chunks_of(asked, reach)
     if chunk is not None and chunk < step:
         spent = "" if asked.rate is None else f" ({step * asked.hop / asked.rate * 1000:.4g} ms)"
         raise FovealError(f"chunk {chunk}: the network advances by {step} positions{spent}; the smallest chunk is that")
-    left, right = _context(asked, reach, step)
-    left, right = (None if n is None else n + m for n, m in zip((left, right), moving.margins[axis]))
     late = max(reach.ahead or Fraction(0), reach.stride - 1)
     small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
     causes = _causes(asked, reach)
@@ -119,15 +110,12 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
             (f"the network looks {_plain(late)} positions ahead; {allowed} are allowed", "pad on the past's side"),
         )
     exact = left is not None and right is not None and not small
-    need = (left or 0) + (right or 0)
-    size = -(-(chunk or max(step, ceil(need / TWICE))) // step) * step
-    if left is None or right is None:
-        size = size if chunk is not None else max(size, -(-info.lengths[axis] // 8 // step) * step, step)
+    size = -(-chunk // step) * step if chunk is not None else size_of(step, left, right, info.lengths[axis])
     before = -(-(size if left is None else left) // step) * step
     after = size if right is None else right
     if small and allowed is not None:
         after = min(after, max(0, floor(allowed - reach.stride) + 1))
-    blocked = tuple((str(o), "") for o in moving.obstacles) if exact else ()
+    blocked = tuple((text, "") for text in obstacles) if exact else ()
     unproven = Way("unproven", "" if exact else "; ".join(text for text, _ in causes) or "its reach has no bound")
     return StreamPlan(
         graph.name, asked.layer, info, axis, reach.axis, asked.rate, asked.hop, reach.stride, step,
@@ -137,33 +125,8 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
     )  # fmt: skip
 
 
-def _step(graph: Graph, asked: Stream, step: int) -> int:
-    """The least common multiple of all strides on the way."""
-    from math import lcm
-
-    for value in graph.values_behind(asked.value):
-        reach = reach_of(graph, value, asked.source, asked.axis)
-        if reach is not None and reach.stride:
-            step = lcm(step, reach.stride.numerator)
-    return step
-
-
 def _ends(border: Border | None) -> Ends | None:
     return None if border is None else Ends(border.units, border.reach)
-
-
-def _context(asked: Stream, reach: Reach, step: int) -> tuple[int | None, int | None]:
-    """Positions that the units of a chunk read before and behind it."""
-    assert reach.stride is not None
-    rf = receptive_field(asked.graph, asked.layer, asked.graph.sources[asked.source].name)
-    progress = rf.progress[asked.axis]
-    if rf.local is None and rf.known[asked.axis] and progress is not None and reach.back is not None:
-        steady = progress[1].regular and progress[1].rate == reach.stride
-        if reach.ahead is not None and steady and progress[1].period <= rf.grid[progress[0]]:
-            return steady_context(rf, asked.axis, progress[0], reach.stride, step)
-    left = None if reach.back is None else ceil(reach.back)
-    right = None if reach.ahead is None else max(0, floor(reach.ahead - reach.stride) + 1)
-    return left, right
 
 
 def _causes(asked: Stream, reach: Reach | None) -> tuple[tuple[str, str], ...]:

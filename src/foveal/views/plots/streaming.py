@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from foveal.views.plots.style import BLUE, ORANGE, PALE, Picture, named, panel, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from foveal.tasks.streaming.record import StreamPlan
 
 CHUNKS = 5
@@ -17,6 +19,13 @@ CHUNKS = 5
 def timeline(plan: StreamPlan, title: str = "") -> Picture:
     """Chunks with context, one a row: context read again (pale), the chunk (blue), when its units are out (orange)."""
     figure, axes = panel(8.0, 3.4, {"stream": {"network": plan.network, "layer": plan.layer}})
+    draw_timeline(axes, plan)
+    axes.set_title(title or f"{named(plan.network)}: {named(plan.layer)} in chunks of {plan.chunk}")
+    return figure
+
+
+def draw_timeline(axes: Axes, plan: StreamPlan) -> None:
+    """The same into axes."""
     scale = 1.0 if plan.rate is None else plan.hop / plan.rate * 1000.0
     for row in range(CHUNKS):
         start = row * plan.chunk
@@ -32,5 +41,3 @@ def timeline(plan: StreamPlan, title: str = "") -> Picture:
     axes.set_xlabel("positions" if plan.rate is None else "milliseconds")
     axes.margins(y=0.12)
     axes.legend(loc="upper right", frameon=False)
-    axes.set_title(title or f"{named(plan.network)}: {named(plan.layer)} in chunks of {plan.chunk}")
-    return figure

@@ -16,6 +16,7 @@ from foveal.report.summary import stage_names
 from foveal.views.plots.axes import draw_line, draw_plane, shares
 from foveal.views.plots.growth import draw_growth
 from foveal.views.plots.pareto import draw_pareto
+from foveal.views.plots.streaming import draw_timeline
 from foveal.views.plots.style import BLUE, ORANGE, PALE, named, title_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from foveal.fields.usage import Usage
     from foveal.ir.graph import Graph
     from foveal.tasks.record import Audit
+    from foveal.tasks.streaming.record import StreamPlan
     from foveal.tasks.tiling.record import TilePlan
 
 
@@ -83,6 +85,14 @@ def box_axes(rf: ReceptiveField, ax: Axes | None = None, unit: Any = None) -> Ax
     ax.set_xlabel(f"column ({unit_of(len(rf.source_shape))})" if lengths[0] > 1 else "position (samples)")
     ax.set_title(named(f"{rf.layer}, unit {at}: {rf.size_text()} ({rf.status})"))
     ax.legend(loc="upper right", fontsize=7)
+    return ax
+
+
+def stream_axes(plan: StreamPlan, ax: Axes | None = None) -> Axes:
+    """Chunks as a timeline."""
+    ax = axes_for(ax)
+    draw_timeline(ax, plan)
+    ax.set_title(named(f"{plan.network}: {plan.layer} in chunks of {plan.chunk}"))
     return ax
 
 

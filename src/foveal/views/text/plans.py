@@ -98,19 +98,21 @@ def stream_rows(plan: StreamPlan) -> Rows:
     both = None if plan.lookback is None or plan.lookahead is None else plan.lookback + plan.lookahead + 1
     rows = [
         ("receptive field", long(both)), ("look-back, look-ahead", f"{long(plan.lookback)}; {long(plan.lookahead)}"),
-        ("stride of a unit", f"{_number(plan.stride)} position{'s' * (plan.stride != 1)}" + _rate(plan)),
+        ("stride of a unit", _count(plan.stride, "position") + _rate(plan)),
         ("step of the stream", long(Fraction(plan.step))), ("latency of the network", long(plan.latency)),
         ("first unit", "at the end" if plan.wait is None else f"after {long(Fraction(plan.wait))}"),
     ]  # fmt: skip
     for what, ends in (("first", plan.begin), ("last", plan.end)):
         if ends is not None:
-            far = "the other end" if ends.reach is None else f"{_number(ends.reach)} positions"
+            far = "the other end" if ends.reach is None else _count(ends.reach, "position")
             side = "ahead" if what == "first" else "back"
-            rows.append((f"the {what} {ends.units} units", f"read {far} {side}, through padding that mirrors or wraps"))
+            read = "reads" if ends.units == 1 else "read"
+            units = f"{what} unit" if ends.units == 1 else f"{what} {ends.units} units"
+            rows.append((f"the {units}", f"{read} {far} {side}, through padding that mirrors or wraps"))
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
     again = plan.left + plan.right
     rows += [
-        ("chunk", f"{long(Fraction(plan.chunk))} = {_number(plan.chunk / plan.stride)} units"),
+        ("chunk", f"{long(Fraction(plan.chunk))} = {_count(plan.chunk / plan.stride, 'unit')}"),
         ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
         ("computed twice", f"{plan.twice:.1%} of the stream"), ("delay", long(Fraction(plan.chunk + plan.right))),
         ("equals the whole", _way(plan.overlap)),
@@ -118,14 +120,15 @@ def stream_rows(plan: StreamPlan) -> Rows:
         ("delay", "" if plan.wait is None else long(plan.chunk + late)),
         ("equals the whole", _way(plan.state)),
     ]  # fmt: skip
-    for text, change in plan.causes:
+    exact = plan.overlap.status == plan.state.status == "exact"
+    for text, change in plan.causes if not exact else ():
         rows += [("why", text)] + ([("what would change it", change)] if change else [])
     return rows + [("warning", text) for text in plan.warnings]
 
 
 def _kept(plan: StreamPlan) -> str:
     if plan.elements is not None:
-        return f"{plan.elements} numbers, {bytes_text(4 * plan.elements)}"
+        return f"{_count(plan.elements, 'number')}, {bytes_text(4 * plan.elements)}"
     return "unknown" if plan.state.status in ("refused", "unproven") else "grows with the stream"
 
 
@@ -135,10 +138,17 @@ def _length(plan: StreamPlan, number: Fraction | None) -> str:
         return "all"
     spent = plan.milliseconds(number)
     units = float(number / plan.stride)
-    frames = f" = {units:.4g} frames" if plan.stride > 1 else ""
-    return f"{_number(number)} {'position' if number == 1 else 'positions'}{frames}" + (
-        "" if spent is None else f" = {spent:.4g} ms"
-    )
+    frames = f" = {units:.4g} frame{'s' * (units != 1)}" if plan.stride > 1 else ""
+    return f"{_count(number, 'position')}{frames}" + ("" if spent is None else f" = {_time(spent)}")
+
+
+def _time(milliseconds: float) -> str:
+    return f"{milliseconds:.4g} ms" if milliseconds < 10000 else f"{milliseconds / 1000:.6g} s"
+
+
+def _count(number: Fraction | int, word: str) -> str:
+    """``1 frame``, ``3/2 frames``."""
+    return f"{_number(number)} {word}{'s' * (number != 1)}"
 
 
 def _rate(plan: StreamPlan) -> str:
@@ -154,12 +164,14 @@ def _number(number: Fraction | int) -> str:
 
 def _way(way: Way) -> str:
     seen = (
-        f" ({way.chunks} chunks of random sizes in float64: largest difference {way.largest:.2g})" if way.chunks else ""
+        f" ({_count(way.chunks, 'chunk')} of random sizes in float64: largest difference {way.largest:.2g})"
+        if way.chunks
+        else ""
     )
     if way.status == "exact":
         return f"yes{seen}"
     if way.status == "approximate":
-        return f"no: {way.error:.3g} of the root mean square apart ({way.chunks} chunks, measured): {way.why}"
+        return f"no: {way.error:.3g} of the root mean square apart ({_count(way.chunks, 'chunk')}, measured): {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
 
 

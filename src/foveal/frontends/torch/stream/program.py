@@ -92,7 +92,9 @@ def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: 
     """
     short, long = (Recorder(model, *call(length), layer) for length in lengths)
     if [row.func for row in short.rows] != [row.func for row in long.rows]:
-        raise FovealError("the model runs other operations at another length of the source")
+        raise FovealError(
+            "the model runs other operations at another length of the source, as a loop over positions does"
+        )
     pairs = [(name, t, long.fixed[name]) for name, t in short.fixed.items() if name.startswith("in")]
     source = next((name for name, a, b in pairs if a.shape != b.shape), "")
     if not source or not short.output:
