@@ -199,9 +199,9 @@ def test_the_guard_fails_readably() -> None:
         assert_receptive_field(nets.causal(False).eval(), "output", (1, 2, 32), at_least=9, lookback=3, center_within=1)
     assert str(caught.value).splitlines() == [
         "receptive field of layer 'output' in Sequential:",
-        "  it is 5 px on source axis 0, at least 9 asked for",
-        "  it reaches 4 px back on source axis 0, at most 3 asked for",
-        "  it has unit 31 centered 2 px off its cell on source axis 0, at most 1 asked for",
+        "  it is 5 samples on source axis 0, at least 9 asked for",
+        "  it reaches 4 samples back on source axis 0, at most 3 asked for",
+        "  it has unit 31 centered 2 positions off its cell on source axis 0, at most 1 asked for",
     ]
 
 

@@ -92,6 +92,8 @@ def test_no_sentence_or_heading_of_an_audit_is_left(task: str, network: str, sha
     said = [found.task, found.method, *found.summary]
     said += [text for table in found.tables for text in (table.title, table.note, *table.columns)]
     said += [text for finding in found.findings for text in (finding.text, finding.change, finding.effect)]
+    cells = {cell for table in found.tables for row in table.rows for cell in row if isinstance(cell, str)}
+    said += [cell for cell in cells if re.search("[a-z]{2}.* [a-z]{2}", cell)]
     assert [text for text in said if text and not has_pattern(text)] == []
 
 

@@ -85,6 +85,14 @@ NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="do not hold a few runs of the model against what the trace cannot prove")
 ]
 
+RateOption = Annotated[
+    float | None, typer.Option("--rate", metavar="HZ", help="samples per second: lengths in milliseconds too")
+]
+HopOption = Annotated[int, typer.Option("--hop", metavar="N", help="samples per position, where these are frames")]
+SpacingOption = Annotated[
+    str | None,
+    typer.Option("--spacing", metavar="MM", help="millimetres per position, 0.5 or 1,1,3: lengths in mm too"),
+]
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -228,6 +236,14 @@ def lengths(option: str, text: str, expected: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise FovealError(f"{option} '{text}': expected {expected}")
     return tuple(int(part) for part in parts)
+
+
+def spacing_of(text: str | None) -> list[float] | None:
+    """What ``--spacing`` said; raises FovealError for all but numbers."""
+    try:
+        return None if text is None else [float(part) for part in text.lower().replace("x", ",").split(",")]
+    except ValueError:
+        raise FovealError(f"--spacing '{text}': expected millimetres such as 0.5 or 1,1,3") from None
 
 
 def console() -> Console | None:

@@ -10,6 +10,7 @@ import numpy as np
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
+from foveal.report.results import unit_of
 
 
 def assert_receptive_field(
@@ -41,6 +42,7 @@ def assert_receptive_field(
         raise AssertionError(f"{what} is not in the trace of {graph.name or 'the model'}: {graph.stopped}")
     layer = layer or graph.main
     rf = receptive_field(graph, layer, source)
+    unit = unit_of(len(rf.source_shape))
     failures = []
     if rf.status == "contradicted":
         exact = True
@@ -50,13 +52,13 @@ def assert_receptive_field(
         smallest, largest = sizes or (None, None)
         least, most = _per_axis(at_least, axis), _per_axis(at_most, axis)
         if least is not None and (smallest is None or smallest < least):
-            failures.append(f"is {smallest} px on source axis {axis}, at least {least} asked for")
+            failures.append(f"is {smallest} {unit} on source axis {axis}, at least {least} asked for")
         if most is not None and (largest is None or largest > most):
-            failures.append(f"is {largest} px on source axis {axis}, at most {most} asked for")
+            failures.append(f"is {largest} {unit} on source axis {axis}, at most {most} asked for")
     for name, limit, values in (("back", lookback, rf.lookback), ("ahead", lookahead, rf.lookahead)):
         for axis, value in enumerate(values):
             if limit is not None and (value is None or value > limit):
-                failures.append(f"reaches {value} px {name} on source axis {axis}, at most {limit} asked for")
+                failures.append(f"reaches {value} {unit} {name} on source axis {axis}, at most {limit} asked for")
             elif limit is not None and (far := _border(rf, axis, name == "ahead", limit)):
                 failures.append(f"{far} on source axis {axis}, at most {limit} asked for")
     if center_within is not None:
@@ -84,7 +86,7 @@ def _border(rf: ReceptiveField, axis: int, ahead: bool, limit: int) -> str:
         return ""
     units = int(index[far].max()) + 1 if ahead else rf.grid[progress[0]] - int(index[far].min())
     side, way = ("first", "ahead") if ahead else ("last", "back")
-    return f"has {side} {units} unit(s) that reach {apart[far].max():g} px {way} (padding that mirrors or wraps)"
+    return f"has {side} {units} unit(s) that reach {apart[far].max():g} positions {way} (padding that mirrors or wraps)"
 
 
 def _off_center(graph: Graph, rf: ReceptiveField, limit: float) -> list[str]:
@@ -104,6 +106,6 @@ def _off_center(graph: Graph, rf: ReceptiveField, limit: float) -> list[str]:
                 offsets.append((abs(float(center) - ((unit + 0.5) * length / count - 0.5)), unit))
         worst, unit = max(offsets, default=(float("inf"), 0))
         if worst > limit:
-            where = f"has unit {unit} centered {worst:g} px off its cell on source axis {axis}"
+            where = f"has unit {unit} centered {worst:g} positions off its cell on source axis {axis}"
             failures.append(f"{where}, at most {limit:g} asked for")
     return failures

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from foveal.core import show
 from foveal.core.errors import FovealError, InvalidGraphError, UnknownLayerError
 from foveal.ir.backend import Backend
-from foveal.ir.ops import Operation
+from foveal.ir.ops import Lookup, Operation
 
 T = TypeVar("T")
 MAIN = ("logits", "last_hidden_state", "sample")
@@ -145,6 +146,17 @@ class Graph(show.Shown):
                     return name
         beside = [name for name in names if not BESIDE & set(name.replace("[", ".").split("."))]
         return (beside or names or [""])[-1]
+
+    def looks_up(self, source: int) -> bool:
+        """Whether the elements of this source are indices into a table, as token ids are."""
+        ids, count = {source}, prod(self.values[source].shape)
+        for node in self.nodes:
+            if not ids.isdisjoint(node.inputs):
+                if isinstance(node.op, Lookup):
+                    return True
+                if prod(self.values[node.output].shape) == count:
+                    ids.add(node.output)
+        return False
 
     def name_of(self, layer: Any) -> str:
         """The name of a layer given by name, by its place in :attr:`layers` (-1: the last) or as the model's module.

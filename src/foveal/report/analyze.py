@@ -24,9 +24,9 @@ from foveal.report.results import (
     PackageVersion,
     PerAxis,
     Report,
-    SourceInfo,
     Totals,
 )
+from foveal.report.units import source_info
 from foveal.report.verdict import verdict
 
 _PACKAGES = ("numpy", "torch", "torchvision", "timm")
@@ -57,7 +57,7 @@ def analyze(
             results.append(_constant_result(graph, layer, graph.sources[0]))
     return Report(
         name=graph.name,
-        sources=tuple(SourceInfo(s.name, graph.values[s.value].shape, s.axes) for s in graph.sources),
+        sources=tuple(source_info(graph, source) for source in graph.sources),
         layers=tuple(results),
         findings=findings(graph) + tuple(_withheld(results)),
         totals=Totals(len(visible_layers(graph)), len(graph.nodes), graph.parameters, total_cost(graph)),

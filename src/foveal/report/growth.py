@@ -11,6 +11,7 @@ from foveal.fields.metrics.mass import LUO_LEVEL
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
 from foveal.report.results import Growth
+from foveal.report.units import source_info
 
 
 def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: str | None = None) -> Growth:
@@ -18,16 +19,18 @@ def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: st
 
     Raises UnknownLayerError, and FovealError for a layer whose RF size is withheld or which reads nothing.
     """
-    trf, erf, sigma = [], [], []
+    trf, erf, sigma, unit = [], [], [], ""
     for layer in layers:
-        size = receptive_field(graph, layer, source=source).size[-1]
+        rf = receptive_field(graph, layer, source=source)
+        size = rf.size[-1]
         if size is None:
             raise FovealError(f"{layer}: its unclipped size is withheld, so its growth cannot be drawn")
         values = field_of(graph, layer, kind=kind, source=source).normalized()
         spread = moments(values, (0,) * values.ndim)
         if spread is None:
             raise FovealError(f"{layer}: its middle unit reads nothing")
+        unit = unit or next(source_info(graph, one).unit for one in graph.sources if one.name == rf.source)
         trf.append(size)
         erf.append(region_above(values, LUO_LEVEL * float(values.max())).side)
         sigma.append(spread.sigmas[-1])
-    return Growth(graph.name, kind, tuple(layers), tuple(trf), tuple(erf), tuple(sigma))
+    return Growth(graph.name, kind, tuple(layers), tuple(trf), tuple(erf), tuple(sigma), unit or "px")

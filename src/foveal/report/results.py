@@ -56,21 +56,27 @@ class Measure:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """A network input: its shape and the axes whose positions are counted."""
+    """A network input: its shape, the axes whose positions are counted, and what a position is.
+
+    unit: what a position is called: a sample or a frame along one axis, a token of a text, a pixel of two axes, a voxel
+    of three. step: its length along each axis, in the unit ``measure`` ("ms", "mm"); empty where nobody said.
+    """
 
     name: str
     shape: tuple[int, ...]
     axes: tuple[int, ...]
+    unit: str = ""
+    step: tuple[float, ...] = ()
+    measure: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.unit:
+            object.__setattr__(self, "unit", unit_of(len(self.axes)))
 
     @property
     def axis_names(self) -> tuple[str, ...]:
         """T for one counted axis, H W for two, D H W for three, else the axis numbers."""
         return _AXIS_NAMES.get(len(self.axes)) or tuple(f"axis{axis}" for axis in self.axes)
-
-    @property
-    def unit(self) -> str:
-        """What a position is called: a pixel of two axes, a sample of one, a voxel of three."""
-        return unit_of(len(self.axes))
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -253,7 +259,7 @@ class Comparison(show.Shown):
 
 @dataclass(frozen=True, repr=False)
 class Growth(show.Shown):
-    """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in pixels.
+    """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in positions.
 
     trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed
     4.55 % of the maximum; sigma: standard deviation of the weights as a distribution of positions.
@@ -265,3 +271,5 @@ class Growth(show.Shown):
     trf: tuple[int, ...]
     erf: tuple[float, ...]
     sigma: tuple[float, ...]
+    unit: str = "px"
+    """What a position of the source is called."""

@@ -61,6 +61,7 @@ class Task:
         from foveal.ir.graph import constant_text
         from foveal.tasks.record import gravest_first
         from foveal.tasks.shared.findings import FINDINGS
+        from foveal.tasks.shared.units import in_units
 
         options = self.checked(given)
         if check:
@@ -74,7 +75,8 @@ class Task:
                 raise
             raise type(error)(f"{error} ({why})") from error
         told = FINDINGS.found(graph)
-        return replace(found, findings=gravest_first([*told, *found.findings])) if told else found
+        found = replace(found, findings=gravest_first([*told, *found.findings])) if told else found
+        return in_units(found, graph)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options given, with the defaults of the others.

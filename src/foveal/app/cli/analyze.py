@@ -15,12 +15,16 @@ from foveal.app.options import (
     PICTURES,
     AxesOption,
     CheckpointOption,
+    HopOption,
     InputOption,
     NoCheckOption,
     PretrainedOption,
+    RateOption,
     SourceArgument,
+    SpacingOption,
     check_suffix,
     console,
+    spacing_of,
     trace_source,
 )
 from foveal.core.errors import FovealError
@@ -62,6 +66,9 @@ def analyze(
         str | None,
         typer.Option("--growth", metavar="FILE", help="draw RF and effective field by layer (.png, .svg, .pdf)"),
     ] = None,
+    rate: RateOption = None,
+    hop: HopOption = 1,
+    spacing: SpacingOption = None,
     pretrained: PretrainedOption = False,
     weights: CheckpointOption = None,
     training: Annotated[bool, typer.Option("--training", help="trace in training mode")] = False,
@@ -80,6 +87,8 @@ def analyze(
     if numbers and not (no_cache or check or growth is not None or pretrained or weights):
         options = {"input": shapes, "axes": axes, "layer": layer, "depth": depth, "strict": strict}
         kept = place(source, options | {"training": training, "check": not no_check})
+    from foveal.report.units import with_units
+
     report = None if kept is None else kept.read()
     if report is None:
         from foveal.check.analyze import analyze as analyze_graph
@@ -89,6 +98,7 @@ def analyze(
             report = analyze_graph(graph, layers=layer, depth=depth, strict=strict, check=not no_check)
         if kept is not None and not graph.stopped:
             kept.write(report)
+    report = with_units(report, rate, hop, spacing_of(spacing))
     if as_json or as_csv:
         print(report.to_json() if as_json else report.to_csv().rstrip("\n"))
     else:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, NoCheckOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import (
+    AxesOption,
+    HopOption,
+    InputOption,
+    NoCheckOption,
+    PretrainedOption,
+    RateOption,
+    SourceArgument,
+    SpacingOption,
+    spacing_of,
+    trace_source,
+)
 from foveal.core.errors import FovealError, writing
 from foveal.core.language import language
 from foveal.core.progress import progress
@@ -64,6 +75,9 @@ def report(
     ] = None,
     shapes: InputOption = None,
     axes: AxesOption = None,
+    rate: RateOption = None,
+    hop: HopOption = 1,
+    spacing: SpacingOption = None,
     pretrained: PretrainedOption = False,
     no_check: NoCheckOption = False,
 ) -> None:
@@ -85,6 +99,7 @@ def report(
         heads=heads(graph),
         findings=_audits(graph, task or [], not no_check),
         check=not no_check,
+        positions=(rate, hop, spacing_of(spacing)),
     )
     with progress(f"computing fields of {graph.name}"):
         html = render(page_data(graph, options))

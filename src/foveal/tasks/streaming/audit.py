@@ -18,7 +18,7 @@ from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer
 from foveal.report.findings import reachable
-from foveal.report.results import SourceInfo
+from foveal.report.units import source_info
 from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
 from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.streaming.buffers import Buffer, buffers
@@ -46,7 +46,7 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
     reach = reach_of(graph, asked.value, asked.source, asked.axis)
     assert reach is not None
     found = graph.sources[asked.source]
-    info = SourceInfo(found.name, graph.values[found.value].shape, found.axes)
+    info = source_info(graph, found)
     rows = _layer_rows(asked)
     kept = buffers(graph, asked.value, asked.source, asked.axis)
     findings = gravest_first(FINDINGS.found(_facts(asked, reach, rows, options["lookahead"], options["latency"])))
@@ -93,7 +93,7 @@ def findings_of(asked: Stream, reach: Reach) -> tuple[AuditFinding, ...]:
 def _axis(graph: Graph, source: int, given: str | None) -> int:
     """The source axis that is time: by name or number; by default the last."""
     found = graph.sources[source]
-    names = SourceInfo(found.name, graph.values[found.value].shape, found.axes).axis_names
+    names = source_info(graph, found).axis_names
     if given is None:
         return len(names) - 1
     if given.upper() in names:

@@ -17,7 +17,7 @@ from foveal.check.automatic import look
 from foveal.core.errors import FovealError, first_line
 from foveal.frontends.trace import is_input, network
 from foveal.ir.graph import Graph
-from foveal.report.results import SourceInfo
+from foveal.report.units import source_info
 from foveal.tasks.streaming.audit import findings_of, question
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.overlap import streamed
@@ -92,7 +92,7 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
     graph, axis = asked.graph, asked.axis
     reach = reach_of(graph, asked.value, asked.source, axis)
     found = graph.sources[asked.source]
-    info = SourceInfo(found.name, graph.values[found.value].shape, found.axes)
+    info = source_info(graph, found)
     if reach is None or reach.axis is None or not reach.stride:
         causes = _causes(asked, reach)
         why = f" ({causes[0][0]})" if causes else ""

@@ -28,6 +28,7 @@ from foveal.ir.graph import Graph, constant_text
 from foveal.ir.layout import laid_out
 from foveal.ir.rules import traits
 from foveal.report.results import SourceInfo
+from foveal.report.units import source_info
 from foveal.tasks.shared.equivariance import Shifts, shifts
 from foveal.tasks.tiling.grid import plan_axis
 from foveal.tasks.tiling.halo import halo
@@ -296,4 +297,4 @@ def _info(graph: Graph, source: str, size: tuple[int, ...]) -> SourceInfo:
     shape = list(graph.values[found.value].shape)
     for axis, length in zip(found.axes, size):
         shape[axis] = length
-    return SourceInfo(source, tuple(shape), found.axes)
+    return source_info(graph, found, tuple(shape))

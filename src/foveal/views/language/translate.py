@@ -16,7 +16,7 @@ from foveal.core.language import language
 
 if TYPE_CHECKING:
     from foveal.core.finding import Finding
-    from foveal.tasks.record import Audit, AuditTable
+    from foveal.tasks.record import Audit, AuditTable, Cell
 
 _NAME = re.compile(r"\{(\w+)(?:![rs])?(?::[^}]*)?\}")
 Found = TypeVar("Found", bound="Finding")
@@ -26,16 +26,16 @@ def translated(text: str, to: str | None = None) -> str:
     """The text in a language (by default the reader's); as it is where there is no pattern for it."""
     if (to or language()) != "zh-CN" or not text:
         return text
-    return _chinese(text) or text
+    return _chinese(text) or _of_other_units(text) or text
 
 
 def has_pattern(text: str) -> bool:
     """Whether a sentence, or a template with {names}, has a Chinese form."""
-    return _plain(text) in _table() or _chinese(text) is not None
+    return _plain(text) in _table() or (_chinese(text) or _of_other_units(text)) is not None
 
 
 def audit_in(audit: Audit, to: str | None = None) -> Audit:
-    """The audit with its sentences and headings in a language; cells, which hold numbers and names, stay."""
+    """The audit with its sentences and headings in a language, and cells of several words; numbers and names stay."""
     if (to or language()) != "zh-CN":
         return audit
     return replace(
@@ -63,8 +63,31 @@ def _table_in(table: AuditTable, to: str | None) -> AuditTable:
         table,
         title=translated(table.title, to),
         columns=tuple(translated(heading, to) for heading in table.columns),
+        rows=tuple(tuple(_cell(cell, to) for cell in row) for row in table.rows),
         note=translated(table.note, to),
     )
+
+
+def _cell(cell: Cell, to: str | None) -> Cell:
+    return translated(cell, to) if isinstance(cell, str) and " " in cell else cell
+
+
+_UNITS = {
+    "samples": ("signal", "采样点", "信号"),
+    "frames": ("signal", "帧", "信号"),
+    "tokens": ("text", "词元", "文本"),
+    "voxels": ("volume", "体素", "体数据"),
+}
+
+
+def _of_other_units(text: str) -> str | None:
+    """A sentence of samples, tokens or voxels by its form of pixels, of which the table is written."""
+    for unit, (whole, said, said_whole) in _UNITS.items():
+        if re.search(rf"\b({unit}|{whole}s?)\b", text):
+            found = _chinese(re.sub(rf"\b{whole}(s?)\b", r"image\1", re.sub(rf"\b{unit}\b", "px", text)))
+            if found is not None:
+                return found.replace("像素", said).replace("图像", said_whole)
+    return None
 
 
 def _chinese(text: str) -> str | None:

@@ -51,6 +51,8 @@ class PageOptions:
     """Of a detector (:func:`foveal.tasks.detection.heads.heads`): the page begins with its levels."""
     check: bool = True
     """Whether a few runs of the model are held against what the trace cannot prove."""
+    positions: tuple[float | None, int, Sequence[float] | None] = (None, 1, None)
+    """Rate, hop and spacing: what a position measures (:func:`foveal.report.units.with_units`)."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -77,7 +79,8 @@ def page_data(
     Raises UnknownLayerError where a pattern of ``options.layers`` matches nothing, and SourceError for a photo that
     cannot be read.
     """
-    report = analyze(graph, check=options.check)
+    rate, hop, spacing = options.positions
+    report = analyze(graph, check=options.check, rate=rate, hop=hop, spacing=spacing)
     shown = visible_layers(graph)
     numbers = {layer.name: number for number, layer in enumerate(shown)}
     pool = TablePool()
@@ -101,7 +104,15 @@ def page_data(
         "name": graph.name,
         "language": options.language,
         "sources": [
-            {"name": s.name, "shape": list(s.shape), "lengths": list(s.lengths), "axes": list(s.axis_names)}
+            {
+                "name": s.name,
+                "shape": list(s.shape),
+                "lengths": list(s.lengths),
+                "axes": list(s.axis_names),
+                "unit": s.unit,
+                "step": list(s.step),
+                "measure": s.measure,
+            }
             for s in report.sources
         ],
         "totals": {

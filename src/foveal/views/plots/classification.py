@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, Picture, named, panel, styled
+from foveal.views.plots.style import BLUE, GREEN, INK, ORANGE, PALE, Picture, named, panel, positions, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +28,8 @@ def depth_curves(shown: DepthCurves) -> Picture:
     axes.plot(places, _floats(depth.column("TRF px")), color=BLUE, marker="o", markersize=4, label="TRF")
     axes.plot(places, _floats(depth.column("ERF side px")), color=ORANGE, linestyle="--", marker="s", markersize=4,
               label="ERF side (above 4.55 %)")  # fmt: skip
-    axes.axhline(lengths[-1], color=INK, linewidth=1, linestyle=":", label=f"image: {lengths[-1]} px")
-    axes.set_ylabel("pixels")
+    axes.axhline(lengths[-1], color=INK, linewidth=1, linestyle=":", label=f"input: {lengths[-1]}")
+    axes.set_ylabel(positions(len(lengths)))
     highest = max([lengths[-1], *(value for value in _floats(depth.column("TRF px")) if value == value)])
     axes.set_ylim(0, 1.35 * highest)
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
@@ -65,7 +65,7 @@ def layer_sizes(asked: LayerSizes) -> Picture:
         axes.plot(place, low, marker="v" if row.border else "o", color=color, markersize=4)
     axes.axhline(lengths[-1], color=INK, linewidth=1, linestyle=":")
     axes.set_yscale("log", base=2)
-    axes.set_ylabel("size over single paths (pixels)")
+    axes.set_ylabel(f"size over single paths ({positions(len(lengths))})")
     ticks = [2**power for power in range(14) if 2**power <= 2 * max(float(r.largest[-1] or 1) for r in shown)]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     _layer_names(axes, [row.layer for row in shown])

@@ -11,7 +11,17 @@ from matplotlib.colors import to_rgb
 
 from foveal.core.errors import FovealError
 from foveal.views.plots.axes import draw_line, draw_plane, draw_profile, draw_slices, outlines, shares, window
-from foveal.views.plots.style import COLOUR_MAP, Picture, label_plane, origin_of, panel, picture, styled, title_of
+from foveal.views.plots.style import (
+    COLOUR_MAP,
+    Picture,
+    label_plane,
+    origin_of,
+    panel,
+    picture,
+    positions,
+    styled,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -72,7 +82,7 @@ def profiles(field: Field, title: str = "") -> Picture:
     figure = picture(1.2 + 3.6 * len(names), 3.4, origin_of([field]))
     for axis, axes in enumerate(figure.subplots(1, len(names), squeeze=False)[0]):
         draw_profile(axes, field, axis)
-        axes.set_xlabel(f"{names[axis]} (pixels)" if len(names) > 1 else "position (samples)")
+        axes.set_xlabel(f"{names[axis] if len(names) > 1 else 'position'} ({positions(len(names))})")
         axes.set_ylabel("share of the maximum" if axis == 0 else "")
     figure.suptitle(title or title_of(field), fontsize=10)
     legend_below(figure, axes)

@@ -35,7 +35,7 @@ def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Pictur
         axes.locator_params(axis="x", integer=True)
     else:
         _names(axes, rows[0])
-    _finish(axes)
+    _finish(axes, rows[0].unit)
     axes.set_title(title or f"{', '.join(named(row.network) for row in rows)}: growth of the receptive field")
     return figure
 
@@ -44,7 +44,7 @@ def draw_growth(axes: Axes, row: Growth) -> None:
     """One network's growth into given axes."""
     _curves(axes, row, "", None)
     _names(axes, row)
-    _finish(axes)
+    _finish(axes, row.unit)
     axes.set_title(f"{named(row.network)}: growth of the receptive field")
 
 
@@ -55,8 +55,8 @@ def _curves(axes: Axes, row: Growth, name: str, own: str | None) -> None:
               label=f"{name}effective (4.55 % side)")  # fmt: skip
 
 
-def _finish(axes: Axes) -> None:
-    axes.set_ylabel("side (pixels)")
+def _finish(axes: Axes, unit: str) -> None:
+    axes.set_ylabel(f"side ({unit.replace('px', 'pixels')})")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
     axes.legend(loc="upper left", frameon=False)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foveal.views.plots.style import BLUE, INK, LINES, ORANGE, PALE, Picture, label_plane, named, panel, styled
+from foveal.views.plots.style import (
+    BLUE,
+    INK,
+    LINES,
+    ORANGE,
+    PALE,
+    Picture,
+    label_plane,
+    named,
+    panel,
+    positions,
+    styled,
+)
 
 if TYPE_CHECKING:
     from foveal.tasks.registration.record import OffsetCurves, UnitPlaces
@@ -61,10 +73,10 @@ def offset_curves(shown: OffsetCurves) -> Picture:
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_xlabel("unit")
     axes.locator_params(axis="x", integer=True)
-    axes.set_ylabel("RF center minus its place (pixels)")
+    axes.set_ylabel(f"RF center minus its place ({positions(len(last.axes))})")
     axes.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
-    axes.set_title(f"{named(f'{network}: {last.layer}')}, stride {float(along.stride):g} px")
+    axes.set_title(f"{named(f'{network}: {last.layer}')}, stride {float(along.stride):g}")
     return figure
 
 

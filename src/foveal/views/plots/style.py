@@ -137,7 +137,12 @@ def title_of(field: Field) -> str:
     return f"{where}: {field.kind}" + ("" if field.status == "exact" else f" ({field.status})")
 
 
-def label_plane(axes: Axes) -> None:
-    """Axis labels of a picture over a plane source."""
-    axes.set_xlabel("column (pixels)")
-    axes.set_ylabel("row (pixels)")
+def positions(axes: int) -> str:
+    """What the positions of a source with so many axes are called in a picture."""
+    return {1: "samples", 2: "pixels", 3: "voxels"}.get(axes, "positions")
+
+
+def label_plane(axes: Axes, of: int = 2) -> None:
+    """Axis labels of a picture over a plane of a source with ``of`` axes."""
+    axes.set_xlabel(f"column ({positions(of)})")
+    axes.set_ylabel(f"row ({positions(of)})")

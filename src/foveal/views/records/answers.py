@@ -38,7 +38,7 @@ def graph_short(graph: Graph) -> str:
 
 def field_of_view(rf: ReceptiveField) -> str:
     """Size, stride, start and status, grid, and what is not exact."""
-    unit = unit_of(len(rf.source_shape))
+    unit = _unit(rf.source_shape)
     lines = [
         f"{rf.layer} sees {rf.size_text()} {unit} of {rf.source} {shape_text(rf.source_shape)} ({rf.status})",
         f"stride {axes_text(rf.stride) or 'none'}, start {axes_text(rf.start) or 'none'}, "
@@ -49,9 +49,14 @@ def field_of_view(rf: ReceptiveField) -> str:
     return _lines([*lines, "; ".join(rf.causes), rf.stopped])
 
 
+def _unit(lengths: Sequence[int]) -> str:
+    """A field does not know whether a position of one axis is a sample or a token."""
+    return "positions" if len(lengths) == 1 else unit_of(len(lengths))
+
+
 def field_short(field: Field) -> str:
     """What, where, how wide."""
-    unit = unit_of(len(field.source_shape))
+    unit = _unit(field.source_shape)
     where = f"{field.layer or 'an array'}, unit {field.unit}" if field.unit else field.layer or "an array"
     lines = [f"{field.kind} of {where} over {field.source} {shape_text(field.source_shape)} ({field.status})"]
     if field.box is not None:
@@ -73,9 +78,7 @@ def report_short(report: Report) -> str:
     sure = f"{unsure} of {len(report.layers)} rows not exact" if unsure else "all exact"
     sources = ", ".join(f"{source.name} {shape_text(source.shape)}" for source in report.sources)
     head = f"{report.name}: {sources}; {names} layers, {sure}, {len(report.findings)} findings"
-    return _lines(
-        [head, *verdict_lines(report.verdict), "print(report) shows the table, report.to_text(every=True) all rows"]
-    )
+    return _lines([head, *verdict_lines(report), "print(report) shows the table, report.to_text(every=True) all rows"])
 
 
 def comparison_short(comparison: Comparison) -> str:

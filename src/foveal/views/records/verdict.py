@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from foveal.core.visible import visible
-from foveal.report.results import Verdict, unit_of
-from foveal.views.text.table import axes_text
+from foveal.report.results import Report
+from foveal.views.text.table import axes_text, measured_text
+
+WHOLE = {"samples": "signal", "frames": "signal", "tokens": "text", "px": "image", "voxels": "volume"}
+"""What positions are positions of."""
 
 
-def verdict_lines(verdict: Verdict | None) -> list[str]:
+def verdict_lines(report: Report) -> list[str]:
     """The two lines on top of a report."""
+    verdict = report.verdict
     if verdict is None:
         return []
-    unit, image = (
-        unit_of(len(verdict.lengths)),
-        {1: "signal", 2: "image", 3: "volume"}.get(len(verdict.lengths), "input"),
-    )
+    source = next(source for source in report.sources if source.name == verdict.source)
+    unit, image = source.unit, WHOLE.get(source.unit, "input")
     size = axes_text(verdict.size)
     if verdict.smallest is not None:
         size = f"{axes_text(verdict.smallest)} to {size}"
@@ -26,7 +28,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
         some, every = any(n > m for n, m in pairs if n is not None), all(n == m for n, m in pairs)
         told += f", all of the {image}" if every else f", more than the {lengths} of the {image}" if some else ""
         told = told if every or some else f"{_mark(verdict.status)}{size} of the {lengths} {unit} of the {image}"
-    first = f"a unit of {verdict.layer} sees {told}"
+    length = measured_text(source, verdict.size)
+    first = f"a unit of {verdict.layer} sees {told}" + (f" = {length} {source.measure}" if length else "")
     if verdict.effective is not None:
         part = f"; it uses about {verdict.effective:.0f} {'of them' if len(set(verdict.size)) == 1 else 'a side'}"
         wide = verdict.mass is not None and verdict.mass > 2 * verdict.effective

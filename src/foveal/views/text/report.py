@@ -46,7 +46,7 @@ def view_of(report: Report, every: bool = False) -> Table:
         if hidden > 0
         else ""
     )
-    return replace(view, verdict=tuple(verdict_lines(report.verdict)), totals=totals(report), hint=hint)
+    return replace(view, verdict=tuple(verdict_lines(report)), totals=totals(report), hint=hint)
 
 
 def fitted_text(view: Table, width: int | None) -> str:

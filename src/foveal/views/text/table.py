@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from foveal.core.visible import visible
-from foveal.report.results import LayerResult, Measure, Report
+from foveal.report.results import LayerResult, Measure, Report, SourceInfo
 
 UNKNOWN = "?"
 _MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": "", "contradicted": ""}
@@ -58,6 +58,7 @@ def table(report: Report) -> Table:
         (Column("type", False, 9), [row.type for row in rows]),
         (Column("output", False, 5), [shape_text(row.shape) for row in rows]),
         (Column("RF", True, 1), [size_text(row) for row in rows]),
+        *measures(report),
         (Column("local RF", True, 3), [axes_text(row.local or ()) for row in rows]),
         (Column("stride", True, 2), [axes_text(row.stride) for row in rows]),
         (Column("start", True, 4), [axes_text(row.start) for row in rows]),
@@ -78,6 +79,30 @@ def table(report: Report) -> Table:
         findings=tuple((finding.severity, _finding(finding.layer, finding.text)) for finding in report.findings),
         legend=_legend(report, {column.heading for column, _ in used}),
     )
+
+
+def measures(report: Report) -> list[tuple[Column, list[str]]]:
+    """The size in milliseconds or millimetres, where a source says what a position measures."""
+    sources = {source.name: source for source in report.sources}
+    found = []
+    for measure in dict.fromkeys(source.measure for source in report.sources if source.step):
+        rows = [(sources[row.source], row) for row in report.layers]
+        cells = [
+            measured_text(source, row.size.value)
+            if isinstance(row.size.value, tuple) and source.measure == measure
+            else ""
+            for source, row in rows
+        ]
+        found.append((Column(f"RF {measure}", True, 2), cells))
+    return found
+
+
+def measured_text(source: SourceInfo, values: Sequence[float | Fraction | None]) -> str:
+    """Lengths in the source's measure, without its name: "192", "30x30x90"; "" where none is known."""
+    if not source.step or len(values) != len(source.step) or None in values:
+        return ""
+    cells = [f"{float(value) * step:.5g}" for value, step in zip(values, source.step) if value is not None]
+    return cells[0] if len(set(cells)) == 1 else "x".join(cells)
 
 
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -179,7 +204,8 @@ def totals(report: Report) -> str:
     adds = whole.multiply_adds
     count = quantity_text(adds.value) if isinstance(adds.value, int) else UNKNOWN
     mark = "at least " if adds.status == "bound" else ""
-    return f"{some} layers, {quantity_text(whole.parameters)} parameters, {mark}{count} multiply-adds"
+    layers = "layer" if some == "1" else "layers"
+    return f"{some} {layers}, {quantity_text(whole.parameters)} parameters, {mark}{count} multiply-adds"
 
 
 def _finding(layer: str, text: str) -> str:
@@ -193,6 +219,8 @@ def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
     unit = units.pop() if len(units) == 1 else "positions"
     lines = {
         "RF": f"RF: size in {unit}, unclipped" + (f" ({axes})" if axes else ""),
+        "RF ms": "RF ms: the same in milliseconds",
+        "RF mm": "RF mm: the same in millimetres",
         "local RF": "local RF: without global context (gates, global pooling, norms over space, attention)",
         "stride": f"stride: {unit} per unit",
         "start": f"start: first {unit.removesuffix('s')} of unit 0",

@@ -43,8 +43,15 @@ const whyMissing = (row, kind) => DATA.missing[fieldKey(row)]?.[kind] ?? "";
 /** A field before it is unpacked (unit, origin, step, shape, hull, erf, sigma ...), or null. */
 const packedField = (row, kind) => DATA.fields[fieldKey(row)]?.[kind] ?? null;
 
-/** What a position of a source is called: a pixel of an image, a voxel of a volume, else a position. */
-const unitName = (source) => t(["", "unit_positions", "unit_px", "unit_voxels"][source.lengths.length] || "unit_positions");
+/** What a position of a source is called: a pixel of an image, a voxel of a volume, a sample, a token. */
+const unitName = (source) => t(`unit_${source.unit}`);
+
+/** Sizes in milliseconds or millimetres, " = 192 ms", where the reader said what a position measures; else "". */
+function measured(source, sizes) {
+  if (!source.step?.length || !sizes?.every((size) => size != null)) return "";
+  const said = sizes.map((size, i) => number(Number((size * source.step[i]).toPrecision(4))));
+  return ` = ${said.every((one) => one === said[0]) ? said[0] : said.join(" × ")} ${source.measure}`;
+}
 
 /** "188 – 204" where units differ, per axis; "427" where all axes and units are alike. */
 function rangeText(row) {

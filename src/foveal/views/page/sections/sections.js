@@ -23,7 +23,7 @@ function drawSummary() {
     at = row && t("at_layer", { layer: row.name });
   const least = totals.adds_status === "bound" ? `${t("at_least")} ` : "";
   const tiles = [
-    row && ["rf", statusMark(row.status) + rangeText(row), unit, at, "lead"],
+    row && ["rf", statusMark(row.status) + rangeText(row), unit + measured(source, row.size), at, "lead"],
     erf != null &&
       row && [
         "erf",

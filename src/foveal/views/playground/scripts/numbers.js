@@ -3,7 +3,7 @@
 function drawNumbers(net, row, grown) {
   const at = t("at_layer", { layer: row.name });
   const erf = grown?.[row.name]?.erf;
-  const unit = t(net.lengths.length === 2 ? "unit_px" : "unit_positions");
+  const unit = t(["", "unit_samples", "unit_px", "unit_voxels"][net.lengths.length] || "unit_positions");
   const mark = { bound: "≤ ", "data-dependent": "~ " }[row.status] ?? "";
   const tiles = [
     ["rf", row.size ? mark + axesText(row.size) : t("unavailable"), unit, at, "lead"],

@@ -71,7 +71,7 @@ function drawChart() {
   const rows = leaves(), box = byId("chart"), row = chosenRow();
   const about = {
     side: largest(net.lengths),
-    unit: t(net.lengths.length === 2 ? "unit_px" : "unit_positions"),
+    unit: t(["", "unit_samples", "unit_px", "unit_voxels"][net.lengths.length] || "unit_positions"),
     row,
     at: rows.indexOf(row),
     effective: rows.flatMap(({ name }, i) => (grown?.[name] ? [[i, grown[name].erf]] : [])),
