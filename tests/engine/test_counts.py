@@ -9,6 +9,7 @@ from typing import Any
 
 import foveal
 from foveal.engine.forward.bounds import Bounds
+from support.needs import needs
 
 
 def counted(run: Callable[[], Any]) -> tuple[Any, Counter[str]]:
@@ -38,3 +39,14 @@ def test_trace_and_bounds_of_a_resnet_do_the_work_they_did() -> None:
     assert traced[""] < 8_600
     assert bounded["apply"] < 214
     assert bounded[""] < 11_300
+
+
+def test_the_trace_of_a_model_does_the_work_it_did() -> None:
+    model = needs("torchvision").models.resnet18(weights=None).eval()
+    foveal.trace(model, (1, 3, 64, 64))
+    graph, calls = counted(lambda: foveal.trace(model, (1, 3, 64, 64)))
+    assert len(graph.nodes) == 69
+    assert calls["_swap"] == calls["_snapshot"] == len(list(model.modules()))  # each module once
+    assert calls["__torch_dispatch__"] == calls["node"] / 2 == len(graph.nodes)  # each operation once, in two tables
+    assert "settle" not in calls  # nothing leaves a run on meta tensors
+    assert calls[""] < 3_260

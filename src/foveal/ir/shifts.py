@@ -13,6 +13,8 @@ import numpy as np
 from foveal.ir import ops
 from foveal.ir.graph import Graph, Node, Value
 
+SEEING = {"softmax", "log_softmax", "divide"}
+KINDS = (ops.Mix, ops.Pointwise)
 SAME = ("identity", "cast", "clone", "contiguous")
 UNDERFLOW = 1000.0
 """A mask this far below 0 is one whatever is added to it."""
@@ -22,6 +24,8 @@ LONGEST = 6
 
 def without_shifts(graph: Graph) -> Graph:
     """The graph in which every softmax reads its scores without what is added to whole rows of them."""
+    if SEEING.isdisjoint([node.op.name for node in graph.nodes if isinstance(node.op, KINDS)]):
+        return graph
     walk = _Walk(graph)
     nodes: list[Node] = []
     places: list[int] = []

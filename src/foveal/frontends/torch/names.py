@@ -25,6 +25,7 @@ from foveal.frontends.torch.dispatch.own import Inside, own_module
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.export import ExportedModule
 from foveal.frontends.torch.lowering.table import Args, Result
+from foveal.ir.extension import REGISTRY
 
 
 def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -84,9 +85,8 @@ class Naming:
         self.capture = capture
         self.quiet = 0
         self.inside: dict[int, Inside] = {}
-
-    def settle(self) -> None:
-        """Called before outputs are named: brings in what foreign code wrote into memory; see ``run_once``."""
+        self.settle: Callable[[], None] | None = None
+        """Called before outputs are named: brings in what foreign code wrote into memory (in runs on real tensors)."""
 
     def __enter__(self) -> Naming:
         module = torch.nn.modules.module
@@ -107,18 +107,21 @@ class Naming:
     def _enter(self, module: nn.Module, args: Args) -> None:
         if threading.get_ident() not in self.threads:  # nothing there is watched
             return
-        path = self.paths.get(id(module)) if id(module) not in self.shared else self._called_at(module)
+        one = id(module)
+        path = self.paths.get(one) if one not in self.shared else self._called_at(module)
         if path is None:
             path = ".".join(part for part in (self.builder.scope, type(module).__name__.lower()) if part)
         self.stack.append((module, path, args))
         self.builder.scope = path
-        if own_module(module) is not None:
-            self.inside[id(module)] = Inside(self)
+        if REGISTRY.modules and own_module(module) is not None:
+            self.inside[one] = Inside(self)
 
     def _shared(self, modules: Sequence[tuple[str, nn.Module]]) -> set[int]:
         """The modules that hang at several places, and what is in them."""
-        seen: set[int] = set()
         shared: set[int] = set()
+        if sum(map(len, [module._modules for _, module in modules])) < len(modules):  # each hangs at one place
+            return shared
+        seen: set[int] = set()
         for path, module in modules:
             for name, child in module._modules.items():
                 if id(child) in seen and child is not None:
@@ -143,17 +146,21 @@ class Naming:
     def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
         if threading.get_ident() not in self.threads:
             return
-        self.settle()
+        if self.settle is not None:
+            self.settle()
         path = ""
         while self.stack:
             top, path, _ = self.stack.pop()
             if top is module:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
-        own = sum(parameter.numel() for parameter in module._parameters.values() if parameter is not None)
-        if id(module) in self.shared and self.owners.setdefault(id(module), path) != path:
+        own = 0
+        for parameter in module._parameters.values() if module._parameters else ():
+            own += 0 if parameter is None else parameter.numel()
+        if own and self.shared and id(module) in self.shared and self.owners.setdefault(id(module), path) != path:
             own = 0  # counted where it was met first
-        leaf, taught, seen = not module._modules, own_module(module), self.inside.pop(id(module), None)
+        leaf, seen = not module._modules, self.inside.pop(id(module), None) if self.inside else None
+        taught = own_module(module) if seen is not None else None
         if taught is not None and seen is not None:
             seen.replace(self, taught, module, path, args, output)
             leaf = True

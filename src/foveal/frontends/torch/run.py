@@ -65,7 +65,7 @@ def run_once(
             naming = Naming(model, values, capture, modules)
             tracer = Tracer(values, naming, real)
             try:
-                naming.settle = tracer.leaks.settle  # type: ignore[method-assign]
+                naming.settle = tracer.leaks.settle if real else None
                 threads = followed(tracer.in_thread, tracer.leaks.give_everything)
                 with naming, uncompiled(), threads, handed_out(tracer), RealConstants(tracer), tracer:
                     naming.outputs(model(*args, **kwargs))
@@ -76,7 +76,8 @@ def run_once(
             written = frozenset(
                 name for name, (table, key, item) in kept.items() if values.wrote(item) or table.get(key) is not item
             )
-    del naming.settle, tracer.leaks  # circles that would keep every tensor of the run
+    naming.settle = None
+    del tracer.leaks  # circles that would keep every tensor of the run
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:

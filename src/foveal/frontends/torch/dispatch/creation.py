@@ -6,6 +6,7 @@ and so would a list used as an index.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,15 +30,15 @@ class RealConstants(TorchFunctionMode):
         self.tracer = tracer
 
     def __torch_function__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
+        if func not in _SEEN:
+            return func(*args, **kwargs) if kwargs else func(*args)
         special = _SPECIAL.get(func)
-        how = _WAYS_OUT.get(func)
-        if how is not None and torch._C._len_torch_dispatch_stack():  # 0: the tracer itself, at an operation
-            return self._out(how, func, args, kwargs or {})
-        if func in _UNSEEN and torch._C._len_torch_dispatch_stack():
-            return _UNSEEN[func](self.tracer, func, args)
         if special is not None:
             return special(func, args, kwargs or {})
-        return func(*args, **kwargs) if kwargs else func(*args)
+        if not torch._C._len_torch_dispatch_stack():  # the tracer itself, at an operation
+            return func(*args, **kwargs or {})
+        how = _WAYS_OUT.get(func)
+        return _UNSEEN[func](self.tracer, func, args) if how is None else self._out(how, func, args, kwargs or {})
 
     def _out(self, how: str, func: Overload, args: Args, kwargs: Kwargs) -> Result:
         x = args[0]
@@ -114,7 +115,7 @@ _UNSEEN = {
     Tensor.map2_: _by_python,
 }
 _COPIES = ("data", "deepcopy")
-_WAYS_OUT = {
+_WAYS_OUT: dict[Any, str] = {
     Tensor.numpy: "numpy()",
     Tensor.__array__: "a NumPy array",
     Tensor.tolist: "tolist()",
@@ -125,10 +126,11 @@ _WAYS_OUT = {
     Tensor.__deepcopy__: "deepcopy",
     Tensor.data.__get__: "data",  # type: ignore[attr-defined]
 }
-_SPECIAL = {
+_SPECIAL: dict[Any, Callable[[Overload, Args, Kwargs], Result]] = {
     torch.tensor: _from_numbers,
     torch.as_tensor: _from_numbers,
     Tensor.new_tensor: _new_tensor,
     Tensor.__getitem__: _with_real_index,
     Tensor.__setitem__: _with_real_index,
 }
+_SEEN = {*_SPECIAL, *_WAYS_OUT, *_UNSEEN}

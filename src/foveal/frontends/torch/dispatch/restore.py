@@ -148,7 +148,7 @@ class _Kept:
 
     def module(self, module: nn.Module) -> None:
         """What hangs on a module; most of it is empty tables of hooks. Its own tensors have their own way back."""
-        own = vars(module)
+        own = module.__dict__
         names: Any = own.keys()
         if names >= _EMPTY:
             tables = _empty_of(own)

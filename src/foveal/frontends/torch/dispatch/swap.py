@@ -8,6 +8,7 @@ flags and whatever the forward pass set.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from foveal.core.errors import TraceError
+
+_NO_TENSORS = {int, bool, float, str, tuple, list, dict, OrderedDict, set, type(None)}
+"""The types of most attributes of modules."""
 
 
 class Swapped(NamedTuple):
@@ -134,9 +138,11 @@ def _swap(
                 if buffer.is_meta or weights:
                     swapped.append(Swapped(new, buffer, prefix + name))
             module._buffers[name] = new
-    for name, item in list(module.__dict__.items()):
-        if isinstance(item, Tensor) and not item.is_meta:
-            module.__dict__[name] = item.detach().to("cpu", copy=True)
+    own = module.__dict__
+    held = [name for name, item in own.items() if type(item) not in _NO_TENSORS and isinstance(item, Tensor)]
+    for name in held:
+        if not own[name].is_meta:
+            own[name] = own[name].detach().to("cpu", copy=True)
 
 
 def float_buffers(modules: Sequence[tuple[str, nn.Module]]) -> dict[str, tuple[dict[str, Any], str, Tensor]]:
