@@ -17,6 +17,7 @@ from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
+from foveal.frontends.torch.dispatch.placeholders import Placeholders
 from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
 from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
 from foveal.frontends.torch.dispatch.threads import followed
@@ -47,9 +48,11 @@ def run_once(
     real: bool,
     capture: Capture | None = None,
     generic: frozenset[str] = frozenset(),
+    placeholders: bool = False,
 ) -> Attempt:
     """One traced run on meta or on real tensors. Buffers that the model writes to are known by value no longer: where
-    there are such, the model is run once more with them (``generic``) as weights.
+    there are such, the model is run once more with them (``generic``) as weights. ``placeholders``: where a run on meta
+    tensors needs numbers, it gets made-up ones.
     """
     builder = GraphBuilder(name)
     values = Values(builder)
@@ -63,7 +66,7 @@ def run_once(
             for stand_in, original, path in swapped:
                 values.weights(stand_in, original, path)
             naming = Naming(model, values, capture, modules)
-            tracer = Tracer(values, naming, real)
+            tracer = Tracer(values, naming, real, Placeholders() if placeholders else None)
             try:
                 naming.settle = tracer.leaks.settle if real else None
                 threads = followed(tracer.in_thread, tracer.leaks.give_everything)
@@ -81,7 +84,8 @@ def run_once(
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:
-        again = run_once(model, given, name, training, weights, real, None, generic | (written & kept.keys()))
+        generic |= written & kept.keys()
+        again = run_once(model, given, name, training, weights, real, None, generic, placeholders)
         if again.error is None:
             return again
     return Attempt(builder.graph, error, builder.scope, naming.place())

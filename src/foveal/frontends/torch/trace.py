@@ -1,8 +1,9 @@
 """Trace a PyTorch module by running it once.
 
 The run is on meta tensors: nothing is computed and the model is left untouched. Where meta is refused (a value is
-read, an operation has no meta form) the model is run once more on real tensors on the CPU; where that fails too, what
-came before is kept and a note says so.
+read, an operation has no meta form) the model is run once more: with made-up numbers from there on where it is large
+and only chooses by them, else on real tensors on the CPU. Where that fails too, what came before is kept and a note
+says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import nn
 from foveal.core.errors import SourceError, TraceError, first_line
 from foveal.frontends.sources import examples
 from foveal.frontends.torch.backend import TorchBackend
+from foveal.frontends.torch.dispatch.placeholders import large
 from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer, wanted
 from foveal.frontends.torch.files.read import adopt, load
@@ -66,8 +68,7 @@ def trace_module(
     given, first = _first_run(model, readings(inputs, axes, model), title, (training, weights, scripted))
     attempt = first
     if first.error is not None and not scripted:
-        attempt = run_once(model, given, title, training, weights, real=True)
-        attempt.graph.notes.insert(0, _real_note(first))
+        attempt = _with_numbers(model, given, title, training, weights, first)
     if attempt.error is not None:
         attempt = _partial(model, first, attempt, title, inputs)
     graph = attempt.graph
@@ -92,10 +93,22 @@ def _first_run(model: nn.Module, ways: list[Inputs], title: str, how: tuple[bool
     return max(tried, key=lambda pair: len(pair[1].graph.layer_table))
 
 
-def _real_note(first: Attempt) -> Note:
+def _with_numbers(model: nn.Module, given: Inputs, title: str, training: bool, weights: str, first: Attempt) -> Attempt:
+    """The run once more with numbers: made-up ones behind what needs them, where the caller gave none and much is
+    computed before; else, and where that fails, all of them.
+    """
     assert first.error is not None
     reason = first_line(first.error).split(". ")[0]
-    return Note("real-tensors", first.layer, f"run on real tensors: {reason}")
+    shapes = all(slot.example is None or slot.example.is_meta for slot in given.slots())
+    if shapes and isinstance(first.error, (NeedsValues, NotImplementedError)) and large(first.graph):
+        attempt = run_once(model, given, title, training, weights, real=False, placeholders=True)
+        if attempt.error is None:
+            text = f"run on made-up numbers where some are needed: {reason}"
+            attempt.graph.notes.insert(0, Note("real-tensors", first.layer, text))
+            return attempt
+    attempt = run_once(model, given, title, training, weights, real=True)
+    attempt.graph.notes.insert(0, Note("real-tensors", first.layer, f"run on real tensors: {reason}"))
+    return attempt
 
 
 def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str, inputs: Any) -> Attempt:

@@ -60,10 +60,15 @@ def to_cpu(item: Any) -> Result:
 
 def same_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors share their storage."""
+    return memory_of(a) == memory_of(b) != 0
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Which storage a tensor has; 0 for one without, such as a sparse one."""
     try:
-        return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
+        return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
-        return False
+        return 0
 
 
 def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:

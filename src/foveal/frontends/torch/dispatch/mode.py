@@ -22,6 +22,7 @@ from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.fast import FAST
 from foveal.frontends.torch.dispatch.leaks import Leaks
 from foveal.frontends.torch.dispatch.own import OWN, each, own_rule, written
+from foveal.frontends.torch.dispatch.placeholders import Placeholders
 from foveal.frontends.torch.dispatch.restore import unrecorded
 from foveal.frontends.torch.dispatch.shapes import SHAPES, settled
 from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, Values, steps_of, to_array
@@ -48,11 +49,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No wrapper around each operation, which would import the compiler and its symbols at the first one."""
         return False
 
-    def __init__(self, values: Values, naming: Naming, real: bool) -> None:
+    def __init__(self, values: Values, naming: Naming, real: bool, placeholders: Placeholders | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.values = values
         self.naming = naming
         self.real = real
+        self.placeholders = placeholders
+        self.plainly = not real  # no numbers are there yet
         self.handles = values.handles
         self.node = values.node
         self.value = values.value
@@ -88,7 +91,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return {**given, **kwargs}
 
     def __torch_dispatch__(self, func: Overload, types: Args, args: Args = (), kwargs: Kwargs | None = None) -> Result:
-        fast = None if self.real else self.fast.get(func)
+        fast = self.fast.get(func) if self.plainly else None
         if fast is not None:
             result = fast(self, *args, **kwargs) if kwargs else fast(self, *args)
             if result is not NotImplemented:
@@ -96,7 +99,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif isinstance(func, HigherOrderOperator):
             with self:
                 return higher(func, args, kwargs or {})
-        if not self.real:
+        if self.plainly:
             return self._general(func, entry_of(func), args, kwargs or {})
         return self._watched(func, entry_of(func), args, kwargs or {})
 
@@ -175,7 +178,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._move_in_place(func, entry, args, kwargs)
         if entry.plain in table.DATA_DEPENDENT:
             return self._sample(func, entry, args, kwargs, tensors)
-        out = self._execute(func, entry, args, kwargs)
+        out = self._execute(func, entry, args, kwargs, tensors)
         if entry.writes and not self.real:
             out = self._originals(out)
         if entry.kind == "same":
@@ -211,22 +214,25 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _sample(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, tensors: list[Tensor]) -> Result:
         """An output whose very shape depends on data: only a real run can tell it."""
-        if not self.real:
+        if not self.real and self.placeholders is None:
             raise NeedsValues(f"the shape of the result of {entry.plain} depends on data")
         if any(self.depends(tensor) for tensor in tensors):
             self.builder.note(
                 "data-dependent", self.builder.scope, f"the shape of the result of {entry.plain} depends on data"
             )
-        out = func(*args, **kwargs)
+        out = self._execute(func, entry, args, kwargs, tensors)
         inputs = [self.value(tensor) for tensor in tensors]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
         made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
         return self._bind(entry, [], out, made if isinstance(out, (list, tuple)) else made[0])
 
-    def _execute(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    def _execute(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, tensors: list[Tensor]) -> Result:
         """The framework's own output: shapes only on the meta device."""
         if self.real:
             return func(*args, **kwargs)
+        if self.placeholders is not None and self.placeholders.wanted(entry, tensors):
+            self.plainly = False
+            return self.placeholders.run(func, args, kwargs)
         if entry.writes and not entry.out and entry.kind == "rule":
             return args[0]
         known = SHAPES.get(entry.plain)
@@ -287,6 +293,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _shares(self, x: Tensor, out: Tensor) -> bool:
         """Whether the result of an operation shares the memory of its operand (or of what stood in for it)."""
+        numbers = None if self.placeholders is None else self.placeholders.of(x)
+        if numbers is not None:
+            return constants.same_memory(numbers, out)
         twin = self.twins.get(id(x))
         return constants.same_memory(x if twin is None or self.real else twin[1], out)
 
