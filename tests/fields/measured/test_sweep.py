@@ -60,6 +60,24 @@ def test_pieces_give_what_one_run_gives(tmp_path: Path) -> None:
     same(found, run(asked))
 
 
+def test_each_network_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who measures it; a resumed run, where only results are put together, needs each once as well."""
+    built, true_prepare = [], sweep.prepare
+    monkeypatch.setattr(sweep, "prepare", lambda asked, number: built.append(number) or true_prepare(asked, number))
+    asked = request(tmp_path)
+    for _ in range(2):
+        sweep._LAST.clear()
+        sweep.run_sweep(asked, tmp_path / "pieces")
+    assert built == [0, 1, 0, 1]
+
+
+def test_one_network_is_shared_out(tmp_path: Path) -> None:
+    asked = request(tmp_path, count=12, sources=SOURCES[:1])
+    (tmp_path / "pieces").mkdir()
+    jobs = sweep._shared_out(asked, tmp_path / "pieces", 2)
+    assert [(len(job.images), job.whole) for job in jobs] == [(5, False), (5, False), (2, False)]
+
+
 def test_finished_pieces_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = request(tmp_path)
     first, _ = sweep.run_sweep(asked, tmp_path / "pieces")
@@ -68,7 +86,7 @@ def test_finished_pieces_are_not_computed_again(tmp_path: Path, monkeypatch: pyt
     cut.write_bytes(cut.read_bytes()[:100])
     calls = []
     true_work = sweep.work
-    monkeypatch.setattr(sweep, "work", lambda *call: calls.append(call[2:]) or true_work(*call))
+    monkeypatch.setattr(sweep, "work", lambda *call: calls.append(call[2:4]) or true_work(*call))
     again, _ = sweep.run_sweep(asked, tmp_path / "pieces")
     assert calls == [(0, [4]), (1, [2])]
     same(first, again)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from foveal.core.errors import FovealError, SourceError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
+from foveal.fields.measured.images import SQUASH, Layout, collect
 from foveal.fields.measured.measure import Measured, Settings, measure
 from foveal.fields.measured.protocols import PROTOCOLS, protocol_of
 from foveal.fields.measured.provenance import SCHEMA, changed, file_digest, versions
@@ -95,6 +96,14 @@ def arguments(request: Request) -> dict[str, Any]:
         "count": request.count,
         "settings": request.settings,
     }
+
+
+def image_count(request: Request) -> int:
+    """How many images a request means; no network is needed to tell."""
+    images, count = image_files(request.images), request.count
+    if count is None and images is not None:
+        count = protocol_of(request.protocol).images
+    return len(collect(images, Layout((1, 3, 1, 1), (2, 3)), SQUASH, count))
 
 
 def image_files(given: Sequence[str]) -> Any:

@@ -22,12 +22,16 @@ from foveal.core.workers import in_processes, on_ray
 from foveal.fields.measured.images import ImageSet, Sample
 from foveal.fields.measured.measure import Account, Contribution, Plan, contributions, image_set, plan_of
 from foveal.fields.measured.protocols import protocol_of
-from foveal.fields.measured.request import Request, Result, arguments, graph_of, layers_of
+from foveal.fields.measured.request import Request, Result, arguments, graph_of, image_count, layers_of
 from foveal.frontends.backends import backend_of
 from foveal.ir.graph import Graph
 
 CHUNK = 5
-"""Images that a worker takes at a time."""
+"""Images that a call takes at least, where a network's images are shared out."""
+CALLS = 4
+"""Calls per worker, so that the last one waits for little."""
+NODES = 16
+"""Workers that a cluster is taken to have."""
 Done = Callable[[str], None]
 
 
@@ -37,6 +41,14 @@ class Bench(NamedTuple):
     graph: Graph
     plan: Plan
     images: ImageSet
+
+
+class Job(NamedTuple):
+    """Images of one network; whole: all that are missing of it."""
+
+    number: int
+    images: list[int]
+    whole: bool
 
 
 class Failed(NamedTuple):
@@ -57,26 +69,38 @@ def run_sweep(
     """
     place = Path(folder)
     _claim(place, request)
-    jobs: list[tuple[int, list[int]]] = []
+    jobs = _shared_out(request, place, NODES if ray_address is not None else workers)
     failed: dict[int, Failed] = {}
-    for number in range(len(request.models)):
-        try:
-            missing = _missing(place, number, request)
-        except FovealError as error:
-            failed[number] = Failed(*request.models[number], str(error))
-            continue
-        jobs += [(number, missing[i : i + CHUNK]) for i in range(0, len(missing), CHUNK)]
-    for number, reason in _compute(request, place, jobs, workers, ray_address, done):
+    whole: dict[int, list[Result]] = {}
+    for number, reason, results in _compute(request, place, jobs, workers, ray_address, done):
         if reason:
             failed[number] = Failed(*request.models[number], reason)
-    results: list[Result] = []
+        elif results is not None:
+            whole[number] = results
+    found: list[Result] = []
     for number in range(len(request.models)):
         if number not in failed:
             try:
-                results += gather(request, place, number)
+                found += whole[number] if number in whole else gather(request, place, number)
             except FovealError as error:
                 failed[number] = Failed(*request.models[number], str(error))
-    return results, list(failed.values())
+    return found, [failed[number] for number in sorted(failed)]
+
+
+def _shared_out(request: Request, folder: Path, workers: int) -> list[Job]:
+    """What is missing, as calls: whole networks, or parts of one where there are fewer networks than workers."""
+    images = image_count(request)
+    missing = [
+        [image for image in range(images) if _unpacked(_piece(folder, number, image)) is None]
+        for number in range(len(request.models))
+    ]
+    enough = workers == 1 or sum(map(bool, missing)) >= 2 * workers
+    share = images if enough else max(CHUNK, -(-sum(map(len, missing)) // (CALLS * workers)))
+    jobs = []
+    for number, left in enumerate(missing):
+        parts = [left[i : i + share] for i in range(0, len(left), share)] or [[]]
+        jobs += [Job(number, part, len(parts) == 1) for part in parts]
+    return jobs
 
 
 def prepare(request: Request, number: int) -> Bench:
@@ -88,20 +112,26 @@ def prepare(request: Request, number: int) -> Bench:
     return Bench(graph, plan, image_set(graph, plan, given["images"], given["count"]))
 
 
-def work(request: Request, folder: str, number: int, images: list[int]) -> tuple[int, str]:
-    """Compute and write these pieces of one network; returns its number and what went wrong, or ""."""
+def work(
+    request: Request, folder: str, number: int, images: list[int], whole: bool
+) -> tuple[int, str, list[Result] | None]:
+    """Compute and write these pieces of one network; returns its number and what went wrong, or "".
+
+    whole: no other call works on this network, so that its results are put together here, where it stands ready.
+    """
     try:
         # One thread: the last bits depend on the number of threads.
         with backend_of(request.models[number][0]).threads(1):
-            bench = _bench(request, number)
-            found = contributions(bench.graph, bench.plan, bench.images, images)
-            for image, (sample, parts) in zip(images, found):
-                _write(_piece(Path(folder), number, image), _packed(sample, parts))
+            if images:
+                bench = _bench(request, number)
+                found = contributions(bench.graph, bench.plan, bench.images, images)
+                for image, (sample, parts) in zip(images, found):
+                    _write(_piece(Path(folder), number, image), _packed(sample, parts))
+            return number, "", gather(request, Path(folder), number) if whole else None
     except FullDiskError:
         raise
     except FovealError as error:
-        return number, str(error)
-    return number, ""
+        return number, str(error), None
 
 
 class FullDiskError(FovealError):
@@ -149,37 +179,24 @@ def _claim(folder: Path, request: Request) -> None:
         _write(manifest, text.encode())
 
 
-def _missing(folder: Path, number: int, request: Request) -> list[int]:
-    """Images whose piece is not there, or cannot be read. The count alone needs no network where all are there."""
-    counted = folder / f"{number:04d}.count"
-    known = counted.read_bytes() if counted.is_file() else b""
-    if known.isdigit():
-        total = int(known)
-    else:
-        total = len(_bench(request, number).images)
-        _write(counted, str(total).encode())
-    return [image for image in range(total) if _unpacked(_piece(folder, number, image)) is None]
-
-
 def _compute(
-    request: Request,
-    folder: Path,
-    jobs: Sequence[tuple[int, list[int]]],
-    workers: int,
-    ray_address: str | None,
-    done: Done | None,
-) -> list[tuple[int, str]]:
-    calls = [(request, str(folder), number, images) for number, images in jobs]
-    if ray_address is not None:
-        return on_ray(work, calls, ray_address)
-    if workers > 1 and len(calls) > 1:
-        return in_processes(work, calls, workers)
-    finished = []
-    for call in calls:
+    request: Request, folder: Path, jobs: Sequence[Job], workers: int, ray_address: str | None, done: Done | None
+) -> list[tuple[int, str, list[Result] | None]]:
+    calls = [(request, str(folder), *job) for job in jobs]
+
+    def finished(place: int) -> None:
         if done is not None:
-            done(f"{request.models[call[2]][0]}: images {call[3][0] + 1} to {call[3][-1] + 1}")
-        finished.append(work(*call))
-    return finished
+            done(f"{request.models[jobs[place].number][0]}: {place + 1} of {len(jobs)}")
+
+    if ray_address is not None:
+        return on_ray(work, calls, ray_address, done=finished, lost=lambda call, reason: (call[2], reason, None))
+    if workers > 1 and len(calls) > 1:
+        return in_processes(work, calls, workers, done=finished)
+    found = []
+    for place, call in enumerate(calls):
+        found.append(work(*call))
+        finished(place)
+    return found
 
 
 def _piece(folder: Path, number: int, image: int) -> Path:
