@@ -33,7 +33,7 @@ def grid_axes(graph: Graph, value: int) -> tuple[int, ...]:
 
 def _apart(hull: Hull, axis: int) -> bool:
     """Whether some ranges along an axis have no position in common."""
-    return bool((hull.data[2].max(axis=axis) > -hull.data[3].max(axis=axis)).any())
+    return bool((hull.told[2].max(axis=axis) > -hull.told[3].max(axis=axis)).any())
 
 
 def _all_roles(graph: Graph) -> dict[int, Roles]:
@@ -69,7 +69,7 @@ def _settled(flow: Roles, fields: list[Boxes]) -> Roles:
         features = [axis for axis, role in enumerate(kinds) if role in "cf" and _differ(hull, axis)]
         lost = [axis for axis in features if kinds[axis] == "f" or _apart(hull, axis)]
         kept = [axis for axis, role in enumerate(kinds) if role == "s"]
-        several = len(kept) >= dimensions and any(hull.data.shape[axis + 1] == 1 for axis in kept)
+        several = len(kept) >= dimensions and any(hull.lengths[axis] == 1 for axis in kept)
         if lost and not several and not any(hull.varies(axis) for axis in kept):
             kinds = ["s" if axis in lost else role for axis, role in enumerate(kinds)]
     return tuple(
@@ -78,7 +78,7 @@ def _settled(flow: Roles, fields: list[Boxes]) -> Roles:
 
 
 def _differ(hull: Hull, axis: int) -> bool:
-    return hull.data.shape[axis + 1] > 1 and bool(compact(hull.data, axis).shape[axis + 1] > 1)
+    return hull.lengths[axis] > 1 and bool(compact(hull.told, axis).shape[axis + 1] > 1)
 
 
 def _union(candidates: list[Roles], rank: int) -> Roles:

@@ -14,9 +14,10 @@ from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, State, bounds
-from foveal.engine.forward.hull import NOTHING, Progress
+from foveal.engine.forward.folded import Folded, least, numbers_of, same
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, empties
 from foveal.engine.roles import grid_axes
-from foveal.fields.unit_boxes import collapsed, known_zeros_out, progress_of, solid, too_many
+from foveal.fields.unit_boxes import collapsed, known_zeros_out, progress_of, solid, too_many, united
 from foveal.frontends.trace import is_file, is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
@@ -42,11 +43,10 @@ class ReceptiveField(show.Shown):
     """Lengths of the source axes."""
     grid: tuple[int, ...]
     """Lengths of the unit grid; () where the layer is a single unit."""
-    first: tuple[np.ndarray, ...] = field(repr=False)
-    """Per source axis (2, *grid or 1s): first position of each unit, clipped and unclipped."""
-    last: tuple[np.ndarray, ...] = field(repr=False)
-    empty: tuple[np.ndarray, ...] = field(repr=False)
-    """Each (2, *grid or 1s): units that read nothing, clipped and unclipped; a unit does where any of them says so."""
+    hulls: tuple[Hull, ...] = field(repr=False)
+    """Per source axis the index ranges over the grid."""
+    read: tuple[Hull, ...] = field(repr=False)
+    """Say which units read nothing: a unit does where any says so."""
     progress: tuple[tuple[int, Progress] | None, ...] = field(repr=False)
     known: tuple[bool, ...] = field(repr=False)
     certainty: Certainty = field(repr=False)
@@ -62,6 +62,21 @@ class ReceptiveField(show.Shown):
         if name not in self.memo:
             self.memo[name] = make()
         return self.memo[name]
+
+    @property
+    def first(self) -> tuple[np.ndarray, ...]:
+        """Per source axis (2, *grid or 1s): first position of each unit, clipped and unclipped."""
+        return tuple(hull.data[::2] for hull in self.hulls)
+
+    @property
+    def last(self) -> tuple[np.ndarray, ...]:
+        """Per source axis (2, *grid or 1s): last position of each unit, clipped and unclipped."""
+        return tuple(-hull.data[1::2] for hull in self.hulls)
+
+    @property
+    def empty(self) -> tuple[np.ndarray, ...]:
+        """Each (2, *grid or 1s): units that read nothing, clipped and unclipped; a unit does where any says so."""
+        return tuple(empties(hull.data) for hull in self.read if empties(hull.told).any())
 
     @property
     def nothing(self) -> np.ndarray:
@@ -128,13 +143,13 @@ class ReceptiveField(show.Shown):
     def start(self) -> tuple[int | None, ...]:
         """First position of unit 0, unclipped; negative where it reaches into padding."""
         if 0 in self.grid:
-            return (None,) * len(self.first)
+            return (None,) * len(self.hulls)
         return tuple(None if i is None else i[0] for i in self._intervals((0,) * len(self.grid), False))
 
     def center(self, unit: Sequence[int] | int | None = None) -> tuple[Number | None, ...]:
         """Middle of the unclipped hull of a unit (default: unit 0) in pixel indices."""
         if unit is None and 0 in self.grid:
-            return (None,) * len(self.first)
+            return (None,) * len(self.hulls)
         found = self._intervals(self.unit(unit), False)
         return tuple(None if i is None else plain(Fraction(i[0] + i[1], 2)) for i in found)
 
@@ -151,14 +166,14 @@ class ReceptiveField(show.Shown):
     def withheld(self, unit: Sequence[int] | int | None = None) -> bool:
         """Whether the unclipped box of a unit is not told."""
         place = self.unit(unit)
-        return any(int(_at(first[1], place)) <= -NOTHING for first in self.first)
+        return any(int(numbers_of(hull, place)[2]) <= -NOTHING for hull in self.hulls)
 
     def units_of(self, position: Sequence[int] | int) -> list[tuple[int, ...]]:
         """The units whose clipped box holds the source position: the inverse map."""
         where = (position,) if isinstance(position, int) else tuple(position)
-        if len(where) != len(self.first):
+        if len(where) != len(self.hulls):
             raise FovealError(
-                f"{self.layer}: a position of '{self.source}' has {len(self.first)} indices, got {len(where)}"
+                f"{self.layer}: a position of '{self.source}' has {len(self.hulls)} indices, got {len(where)}"
             )
         seen = np.asarray(~self.nothing[0])
         for axis, index in enumerate(where):
@@ -203,21 +218,30 @@ class ReceptiveField(show.Shown):
         return tuple(i % n for i, n in zip(index, self.grid, strict=True))
 
     def _intervals(self, unit: tuple[int, ...], clip: bool) -> list[tuple[int, int] | None]:
-        row = 0 if clip else 1
-        if any(_at(mask[row], unit) for mask in self.empty):
-            return [None] * len(self.first)
-        ends = [(int(_at(a[row], unit)), int(_at(b[row], unit))) for a, b in zip(self.first, self.last, strict=True)]
+        row = 0 if clip else 2
+        if any(numbers_of(hull, unit)[row] >= NOTHING for hull in self.read):
+            return [None] * len(self.hulls)
+        ends = [(int(told[row]), -int(told[row + 1])) for told in (numbers_of(hull, unit) for hull in self.hulls)]
         return [end if end[0] > -NOTHING else None for end in ends]
 
-    def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
-        lengths = [last[row] - first[row] + 1 for first, last in zip(self.first, self.last, strict=True)]
-        return tuple(self._range(length, row) for length in lengths)
+    @property
+    def _told(self) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        """Numbers per source axis, and masks of units that read nothing; of long grids what holds the extremes."""
+        masks = tuple(mask for mask in map(empties, [hull.told for hull in self.read]) if mask.any())
+        long = any(isinstance(hull, Folded) for hull in (*self.hulls, *self.read))
+        if masks and long and (len(self.hulls) > 1 or self.read is not self.hulls):
+            return [hull.data for hull in self.hulls], self.empty
+        return [hull.told for hull in self.hulls], masks
 
-    def _range(self, numbers: np.ndarray, row: int) -> tuple[int, int] | None:
+    def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
+        tables, masks = self._told
+        return tuple(self._range(1 - table[2 * row + 1] - table[2 * row], row, masks) for table in tables)
+
+    def _range(self, numbers: np.ndarray, row: int, masks: tuple[np.ndarray, ...]) -> tuple[int, int] | None:
         """The smallest and the largest of the numbers of units that read something."""
         if 0 in self.grid:
             return None
-        seen = [~mask[row] for mask in self.empty]
+        seen = [~mask[row] for mask in masks]
         if _apart(seen):  # what does not matter here needs no table of all units
             matter = tuple(n > 1 for n in numbers.shape)
             seen = [mask.any(axis=tuple(a for a, m in enumerate(matter) if not m), keepdims=True) for mask in seen]
@@ -229,16 +253,18 @@ class ReceptiveField(show.Shown):
 
     def _reach(self, backward: bool) -> tuple[Number | None, ...]:
         found: list[Number | None] = []
+        tables, masks = self._told
         for axis, progress in enumerate(self.progress):
             if progress is None or not self.known[axis] or progress[1].rate == 0:
                 found.append(None)
                 continue
             rate = progress[1].rate
-            index = np.arange(self.grid[progress[0]]).reshape((-1,) + (1,) * (len(self.grid) - progress[0] - 1))
-            own = index * rate.numerator
-            edge = self.first[axis][1] if backward else self.last[axis][1]
+            n, kept = self.grid[progress[0]], tables[axis].shape[progress[0] + 1]
+            index = self.hulls[axis].places(progress[0]) if n > kept > 1 else np.arange(n)
+            own = index.reshape((-1,) + (1,) * (len(self.grid) - progress[0] - 1)) * rate.numerator
+            edge = tables[axis][2] if backward else -tables[axis][3]
             distance = (own - edge * rate.denominator) if backward else (edge * rate.denominator - own)
-            seen = self._range(distance, 1)
+            seen = self._range(distance, 1, masks)
             found.append(None if seen is None else plain(Fraction(seen[1], rate.denominator)))
         return tuple(found)
 
@@ -277,7 +303,7 @@ def _named(rf: ReceptiveField, layer: str, sure: Certainty) -> ReceptiveField:
 
 
 def _numbers_held(rf: ReceptiveField) -> int:
-    own = sum(array.size for array in (*rf.first, *rf.last, *rf.empty))
+    own = sum(hull.told.size for hull in rf.hulls)
     return own + (0 if rf.local is None else _numbers_held(rf.local))
 
 
@@ -286,8 +312,8 @@ def _found(graph: Graph, layer: str, value: int, chosen: Source, state: State) -
     if state.local is state.strict:
         return strict
     local = _build(graph, layer, value, chosen, state.local)
-    same = all(np.array_equal(a, b) for a, b in zip(local.first + local.last, strict.first + strict.last, strict=True))
-    return strict if same or bool(local.nothing.all()) else _with_local(strict, local)
+    alike = all(same(a, b) for a, b in zip(local.hulls, strict.hulls, strict=True))
+    return strict if alike or bool(local.nothing.all()) else _with_local(strict, local)
 
 
 def unit_bounds(
@@ -337,24 +363,21 @@ def _source_index(graph: Graph, layer: str, source: str | None, depends: tuple[i
 def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -> ReceptiveField:
     axes = grid_axes(graph, value)
     shape = graph.values[value].shape
-    others = tuple(axis + 1 for axis in range(len(shape)) if axis not in axes)
     sure = certainty(graph, value)
     if too_many(boxes):
         boxes = collapsed(boxes)
         sure = Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
     box = known_zeros_out(graph, value, solid(boxes, axes))
-    data = [hull.data.min(axis=others) for hull in box]
-    empty = [d[::2] >= NOTHING for d in data]
+    hulls = tuple(least(hull, axes) for hull in box)
     return ReceptiveField(
         layer,
         source.name,
         tuple(graph.values[source.value].shape[axis] for axis in source.axes),
         tuple(shape[axis] for axis in axes),
-        tuple(d[::2] for d in data),
-        tuple(-d[1::2] for d in data),
-        tuple(mask for mask in empty if mask.any()),
+        hulls,
+        hulls,
         tuple(progress_of(box, k, axes, shape) for k in range(len(box))),
-        tuple(bool((d[2] > -NOTHING).all()) for d in data),
+        tuple(hull.known for hull in hulls),
         sure,
         stopped=graph.stopped,
     )
@@ -368,16 +391,7 @@ def _apart(masks: Sequence[np.ndarray]) -> bool:
 
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:
     """Unclipped, global context ends with the real map and the local field goes on: the whole is their union."""
-    first, last = [], []
-    for a, b, c, d in zip(strict.first, local.first, strict.last, local.last, strict=True):
-        clipped, local_clipped = np.broadcast_arrays(a[0], b[0])[0], np.broadcast_arrays(c[0], d[0])[0]
-        first.append(np.stack([clipped, np.minimum(a[1], b[1])]))
-        last.append(np.stack([local_clipped, np.maximum(c[1], d[1])]))
-    return replace(strict, first=tuple(first), last=tuple(last), local=local)
-
-
-def _at(array: np.ndarray, unit: tuple[int, ...]) -> Any:
-    return array[tuple(0 if n == 1 else i for i, n in zip(unit, array.shape, strict=True))]
+    return replace(strict, hulls=united(strict.hulls, local.hulls), local=local)
 
 
 def plain(number: Number | float) -> Number:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import numpy as np
 
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, all_dense, empties
+from foveal.engine.forward.folded import all_dense, side_by_side
+from foveal.engine.forward.hull import NOTHING, Fold, Hull, Progress, advance, empties
 from foveal.ir.graph import Graph
 from foveal.ir.relation import Keep
 
@@ -26,7 +30,7 @@ def _per_axis(box: Box, axes: tuple[int, ...]) -> bool:
     """Whether what reads nothing (within the source) does so along a grid axis that matters to no other hull."""
     found: list[frozenset[int]] = []
     for hull in box:
-        mask = empties(hull.data)
+        mask = empties(hull.told)
         here = frozenset(axis for axis, n in enumerate(mask.shape[1:]) if n > 1) if mask.any() else frozenset[int]()
         if mask[1].any() or (mask.any() and (hull.runs or not here or not here <= set(axes))):
             return False
@@ -57,7 +61,7 @@ def progress_of(box: Box, number: int, axes: tuple[int, ...], shape: tuple[int, 
 
 def _spread(hull: Hull, axis: int) -> int:
     """By how much the ranges move along an axis: within a block that was folded into features, less than its step."""
-    ends = hull.data[2:]
+    ends = hull.told[2:]
     told = ends > -NOTHING
     most = np.where(told, ends, -NOTHING).max(axis=axis + 1) - np.where(told, ends, NOTHING).min(axis=axis + 1)
     return int(most.max(initial=0))
@@ -65,7 +69,7 @@ def _spread(hull: Hull, axis: int) -> int:
 
 def _nested(hull: Hull, axis: int) -> bool:
     """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
-    if hull.data.shape[axis + 1] == 1:
+    if hull.lengths[axis] == 1:
         return True
     told = (hull.data[2] > -NOTHING).all(axis=tuple(k for k in range(hull.data.ndim - 1) if k != axis))
     first, minus_last = (np.diff(end.compress(told, axis), axis=axis) for end in hull.data[2:])
@@ -75,20 +79,20 @@ def _nested(hull: Hull, axis: int) -> bool:
 
 
 def _constant_along(hull: Hull, axis: int) -> bool:
-    return bool((hull.data == hull.data.take([0], axis=axis + 1)).all())
+    return bool((hull.told == hull.told.take([0], axis=axis + 1)).all())
 
 
 def too_many(boxes: Boxes) -> bool:
     return len(boxes) > 1 and any(
-        np.broadcast(*[box[axis].data for box in boxes]).size > LISTED for axis in range(len(boxes[0]))
+        4 * prod(np.broadcast_shapes(*[box[axis].lengths for box in boxes])) > LISTED for axis in range(len(boxes[0]))
     )
 
 
 def collapsed(boxes: Boxes) -> Boxes:
     """One range for all positions together: never too small."""
-    every = tuple(range(1, boxes[0][0].data.ndim))
+    every = tuple(range(1, boxes[0][0].told.ndim))
     return tuple(
-        tuple(Hull(hull.data.min(axis=every, keepdims=True), {}, {}, hull.context) for hull in box) for box in boxes
+        tuple(Hull(hull.told.min(axis=every, keepdims=True), {}, {}, hull.context) for hull in box) for box in boxes
     )
 
 
@@ -96,6 +100,16 @@ def known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
     """Elements that are zero whatever the input read nothing."""
     facts = bounds(graph).facts
     zero = facts.zero(value)
-    if zero is None or np.broadcast(zero, box[0].data[0]).size > LISTED:
+    if zero is None or prod(np.broadcast_shapes(zero.shape, box[0].lengths)) > LISTED:
         return box
     return apply((Keep(~zero, value in facts.padded),), box)
+
+
+def united(strict: Sequence[Hull], local: Sequence[Hull]) -> tuple[Hull, ...]:
+    """The strict ranges, unclipped together with the local ones."""
+
+    def both(pair: Sequence[Hull], fold: Fold | None) -> Hull:
+        a, b = np.broadcast_arrays(pair[0].data, pair[1].data)
+        return Hull(np.concatenate([a[:2], np.minimum(a[2:], b[2:])]), {}, {})
+
+    return tuple(side_by_side(pair, both) for pair in zip(strict, local, strict=True))

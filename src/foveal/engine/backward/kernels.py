@@ -167,6 +167,6 @@ def _positional(graph: Graph, node: Node, operand: int, mine: Shape, out: Shape)
     kinds, found = roles(graph), set()
     for axis, label in enumerate(mine):
         boxes = [box for state in bounds(graph).states[value].values() for box in state.strict]
-        if kinds[value][axis] == "s" or any(hull.data.shape[axis + 1] > 1 for box in boxes for hull in box):
+        if kinds[value][axis] == "s" or any(hull.lengths[axis] > 1 for box in boxes for hull in box):
             found.add(label)
     return found | {label for axis, label in enumerate(out) if kinds[node.output][axis] == "s"}

@@ -16,7 +16,8 @@ from foveal.core.errors import FovealError
 from foveal.engine.forward.boxes import Box, align, apply, join_boxes
 from foveal.engine.forward.concatenation import concatenate
 from foveal.engine.forward.facts import FactFinder
-from foveal.engine.forward.hull import EMPTY, NOTHING, UNSURE, Hull, positions
+from foveal.engine.forward.folded import positions
+from foveal.engine.forward.hull import EMPTY, NOTHING, UNSURE, Hull
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Embed, Outside, Read
 
@@ -96,8 +97,8 @@ def _check_measure(node: Node, state: State) -> None:
     """An index that comes near to what stands for nothing would be read as nothing: no answer is better."""
     for box in state.strict:
         for hull in box:
-            far = hull.data.size > 0 and int(hull.data.min()) < -NOTHING
-            far = far and bool(((hull.data < -NOTHING) & (hull.data > UNSURE // 2)).any())
+            far = hull.told.size > 0 and int(hull.told.min()) < -NOTHING
+            far = far and bool(((hull.told < -NOTHING) & (hull.told > UNSURE // 2)).any())
             if far or any(not -LARGEST_SHIFT <= progress.shift <= LARGEST_SHIFT for progress in hull.steps.values()):
                 raise FovealError(
                     f"layer '{node.scope}': its receptive field or stride is beyond all measure (2**34 positions); "
@@ -194,7 +195,7 @@ def _merge(boxes: list[Box]) -> Boxes:
 def _compatible(a: Box, b: Box) -> bool:
     for x, y in zip(a, b, strict=True):
         p, q = x.axes(), y.axes()
-        if not (p <= q or q <= p) and prod(map(max, x.data.shape, y.data.shape)) > LARGE:  # of runs as they are
+        if not (p <= q or q <= p) and 4 * prod(map(max, x.lengths, y.lengths)) > LARGE:  # of runs as they are
             return False
     return True
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from foveal.engine.forward.hull import EMPTY, Hull, all_dense, empties, join, without
+from foveal.engine.forward.folded import LONG, Folded, act, all_dense, full, join
+from foveal.engine.forward.hull import EMPTY, Hull, empties, without
 from foveal.engine.forward.steps import FORWARD, Index
 from foveal.ir import relation as rel
 
@@ -24,7 +25,7 @@ def apply(relation: rel.Relation, box: Box) -> Box:
         function = FORWARD[type(step)]
         if isinstance(step, TANGLING):
             box = align(box)
-        after = tuple([function(step, hull) for hull in box])
+        after = tuple([act(step, hull) if isinstance(hull, Folded) else function(step, hull) for hull in box])
         if isinstance(step, (rel.Slide, rel.Table)):
             after = _mark_nothing(step, after)
         box = after
@@ -33,10 +34,10 @@ def apply(relation: rel.Relation, box: Box) -> Box:
 
 def align(box: Box) -> Box:
     """Make a position that reads nothing empty in every hull, so that boxes can be joined axis by axis."""
-    marks = [empties(hull.data) for hull in box]
+    marks = [empties(hull.told) for hull in box]
     if len(box) < 2 or not any(mark.any() for mark in marks):
         return box
-    box = tuple(all_dense(hull) for hull in box)
+    box = tuple(all_dense(full(hull)) for hull in box)
     marks = [empties(hull.data) for hull in box]
     union = np.logical_or.reduce(np.broadcast_arrays(*marks))
     aligned = []
@@ -58,10 +59,12 @@ def join_boxes(a: Box, b: Box) -> Box:
 
 def _mark_nothing(step: rel.Slide | rel.Table, box: Box) -> Box:
     """Outputs without a tap must be empty in at least one hull; hulls that vary along the axis are so already."""
+    if step.n_out >= LONG and any(hull.lengths[step.axis] > 1 for hull in box):
+        return box  # without a table of all outputs
     nothing = step.reads_nothing
-    if nothing is None or any(hull.data.shape[step.axis + 1] > 1 for hull in box):
+    if nothing is None or any(hull.lengths[step.axis] > 1 for hull in box):
         return box
-    first = box[0]
+    first = full(box[0])
     lengths = list(first.data.shape)
     lengths[step.axis + 1] = step.n_out
     data = np.broadcast_to(first.data, lengths).copy()

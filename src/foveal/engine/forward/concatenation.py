@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import lcm
@@ -9,7 +10,8 @@ from math import lcm
 import numpy as np
 
 from foveal.engine.forward.boxes import Box
-from foveal.engine.forward.hull import EMPTY, NO_STEP, Hull, Progress, dense, find_period, minimal
+from foveal.engine.forward.folded import Folded, side_by_side
+from foveal.engine.forward.hull import EMPTY, NO_STEP, Fold, Hull, Progress, dense, find_period, minimal
 
 
 def concatenate(boxes: list[Box | None], lengths: list[int], axis: int) -> Box:
@@ -23,6 +25,12 @@ def concatenate(boxes: list[Box | None], lengths: list[int], axis: int) -> Box:
 
 
 def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull:
+    if not any(isinstance(hull, Folded) for hull in hulls):
+        return _concatenated(hulls, lengths, axis)
+    return side_by_side(hulls, lambda kept, fold: _concatenated(kept, lengths, axis, fold))
+
+
+def _concatenated(hulls: Sequence[Hull], lengths: list[int], axis: int, fold: Fold | None = None) -> Hull:
     first = hulls[0]
     if all(_flat(h, axis, n) for h, n in zip(hulls, lengths, strict=True)) and all(
         h is first or (h.steps == first.steps and np.array_equal(h.data, first.data)) for h in hulls
@@ -44,11 +52,11 @@ def _concatenate_hulls(hulls: list[Hull], lengths: list[int], axis: int) -> Hull
     runs = {a: e for h in hulls for a, e in h.runs.items() if a != axis}
     if solid:
         runs[axis] = tuple(ends)
-    steps = _steps(real, data, axis, solid)
+    steps = _steps(real, data, axis, fold)
     return Hull(data, steps, runs, _context(real))
 
 
-def _context(hulls: list[Hull]) -> int:
+def _context(hulls: Sequence[Hull]) -> int:
     levels = {h.context for h in hulls}
     return levels.pop() if len(levels) == 1 else 1
 
@@ -57,14 +65,14 @@ def _flat(hull: Hull, axis: int, length: int) -> bool:
     return hull.data.shape[axis + 1] == 1 and axis not in hull.steps and axis not in hull.runs
 
 
-def _same_other_runs(hulls: list[Hull], axis: int) -> list[Hull]:
+def _same_other_runs(hulls: Sequence[Hull], axis: int) -> Sequence[Hull]:
     for other in {a for h in hulls for a in h.runs if a != axis}:
         if len({h.runs.get(other) for h in hulls if h.data.shape[other + 1] > 1}) > 1:
             hulls = [dense(h, other) for h in hulls]
     return hulls
 
 
-def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[int, Progress]:
+def _steps(hulls: list[Hull], data: np.ndarray, axis: int, fold: Fold | None) -> dict[int, Progress]:
     steps: dict[int, Progress] = {}
     for other in {a for h in hulls for a in h.steps}:
         found = [h.steps.get(other) for h in hulls]
@@ -80,7 +88,7 @@ def _steps(hulls: list[Hull], data: np.ndarray, axis: int, solid: bool) -> dict[
         elif len(present) == len(found) and all(p.regular and p.rate == fastest.rate for p in present):
             period = lcm(*(p.period for p in present))
             shift = fastest.shift * period // fastest.period
-            steps[other] = minimal(data, other, Progress(period, shift))
+            steps[other] = minimal(data, other, Progress(period, shift), fold)
         else:
             alike = all(p.rate in (0, fastest.rate) for p in present)
             steps[other] = fastest._replace(regular=False) if alike else NO_STEP

@@ -48,6 +48,17 @@ class Progress(NamedTuple):
         return Fraction(self.shift) / self.period
 
 
+class Fold(NamedTuple):
+    """Of the positions along ``axis`` those from ``at`` on, ``gap`` of them, are left out: each of them, and the first
+    ``period`` behind, goes on by the step that the last two periods before them show.
+    """
+
+    axis: int
+    at: int
+    gap: int
+    period: int
+
+
 NO_STEP = Progress(1, 0, False)
 """Positions go on by no one step."""
 
@@ -67,9 +78,23 @@ class Hull:
     context: int = 0
 
     @property
+    def told(self) -> np.ndarray:
+        """Numbers that hold every extreme and every sign of ``data``, which may be longer."""
+        return self.data
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of ``data``, without its first axis."""
+        return self.data.shape[1:]
+
+    def places(self, axis: int) -> np.ndarray:
+        """The positions along an axis that ``told`` holds."""
+        return np.arange(self.lengths[axis])
+
+    @property
     def known(self) -> bool:
         """Whether all unclipped numbers can be told."""
-        return bool((self.data[2] > -NOTHING).all())
+        return bool((self.told[2] > -NOTHING).all())
 
     @property
     def whole(self) -> bool:
@@ -98,7 +123,22 @@ def dense(hull: Hull, axis: int) -> Hull:
         return hull
     lengths = np.diff((0, *ends))
     runs = {a: e for a, e in hull.runs.items() if a != axis}
-    return replace(hull, data=np.repeat(hull.data, lengths, axis=axis + 1), runs=runs)
+    return Hull(np.repeat(hull.data, lengths, axis=axis + 1), hull.steps, runs, hull.context)
+
+
+def numbers_at(data: np.ndarray, index: np.ndarray, fold: Fold) -> np.ndarray:
+    """The numbers at some positions of a folded axis; ``data`` holds those that are kept."""
+    axis, at, gap, period = fold
+    if not ((index >= at) & (index < at + gap)).any():
+        return data.take(np.where(index < at, index, index - gap), axis=axis + 1)
+    out = (index < at) | (index >= at + gap)
+    phase = (index - at) % period
+    place = np.where(out, np.where(index < at, index, index - gap), at - period + phase)
+    result = data.take(place, axis=axis + 1)
+    step = data[_along(axis, slice(at - period, at))] - data[_along(axis, slice(at - 2 * period, at - period))]
+    times = np.where(out, 0, (index - at) // period + 1).reshape((-1,) + (1,) * (data.ndim - axis - 2))
+    result += step.take(phase, axis=axis + 1) * times
+    return result
 
 
 def without(mapping: dict[int, T], axis: int) -> dict[int, T]:
@@ -169,7 +209,7 @@ def advance(hull: Hull, axis: int) -> Progress | None:
     of the interior is not ``regular``.
     """
     progress = hull.steps.get(axis)
-    if (progress is not None and progress.regular) or hull.data.shape[axis + 1] == 1:
+    if (progress is not None and progress.regular) or hull.lengths[axis] == 1:
         return progress if progress is not None and progress.shift else None
     found = find_period(hull.data, axis) or _interior(hull.data, axis) or progress
     return found if found is not None and found.shift else None
@@ -189,11 +229,16 @@ def _interior(data: np.ndarray, axis: int) -> Progress | None:
     return None
 
 
-def find_period(data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None) -> Progress | None:
-    """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice."""
-    n = data.shape[axis + 1]
+def find_period(
+    data: np.ndarray, axis: int, candidates: tuple[int, ...] | None = None, fold: Fold | None = None
+) -> Progress | None:
+    """The smallest period and its shift that all unclipped numbers obey, or None. The axis must show it twice.
+
+    ``fold``: what ``data`` leaves out; candidates are given then.
+    """
+    n = data.shape[axis + 1] + (fold.gap if fold is not None and fold.axis == axis else 0)
     for period in candidates or _possible(data, axis):
-        moved = _moved(data[2:], axis, period) if period < n else None
+        moved = _moved(data[2:], axis, period, fold) if period < n else None
         if moved is not None and moved[0] == moved[1]:
             return Progress(period, moved[0])
     return None
@@ -205,9 +250,14 @@ def obeys(data: np.ndarray, axis: int, progress: Progress) -> bool:
     return period >= data.shape[axis + 1] or _moved(data[2:], axis, period) == (shift, shift)
 
 
-def _moved(ends: np.ndarray, axis: int, period: int) -> tuple[int, int] | None:
+def _moved(ends: np.ndarray, axis: int, period: int, fold: Fold | None = None) -> tuple[int, int] | None:
     """By how much the first and the last index of a range move over so many positions; None where that differs."""
-    moved = ends[_along(axis, slice(period, None))] - ends[_along(axis, slice(None, -period))]
+    if fold is not None and fold.axis == axis:
+        behind = max(fold.at, fold.at + fold.gap - period)  # before it both places go on evenly
+        index = np.r_[0 : fold.at, behind : ends.shape[axis + 1] + fold.gap - period]
+        moved = numbers_at(ends, index + period, fold) - numbers_at(ends, index, fold)
+    else:
+        moved = ends[_along(axis, slice(period, None))] - ends[_along(axis, slice(None, -period))]
     first, last = int(moved[0].flat[0]), int(moved[1].flat[0])
     return (first, -last) if (moved[0] == first).all() and (moved[1] == last).all() else None
 
@@ -225,14 +275,14 @@ def _possible(data: np.ndarray, axis: int) -> list[int]:
     return list(periods[kept].tolist())
 
 
-def minimal(data: np.ndarray, axis: int, progress: Progress) -> Progress:
+def minimal(data: np.ndarray, axis: int, progress: Progress, fold: Fold | None = None) -> Progress:
     """The same progress with the smallest period that the numbers allow."""
     if not progress.regular or progress.period == 1:
         return progress
     divisors = tuple(
         p for p in range(1, progress.period) if progress.period % p == 0 and progress.shift * p % progress.period == 0
     )
-    found = find_period(data, axis, divisors) if divisors else None
+    found = find_period(data, axis, divisors, fold) if divisors else None
     if found is not None and found.shift * progress.period == progress.shift * found.period:
         return found
     return progress
@@ -243,8 +293,11 @@ def empties(data: np.ndarray) -> np.ndarray:
     return data[::2] >= NOTHING
 
 
-def join(a: Hull, b: Hull) -> Hull:
-    """The hull of the union, for operands of one rank; no care is taken of positions that read nothing."""
+def join(a: Hull, b: Hull, fold: Fold | None = None) -> Hull:
+    """The hull of the union, for operands of one rank; no care is taken of positions that read nothing.
+
+    ``fold``: what both leave out.
+    """
     if a is b:
         return a
     if a.runs or b.runs:
@@ -258,14 +311,14 @@ def join(a: Hull, b: Hull) -> Hull:
             data = data if axis in a.runs or axis in b.runs else compact(data, axis)
         steps = {axis: p for axis, p in part.steps.items() if data.shape[axis + 1] == part.data.shape[axis + 1]}
         return Hull(data, steps, a.runs, context)
-    steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data)
+    steps = a.steps if a.steps == b.steps else _joined_steps(a, b, data, fold)
     for axis in tuple(a.axes() | b.axes()):
         if axis not in steps and (axis in a.steps) != (axis in b.steps):
             data = compact(data, axis)
     return Hull(data, steps, a.runs, context)
 
 
-def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:
+def _joined_steps(a: Hull, b: Hull, data: np.ndarray, fold: Fold | None) -> dict[int, Progress]:
     steps = {}
     for axis in a.steps.keys() | b.steps.keys():
         p, q = a.steps.get(axis), b.steps.get(axis)
@@ -284,7 +337,7 @@ def _joined_steps(a: Hull, b: Hull, data: np.ndarray) -> dict[int, Progress]:
             period = lcm(p.period, q.period)
             both = p.regular and q.regular
             shared = Progress(period, p.shift * period // p.period)
-            steps[axis] = minimal(data, axis, shared) if both else p._replace(regular=False)
+            steps[axis] = minimal(data, axis, shared, fold) if both else p._replace(regular=False)
         else:  # two steps are none, but one that is not known does not speak against the other
             steps[axis] = (
                 p._replace(regular=False) if not q.shift else q._replace(regular=False) if not p.shift else NO_STEP
