@@ -17,7 +17,7 @@ from foveal.tasks.record import AuditFinding
 from foveal.views.language.translate import audit_in, finding_in, has_pattern, translated
 
 PACKAGE = Path(foveal.__file__).parent
-FINDINGS = sorted(PACKAGE.glob("tasks/*/findings.yaml"))
+FINDINGS = sorted(PACKAGE.glob("tasks/**/findings.yaml"))
 PAGES = sorted(PACKAGE.glob("views/*/messages.json"))
 TERMS = {
     "receptive field": "感受野",
@@ -84,6 +84,8 @@ def test_numbers_and_names_stay() -> None:
         ("detection", "conv3x8,s2 conv3x8,s2 conv3x8", (1, 3, 64, 64)),
         ("segmentation", "conv3x8,d2 conv3x8,d4 conv1x2", (1, 3, 64, 64)),
         ("streaming", "conv3x4 conv3x4", (1, 2, 64)),
+        ("streaming", "causal3x4 causal3x4", (1, 2, 64)),
+        ("tokens", "causal3x4 causal3x4", (1, 2, 24)),
         ("registration", "conv3x8,s2 pool2 conv3x8", (1, 3, 64, 64)),
     ],
 )

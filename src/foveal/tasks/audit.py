@@ -18,6 +18,7 @@ TASKS: dict[str, str] = {
     "segmentation": "foveal.tasks.segmentation.audit",
     "streaming": "foveal.tasks.streaming.audit",
     "registration": "foveal.tasks.registration.audit",
+    "tokens": "foveal.tasks.streaming.tokens.audit",
 }
 """Task name -> the module that holds its ``TASK``."""
 

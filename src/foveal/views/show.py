@@ -75,6 +75,9 @@ WAYS: dict[str, dict[str, str]] = {
         "short": f"{_R}.answers:stream_short",
         "dict": f"{_R}.rows:json_dict",
     },
+    "foveal.tasks.streaming.tokens.record:TokenReach": {"figure": "foveal.views.plots.streaming:token_reach"},
+    "foveal.tasks.streaming.tokens.record:TokenUse": {"figure": "foveal.views.plots.streaming:token_use"},
+    "foveal.tasks.streaming.tokens.record:TokenMap": {"figure": "foveal.views.plots.streaming:token_map"},
     "foveal.tasks.tiling.record:TilePlan": {
         "text": "foveal.views.text.plans:plan_text",
         "html": "foveal.views.text.plans:plan_html",

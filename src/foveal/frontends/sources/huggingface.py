@@ -43,6 +43,17 @@ def build(name: str, pretrained: bool = False) -> Any:
     return _model(config, kind, asked.name)
 
 
+def token_ids(name: str, text: str) -> list[int]:
+    """The tokens of a text by a tokenizer in a folder or in the cache; raises SourceError where there is none."""
+    try:
+        found = transformers.AutoTokenizer.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise SourceError(
+            f"tokenizer {name}: not in the cache, and no folder of one ({first_line(error)[:120]})"
+        ) from error
+    return [int(number) for number in found(text)["input_ids"]]
+
+
 def _config(name: str) -> Any:
     if Path(name).is_dir() or name.endswith(".json"):
         return _read(name)

@@ -28,10 +28,20 @@ class _Leaf:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tensor: Tensor | None = None
+        self.ids: Tensor | None = None
 
     def source(self, tensor: Tensor, axes: Any, name: str) -> None:
         if name == self.name:
-            self.tensor = tensor.requires_grad_(True)
+            whole = not (tensor.is_floating_point() or tensor.is_complex())
+            self.ids = tensor if whole else None
+            self.tensor = None if whole else tensor.requires_grad_(True)
+
+    def embedded(self, module: nn.Module, args: Any, made: Tensor) -> Tensor | None:
+        """A hook of embeddings: what is made of token ids is the leaf, as ids have no gradient."""
+        if self.ids is None or not args or not _same(args[0], self.ids) or self.tensor is not None:
+            return None
+        self.tensor = made.detach().requires_grad_(True)
+        return self.tensor
 
     def weights(self, stand_in: Tensor, original: Tensor, name: str) -> None:
         """No source: nothing is asked of it."""
@@ -95,7 +105,7 @@ class Differentiator:
         with untouched(self.model), _quietly(self.number):
             args, kwargs = given.make(leaf, real=True)  # type: ignore[arg-type]
             try:
-                with reader, _cut_at(self.model, self.waists):
+                with reader, _hooked(self.model, leaf), _cut_at(self.model, self.waists):
                     reader.outputs(self.model(*args, **kwargs))
             except Reached:
                 pass
@@ -107,7 +117,9 @@ class Differentiator:
                 f"a gradient is read where a module returns: {', '.join(missing)} is an operation inside one"
             )
         if leaf.tensor is None:
-            raise FovealError(f"source '{self.source}' takes whole numbers: they have no gradient")
+            raise FovealError(
+                f"source '{self.source}' takes whole numbers, which no nn.Embedding reads: they have no gradient"
+            )
         return leaf.tensor, reader
 
 
@@ -162,6 +174,22 @@ def _cut_at(model: nn.Module, waists: Any) -> Iterator[None]:
         return lambda _module, _args, output: output[parts]
 
     hooks = [model.get_submodule(waist.layer).register_forward_hook(cutter(waist.keep)) for waist in waists]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _same(given: Any, ids: Tensor) -> bool:
+    return isinstance(given, Tensor) and given.numel() == ids.numel() and given.data_ptr() == ids.data_ptr()
+
+
+@contextmanager
+def _hooked(model: nn.Module, leaf: _Leaf) -> Iterator[None]:
+    """Within: the embedding of the chosen source's ids is the leaf."""
+    found = [m for m in model.modules() if isinstance(m, nn.Embedding)] if leaf.ids is not None else []
+    hooks = [module.register_forward_hook(leaf.embedded) for module in found]
     try:
         yield
     finally:

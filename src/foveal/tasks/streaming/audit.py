@@ -192,7 +192,7 @@ def _used_table(asked: Stream, reach: Reach) -> list[AuditTable]:
     """Of a causal layer, the look-back that holds each share of the expected energy of its last unit."""
     if reach.axis is None or not reach.stride or reach.back == 0:
         return []
-    if reach.ahead is None or reach.ahead > max(0, reach.stride - 1):
+    if reach.ahead is None or reach.ahead > max(Fraction(0), reach.stride - 1):
         return []
     unit = asked.graph.values[asked.value].shape[reach.axis] - 1
     weights = expected(asked.graph, asked.layer, asked.source, asked.axis, reach.axis, unit)

@@ -14,6 +14,7 @@ from foveal.ir.relation import ABSENT, Slide, Table
 from foveal.ir.rules import traits
 from foveal.tasks.shared.equivariance import windows
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
+from foveal.tasks.streaming.tokens.masks import attention
 
 
 class Buffer(NamedTuple):
@@ -48,39 +49,27 @@ def _past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
     for reach in known:
         if reach is not None and reach.axis is not None and runs == reach.axis:
             shape = graph.values[node.output].shape
-            return [Buffer(where, "running state", 1, _each(shape, reach.axis))]
+            return [Buffer(where, "running state", 1, each(shape, reach.axis))]
     for way in bounds(graph).facts.ways(node):
         reach = known[way.operand]
         if reach is None or reach.axis is None:
             continue
         for step in windows(way):
-            kept = _span(step) if step.axis == reach.axis else 0
+            kept = span(step) if step.axis == reach.axis else 0
             if kept > 0:
                 shape = graph.values[node.inputs[way.operand]].shape
-                return [Buffer(where, f"past of {node.origin}", kept, kept * _each(shape, reach.axis))]
+                return [Buffer(where, f"past of {node.origin}", kept, kept * each(shape, reach.axis))]
     return []
 
 
 def _cache(graph: Graph, node: Node, known: list[Reach | None], out: Reach | None) -> list[Buffer]:
-    """Of attention over a window, at its sum over time: the values, and the keys that its weights were made with."""
-    product = traits(node.op).product(node.op)
-    if product is None or out is None or out.back is None:
+    """Of attention that reads a bounded past, at its sum over time."""
+    found = attention(graph, node, known, out)
+    kept = 0 if found is None else found.pattern.kept
+    if found is None or not kept:
         return []
-    for operand, reach in enumerate(known):
-        if reach is None or reach.axis is None or reach.back is None or not reach.stride:
-            continue
-        if product.labels[operand][reach.axis] in product.out:
-            continue
-        kept = ceil((out.back - reach.back) / reach.stride)
-        weights = [i for k, i in enumerate(node.inputs) if k != operand and known[k] is not None]
-        pairs = (n for n in graph.behind(*weights) if traits(n.op).product(n.op) and len(set(n.inputs)) == 2)
-        sources = graph.values_behind
-        keys = next((n.inputs[1] for n in pairs if any(s.value in sources(n.inputs[1]) for s in graph.sources)), None)
-        if kept > 0 and keys is not None:
-            each = _each(graph.values[node.inputs[operand]].shape, reach.axis)
-            where = node.scope or "(top)"
-            return [Buffer(where, f"{what} of {node.origin}", kept, kept * each) for what in ("keys", "values")]
-    return []
+    where, sizes = node.scope or "(top)", (("keys", found.keys), ("values", found.values))
+    return [Buffer(where, f"{what} of {node.origin}", kept, kept * size) for what, size in sizes]
 
 
 def _wait(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
@@ -97,12 +86,12 @@ def _wait(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
     for operand, reach, ahead, stride in timed:
         kept = ceil((latest - ahead) / stride)
         if kept > 0 and reach.axis is not None:
-            each = _each(graph.values[operand].shape, reach.axis)
-            found.append(Buffer(node.scope or "(top)", f"waits at {node.origin}", kept, kept * each))
+            size = each(graph.values[operand].shape, reach.axis)
+            found.append(Buffer(node.scope or "(top)", f"waits at {node.origin}", kept, kept * size))
     return found
 
 
-def _span(step: Slide | Table) -> int:
+def span(step: Slide | Table) -> int:
     """Positions that stay in use when the window moves on by one output."""
     if isinstance(step, Slide):
         return max(0, (step.kernel - 1) * step.dilation + 1 - step.stride)
@@ -111,6 +100,6 @@ def _span(step: Slide | Table) -> int:
     return max(0, int((used.max(axis=1) - used.min(axis=1)).max(initial=0)))
 
 
-def _each(shape: tuple[int, ...], time: int) -> int:
+def each(shape: tuple[int, ...], time: int) -> int:
     """Elements per position, of one item of the batch."""
     return prod(n for axis, n in enumerate(shape) if axis not in (0, time))
