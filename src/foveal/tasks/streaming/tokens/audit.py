@@ -220,7 +220,12 @@ def _summary(
         if found is not None:
             said.append(f"{found[1]} {way}")
     if said:
-        where = f"measured on the {length} tokens {given}" if used.effects is not None else "not measured"
+        free = asked.graph.backend is not None and asked.graph.backend.weightless
+        where = (
+            f"measured on the {length} tokens {given}{', with random weights' * free}"
+            if used.effects is not None
+            else "not measured"
+        )
         lines.append(f"90% of the influence lies within so many tokens before: {', '.join(said)} ({where}).")
     return tuple(lines)
 
