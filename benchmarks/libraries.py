@@ -32,12 +32,13 @@ MODULES = {"smp": "segmentation_models_pytorch"}
 
 @dataclass
 class Record(zoo_model.Record):
-    """As :class:`zoo_model.Record`; status "unbuilt": no small configuration ran in the library itself. units, small,
-    unfilled, left: see :mod:`library_check`.
+    """As :class:`zoo_model.Record`; status "unbuilt": no small configuration ran in the library itself. units and
+    what follows: see :mod:`library_check`.
     """
 
-    unclipped_unsaid: int = 0
     units: int = 0
+    features: int = 0
+    unfilled_features: int = 0
     small: list[str] = field(default_factory=list)
     unfilled: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -81,7 +82,7 @@ def _fill(record: Record) -> None:
     zoo_model.count(record, graph, report)
     with zoo_model.timed(record, "oracle"):
         found = compare(graph)
-    record.units, record.small, record.unfilled, record.left = found.units, found.small, found.unfilled, found.left
+    vars(record).update(vars(found))
 
 
 def main() -> int:
