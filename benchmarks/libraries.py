@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,19 +46,31 @@ class Record(zoo_model.Record):
     left: list[str] = field(default_factory=list)
 
 
-def examine(name: str) -> Record:
-    """The record of one model; never raises."""
+class Overdue(BaseException):
+    """No library takes it for an error of its own."""
+
+
+def examine(name: str, limit: float = 0.0) -> Record:
+    """The record of one model; never raises. ``limit``: seconds of processor after it was built."""
     record = Record(name)
     try:
-        _fill(record)
+        _fill(record, limit)
+    except Overdue:
+        record.error = "timeout"
     except Unbuilt as error:
         record.status, record.error = "unbuilt", str(error)[:ERROR_LENGTH]
     except Exception as error:
         record.error = f"{type(error).__name__}: {error}".replace("\n", " | ")[:ERROR_LENGTH]
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return record
 
 
-def _fill(record: Record) -> None:
+def _overdue(*_: object) -> None:
+    raise Overdue
+
+
+def _fill(record: Record, limit: float) -> None:
     import warnings
 
     import torch
@@ -73,6 +87,9 @@ def _fill(record: Record) -> None:
             raise
         except Exception as error:
             raise Unbuilt(f"{type(error).__name__}: {error}".replace("\n", " ")) from error
+    if limit:  # other work on the machine, and a library's own import, take nothing from it
+        signal.signal(signal.SIGPROF, _overdue)
+        signal.setitimer(signal.ITIMER_PROF, limit)
     with zoo_model.timed(record, "trace"):
         graph = foveal.trace(model, inputs, axes=axes, name=record.name)
     record.input = [list(graph.values[source.value].shape) for source in graph.sources]
@@ -98,7 +115,8 @@ def main() -> int:
     missing = [name for name in wanted if name not in known or known[name].status in options.again]
     began = time.monotonic()
     with output.open("a", encoding="utf-8") as file:
-        for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout, options.memory << 30):
+        work, wall = partial(examine, limit=options.timeout), 10 * options.timeout
+        for name, result in zoo_pool.run(work, missing, options.workers, wall, options.memory << 30):
             record = Record(name, error=result.reason) if isinstance(result, zoo_pool.Failed) else result
             file.write(json.dumps(asdict(record)) + "\n")
             file.flush()
@@ -132,7 +150,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="*", help="shell pattern of names, for example 'smp:*'")
     parser.add_argument("--every", type=int, default=1, help="take every n-th model of each library")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds a model may take")
+    parser.add_argument("--timeout", type=float, default=60.0, help="processor seconds of a model")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after that many seconds")
     parser.add_argument("--memory", type=int, default=8, help="GiB a worker may allocate")
     parser.add_argument("--again", nargs="*", default=[], metavar="STATUS", help="run models of these statuses anew")

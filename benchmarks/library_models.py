@@ -125,8 +125,6 @@ def _transformers(kind: str) -> Built:
             if count > 4e7:
                 why = why or f"{count / 1e6:.0f} million parameters"
                 continue
-            with suppress(Exception):  # each token's own experts, not tokens sorted by expert
-                config._experts_implementation = "batched_mm"
             model = cls(config)
         except Exception as error:
             why = why or f"{type(error).__name__}: {error}".replace("\n", " ")[:200]

@@ -16,7 +16,7 @@ MODELS = {
     "smp": "Unet/tu-test_resnet FPN/tu-test_resnet Linknet/tu-test_resnet MAnet/tu-test_resnet PSPNet/tu-test_resnet",
     "timm": "test_vit test_resnet test_efficientnet test_convnext test_mambaout",
     "torchvision": "resnet18 mobilenet_v3_small shufflenet_v2_x0_5 squeezenet1_1 mnasnet0_5",
-    "transformers": "arcee mamba beit ctrl dinov2_with_registers",
+    "transformers": "arcee mamba beit mixtral dinov2_with_registers",
 }
 
 

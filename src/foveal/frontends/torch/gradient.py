@@ -19,6 +19,7 @@ from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.restore import untouched
 from foveal.frontends.torch.dispatch.swap import in_mode
 from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
+from foveal.frontends.torch.lowering.higher import experts_by_token
 from foveal.ir.backend import Procedure, Target
 
 
@@ -203,7 +204,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number):
+        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number), experts_by_token():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

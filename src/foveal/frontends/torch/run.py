@@ -23,7 +23,7 @@ from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_in
 from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
-from foveal.frontends.torch.lowering.higher import uncompiled
+from foveal.frontends.torch.lowering.higher import experts_by_token, uncompiled
 from foveal.frontends.torch.names import Capture, Naming
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
@@ -70,7 +70,15 @@ def run_once(
             try:
                 naming.settle = tracer.leaks.settle if real else None
                 threads = followed(tracer.in_thread, tracer.leaks.give_everything)
-                with naming, uncompiled(), threads, handed_out(tracer), RealConstants(tracer), tracer:
+                with (
+                    naming,
+                    uncompiled(),
+                    experts_by_token(),
+                    threads,
+                    handed_out(tracer),
+                    RealConstants(tracer),
+                    tracer,
+                ):
                     naming.outputs(model(*args, **kwargs))
             except FovealError:
                 raise
@@ -150,7 +158,8 @@ class TorchRunner:
             warnings.simplefilter("ignore")  # the model's own were shown when it was traced
             torch.manual_seed(0)
             args, kwargs = given.make(Values(GraphBuilder("probe")), True)
-            with stand_ins(model, self.training, False, real=True), Watched(model, wanted, found) as watched:
+            swapped = stand_ins(model, self.training, False, real=True)
+            with swapped, experts_by_token(), Watched(model, wanted, found) as watched:
                 try:
                     watched.outputs(model(*args, **kwargs))
                 except Exception as error:

@@ -51,7 +51,7 @@ def stand_ins(
     fused = torch.backends.mha.get_fastpath_enabled()
     swapped: list[Swapped] = []
     try:
-        if any(getattr(module, "training", training) != training for _, module in modules):
+        if any(getattr(module, "training", training) != training or _observes(module) for _, module in modules):
             in_mode(model, training)
         torch.backends.mha.set_fastpath_enabled(False)
         known: dict[int, Tensor] = {}
@@ -66,7 +66,8 @@ def stand_ins(
 
 def in_mode(module: nn.Module, training: bool) -> nn.Module:
     """Set the mode of a module and of all in it. A class may use the word ``train`` for something else, such as a
-    training run: its method is called only where it takes a ``mode``.
+    training run: its method is called only where it takes a ``mode``. In evaluation a fake quantiser keeps the range
+    that it has seen, as a batch norm does; PyTorch's own goes on observing until it is told not to.
     """
     if isinstance(module, torch.jit.ScriptModule):
         if hasattr(module, "training"):  # what was frozen has none
@@ -76,9 +77,16 @@ def in_mode(module: nn.Module, training: bool) -> nn.Module:
     if own is not nn.Module.train and "mode" in inspect.signature(own).parameters and "train" not in vars(module):
         return module.train(training)
     module.training = training
+    if not training and _observes(module):
+        module._buffers["observer_enabled"] = torch.zeros_like(module.observer_enabled)  # type: ignore[arg-type]
     for child in module.children():
         in_mode(child, training)
     return module
+
+
+def _observes(module: nn.Module) -> bool:
+    """Whether a module is a fake quantiser of ``torch.ao``."""
+    return "observer_enabled" in module.__dict__.get("_buffers", ())
 
 
 Snapshot = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Lowering of PyTorch's eager int8 operations: the same windows and products as in floating point."""
+"""Lowering of PyTorch's eager int8 operations, the same windows and products as in floating point, and of fake ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.pointwise import pointwise_op
 from foveal.frontends.torch.lowering.reduce import normalize
-from foveal.frontends.torch.lowering.table import Tracer, axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Outputs, Tracer, axis_of, rule
 from foveal.frontends.torch.lowering.windows import convolution_op
 from foveal.ir import ops
 
@@ -66,3 +66,23 @@ def quantized_cat(t: Tracer, out: Tensor, tensors: list[Tensor], dim: int, *_: o
 @rule("quantized::batch_norm2d", "quantized::batch_norm2d_relu", "quantized::batch_norm3d")
 def quantized_batch_norm(t: Tracer, out: Tensor, x: Tensor, *_: object) -> int:
     return t.node(pointwise_op("batch_norm"), (t.value(x),), out.shape, t.plain)
+
+
+@rule("fused_moving_avg_obs_fake_quant", "_fused_moving_avg_obs_fq_helper")
+def observed_fake_quantize(t: Tracer, out: Outputs, x: Tensor, observes: Tensor, *_: object) -> Made:
+    """Element by element; while it observes, its scale follows the extremes of the whole tensor."""
+    if t.data(observes).any():
+        value = normalize(t, x, tuple(range(x.dim())), "fake_quantize")
+    else:
+        value = t.node(pointwise_op("fake_quantize"), (t.value(x),), x.shape, "fake_quantize")
+    return (value, None) if isinstance(out, (tuple, list)) else value
+
+
+@rule(
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+    *(f"fake_quantize_per_{what}_affine_cachemask" for what in ("tensor", "channel")),
+    *(f"_fake_quantize_learnable_per_{what}_affine" for what in ("tensor", "channel")),
+)
+def fake_quantize(t: Tracer, out: Outputs, x: Tensor, *_: object) -> Made:
+    value = t.node(pointwise_op("fake_quantize"), (t.value(x),), x.shape, "fake_quantize")
+    return (value, None) if isinstance(out, (tuple, list)) else value
