@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.restore import untouched
 from foveal.frontends.torch.dispatch.swap import in_mode
-from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
 from foveal.frontends.torch.lowering.higher import experts_by_token
+from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
 from foveal.ir.backend import Procedure, Target
 
 
