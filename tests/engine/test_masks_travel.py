@@ -50,6 +50,9 @@ WEIGHTS: dict[str, Scores] = {
     "by hand, finite": lambda s, p, v: shares(without_maximum(s + additive(WINDOW, -1e4)).exp()),
     "by hand, no maximum": lambda s, p, v: shares(s.masked_fill(~WINDOW, -1e9).exp()),
     "by hand, masked behind": lambda s, p, v: shares(s.exp() * (WINDOW & p)),
+    "by hand, times one over the sum": lambda s, p, v: one_over(
+        (s.masked_fill(~WINDOW, -1e9) - s.masked_fill(~WINDOW, -1e9).max()).exp()
+    ),
     "by logsumexp": lambda s, p, v: (s - s.masked_fill(~WINDOW, -torch.inf).logsumexp(-1, keepdim=True)).exp() * WINDOW,
     "exp alone": lambda s, p, v: s.masked_fill(~CAUSAL, -torch.inf).exp(),
     "sigmoid": lambda s, p, v: s.masked_fill(~WINDOW, -torch.inf).sigmoid(),
@@ -64,6 +67,8 @@ WEIGHTS: dict[str, Scores] = {
     "padded": lambda s, p, v: F.pad(s[..., :-2], (0, 2), value=-torch.inf).softmax(-1),
 }  # fmt: skip
 LOST: dict[str, Scores] = {
+    "by hand, a mask that is a small number": lambda s, p, v: shares(s.masked_fill(~WINDOW, -300.0).exp()),
+    "a threshold at the third largest": lambda s, p, v: above_third(s + additive(WINDOW, -1e9)).softmax(-1),
     "a floor that still counts": lambda s, p, v: s.masked_fill(~WINDOW, -torch.inf).clamp(min=-50).softmax(-1),
     "scores capped behind the mask": lambda s, p, v: (60 * s.masked_fill(~WINDOW, -torch.inf).tanh()).softmax(-1),
     "erfc": lambda s, p, v: torch.erfc(s.masked_fill(~WINDOW, torch.inf)),
@@ -85,6 +90,14 @@ def without_maximum(scores: Tensor) -> Tensor:
 
 def shares(weights: Tensor) -> Tensor:
     return weights / weights.sum(-1, keepdim=True)
+
+
+def one_over(weights: Tensor) -> Tensor:
+    return weights * (1 / weights.sum(-1, keepdim=True))
+
+
+def above_third(scores: Tensor) -> Tensor:
+    return torch.where(scores < scores.topk(3, -1)[0][..., -1:], -torch.inf, scores)
 
 
 def no_nan(weights: Tensor) -> Tensor:
@@ -158,6 +171,35 @@ def test_a_mask_that_is_lost_makes_a_bound_that_names_the_operation(name: str) -
     assert rf.certainty.causes[0].endswith(" at (top)")
     pairs = zip(boxes(rf), measured(model), strict=True)
     assert all(a <= c and b >= d for (a, b), (c, d) in pairs if c < d)
+
+
+def divided_late(axes: tuple[int, ...], mask: Tensor) -> nn.Module:
+    """The sums are divided behind the product with the values, less the maximum along some axes."""
+
+    class Late(nn.Module):
+        def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+            h = x.transpose(1, 2)
+            scores = h @ x / 10 + mask.to(x.dtype)
+            weights = (scores - scores.amax(axes, keepdim=True)).exp()
+            return ((weights @ h) / weights.sum(-1, keepdim=True)).transpose(1, 2)
+
+    return Late()
+
+
+def test_a_row_that_finite_numbers_close_wholly_reads_all_its_keys_whatever_maximum_is_taken_away() -> None:
+    """Against the largest of its column or of all, e^-300 is as far from 0 for each of its keys."""
+    closed = torch.where(WINDOW, 0.0, -300.0).index_fill(0, torch.tensor(5), -300.0)
+    for axes in ((2,), (1,), (1, 2)):
+        model = divided_late(axes, closed)
+        rf = predicted(model)
+        assert rf.box((5,), clip=True) == ((0, LENGTH),) == (measured(model)[5],)
+        assert rf.status == ("exact" if axes == (2,) else "bound")
+
+
+def test_a_maximum_is_not_read_where_the_sum_is_divided_behind_the_values() -> None:
+    model = divided_late((1, 2), additive(WINDOW, -1e9))
+    rf = predicted(model)
+    assert (rf.status, boxes(rf)) == ("exact", measured(model))
 
 
 def test_a_boolean_mask_with_padding_is_known_to_the_fused_attention() -> None:

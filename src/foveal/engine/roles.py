@@ -48,7 +48,7 @@ def _all_roles(graph: Graph) -> dict[int, Roles]:
             continue
         out = graph.values[node.output].shape
         candidates = [
-            through(way.relation, found[node.inputs[way.operand]])
+            _weaker(way.relation, through(way.relation, found[node.inputs[way.operand]]))
             for way in facts.ways(node)
             if node.inputs[way.operand] in found
         ]
@@ -87,8 +87,21 @@ def _union(candidates: list[Roles], rank: int) -> Roles:
     merged = []
     for axis in range(rank):
         here = {c[axis] for c in candidates}
-        merged.append("s" if "s" in here else "b" if "b" in here and axis == 0 else _features(here))
+        positions = "s" in here or here in ({"w"}, {"w", "n"})
+        merged.append("s" if positions else "b" if "b" in here and axis == 0 else _features(here))
     return tuple(merged)
+
+
+def _weaker(relation: rel.Relation, found: Roles) -> Roles:
+    """With "w" for an axis of positions that had shrunk to one (a sum over it) and is now spread out: it is what the
+    other operands say it is.
+    """
+    last = relation[-1] if relation else None
+    if not isinstance(last, rel.Expand) or len(found) != len(last.after):
+        return found
+    lengths = (1,) * (len(last.after) - len(last.before)) + tuple(last.before)
+    spread = [a == 1 < b for a, b in zip(lengths, last.after, strict=True)]
+    return tuple("w" if role == "s" and wide else role for role, wide in zip(found, spread, strict=True))
 
 
 def _features(here: set[str]) -> str:

@@ -42,6 +42,25 @@ def without_shifts(graph: Graph) -> Graph:
     return graph
 
 
+def _turned_over(op: ops.Operation) -> bool:
+    """Whether it is one over its operand."""
+    if not isinstance(op, ops.Pointwise):
+        return False
+    return op.name == "reciprocal" or (op.name == "divide" and len(op.numbers) == 2 and op.numbers[0] is not None)
+
+
+def _keeps(node: Node) -> bool:
+    """Whether a factor of all its operand is one of all its result."""
+    scales = isinstance(node.op, ops.Pointwise) and node.op.name in (*SAME, "multiply") and len(node.inputs) == 1
+    return scales or isinstance(node.op, ops.Reduce | ops.Reshape | ops.Expand)
+
+
+def _without_expansion(value: int, makers: dict[int, Node]) -> int:
+    while value in makers and isinstance(makers[value].op, ops.Expand):
+        value = makers[value].inputs[0]
+    return value
+
+
 class _Walk:
     """The nodes so far. fresh: those made anew for the node that is asked about; worth: whether what they leave out
     is more than the softmax reads anyway.
@@ -61,7 +80,12 @@ class _Walk:
             scores = self._unshifted(node.inputs[0], op.axes)
             found = None if scores is None else (scores,)
         elif isinstance(op, ops.Pointwise) and op.name == "divide" and len(node.inputs) == 2:
-            found = self._shares(*node.inputs)
+            found = self._shares(node.inputs[0], node.inputs[1])
+        elif isinstance(op, ops.Pointwise) and op.name == "multiply" and len(node.inputs) == 2:
+            found = self._shares(node.inputs[0], node.inputs[1], inverse=True)
+            if found is None:
+                found = self._shares(node.inputs[1], node.inputs[0], inverse=True)
+                found = None if found is None else found[::-1]
         if found is None or not self.worth:
             for again in self.fresh:
                 del self.makers[again.output]
@@ -69,22 +93,50 @@ class _Walk:
             self.fresh, found = [], None
         return found
 
-    def _shares(self, above: int, below: int) -> tuple[int, ...] | None:
+    def _shares(self, above: int, below: int, inverse: bool = False) -> tuple[int, int] | None:
+        """Of exponentials, or their products with values, over the exponentials' sum; inverse: times what is one over
+        that sum.
+        """
         chain: list[Node] = []
-        while below != above and below in self.makers and len(chain) < LONGEST:
+        maker, rows = self.makers.get(above), _without_expansion(below, self.makers)
+        parts = maker.inputs if maker is not None and isinstance(maker.op, ops.Contract) else ()
+        while below != above and below not in parts and below in self.makers and len(chain) < LONGEST:
             chain.append(self.makers[below])
             below = chain[-1].inputs[0]
         sums = [one.op for one in chain if isinstance(one.op, ops.Reduce)]
-        moves = all(isinstance(one.op, ops.Reduce | ops.Reshape | ops.Expand) for one in chain)
-        if below != above or not moves or len(sums) != 1 or sums[0].name != "sum":
+        turns = [one for one in chain if _turned_over(one.op)]
+        moves = all(_keeps(one) for one in chain if one not in turns)
+        if not moves or len(turns) != inverse or len(sums) != 1 or sums[0].name != "sum":
             return None
-        found = self._exponential(above, sums[0].axes)
+        if below == above:
+            labels = out = tuple(range(len(self.values[above].shape)))
+        elif maker is not None and isinstance(maker.op, ops.Contract) and maker.inputs.count(below) == 1:
+            labels, out = maker.op.labels[maker.inputs.index(below)], maker.op.out
+        else:
+            return None
+        if not self._aligned(below, labels, out, sums[0].axes, rows, contracted=below != above):
+            return None
+        found = self._exponential(below, sums[0].axes)
         if found is None:
             return None
         total = found
         for one in reversed(chain):
             total = self._again(one, total, 0)
-        return found, total
+        if below == above or maker is None:
+            return found, total
+        return self._again(maker, found, maker.inputs.index(below)), total
+
+    def _aligned(
+        self, value: int, labels: ops.Ints, out: ops.Ints, axes: ops.Ints, rows: int, contracted: bool
+    ) -> bool:
+        """Whether what is summed is summed in both, and each sum stands beside the row that it was made of."""
+        shape, sums = self.values[value].shape, self.values[rows].shape
+        kept = [label for axis, label in enumerate(labels) if axis not in axes]
+        lengths = {label: 1 if axis in axes else shape[axis] for axis, label in enumerate(labels)}
+        if contracted and (any(labels[axis] in out for axis in axes) or [x for x in out if x in kept] != kept):
+            return False
+        wanted = [lengths.get(label, 1) for label in out]
+        return len(sums) <= len(wanted) and [1] * (len(wanted) - len(sums)) + list(sums) == wanted
 
     def _exponential(self, value: int, axes: ops.Ints) -> int | None:
         """exp of scores, times what they do not decide, without the scores' shifts."""

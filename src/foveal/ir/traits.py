@@ -86,8 +86,8 @@ class Known(Protocol):
     def only_zeros_read(self) -> Mask:
         """Where all that the result reads of its first operand is zero, or nothing."""
 
-    def own_maximum(self) -> bool:
-        """Whether the second operand is the maximum of the first along some axes."""
+    def own_maximum(self) -> tuple[int, ...]:
+        """The axes along which the second operand is the maximum of the first; () where it is not."""
 
     @property
     def place(self) -> str:

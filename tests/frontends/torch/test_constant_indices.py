@@ -72,6 +72,8 @@ CASES: dict[str, tuple[Function, Tensor, tuple[int, ...]]] = {
     "put": (lambda x, i: x.put(i, torch.roll(x, 4, 2)[0, 0, :8], accumulate=True), index(36, 8), LINE),
     "put_": (lambda x, i: (x * 1).put_(i, torch.roll(x, 4, 2)[0, 0, :5]), PLACES, LINE),
     "masked_scatter": (lambda x, m: x.masked_scatter(m, torch.roll(x, 4, 2)), numbers(1, 3, 12) > 0.5, LINE),
+    "masked_select": (lambda x, m: x.masked_select(m), numbers(3, 12) > 0.5, LINE),
+    "bincount": (lambda x, e: torch.bincount(e, x[0, 0], 14), EDGES, LINE),
     "a mask that is assigned to": (assigned, numbers(1, 3, 12) > 0.5, LINE),
     "index_copy": (lambda x, i: x.index_copy(2, i, torch.roll(x, 4, 2)[:, :, :5]), PLACES, LINE),
     "index_fill": (lambda x, i: x.index_fill(2, i, 0.0), PLACES, LINE),

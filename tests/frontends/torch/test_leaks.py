@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,13 @@ def threads(m: Any, x: Tensor) -> Tensor:
 
 
 @case
+def queue_of_numbers(m: Any, x: Tensor) -> Tensor:
+    results: Queue[float] = Queue()
+    threading.Thread(target=lambda: results.put(float(x.mean()))).start()
+    return m.c(x) * results.get()  # type: ignore[no-any-return]
+
+
+@case
 def old_pool(m: Any, x: Tensor) -> Tensor:
     first, second = POOL.map(lambda layer: layer(x).detach(), [m.c, m.d])
     return first + second.flip(-1)  # type: ignore[no-any-return]
@@ -303,7 +311,7 @@ MARKED = [
     "few_numbers",
     "old_pool",
 ]
-NUMBERS = ("item", "divided", "in_place_by_number", "filled")
+NUMBERS = ("item", "queue_of_numbers", "divided", "in_place_by_number", "filled")
 EXACT = ("executor", "threads", "deep_copy", "shallow_copy", "data", "lists", "list_into_constant", "out_argument",
          "two_out_arguments")  # fmt: skip
 CUSTOM = [name for name in RULES if name.startswith("custom")]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from foveal.check.units import check
 from foveal.engine.cost import cost
 from foveal.fields.kinds import field
+from foveal.fields.receptive_field import receptive_field
 from foveal.frontends.trace import trace
 from foveal.ir import ops
 from foveal.ir.relation import Table
@@ -50,6 +51,12 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "kthvalue over the last axis": lambda x: x.transpose(1, 2).kthvalue(2)[0],
     "mode over the last axis": lambda x: torch.mode(x.transpose(1, 2))[0],
     "matrix_norm over the last two axes": lambda x: torch.linalg.matrix_norm(x.reshape(1, 3, 6, 6).transpose(1, 2)),
+    "determinants": lambda x: torch.linalg.det(x.reshape(1, 3, 4, 9)[..., :3].transpose(1, 2)),
+    "inverses": lambda x: torch.linalg.inv(x.reshape(1, 3, 4, 9)[..., :3].transpose(1, 2)),
+    "singular values": lambda x: torch.linalg.svdvals(x.reshape(1, 3, 4, 9)[..., :3].transpose(1, 2)),
+    "block_diag": lambda x: torch.block_diag(x[0, 0], x[0, 1:] * 2),
+    "hstack": lambda x: torch.hstack([x, x.flip(2)]),
+    "column_stack": lambda x: torch.column_stack([x[0, 0], x[0, 1].flip(0)]),
     "bucketize": lambda x: torch.bucketize(x, torch.linspace(-1, 1, 7)) * x,
     "searchsorted": lambda x: torch.searchsorted(torch.linspace(-1, 1, 7).to(x), x) * x,
     "huber": lambda x: F.huber_loss(x, torch.ones_like(x), reduction="none"),
@@ -75,6 +82,16 @@ def test_an_odd_operation_reads_what_perturbation_moves(name: str) -> None:
     graph = trace(model, (1, 3, 36))
     assert not graph.notes
     assert check(model, (1, 3, 36)).agrees
+
+
+def test_the_distance_of_a_pair_reads_both_rows() -> None:
+    class Pairs(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.pdist(x[0].T)
+
+    rf = receptive_field(trace(Pairs(), (1, 3, 4)), "output")
+    assert (rf.status, rf.grid) == ("exact", (6,))
+    assert [rf.box(unit) for unit in range(6)] == [((i, j + 1),) for i in range(4) for j in range(i + 1, 4)]
 
 
 def taps(op: ops.Resample, n_in: int, n_out: int) -> np.ndarray:

@@ -197,12 +197,17 @@ class _Known(NamedTuple):
     def value(self, operand: int) -> np.ndarray | None:
         return self.finder.values[self.node.inputs[operand]].data
 
-    def own_maximum(self) -> bool:
-        value = self.node.inputs[1]
+    def own_maximum(self) -> tuple[int, ...]:
+        """The axes along which the first operand's own maximum is taken away; () where it is not."""
+        value, shape = self.node.inputs[1], self.shapes[0]
         while (maker := self.finder.producers.get(value)) is not None and traits(maker.op).apply is not None:
             value = maker.inputs[0]
-        largest = maker is not None and traits(maker.op).whole(maker.op)[0] in LARGEST
-        return largest and maker is not None and maker.inputs[0] == self.node.inputs[0]
+        if maker is None or maker.inputs[0] != self.node.inputs[0]:
+            return ()
+        what, axes = traits(maker.op).whole(maker.op)[0], getattr(maker.op, "axes", ())
+        rows = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+        own = (1,) * (len(shape) - len(self.shapes[1])) + self.shapes[1]
+        return tuple(axes) if what in LARGEST and own in (rows, shape) else ()
 
     def trust(self) -> None:
         self.finder.finite[self.node.output] = self.node.scope or "(top)"

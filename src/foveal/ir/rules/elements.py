@@ -90,7 +90,7 @@ def elements(op: ops.Pointwise, known: Known) -> Fixed | None:
     if parts.count(None) == len(parts):
         return None
     name, numbers = op.name, op.numbers
-    level = name == "subtract" and len(parts) == 2 and known.own_maximum()
+    axes = known.own_maximum() if name == "subtract" and len(parts) == 2 else ()
     leveled = len(parts) == 1 and parts[0] is not None and parts[0].level
     wide = any(part is not None and part.cells.wide for part in parts)
 
@@ -102,12 +102,23 @@ def elements(op: ops.Pointwise, known: Known) -> Fixed | None:
         cells = [next(rest) if n is None else number(np.asarray(n)) for n in numbers] if numbers else []
         return _result(name, [*cells, *rest], wide, leveled)
 
-    found = combined(parts, len(known.out), work, known.place, level or (leveled and name in SAME))
+    found = combined(parts, len(known.out), work, known.place, leveled and name in SAME)
+    if axes and found is not None:
+        found = found._replace(level=_open_everywhere(found, axes))
     if name in VANISHING and found is not None and parts[0] is not None:
         cells = parts[0].cells
         if (cells.free & (cells.high <= -SWITCHED_OFF)).any() and (~found.cells.free).any():
             known.trust()
     return found
+
+
+def _open_everywhere(part: Fixed, axes: tuple[int, ...]) -> bool:
+    """Whether each row has a score that no finite mask pushed down, along whichever axis it is summed later: certain
+    along the axis whose maximum was taken away, and along those on which the mask does not depend.
+    """
+    closed = part.where((part.cells.high <= -SWITCHED_OFF) & (part.cells.high > -np.inf))
+    others = [axis for axis, n in enumerate(part.code.shape) if n > 1 and (axis,) != axes]
+    return not any(closed.all(axis=axis).any() for axis in others)
 
 
 def _arity(name: str) -> tuple[int, ...]:
@@ -141,6 +152,9 @@ def _result(name: str, cells: list[Cells], wide: bool, level: bool) -> Cells:
         fixed, found, low, high, more = decided(cells, wide, level)
         value = np.where(numbers, value, found)
         numbers, lost = numbers | fixed, lost | more
+        if name in VANISHING:  # exp(-300) beside ordinary scores is a number that does not show
+            faint = (cells[0].high <= -SWITCHED_OFF) & numbers & (value > 0)
+            numbers, lost, low, high = numbers & ~faint, lost | faint, np.where(faint, 0, low), np.where(faint, 0, high)
     low, high = np.where(numbers, value, low), np.where(numbers, value, high)
     low, high = np.where(np.isnan(low) & ~numbers, -np.inf, low), np.where(np.isnan(high) & ~numbers, np.inf, high)
     return Cells(low, high, ~numbers, lost & ~numbers)

@@ -93,7 +93,7 @@ STATISTICS = (
 @rule(
     ops.Mix,
     whole=lambda op: STATISTICS if op.name == "normalize" else ("", ""),
-    wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax") else "",
+    wants=lambda op, i: "closed" if op.name in ("softmax", "log_softmax", "sort") else "",
     status=lambda op: "bound" if op.name == UNSURE else "exact",
     closed=closing, fixed=mixed, settles=lambda op: op.name in ("softmax", "log_softmax"),
     multiply_adds=0, gain="unit", alike=NEITHER, shift="", size="free",

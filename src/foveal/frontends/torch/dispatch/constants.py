@@ -222,3 +222,46 @@ def read_value(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwar
     if entry.plain != "is_nonzero" and t.values.depends.get(t.values.read(handle)):
         t.leaks.read_number(t.values.read(handle))
     return func(x)
+
+
+@special("masked_select")
+def select_known(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """What a constant mask selects is known."""
+    if id(args[1]) in t.handles:
+        return NotImplemented
+    with t:
+        shape = torch.broadcast_shapes(args[0].shape, args[1].shape)  # type: ignore[no-untyped-call]
+        return args[0].expand(shape)[args[1].expand(shape)]
+
+
+@special("bincount")
+def counted(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Weights of constant classes are sums at constant places."""
+    given = dict(zip(("self", "weights", "minlength"), args, strict=False)) | kwargs
+    classes, weights = given["self"], given.get("weights")
+    if id(classes) in t.handles or weights is None:
+        return NotImplemented
+    count = max(given.get("minlength", 0), int(classes.max()) + 1 if classes.numel() else 0)
+    with t:
+        return torch.zeros(count, dtype=torch.float64).index_add(0, classes, weights.double())
+
+
+@special("block_diag")
+def blocks(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Each matrix between zeros."""
+    with t:
+        parts = [part if part.dim() == 2 else part.reshape(1, -1) for part in args[0]]
+        width, made = sum(part.shape[1] for part in parts), list[Tensor]()
+        for part in parts:
+            before = sum(other.shape[1] for other in parts[: len(made)])
+            zeros = [part.new_zeros(part.shape[0], n) for n in (before, width - before - part.shape[1])]
+            made.append(torch.cat((zeros[0], part, zeros[1]), 1))
+        return torch.cat(made)
+
+
+@special("_pdist_forward")
+def pairs(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """The distance of each pair of rows."""
+    first, second = torch.triu_indices(len(args[0]), len(args[0]), 1)
+    with t:
+        return torch.linalg.vector_norm(args[0][first] - args[0][second], *args[1:], dim=-1)

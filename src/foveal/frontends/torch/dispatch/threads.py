@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
+from foveal.frontends.torch.dispatch.values import NeedsValues
+
 PATIENCE = 1.0
 """Seconds that a started thread is waited for."""
 _SERVE = ("concurrent.futures", "multiprocessing", "threading", "queue")
@@ -43,13 +45,20 @@ def followed(watched: Callable[[], AbstractContextManager[Any]], unseen: Callabl
             return
         work = self.run
 
+        stopped: list[NeedsValues] = []
+
         def run() -> None:
             with watched():
-                work()
+                try:
+                    work()
+                except NeedsValues as need:
+                    stopped.append(need)
 
         self.run = run  # type: ignore[method-assign]
         start(self)
         self.join(PATIENCE)
+        if stopped:  # the run begins anew; who waits for what the thread would have made would wait for ever
+            raise stopped[0]
 
     def told(self: Any) -> None:
         running(self)
