@@ -173,6 +173,7 @@ def compress(call: Call, x: Operand, condition: Operand) -> Operand | list[Opera
     if axis is None:
         return moved(call, x, chosen)
     along = axis_of(int(axis), x.rank)
+    chosen = chosen[chosen < x.shape[along]]  # a condition may be longer than the axis
     shape = (*x.shape[:along], chosen.size, *x.shape[along + 1 :])
     return call.emit(ops.Take(along, chosen), x, shape)
 

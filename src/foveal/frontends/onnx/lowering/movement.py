@@ -23,6 +23,8 @@ def reshape(call: Call, x: Operand, shape: Operand | None = None) -> Operand | l
 def transpose(call: Call, x: Operand) -> Operand:
     """By default the order is reversed."""
     order = call.attribute("perm")
+    if order is not None and len(order) != x.rank:
+        raise ValueError(f"perm {list(order)} is no order of {x.rank} axes")
     return call.emit(ops.Permute(tuple(reversed(range(x.rank))) if order is None else tuple(order)), x)
 
 

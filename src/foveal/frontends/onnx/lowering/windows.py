@@ -29,9 +29,17 @@ def window_padding(
     return tuple(zip(pads[:count], pads[count:], strict=True))
 
 
+def kernel_of(call: Call, w: Operand) -> tuple[int, ...]:
+    """The kernel's lengths, as the weights have them."""
+    told = call.attribute("kernel_shape")
+    if told is not None and tuple(told) != w.shape[2:]:
+        raise ValueError(f"kernel_shape is {list(told)}, the kernel {list(w.shape[2:])}")
+    return w.shape[2:]
+
+
 def convolve(call: Call, x: Operand, w: Operand) -> Operand:
     """The convolution that the call's attributes describe."""
-    kernel = w.shape[2:]
+    kernel = kernel_of(call, w)
     strides = spread(call.attribute("strides"), len(kernel), 1)
     dilations = spread(call.attribute("dilations"), len(kernel), 1)
     padding = window_padding(call, x, kernel, strides, dilations)
@@ -64,7 +72,7 @@ def _scalars(call: Call, operands: list[Operand], rank: int) -> list[Operand]:
 @lowering("ConvTranspose")
 def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None = None) -> Operand:
     """``output_shape`` and ``auto_pad`` set the padding from the length that is asked for."""
-    kernel, count = w.shape[2:], w.rank - 2
+    kernel, count = kernel_of(call, w), w.rank - 2
     strides = spread(call.attribute("strides"), count, 1)
     dilations = spread(call.attribute("dilations"), count, 1)
     extra = spread(call.attribute("output_padding"), count, 0)
@@ -177,6 +185,8 @@ def _unpooled(call: Call, x: Operand) -> tuple[int, ...]:
 def local_response_norm(call: Call, x: Operand) -> Operand:
     """Divided by the norm over a window of channels."""
     size = int(call.attribute("size"))
+    if size < 1:
+        raise ValueError(f"size is {size}")
     before, after = halves(size - 1)
     n, c, *space = x.shape
     widths = tuple((before, after) if axis == 1 else (0, 0) for axis in range(x.rank))
