@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.testing import CliRunner
 
 import foveal
+from foveal.app.main import app
 from foveal.core.language import language, set_language
 from foveal.tasks.audit import find_task
 from foveal.tasks.record import AuditFinding
-from foveal.views.language.translate import audit_in, finding_in, has_pattern, translated
+from foveal.views.language.translate import TABLES, audit_in, finding_in, has_pattern, translated
 
 PACKAGE = Path(foveal.__file__).parent
 FINDINGS = sorted(PACKAGE.glob("tasks/**/findings.yaml"))
@@ -43,7 +46,9 @@ def test_every_finding_has_a_chinese_form(path: Path) -> None:
 
 
 def test_translations_fill_in_the_same_names_and_use_the_terms() -> None:
-    table: dict[str, str] = yaml.safe_load((PACKAGE / "views" / "language" / "zh-CN.yaml").read_text(encoding="utf-8"))
+    table: dict[str, str] = {}
+    for name in TABLES:
+        table |= yaml.safe_load((PACKAGE / "views" / "language" / name).read_text(encoding="utf-8"))
     for english, chinese in table.items():
         assert set(NAMES.findall(chinese)) <= set(NAMES.findall(english)), english
         assert re.search("[\u4e00-\u9fff]", chinese), english
@@ -111,3 +116,48 @@ def test_the_language_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(re.search("[\u4e00-\u9fff]", finding.text) for finding in told.findings)
     assert told.findings
     assert found.to_json() != told.to_json()
+
+
+def test_a_list_of_words_within_a_sentence_is_joined_in_chinese() -> None:
+    text = "'resnet18' is a network, not a layer; write gallery:resnet18 or timm:resnet18"
+    assert translated(text, "zh-CN") == "'resnet18' 是网络而不是层；请写 gallery:resnet18 或 timm:resnet18"
+
+
+def test_every_help_has_a_chinese_form() -> None:
+    top: Any = typer.main.get_command(app)
+    context = top.context_class(top)
+    inner = [top.get_command(context, name) for name in top.list_commands(context)]
+    audit = next(command for command in inner if command.name == "audit")
+    inner += [audit.get_command(context, name) for name in audit.list_commands(context)]
+    said = [
+        text for command in (top, *inner) for text in (command.help, *(getattr(p, "help", "") for p in command.params))
+    ]
+    assert sorted({text for text in said if text and not has_pattern(" ".join(text.split()))}) == []
+
+
+ENGLISH = re.compile(r"(?!foveal)\b[a-z]{3,} [a-z]{2,}")
+"""Two words of a sentence; names of layers and types stand apart from one another."""
+SCREENS = [
+    ("analyze gallery:alexnet", "pool3 的一个单元看到图像 224 像素中的 195"),
+    ("analyze gallery:tcn --rate 16000", "信号 256 采样点中的 29"),
+    ("field gallery:alexnet --layer pool3", "感受野大小（未裁剪）"),
+    ("tile gallery:unet --size 512x512 --tile 320 --no-check", "重叠边（前 + 后）"),
+    ("compare gallery:vgg16 gallery:vgg13", "二者在 conv7 处分开"),
+    ("audit streaming gallery:tcn", "沿 T 是因果的，看到过去 28 个位置"),
+    ("tile -h", "如何在大图像上分块计算一层"),
+    ("analyze", "错误：缺少参数 SOURCE"),
+    ("analyze gallery:alexnet --size 3", "错误：没有选项 --size"),
+    ("analyze gallery:resnet19", "最接近的是：resnet1"),
+    ("field gallery:alexnet --layer poll3", "错误：没有层 'poll3'"),
+    ("audit segment gallery:alexnet", "最接近的是：segmentation"),
+    ("analyze nothing.onnx", "没有此文件"),
+]
+
+
+@pytest.mark.parametrize(("typed", "said"), SCREENS, ids=lambda text: text.replace(" ", "_"))
+def test_a_screen_is_chinese(typed: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOVEAL_LANG", "zh-CN")
+    result = CliRunner().invoke(app, typed.split(), env={"COLUMNS": None})
+    assert said in result.output
+    lines = result.output.partition("Examples:")[0].splitlines()
+    assert [line for line in lines if ENGLISH.search(line) and "Usage" not in line] == []

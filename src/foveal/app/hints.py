@@ -19,6 +19,8 @@ def hinted(text: str) -> str:
     option = re.match(r"No such option:? '?(--?[\w-]+)", text)
     if option and option[1] in SHAPES:
         return f"No such option: {option[1]}; an input's shape is given as --input 1,3,224,224"
+    if option and option[1] == "--lang":
+        return "No such option: --lang; it goes before the command: foveal --lang zh-CN ..."
     if "--kind" in text and "'erf'" in text:
         return f"{text} A measured field is foveal erf"
     return text

@@ -15,9 +15,10 @@ import typer
 from typer.core import TyperGroup
 
 from foveal.app.cli import analyze, audit, compare, design, erf, explain, field, list, plans, report, serve, verify
+from foveal.app.helping import in_language
 from foveal.app.hints import hinted
 from foveal.core.errors import FovealError
-from foveal.core.language import set_language
+from foveal.core.language import language, set_language
 from foveal.core.version import __version__
 from foveal.core.visible import visible
 
@@ -51,6 +52,15 @@ class CommandGroup(TyperGroup):
             code = _fail(hinted(error.format_message()))
         sys.exit(code if isinstance(code, int) else 0)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its help in the reader's language."""
+        return in_language(super().get_command(ctx, cmd_name))
+
+    def get_help(self, ctx: Any) -> str:
+        """The help of all commands."""
+        in_language(self)
+        return super().get_help(ctx)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a reader that goes away (``| head``) is no error."""
         try:
@@ -70,7 +80,12 @@ def _drop_output() -> None:
 
 def _fail(text: str) -> int:
     """Print the one line of an error."""
-    print(f"error: {visible(' '.join(text.split()))}", file=sys.stderr)
+    line = f"error: {visible(' '.join(text.split()))}"
+    if language() != "en":
+        from foveal.views.language.translate import translated
+
+        line = translated(line)
+    print(line, file=sys.stderr)
     return 2
 
 
@@ -83,16 +98,21 @@ app = typer.Typer(
 )
 
 
+def _choose(name: str | None) -> str | None:
+    if name is not None:
+        set_language(name)
+    return name
+
+
 @app.callback(invoke_without_command=True)
 def _top(
     context: typer.Context,
     lang: Annotated[
-        str | None, typer.Option("--lang", help="language of audits and pages: en, zh-CN; default: FOVEAL_LANG")
+        str | None,
+        typer.Option("--lang", help="language: en, zh-CN; default: FOVEAL_LANG", is_eager=True, callback=_choose),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
 ) -> None:
-    if lang is not None:
-        set_language(lang)
     if version or context.invoked_subcommand is None:
         print(f"foveal {__version__}" if version else context.get_help())
         raise typer.Exit

@@ -83,11 +83,8 @@ def _drawn(record: object, form: str, *more: Any, **options: Any) -> Any:
     way = _way(record, form)
     if way is None:
         name = type(record).__name__
-        nothing = {
-            "axes": f"{name} has nothing to draw: print it",
-            "csv": f"{name} has no CSV: .to_dict() has its values",
-        }
-        raise FovealError(nothing.get(form, f"{name} cannot be shown as {form}"))
+        what = f"{name} has nothing to draw: print it" if form == "axes" else f"{name} cannot be shown as {form}"
+        raise FovealError(what)
     return way(record, *more, **options)
 
 

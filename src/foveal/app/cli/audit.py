@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from foveal.app import options
+from foveal.app.helping import in_language
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.tasks.audit import TASKS, find_task
@@ -36,7 +37,7 @@ class TaskGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a task, made from its options; raises FovealError for a task that is not there."""
-        return _command(find_task(cmd_name))
+        return in_language(_command(find_task(cmd_name)))
 
 
 tasks = typer.Typer(cls=TaskGroup, rich_markup_mode=None)

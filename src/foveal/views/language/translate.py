@@ -1,7 +1,8 @@
 """English sentences in Chinese, by their patterns: records stay English, views say them in the reader's language.
 
-``zh-CN.yaml`` maps an English sentence with {names} in place of its numbers and words to a Chinese one with the same
-names. What stands for a name is translated too where it is a sentence of its own; what has no pattern stays English.
+``zh-CN.yaml`` (audits), ``zh-text.yaml`` (tables, plans, errors) and ``zh-help.yaml`` (options) map an English sentence
+with {names} in place of its numbers and words to a Chinese one with the same names. What stands for a name is
+translated too where it is a sentence of its own; what has no pattern stays English.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from foveal.core.finding import Finding
     from foveal.tasks.record import Audit, AuditTable, Cell
 
+TABLES = ("zh-help.yaml", "zh-text.yaml", "zh-CN.yaml")
 _NAME = re.compile(r"\{(\w+)(?:![rs])?(?::[^}]*)?\}")
 Found = TypeVar("Found", bound="Finding")
 
@@ -91,7 +93,7 @@ def _of_other_units(text: str) -> str | None:
 
 
 def _chinese(text: str) -> str | None:
-    known = _table().get(_plain(text))
+    known = _table().get(text if "{" not in text else _plain(text)) or _table().get(_plain(text))
     if known is not None and "{" not in known:
         return known
     for pattern, template in _patterns():
@@ -105,10 +107,14 @@ def _chinese(text: str) -> str | None:
     return None
 
 
+_WORDS = {"once", "pixels", "pixel", "samples", "sample", "frames", "frame", "tokens", "token", "voxels", "voxel"}
+"""Single words that are translated within a sentence; others may be names of layers."""
+
+
 def _filled(template: str, values: dict[str, str]) -> str:
     """The template with what stands for its names, sentences translated; a single word may be the name of a layer."""
-    sentences = {name: value for name, value in values.items() if " " in value or value == "once"}
-    said = values | {name: _chinese(value) or value for name, value in sentences.items()}
+    sentences = {name: value for name, value in values.items() if " " in value or value in _WORDS}
+    said = values | {name: _chinese(value) or _of_other_units(value) or value for name, value in sentences.items()}
     return _NAME.sub(lambda one: said[one[1]], template)
 
 
@@ -120,8 +126,9 @@ def _plain(text: str) -> str:
 def _table() -> dict[str, str]:
     import yaml
 
-    text = resources.files("foveal.views.language").joinpath("zh-CN.yaml").read_text(encoding="utf-8")
-    return {_plain(english): chinese for english, chinese in yaml.safe_load(text).items()}
+    folder = resources.files("foveal.views.language")
+    texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in TABLES]
+    return {_plain(english): chinese for text in texts for english, chinese in yaml.safe_load(text).items()}
 
 
 @cache

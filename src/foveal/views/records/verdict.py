@@ -13,9 +13,9 @@ WHOLE = {"samples": "signal", "frames": "signal", "tokens": "text", "px": "image
 def verdict_lines(report: Report) -> list[str]:
     """The two lines on top of a report."""
     verdict = report.verdict
-    if verdict is None:
+    source = next((one for one in report.sources if verdict is not None and one.name == verdict.source), None)
+    if verdict is None or source is None:
         return []
-    source = next(source for source in report.sources if source.name == verdict.source)
     unit, image = source.unit, WHOLE.get(source.unit, "input")
     size = axes_text(verdict.size)
     if verdict.smallest is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
+from foveal.views.language.translate import translated
 
 if TYPE_CHECKING:
     from foveal.check.agreement import Agreement
@@ -26,7 +27,7 @@ def check_text(check: Check) -> str:
         if len(check.mismatches) > MISMATCHES:
             lines.append(f"  and {len(check.mismatches) - MISMATCHES} more")
     lines += [f"  note: {note}" for note in check.notes]
-    return "\n".join(map(visible, lines))
+    return "\n".join(map(visible, map(translated, lines)))
 
 
 def agreement_text(agreement: Agreement) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from foveal.core.visible import visible
 from foveal.report.results import Comparison, Grown, Step
+from foveal.views.language.translate import translated
 from foveal.views.text.report import UNLIMITED, empty_grid, plain
 from foveal.views.text.table import axes_text
 
@@ -36,29 +38,37 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         grid = _grid(comparison, shown, fields, console.width)
         if Measurement.get(console, console.options.update(width=UNLIMITED), grid).maximum <= console.width:
             break
-    console.print(Text(visible(verdict(comparison)), style="bold"), soft_wrap=True)
-    console.print(Text(visible(f"first: {comparison.first}; second: {comparison.second}")), soft_wrap=True)
+    console.print(Text(visible(translated(verdict(comparison))), style="bold"), soft_wrap=True)
+    console.print(Text(visible(translated(f"first: {comparison.first}; second: {comparison.second}"))), soft_wrap=True)
     console.print(grid)
     for note in comparison.notes:
         console.print(Text(f"note: {note}", style="bold red"), soft_wrap=True)
     left_out = len(comparison.steps) - len(shown)
     if left_out:
-        console.print(Text(f"{left_out} layers that add nothing are left out", style="dim"))
+        console.print(Text(translated(f"{left_out} layers that add nothing are left out"), style="dim"))
 
 
 def _grid(comparison: Comparison, shown: Sequence[int], fields: Sequence[str], width: int) -> RichTable:
     grid = empty_grid()
     grid.add_column("", no_wrap=True)
-    grid.add_column("\nlayer", no_wrap=True, max_width=max(16, 2 * width // 5))
+    grid.add_column(f"\n{translated('layer')}", no_wrap=True, max_width=max(16, 2 * width // 5))
     for side in ("first", "second"):
         for heading in fields:
-            above = side if heading == "size" else ""
-            grid.add_column(Text(f"{above}\n{heading}"), justify="right", no_wrap=True, min_width=len(above))
-    grid.add_column("\ndiffers")
+            above = translated(side) if heading == "size" else ""
+            grid.add_column(
+                Text(f"{above}\n{translated(heading)}"), justify="right", no_wrap=True, min_width=cell_len(above)
+            )
+    grid.add_column(f"\n{translated('differs')}")
     for index in shown:
         step = comparison.steps[index]
         mark = ">" if index == comparison.parting else ""
-        cells = [mark, _name(step), *_cells(step.first, fields), *_cells(step.second, fields), ", ".join(step.differs)]
+        cells = [
+            mark,
+            _name(step),
+            *_cells(step.first, fields),
+            *_cells(step.second, fields),
+            ", ".join(map(translated, step.differs)),
+        ]
         grid.add_row(*(Text(visible(cell), style="bold yellow" if mark else "") for cell in cells))
     return grid
 

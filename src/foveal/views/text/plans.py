@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
 from foveal.core.words import bytes_text
+from foveal.views.language.translate import translated
 from foveal.views.text.table import aligned
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def plan_rows(plan: TilePlan) -> Rows:
 
 def plan_text(plan: TilePlan) -> str:
     """The plan as lines of text."""
-    return "\n".join([visible(f"{plan.network}: {plan.layer} in tiles"), *aligned(plan_rows(plan))])
+    return "\n".join([visible(translated(f"{plan.network}: {plan.layer} in tiles")), *aligned(plan_rows(plan))])
 
 
 def plan_html(plan: TilePlan) -> str:
@@ -77,7 +78,7 @@ def _html(title: str, found: Rows) -> str:
 
 def stream_text(plan: StreamPlan) -> str:
     """The plan of a stream as lines of text."""
-    return "\n".join([visible(_stream_title(plan)), *aligned(stream_rows(plan))])
+    return "\n".join([visible(translated(_stream_title(plan))), *aligned(stream_rows(plan))])
 
 
 def stream_html(plan: StreamPlan) -> str:

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from foveal.report.results import Report
 from foveal.report.summary import stages
+from foveal.views.language.translate import translated
 from foveal.views.records.verdict import verdict_lines
 from foveal.views.text.table import Column, Row, Table, table, totals
 
@@ -68,20 +69,24 @@ def empty_grid() -> RichTable:
 
 def rich_table(view: Table, width: int | None = None) -> RenderableType:
     """What a rich console draws: title, table, totals, findings, legend."""
+    heads = tuple(replace(column, heading=translated(column.heading)) for column in view.columns)
     names = _shortened([row.cells[0] for row in view.rows], width)
     rows = [Row((name, *row.cells[1:]), row.dim, row.status) for name, row in zip(names, view.rows)]
-    kept = _fitting(view.columns, rows, width)
+    kept = _fitting(heads, rows, width)
     gone = [column.heading for index, column in enumerate(view.columns) if index not in kept]
-    parts: list[RenderableType] = [Text(line, style="bold") for line in view.verdict]
-    parts += [*([Text()] if view.verdict else []), Text(view.title, style="" if view.verdict else "bold")]
-    parts += [_Grid(view.columns, rows, kept), Text(view.totals)]
+    parts: list[RenderableType] = [Text(translated(line), style="bold") for line in view.verdict]
+    parts += [*([Text()] if view.verdict else []), Text(translated(view.title), style="" if view.verdict else "bold")]
+    parts += [_Grid(heads, rows, kept), Text(translated(view.totals))]
     if view.hint:
-        parts.append(Text(view.hint, style="italic"))
+        parts.append(Text(translated(view.hint), style="italic"))
     if gone:
-        parts.append(Text(f"not shown at this width: {', '.join(gone)}", style="italic"))
-    parts += [Text.assemble((severity, SEVERITY[severity]), "  ", text) for severity, text in view.findings]
+        names_gone = ", ".join(map(translated, gone))
+        parts.append(Text(translated(f"not shown at this width: {names_gone}"), style="italic"))
+    parts += [Text.assemble((translated(s), SEVERITY[s]), "  ", translated(text)) for s, text in view.findings]
     headings = {view.columns[index].heading for index in kept}
-    parts += [Text(line, style="dim") for line in view.legend if line.split(":")[0] not in set(gone) - headings]
+    parts += [
+        Text(translated(line), style="dim") for line in view.legend if line.split(":")[0] not in set(gone) - headings
+    ]
     return Group(*parts)
 
 
@@ -107,7 +112,7 @@ class _Grid:
             return
         bold, dim, plain_style = console.get_style("table.header"), Style(dim=True), Style()
         marks = {status: Style.parse(style) for status, style in _STYLES.items()}
-        marked = [column.heading in ("RF", "status") for column in shown]
+        marked = [column.heading in (translated("RF"), translated("status")) for column in shown]
         rights, ends = [column.right for column in shown], [" " * _GAP] * (len(shown) - 1) + [""]
         yield from _line(titles, widths, rights, ends, [bold] * len(shown))
         yield Segment("\u2500" * total)
@@ -149,7 +154,8 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int | None) 
     """
     kept = list(range(len(columns)))
     widths = [
-        max([len(column.heading), *(len(row.cells[index]) for row in rows)]) for index, column in enumerate(columns)
+        max([cell_len(column.heading), *(len(row.cells[index]) for row in rows)])
+        for index, column in enumerate(columns)
     ]
     while width is not None and len(kept) > 2 and sum(widths[index] + _GAP for index in kept) > width:
         kept.remove(max(kept, key=lambda index: (columns[index].rank, index)))

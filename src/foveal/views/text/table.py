@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from rich.cells import cell_len
+
 from foveal.core.visible import visible
 from foveal.report.results import LayerResult, Measure, Report, SourceInfo
+from foveal.views.language.translate import translated
 
 UNKNOWN = "?"
 _MARKS = {"exact": "", "bound": "\u2264", "data-dependent": "~", "unavailable": "", "contradicted": ""}
@@ -107,8 +110,9 @@ def measured_text(source: SourceInfo, values: Sequence[float | Fraction | None])
 
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     """A line for each name and value, the values one below the other."""
-    width = max(len(name) for name, _ in rows)
-    return [visible(f"{name:<{width}}  {value}".rstrip()) for name, value in rows]
+    said = [(translated(name), translated(value)) for name, value in rows]
+    width = max(cell_len(name) for name, _ in said)
+    return [visible(f"{name}{' ' * (width - cell_len(name))}  {value}".rstrip()) for name, value in said]
 
 
 def axes_text(values: Sequence[int | Fraction | None], signed: bool = False) -> str:
