@@ -1,12 +1,13 @@
 """Read ONNX files safely: nothing is executed, nothing outside the model's folder is opened, and a file that is not
 what it says is one clear line.
 
-Weights stay where they are: external data is mapped only when its numbers are asked for.
+Weights stay where they are, in the file or outside, until their numbers are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from foveal.core import errors
 from foveal.core.errors import FovealError, SourceError
+from foveal.frontends.onnx.nodes.slim import WRITTEN, without_numbers
 
 LARGEST_FILE = 2**31
 LONGEST_AXIS = 2**22
@@ -48,7 +50,7 @@ def read_file(path: str | Path) -> OnnxFile:
             raise SourceError(f"{path}: not a file")
         if size > LARGEST_FILE:
             raise SourceError(f"{path}: {size} bytes, more than the 2 GiB a protobuf file can have; use external data")
-        data = path.read_bytes()
+        data = without_numbers(path)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     return read_bytes(data, path.parent, path.stem, str(path))
@@ -233,6 +235,10 @@ def check_tensor(tensor: TensorProto, folder: Path | None) -> None:
     shape = check_dimensions(tensor.dims, tensor.name)
     width = bits_of(tensor)
     if tensor.data_location == TensorProto.EXTERNAL:
+        entries = {item.key: item.value for item in tensor.external_data}
+        needed = -(-prod(shape) * width // 8)
+        if WRITTEN in entries and tensor.data_type != TensorProto.STRING and entries["length"] != str(needed):
+            raise SourceError(_misfit(tensor, entries["length"], needed))
         external_place(tensor, folder)
         return
     if tensor.data_type == TensorProto.STRING:
@@ -242,8 +248,12 @@ def check_tensor(tensor: TensorProto, folder: Path | None) -> None:
     else:
         return  # typed fields: checked by the reader once the numbers are asked for
     if stored != needed:
-        unit = "strings" if tensor.data_type == TensorProto.STRING else "bytes"
-        raise SourceError(f"'{tensor.name}' of shape {list(shape)} has {stored} {unit} where {needed} are needed")
+        raise SourceError(_misfit(tensor, stored, needed))
+
+
+def _misfit(tensor: TensorProto, stored: object, needed: int) -> str:
+    unit = "strings" if tensor.data_type == TensorProto.STRING else "bytes"
+    return f"'{tensor.name}' of shape {list(tensor.dims)} has {stored} {unit} where {needed} are needed"
 
 
 def bits_of(tensor: TensorProto) -> int:
@@ -276,30 +286,47 @@ def external_place(tensor: TensorProto, folder: Path | None) -> Place:
     shown = location if len(location) < 80 else f"{location[:80]} ..."
     if folder is None:
         raise SourceError(f"'{tensor.name}' keeps its data in '{shown}', but the model was not read from a folder")
-    root = folder.resolve()
     try:
-        path = (root / location).resolve()
-        inside = (
-            bool(location) and "\0" not in location and path.is_relative_to(root) and not Path(location).is_absolute()
-        )
-        if not inside:
+        path = _inside(folder, location)
+        if path is None:
             raise SourceError(f"'{tensor.name}' keeps its data in '{shown}', outside the model's folder: not opened")
         if not path.is_file():
             raise SourceError(f"'{tensor.name}' keeps its data in '{shown}', which is not there")
         offset, needed = int(entries.get("offset") or 0), -(-prod(tensor.dims) * bits_of(tensor) // 8)
         length = int(entries.get("length") or needed)
-        if offset < 0 or length != needed or offset + length > path.stat().st_size:
+        status = path.stat()
+        if entries.get(WRITTEN, str(status.st_mtime_ns)) != str(status.st_mtime_ns):
+            raise SourceError(f"'{tensor.name}' was in '{shown}', which has been written anew since: trace it again")
+        if offset < 0 or length != needed or offset + length > status.st_size:
             raise SourceError(f"'{tensor.name}' needs {needed} bytes of '{shown}' from byte {offset}: not there")
     except (ValueError, OSError, RuntimeError) as error:
         raise SourceError(f"'{tensor.name}' keeps its data in '{shown}', which cannot be read") from error
     return Place(path, offset, length)
 
 
-def numbers(tensor: TensorProto, folder: Path | None) -> np.ndarray:
-    """The numbers of a stored tensor. Raises SourceError where they do not fill its shape."""
+@lru_cache(maxsize=64)
+def _inside(folder: Path, location: str) -> Path | None:
+    """Where a location leads that is within the folder; None for any other."""
+    root = folder.resolve()
+    path = (root / location).resolve()
+    inside = bool(location) and "\0" not in location and path.is_relative_to(root)
+    return path if inside and not Path(location).is_absolute() else None
+
+
+def numbers(tensor: TensorProto, folder: Path | None, seen: bool = False) -> np.ndarray:
+    """The numbers of a stored tensor; ``seen``: to be looked at and let go at once, without a copy of what lies outside
+    the model. Raises SourceError where they do not fill its shape.
+    """
     try:
         if tensor.data_location == TensorProto.EXTERNAL:
             place = external_place(tensor, folder)
+            kind, shape = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)), tuple(tensor.dims)
+            if kind.kind in "fiub" and kind.isbuiltin and bits_of(tensor) >= 8 and place.length:
+                kind = kind.newbyteorder("<")
+                if seen:
+                    return np.memmap(place.path, kind, "r", place.offset, shape)
+                found = np.fromfile(place.path, kind, prod(shape), offset=place.offset)
+                return found.reshape(shape).astype(kind.newbyteorder("="), copy=False)
             with place.path.open("rb") as file:
                 file.seek(place.offset)
                 inner = TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=file.read(place.length))

@@ -21,10 +21,9 @@ def factor(call: Call, operand: Operand) -> Operand:
     """An operand of a product: what no source can change is a kernel, but a table where most of it is zero."""
     if operand.depends:
         return operand
-    if operand.value is None and operand.known and prod(operand.shape) <= LARGEST:
-        array = call.array(operand, "the factor")
-        if tables.mostly_zero(array):
-            return call.constant(array)
+    known = operand.value is None and operand.known and prod(operand.shape) <= LARGEST
+    if known and tables.mostly_zero(call.array(operand, "the factor") if operand.look is None else operand.look()):
+        return call.constant(call.array(operand, "the factor"))
     return call.weight(operand)
 
 

@@ -61,6 +61,8 @@ class Operand:
     value: int | None = None
     depends: bool = False
     name: str = ""
+    look: Callable[[], np.ndarray] | None = None
+    """The numbers to be looked at and let go at once, where that costs less than reading them."""
     _kept: np.ndarray | None = field(default=None, repr=False)
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def stored(tensor: TensorProto, folder: Path | None) -> Operand:
     """An operand whose numbers stay where they are until they are asked for."""
     shape = check_dimensions(tensor.dims, tensor.name)
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
-    return Operand(shape, dtype, lambda: numbers(tensor, folder), name=tensor.name)
+    outside = tensor.data_location == TensorProto.EXTERNAL
+    look = partial(numbers, tensor, folder, seen=True) if outside else None
+    return Operand(shape, dtype, partial(numbers, tensor, folder), name=tensor.name, look=look)
 
 
 def known(array: np.ndarray, name: str = "") -> Operand:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -33,8 +34,13 @@ UNKNOWN = Made(None, np.dtype(np.float32))
 def schema_of(node: NodeProto, opsets: dict[str, int]) -> Schema:
     """The operator's schema in the model's version; None for one that the onnx package does not know."""
     domain = "" if node.domain == "ai.onnx" else node.domain
+    return _schema(node.op_type, opsets.get(domain, 1), domain)
+
+
+@lru_cache(maxsize=512)
+def _schema(operator: str, version: int, domain: str) -> Schema:
     try:
-        return onnx.defs.get_schema(node.op_type, opsets.get(domain, 1), domain)
+        return onnx.defs.get_schema(operator, version, domain)
     except onnx.defs.SchemaError:
         return None
 
@@ -43,6 +49,47 @@ def infer(node: NodeProto, schema: Schema, inputs: Sequence[Item], opsets: dict[
     """One record per output of the node. Raises TraceError where its inputs do not fit it."""
     if schema is None:
         return [UNKNOWN] * len(node.output)
+    key = _alike(node, inputs, opsets)
+    if key is None:
+        return _infer(node, schema, inputs, opsets)
+    if key not in _INFERRED:
+        made = _infer(node, schema, inputs, opsets)
+        if len(_INFERRED) >= KEPT:
+            _INFERRED.clear()
+        _INFERRED[key] = made
+    return list(_INFERRED[key])
+
+
+KEPT = 2048
+"""Nodes whose shapes are kept for others that are alike: blocks of a network repeat."""
+_INFERRED: dict[Hashable, list[Made]] = {}
+
+
+def _alike(node: NodeProto, inputs: Sequence[Item], opsets: dict[str, int]) -> Hashable | None:
+    """All that the shapes of a node follow from; None where that is much."""
+    given: list[Hashable] = []
+    for name, x in zip(node.input, inputs, strict=False):
+        if isinstance(x, list) or (isinstance(x, Operand) and x.known and x.dtype.kind in "OSU"):
+            return None
+        if not name or x is None:
+            given.append(None)
+            continue
+        shaping = x.known and prod(x.shape) <= SHAPING and _may_shape(x, node)
+        if shaping and prod(x.shape) > SHORT:
+            return None
+        given.append((x.shape, x.dtype, np.asarray(x.array).tobytes() if shaping else b""))
+    settings = [attribute.SerializeToString(deterministic=True) for attribute in node.attribute]
+    if sum(map(len, settings)) > 16 * SHORT:
+        return None
+    wanted = tuple(map(bool, node.output))
+    return node.op_type, node.domain, tuple(settings), tuple(given), len(node.input), wanted, tuple(opsets.items())
+
+
+SHORT = 64
+"""Numbers of an operand that nodes are compared by."""
+
+
+def _infer(node: NodeProto, schema: Schema, inputs: Sequence[Item], opsets: dict[str, int]) -> list[Made]:
     _check_channels(node, inputs)
     types: dict[str, TypeProto] = {}
     data = {}
