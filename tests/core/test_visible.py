@@ -171,3 +171,28 @@ def test_progress_reads_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress.progress(f"tracing [/red]{HOSTILE}"):
         time.sleep(0.3)
     assert f"tracing [/red]{SHOWN}" in re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+
+
+def test_work_that_is_counted_shows_how_much_is_left_and_nothing_goes_to_a_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import time
+
+    from rich.console import Console
+
+    from foveal.core import progress
+
+    file = io.StringIO()
+    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=file, force_terminal=True, width=100))
+    with progress.progress("fields"), progress.progress("inner"):
+        for _ in progress.counted(range(4), 4):
+            time.sleep(0.12)
+    told = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+    assert re.search(r"fields .*3/4 .*\d:\d\d", told)
+    assert "inner" not in told
+    silent = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=silent))
+    with progress.progress("fields"):
+        assert list(progress.counted("ab", 2)) == ["a", "b"]
+    assert silent.getvalue() == ""

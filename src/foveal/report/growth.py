@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foveal.core.errors import FovealError
+from foveal.core.progress import counted
 from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import moments, region_above
 from foveal.fields.metrics.mass import LUO_LEVEL
@@ -20,7 +21,7 @@ def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: st
     Raises UnknownLayerError, and FovealError for a layer whose RF size is withheld or which reads nothing.
     """
     trf, erf, sigma, unit = [], [], [], ""
-    for layer in layers:
+    for layer in counted(layers, len(layers)):
         rf = receptive_field(graph, layer, source=source)
         size = rf.size[-1]
         if size is None:

@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from foveal.core.errors import FovealError, SourceError
+from foveal.core.progress import counted
 from foveal.core.serial import to_plain
 from foveal.engine.roles import roles
 from foveal.fields.field import Box, Field
@@ -93,7 +94,7 @@ def measure(
     plan = plan_of(graph, names, at, channel, source, procedure, settings)
     given = image_set(graph, plan, images, count, preparation)
     accounts = [Account(plan, number) for number in range(len(names))]
-    for sample, parts in contributions(graph, plan, given, range(len(given))):
+    for sample, parts in counted(contributions(graph, plan, given, range(len(given))), len(given)):
         for account, part in zip(accounts, parts):
             account.add(sample, part)
         if settings.tolerance is not None and all(account.settled() for account in accounts):

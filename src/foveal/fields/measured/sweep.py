@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.core.progress import step
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
 from foveal.fields.measured.images import ImageSet, Sample
@@ -185,6 +186,7 @@ def _compute(
     calls = [(request, str(folder), *job) for job in jobs]
 
     def finished(place: int) -> None:
+        step(place + 1, len(jobs))
         if done is not None:
             done(f"{request.models[jobs[place].number][0]}: {place + 1} of {len(jobs)}")
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foveal.core.errors import FovealError
-from foveal.core.visible import visible
+from foveal.core.progress import counted, progress
 from foveal.frontends.backends import backend_of, forward_of, to_array
 from foveal.ir.backend import Forward
 
 if TYPE_CHECKING:
     from foveal.tasks.tiling.record import Tile, TilePlan
 
-BAR = 1.0
-"""Seconds of work before the progress bar appears, on a terminal only."""
 ROUNDING = 64
 """Units in the last place of the layer's largest value by which rounding may part tiles from the whole: the order in
 which n numbers are added is the processor's, and their rounding errors leave about the root of n; this covers 4,096.
@@ -148,14 +146,6 @@ def _places(
 
 
 def _tracked(tiles: Iterable[Tile], count: int, layer: str) -> Iterator[Tile]:
-    """The tiles with a progress bar on standard error, on a terminal, once there is something to wait for."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from tiles
-        return
-    with Progress(console=console, transient=True) as bar:
-        yield from bar.track(tiles, total=count, description=escape(visible(f"tiling {layer}")))
+    """The tiles with a bar on standard error, on a terminal, once there is something to wait for."""
+    with progress(f"tiling {layer}"):
+        yield from counted(tiles, count)

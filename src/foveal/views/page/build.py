@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from foveal.check.analyze import analyze
 from foveal.core.errors import FovealError, UnknownLayerError
 from foveal.core.finding import Finding
+from foveal.core.progress import counted
 from foveal.fields.measured.provenance import file_digest, versions
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
@@ -194,7 +195,7 @@ def _fields(
         first: dict[int, str] = {}
         for name in names:
             first.setdefault(graph.layer(name).value, name)
-        for name in first.values():
+        for name in counted(first.values(), len(first)):
             tick(name)
             middle = choice.middles[name, source.name]
             found, why = layer_fields(graph, name, source.name, kinds, options.images, middle)
