@@ -85,6 +85,13 @@ NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="do not hold a few runs of the model against what the trace cannot prove")
 ]
 
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+OneLayerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layer", metavar="NAME", help="the layer to compute; default: the output", autocompletion=complete_layer
+    ),
+]
 RateOption = Annotated[
     float | None, typer.Option("--rate", metavar="HZ", help="samples per second: lengths in milliseconds too")
 ]

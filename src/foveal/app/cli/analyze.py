@@ -17,6 +17,7 @@ from foveal.app.options import (
     CheckpointOption,
     HopOption,
     InputOption,
+    JsonOption,
     NoCheckOption,
     PretrainedOption,
     RateOption,
@@ -55,7 +56,7 @@ def analyze(
         int | None, typer.Option("--depth", min=1, metavar="N", help="only module paths of at most N parts")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="a row for every operation, not only for the stages")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print the report as CSV")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="an operation without a rule is an error")] = False,
     check: Annotated[bool, typer.Option("--verify", help="compare with the real model, perturbed")] = False,

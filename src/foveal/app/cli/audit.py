@@ -82,7 +82,7 @@ def _common(
     source: options.SourceArgument,
     shapes: options.InputOption = None,
     axes: options.AxesOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the audit as JSON")] = False,
+    as_json: options.JsonOption = False,
     picture: Annotated[
         str | None, typer.Option("--picture", metavar="OUT.png", help="write a figure (.png, .svg, .pdf)")
     ] = None,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from foveal.app.options import AxesOption, InputOption, SourceArgument, console, trace_source
+from foveal.app.options import AxesOption, InputOption, JsonOption, SourceArgument, console, trace_source
 from foveal.core.progress import progress
 
 
@@ -15,7 +11,7 @@ def compare(
     second: SourceArgument,
     shapes: InputOption = None,
     axes: AxesOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Two networks side by side: what each layer adds, and the first layer at which they part."""
     from foveal.report.compare import compare as compare_graphs

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, input_axes, input_shapes, lengths
+from foveal.app.options import AxesOption, InputOption, JsonOption, input_axes, input_shapes, lengths
 from foveal.core.errors import FovealError, writing
 from foveal.core.reading import read_text
 from foveal.core.serial import to_plain
@@ -137,7 +137,7 @@ def design(
         int | None,
         typer.Option("--code", min=1, metavar="N", help="print the PyTorch code of design N instead of the table"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the designs as JSON")] = False,
+    as_json: JsonOption = False,
     inverse: Annotated[Inverse | None, typer.Option("--inverse", help="a single question instead of a search")] = None,
     kernel: Annotated[int, typer.Option("--kernel", min=1, help="for --inverse tcn and rates")] = 3,
     per_block: Annotated[

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foveal.app.options import PICTURES, AxesOption, InputOption, check_suffix, input_axes, input_shapes, unit
+from foveal.app.options import (
+    PICTURES,
+    AxesOption,
+    InputOption,
+    JsonOption,
+    check_suffix,
+    input_axes,
+    input_shapes,
+    unit,
+)
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
 from foveal.core.visible import visible
@@ -64,7 +73,7 @@ def erf(
     out: Annotated[
         str | None, typer.Option("-o", "--out", metavar="FILE", help="a figure (.png, .svg, .pdf), .json or .npy")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
     again: Annotated[
         str | None, typer.Option("--again", metavar="FILE", help="make the figure or JSON of an earlier run again")
     ] = None,

@@ -35,7 +35,7 @@ def field(
         str | None,
         typer.Option("-o", "--out", metavar="FILE", help="a picture (.png, .svg, .pdf) or the field (.npy, .json)"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the metrics as JSON")] = False,
+    as_json: options.JsonOption = False,
     shapes: options.InputOption = None,
     axes: options.AxesOption = None,
     pretrained: options.PretrainedOption = False,

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from foveal.app.options import JsonOption
 from foveal.core.progress import progress
 
 
 def list_(
     library: Annotated[str | None, typer.Argument(metavar="[LIBRARY]", help="a prefix, such as timm or hf")] = None,
     pattern: Annotated[str, typer.Argument(metavar="[PATTERN]", help="names that match, such as 'resnet*'")] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="print the names, or the libraries, as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """The networks of a library as SOURCE takes them, one a line; without a library, the libraries."""
     from foveal.frontends.sources.listing import names, shelves

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, InputOption, NoCheckOption, SourceArgument, lengths, trace_source
+from foveal.app.options import (
+    AxesOption,
+    InputOption,
+    JsonOption,
+    NoCheckOption,
+    OneLayerOption,
+    SourceArgument,
+    lengths,
+    trace_source,
+)
 from foveal.core.errors import FovealError
 from foveal.core.progress import progress
 
@@ -24,14 +33,12 @@ def tile(
     size: Annotated[
         str | None, typer.Option("--size", metavar="HxW", help="size of the image; default: the traced input")
     ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="the layer to compute; default: the output")
-    ] = None,
+    layer: OneLayerOption = None,
     error: Annotated[
         float | None,
         typer.Option("--error", metavar="E", help="a halo for this expected relative error, by the ERF, such as 1e-3"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
+    as_json: JsonOption = False,
     shapes: InputOption = None,
     no_check: NoCheckOption = False,
     axes: AxesOption = None,
@@ -69,13 +76,11 @@ def stream(
     axis: Annotated[
         str | None, typer.Option("--axis", metavar="NAME", help="the source axis that is time; default: the last")
     ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="the layer to compute; default: the output")
-    ] = None,
+    layer: OneLayerOption = None,
     onnx: Annotated[
         str | None, typer.Option("--onnx", metavar="FILE", help="write one step with state inputs and outputs as ONNX")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
+    as_json: JsonOption = False,
     shapes: InputOption = None,
     no_check: NoCheckOption = False,
     axes: AxesOption = None,

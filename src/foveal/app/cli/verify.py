@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foveal.app.options import AxesOption, CheckpointOption, InputOption, PretrainedOption, SourceArgument, trace_source
+from foveal.app.options import (
+    AxesOption,
+    CheckpointOption,
+    InputOption,
+    JsonOption,
+    PretrainedOption,
+    SourceArgument,
+    trace_source,
+)
 from foveal.core.progress import progress
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ def verify(
     axes: AxesOption = None,
     pretrained: PretrainedOption = False,
     weights: CheckpointOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Perturb the real model and compare with the computed receptive field; exit code 1 where they disagree."""
     graph = trace_source(source, shapes, pretrained, axes=axes, weights=weights)

@@ -3,7 +3,6 @@
 {
   const PATIENCE = 10000;
   const waiting = new Map();
-  const known = new Map();
   let count = 0;
   let heard = false;
 
@@ -26,16 +25,5 @@
     }, PATIENCE);
   });
 
-  if (parent !== window) {
-    askField = async (row, kind, unit) => {
-      const held = packedField(row, kind);
-      if (held && String(held.unit) === String(unit)) return { field: held };
-      const key = JSON.stringify([row.name, row.source, kind, unit]);
-      if (known.has(key)) return known.get(key);
-      const found = await answer(row, kind, unit);
-      if (found?.field) known.set(key, found);
-      if (known.size > 300) known.delete(known.keys().next().value);
-      return found;
-    };
-  }
+  if (parent !== window) askField = askedOnce(answer);
 }

@@ -67,3 +67,18 @@ async function fieldOf(row, kind) {
   if (!decoded.has(packed)) decoded.set(packed, { ...packed, values: await inflate(packed.data) });
   return decoded.get(packed);
 }
+
+/** A way to ask for fields that asks each question once: what the page carries, what was answered, else answer(...). */
+function askedOnce(answer) {
+  const known = new Map();
+  return async (row, kind, unit) => {
+    const held = packedField(row, kind);
+    if (held && String(held.unit) === String(unit)) return { field: held };
+    const key = JSON.stringify([row.name, row.source, kind, unit]);
+    if (known.has(key)) return known.get(key);
+    const found = await answer(row, kind, unit);
+    if (found?.field) known.set(key, found);
+    if (known.size > 300) known.delete(known.keys().next().value);
+    return found;
+  };
+}

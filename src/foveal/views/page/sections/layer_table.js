@@ -46,31 +46,27 @@ function drawTableTools() {
       },
     },
   });
-  const modules = el("input", {
-    type: "checkbox",
-    checked: wanted.modules,
-    on: {
-      change: (event) => {
-        wanted.modules = event.target.checked;
-        drawTable();
-      },
-    },
-  });
-  const behind = el("input", {
-    type: "checkbox",
-    id: "behind",
-    checked: wanted.behind,
-    on: {
-      change: (event) => {
-        wanted.behind = event.target.checked;
-        drawTable();
-      },
-    },
-  });
+  const box = (key) =>
+    el(
+      "label.check",
+      {},
+      el("input", {
+        type: "checkbox",
+        id: key,
+        checked: wanted[key],
+        on: {
+          change: (event) => {
+            wanted[key] = event.target.checked;
+            drawTable();
+          },
+        },
+      }),
+      t(key),
+    );
   byId("layer-tools").replaceChildren(
     input,
-    el("label.check", {}, modules, t("modules")),
-    ROWS.some((row) => row.behind) ? el("label.check", {}, behind, t("behind")) : "",
+    box("modules"),
+    ROWS.some((row) => row.behind) ? box("behind") : "",
   );
 }
 

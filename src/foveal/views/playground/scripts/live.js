@@ -7,7 +7,6 @@
     en: { playground: "Playground", save: "Save", gone: "The server does not answer. Is foveal serve still running?" },
     "zh-CN": { playground: "试验场", save: "保存", gone: "服务器没有回应。foveal serve 还在运行吗？" },
   };
-  const known = new Map();
 
   /** The answer to one question: {field} or {missing}, or null where a later question took its place. */
   const answer = async (row, kind, unit) => {
@@ -24,16 +23,7 @@
     } catch { return { missing: text.trim() }; }
   };
 
-  askField = async (row, kind, unit) => {
-    const held = packedField(row, kind);
-    if (held && String(held.unit) === String(unit)) return { field: held };
-    const key = JSON.stringify([row.name, row.source, kind, unit]);
-    if (known.has(key)) return known.get(key);
-    const found = await answer(row, kind, unit);
-    if (found?.field) known.set(key, found);
-    if (known.size > 300) known.delete(known.keys().next().value);
-    return found;
-  };
+  askField = askedOnce(answer);
 
   const playground = el("a.button", { id: "to-playground", href: "/playground" });
   const text = new URLSearchParams({ text: live.text, input: DATA.sources[0].shape.slice(1).join("x") });
