@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from foveal.engine.backward.algebra import Algebra, Flow, dense, with_runs
+from foveal.engine.backward.algebra import Algebra, Flow, dense, either, with_runs
 from foveal.engine.backward.stages import Shape, Stage, with_length
 from foveal.ir import relation as rel
 from foveal.ir.cache import Bounded
@@ -79,8 +79,12 @@ def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     moved = np.moveaxis(flow.data, axis, 0)
     flat = moved.reshape(step.n_out, prod(moved.shape[1:]))  # also of no output at all
     matrix = _matrix(step, algebra.weigh)
-    if algebra.logical:
+    if flat.dtype == bool:
         result = (matrix @ flat.astype(np.float64)) > 0
+    elif algebra.logical:
+        result = np.zeros((step.n_in, flat.shape[1]), dtype=flat.dtype)
+        inputs, outputs = matrix.nonzero()
+        np.bitwise_or.at(result, inputs, flat[outputs])
     elif flat.dtype.kind in "iu":
         flat = algebra.safe(flat, step.clipped.shape[1])
         result = matrix.astype(flat.dtype) @ flat
@@ -107,7 +111,7 @@ def _all(step: rel.All | rel.KeepAll, stage: Stage, flow: Flow, algebra: Algebra
 def _prefix(step: rel.Prefix, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     flow = dense(flow, step.axis, stage.after[step.axis])
     data = flow.data if step.reverse else np.flip(flow.data, step.axis)
-    add = np.logical_or if algebra.logical else np.add
+    add = np.bitwise_or if algebra.logical else np.add
     data = add.accumulate(algebra.safe(data, data.shape[step.axis]), axis=step.axis)
     return Flow(data if step.reverse else np.flip(data, step.axis), flow.runs, flow.scale)
 
@@ -127,7 +131,7 @@ def _blocks(step: rel.Blocks, stage: Stage, flow: Flow, algebra: Algebra) -> Flo
         data = algebra.safe(dense(flow, axis, step.n_out).data, size)
         shape = data.shape
         blocked = data.reshape(*shape[:axis], step.groups, size, *shape[axis + 1 :])
-        result = np.asarray(blocked.any(axis=axis + 1) if algebra.logical else blocked.sum(axis=axis + 1))
+        result = either(blocked, axis + 1) if algebra.logical else np.asarray(blocked.sum(axis=axis + 1))
     width = step.n_in // step.groups
     runs = {a: e for a, e in flow.runs.items() if a != axis}
     if width > 1:
@@ -196,7 +200,7 @@ def _scatter(step: rel.Scatter, stage: Stage, flow: Flow, algebra: Algebra) -> F
     if step.weights is not None and algebra.weigh:
         flat = flat * step.weights**2
     result = np.zeros(int(np.prod(step.before)), dtype=flat.dtype)
-    (np.logical_or if algebra.logical else np.add).at(result, step.index[used], np.broadcast_to(flat, used.shape)[used])
+    (np.bitwise_or if algebra.logical else np.add).at(result, step.index[used], np.broadcast_to(flat, used.shape)[used])
     return Flow(result.reshape(step.before), {}, flow.scale)
 
 

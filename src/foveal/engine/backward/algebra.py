@@ -41,7 +41,7 @@ class Algebra:
     @property
     def logical(self) -> bool:
         """Whether adding is "or"."""
-        return self.dtype is bool
+        return self.dtype in (bool, np.uint64)
 
     def total(self, flow: Flow, axis: int, n: int, role: str) -> Flow:
         """Add up along an axis of ``n`` elements; the axis stays with length 1."""
@@ -50,7 +50,7 @@ class Algebra:
             times = self.multiplicity(n, role)
             return flow if times == 1 or self.logical else replace(flow, data=self.times(data, times))
         if self.logical:
-            result = np.asarray(data.any(axis=axis, keepdims=True))
+            result = either(data, axis, keepdims=True)
         elif runs is not None:
             counts = np.array([self.multiplicity(int(m), role) for m in np.diff((0, *runs))])
             along = counts.reshape((-1,) + (1,) * (data.ndim - axis - 1))
@@ -93,8 +93,18 @@ class Algebra:
 
 
 SUPPORT = Algebra("support", bool, lambda n, role: 1)
+SETS = Algebra("support of 64 units", np.uint64, lambda n, role: 1)
+"""Each bit is the support of a unit of its own."""
 PATHS = Algebra("paths", np.int64, lambda n, role: n if role == "s" else 1)
 ENERGY = Algebra("energy", np.float64, lambda n, role: 1 if role == "b" else n, weigh=True)
+
+
+def either(data: np.ndarray, axis: int, keepdims: bool = False) -> np.ndarray:
+    """ "Or" along an axis."""
+    if data.dtype == bool:
+        return np.asarray(data.any(axis=axis, keepdims=keepdims))
+    joined = np.asarray(np.bitwise_or.reduce(data, axis=axis))
+    return np.expand_dims(joined, axis) if keepdims else joined
 
 
 def dense(flow: Flow, axis: int, n: int) -> Flow:

@@ -16,19 +16,23 @@ from typing import NamedTuple
 import numpy as np
 
 from foveal.engine.backward.adjoint import adjoint
-from foveal.engine.backward.algebra import PATHS, SUPPORT, Flow
-from foveal.engine.backward.pull import over_source, pull, seed
+from foveal.engine.backward.algebra import PATHS, SETS, SUPPORT, Flow
+from foveal.engine.backward.pull import Flows, over_source, pull, seed
 from foveal.engine.backward.solidity import solid_values
-from foveal.engine.backward.stages import Stage
+from foveal.engine.backward.stages import Stage, stages
 from foveal.engine.forward.bounds import bounds, one_box
 from foveal.engine.forward.boxes import align
 from foveal.engine.forward.hull import NOTHING, all_dense
 from foveal.engine.roles import grid_axes, roles
+from foveal.ir import relation as rel
 from foveal.ir.graph import Graph, Node
+from foveal.ir.lengths import groups
 from foveal.ir.relation import Read
 
 AFFORDABLE = 20_000
-"""Units with holes for which the exact support is still worked out one by one."""
+"""Units with holes, of one value, for which the exact support is still worked out."""
+BITS = 64
+OCTETS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(np.int64)
 
 
 class EdgeCount(NamedTuple):
@@ -44,13 +48,14 @@ def count_edges(graph: Graph, value: int, unit: tuple[int, ...], source: int, ch
 
     def count(node: Node, way: Read, flow: Flow, path: tuple[Stage, ...]) -> None:
         if way.edges:
-            _count_way(graph, node, way, flow, path, weights)
+            operand = node.inputs[way.operand]
+            weights[operand] = weights.get(operand, 0) + _read(graph, node, way, flow, path)
 
     pull(graph, {value: seed(graph, value, unit, SUPPORT, channel)}, SUPPORT, carry=count)
     chosen = graph.sources[source]
     lengths = tuple(graph.values[chosen.value].shape[axis] for axis in chosen.axes)
     difference = np.zeros(tuple(n + 1 for n in lengths), dtype=np.int64)
-    supports = np.zeros(lengths, dtype=np.int64)
+    holed: dict[int, np.ndarray] = {}
     solid, exact = solid_values(graph, source), True
     for operand, weight in weights.items():
         state = bounds(graph).states.get(operand, {}).get(source)
@@ -58,25 +63,24 @@ def count_edges(graph: Graph, value: int, unit: tuple[int, ...], source: int, ch
             continue
         filled = solid.get(operand, False)
         if not filled and np.count_nonzero(weight) <= AFFORDABLE:
-            supports += _add_supports(graph, operand, weight, chosen.value, chosen.axes)
+            holed[operand] = weight
         else:
             exact = exact and filled
             _add_boxes(graph, operand, weight, state.strict, difference)
     for axis in range(len(lengths)):
         difference = difference.cumsum(axis=axis)
-    return EdgeCount(difference[tuple(slice(0, n) for n in lengths)] + supports, exact)
+    boxes = difference[tuple(slice(0, n) for n in lengths)]
+    return EdgeCount(boxes + _supports(graph, holed, chosen.value, chosen.axes), exact)
 
 
-def _count_way(
-    graph: Graph, node: Node, way: Read, flow: Flow, path: tuple[Stage, ...], weights: dict[int, np.ndarray]
-) -> None:
-    """Add, for each operand position, its edges to outputs that lie in the cone."""
+def _read(graph: Graph, node: Node, way: Read, flow: Flow, path: tuple[Stage, ...]) -> np.ndarray:
+    """For each unit of the operand, how often the units of the output read it, each as often as ``flow`` says."""
     operand, kinds = node.inputs[way.operand], roles(graph)
     cone = _positions(flow, kinds[node.output])
     count = _positions(adjoint(way.relation, cone, path, PATHS), kinds[operand]).data
     shape, axes = graph.values[operand].shape, grid_axes(graph, operand)
     wide = np.broadcast_to(count, [shape[a] if a in axes else 1 for a in range(count.ndim)])
-    weights[operand] = weights.get(operand, 0) + wide.reshape([shape[a] for a in axes])
+    return wide.reshape([shape[a] for a in axes])
 
 
 def _positions(flow: Flow, kinds: tuple[str, ...]) -> Flow:
@@ -105,11 +109,75 @@ def _add_boxes(graph: Graph, value: int, weight: np.ndarray, boxes, difference: 
         np.add.at(difference, index, amount if sum(corner) % 2 == 0 else -amount)
 
 
-def _add_supports(graph: Graph, value: int, weight: np.ndarray, source: int, axes: tuple[int, ...]) -> np.ndarray:
+def _supports(graph: Graph, holed: dict[int, np.ndarray], source: int, axes: tuple[int, ...]) -> np.ndarray:
+    """The supports of units with holes, each times its weight, added up; as many units in one pass as a word has
+    bits.
+    """
     shape = graph.values[source].shape
     total = np.zeros(tuple(shape[axis] for axis in axes), dtype=np.int64)
-    for unit in np.argwhere(weight):
-        index = tuple(int(i) for i in unit)
-        flows = pull(graph, {value: seed(graph, value, index, SUPPORT)}, SUPPORT)
-        total += int(weight[index]) * over_source(flows.get(source), shape, axes).astype(np.int64)
+    _move_back(graph, holed)
+    units = [(value, where) for value, weight in holed.items() for where in np.flatnonzero(weight)]
+    for first in range(0, len(units), BITS):
+        starts: Flows = {}
+        times = np.zeros(BITS, dtype=np.int64)
+        for bit, (value, where) in enumerate(units[first : first + BITS]):
+            if value not in starts:
+                starts[value] = seed(graph, value, None, SETS)
+                starts[value].data[...] = 0
+            starts[value].data.reshape(-1)[where] |= np.uint64(1 << bit)
+            times[bit] = holed[value].flat[where]
+        found = over_source(pull(graph, starts, SETS).get(source), shape, axes, SETS).astype("<u8")
+        for place, octet in enumerate(np.moveaxis(found.view(np.uint8).reshape(*found.shape, 8), -1, 0)):
+            total += (OCTETS @ times[8 * place : 8 * place + 8])[octet]
     return total
+
+
+def _move_back(graph: Graph, holed: dict[int, np.ndarray]) -> None:
+    """Give the weights of units that read one unit each (of a move, or along features) to these."""
+    states, kinds = bounds(graph).states, roles(graph)
+    for node in reversed(graph.nodes):
+        if node.output not in holed:
+            continue
+        shape, out = graph.values[node.inputs[0]].shape, graph.values[node.output].shape
+        ways = [way for way in bounds(graph).facts.ways(node) if node.inputs[way.operand] in states]
+        if any(node.inputs[way.operand] != node.inputs[0] for way in ways):
+            continue
+        paths = [stages(way.relation, shape, out, kinds[node.inputs[0]], kinds[node.output]) for way in ways]
+        if all(map(_along_features, paths)) or (len(ways) == 1 and all(map(_one_to_one, paths[0]))):
+            flow = Flow(_full_rank(graph, node.output, holed.pop(node.output)), {})
+            moved = _read(graph, node, ways[0], flow, paths[0])
+            holed[node.inputs[0]] = holed.get(node.inputs[0], 0) + moved
+
+
+def _along_features(path: tuple[Stage, ...]) -> bool:
+    """Whether each unit reads the unit in its own place."""
+    return all(
+        all(stage.roles_before[axis] == "c" for axis in stage.step.axes)
+        if isinstance(stage.step, rel.All)
+        else isinstance(stage.step, rel.Blocks) and stage.roles_before[stage.step.axis] == "c"
+        for stage in path
+    )
+
+
+def _one_to_one(stage: Stage) -> bool:
+    """Whether each unit reads one unit: positions change places, and features."""
+    step = stage.step
+    if isinstance(step, (rel.Rotate, rel.Reverse)):
+        return True
+    if isinstance(step, rel.Relabel):
+        dropped = [stage.roles_before[axis] for axis in range(len(stage.before)) if axis not in step.order]
+        made = [role for axis, role in zip(step.order, stage.roles_after, strict=True) if axis is None]
+        return "s" not in dropped + made
+    if not isinstance(step, rel.Reshape):
+        return _along_features((stage,))
+    for ins, outs in groups(step.before, step.after):
+        kinds = [stage.roles_before[i] for i in ins if step.before[i] > 1]
+        kinds += [stage.roles_after[o] for o in outs if step.after[o] > 1]
+        if "s" in kinds and set(kinds) != {"s"}:
+            return False
+    return True
+
+
+def _full_rank(graph: Graph, value: int, weight: np.ndarray) -> np.ndarray:
+    shape, axes = graph.values[value].shape, grid_axes(graph, value)
+    return weight.reshape([n if axis in axes else 1 for axis, n in enumerate(shape)])
