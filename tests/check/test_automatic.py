@@ -111,6 +111,28 @@ def test_what_is_too_large_is_not_checked_and_says_so(monkeypatch: pytest.Monkey
     assert "it has no weights" in str(foveal.tile(graph))
 
 
+@pytest.mark.parametrize(("seconds", "runs", "told"), [(2.5, 1, True), (3.5, 4, False)])
+def test_a_check_keeps_its_share_and_says_where_that_is_too_little(
+    seconds: float, runs: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only runs of the model move on, a second each."""
+    graph, clock = mistaken(), [0]
+    probe = type(graph.backend).probe  # type: ignore[attr-defined]
+
+    def slow(*given: Any) -> Any:
+        clock[0] += 1
+        return probe(*given)
+
+    monkeypatch.setattr(type(graph.backend), "probe", slow)
+    monkeypatch.setattr(automatic, "perf_counter", lambda: float(clock[0]))
+    monkeypatch.setattr(automatic, "LEAST", seconds)
+    automatic.look(graph)
+    notes = {note.code: note.text for note in graph.notes}
+    assert clock[0] == runs
+    assert ("contradicted" not in notes) == told
+    assert ("a run takes too long: foveal verify does it" in notes.get("not-checked", "")) == told
+
+
 class Quiet(nn.Module):
     """Right, and hard to see: a branch that starts at zero, a ReLU mostly shut, dropout, a maximum over all."""
 

@@ -32,8 +32,9 @@ from foveal.report.findings import operations_without_rule
 
 LEAST = 0.5
 """Seconds that a check may always take; else half of what the trace took."""
-SPEED = 1e10
-"""Multiply-adds per second, to say beforehand whether a run is affordable."""
+SPEED, EACH = 1e10, 1e-4
+"""Multiply-adds per second, and seconds per operation, to say beforehand whether a run is affordable."""
+TOO_LONG = "a run takes too long: foveal verify does it"
 LARGEST = 1 << 22
 """Elements of the largest tensor that is compared."""
 ROUNDS = 6
@@ -108,8 +109,8 @@ def _too_large(graph: Graph) -> str:
     if graph.backend.weightless:
         return "it has no weights"
     adds = total_cost(graph).value
-    seconds = 2 * ((adds if isinstance(adds, int) else 0) / SPEED + graph.parameters / 1e9)
-    return "a run takes too long: foveal verify does it" if seconds > max(LEAST, graph.seconds) / 2 else ""
+    run = (adds if isinstance(adds, int) else 0) / SPEED + graph.parameters / 1e9 + len(graph.nodes) * EACH
+    return TOO_LONG if 2 * run > max(LEAST, graph.seconds) / 2 else ""
 
 
 class _Look:
@@ -131,6 +132,8 @@ class _Look:
 
     def run(self) -> list[Note]:
         """The notes: contradictions, in the order of the layers, those behind another left out."""
+        if perf_counter() - self.began > self.seconds / 4:  # the copy alone
+            raise FovealError(TOO_LONG)
         # A large input opens what a finite mask closes.
         gains = (1.0,) if bounds(self.graph).facts.masks_trusted else GAINS
         for index in range(ROUNDS):
@@ -156,20 +159,29 @@ class _Look:
         for source in self.graph.sources:
             if inputs[source.name].dtype.kind == "f":
                 inputs[source.name] = inputs[source.name] * gain
+        started = perf_counter()
         self.reference = self.model.probe(inputs, self.names)
+        if not self.probes and perf_counter() + 2 * (perf_counter() - started) > self.began + self.seconds:
+            raise FovealError(TOO_LONG)
         again = self.model.probe(inputs, self.names)
         steady = {n for n, a in self.reference.items() if np.array_equal(a, again[n], equal_nan=a.dtype.kind == "f")}
         for probe in probes(self.graph, index):
-            if self.probes and perf_counter() - self.began > self.seconds:
+            if self.probes and self._over():
                 return False
             self.probes += 1
             name = probe.source.name
             changed = perturb(inputs[name], probe.source.axes, probe.at, PATTERNS[index % len(PATTERNS)], rng, gain)
             outputs = self.model.probe({**inputs, name: changed}, self.names)
-            for layer in steady & set(outputs):
+            for layer in [name for name in self.names if name in steady and name in outputs]:
+                if self._over():
+                    return False
                 if layer not in self.found and outputs[layer].shape == self.reference[layer].shape:
                     self._compare(layer, probe, outputs[layer])
         return True
+
+    def _over(self) -> bool:
+        """Whether the check has had its time."""
+        return perf_counter() - self.began > self.seconds
 
     def _layer(self, name: str, source: Source) -> _Layer:
         known = self.layers[source.name]

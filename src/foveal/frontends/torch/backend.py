@@ -69,7 +69,9 @@ class TorchBackend(TorchRunner, Backend):
                 if not name.endswith("bias") and item.dtype.is_floating_point and bool(zero.any()):
                     size = float(item.abs().max()) or 1.0 / max(1, item[0].numel() if item.dim() > 1 else 1) ** 0.5
                     item[zero] = seeded(item, name).to(item.dtype)[zero].sign() * size / 2
-        return TorchBackend(model, self.inputs, self.training)
+        made = TorchBackend(model, self.inputs, self.training)
+        made.copies[made.copied(torch.float64)] = model  # nobody else has it: no copy of the copy
+        return made
 
     @property
     def precision(self) -> str:

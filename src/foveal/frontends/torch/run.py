@@ -197,11 +197,15 @@ class TorchRunner:
 
     def copy(self, number: torch.dtype) -> nn.Module:
         """A deep copy in ``number`` precision; parameters on the meta device get seeded values."""
-        key = (number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers())))
+        key = self.copied(number)
         if key not in self.copies:
             self.copies.clear()
             self.copies[key] = self._copy_anew(number)
         return self.copies[key]
+
+    def copied(self, number: torch.dtype) -> tuple[torch.dtype, int]:
+        """What a copy is kept by."""
+        return number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers()))
 
     def _copy_anew(self, number: torch.dtype) -> nn.Module:
         try:
