@@ -11,7 +11,7 @@ CARRIERS += transformers tokenizers regex diffusers monai einops torchaudio
 # What a target needs is fetched side by side: packages, browser and axe-core wait on the network, not on one another.
 MAKEFLAGS += -j3
 
-.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts libraries untouched bench bench-compare montecarlo experiments clean
+.PHONY: help demo demo-torch quick test docs lint versions wheel browser fuzz zoo zoo-shortcuts libraries streams untouched bench bench-compare montecarlo experiments clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ untouched: $(VENV)/.installed-torch  ## every network of torchvision and timm co
 
 libraries: $(VENV)/.installed-torch  ## small networks of the libraries that are installed, each asked itself
 	$(RUN)/python benchmarks/libraries.py
+
+streams: $(VENV)/.installed-dev  ## networks for sound and text, run piece by piece in two ways, against the whole
+	$(RUN)/python benchmarks/streams.py
 
 zoo-shortcuts: $(VENV)/.installed-torch  ## every network of torchvision with the short cuts of the trace and without
 	$(RUN)/python benchmarks/zoo_shortcuts.py

@@ -16,7 +16,7 @@ from foveal.core.errors import FovealError
 from foveal.tasks.streaming.buffers import buffers
 from foveal.tasks.streaming.record import StreamPlan
 from support.drawn.random_streams import judge
-from support.networks.stream_networks import HiFiGan, Subsampling, Wav2Vec, Zipformer, chunked, tdnn, window
+from support.networks.stream_networks import Band, HiFiGan, Subsampling, Wav2Vec, Zipformer, chunked, tdnn, window
 
 
 class Mirrored(nn.Module):
@@ -98,8 +98,17 @@ def test_attention_over_a_window() -> None:
     kept = buffers(graph, graph.layer("output").value, 0, 0)
     assert [(b.positions, b.elements) for b in kept] == [(4, 8)] * 6
     plan = foveal.stream(chunked(4, 2), inputs=(1, 2, 48))
-    assert (plan.lookahead, plan.lookback) == (3, 11)
-    assert "not one band" in plan.state.why
+    assert (plan.lookahead, plan.lookback, plan.step, plan.left) == (3, 11, 4, 12)
+    assert (plan.overlap.status, plan.state.status, plan.elements) == ("exact", "exact", 2 * 8 * 2)
+    holes = Band(lambda query, key: (key <= query) & ((query - key) % 3 == 0))
+    assert "not one band" in foveal.stream(holes, inputs=(1, 2, 24)).state.why
+
+
+def test_chunk_masks_with_other_layers() -> None:
+    """Chunks of 4 and of 5 behind a convolution: the stream advances by their common multiple."""
+    model = nn.Sequential(chunked(4, 1), nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(2, 2, 3), window(3), chunked(5, 0))
+    plan = foveal.stream(model, inputs=(1, 2, 60))
+    assert (plan.step, plan.overlap.status, plan.state.status) == (20, "exact", "exact")
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
 from foveal.tasks.shared.equivariance import shifts
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
+from foveal.tasks.streaming.tokens.masks import attention
 from foveal.tasks.tiling.halo import steady_context
 
 TWICE = 0.5
@@ -42,8 +44,9 @@ def chunks_of(asked: Stream, reach: Reach) -> Chunks:
     """What chunks need."""
     moving = shifts(asked.graph, asked.value, asked.source)
     step = moving.multiples[asked.axis]
-    if reach.ahead is None:  # what reads all hides the steps behind it
+    if reach.ahead is None or reach.back is None:  # what reads all hides the steps behind it
         step = _step(asked.graph, asked, step)
+    step = lcm(step, *_chunk_masks(asked))
     before, after = moving.margins[asked.axis]
     left, right = _context(asked, reach, step)
     left, right = (None if n is None else n + more for n, more in ((left, before), (right, after)))
@@ -54,6 +57,21 @@ def size_of(step: int, left: int | None, right: int | None, length: int) -> int:
     """The smallest chunk that computes at most half of the stream twice; an eighth of ``length`` without a bound."""
     size = -(-max(step, ceil(((left or 0) + (right or 0)) / TWICE)) // step) * step
     return size if left is not None and right is not None else max(size, -(-length // 8 // step) * step)
+
+
+def _chunk_masks(asked: Stream) -> list[int]:
+    """Of attention in chunks, their length: a chunk of the stream has to begin where one of them does."""
+    graph, found = asked.graph, [1]
+
+    def of(value: int) -> Reach | None:
+        return reach_of(graph, value, asked.source, asked.axis)
+
+    for node in graph.behind(asked.value):
+        out = of(node.output) if traits(node.op).product(node.op) is not None else None
+        if out is not None and out.stride:
+            attended = attention(graph, node, [of(i) for i in node.inputs], out)
+            found += [] if attended is None else [attended.pattern.size * out.stride.numerator]
+    return found
 
 
 def _step(graph: Graph, asked: Stream, step: int) -> int:

@@ -165,7 +165,10 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
         return replace(plan, overlap=Way("unproven", why), state=Way("unproven", why))
     plan = _overlap_proven(plan, forward, sound, whole, numbers)
     try:
-        running = backend.streaming(plan.source.name, time, plan.step, plan.layer, "float64")
+        more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
+        running = backend.streaming(
+            plan.source.name, time, more if more % plan.step == 0 else plan.step, plan.layer, "float64"
+        )
         made = backend.to_array(running.run(backend.from_array(sound), _sizes(numbers, plan.step, total)))
         found = compared(whole, made, len(_sizes(numbers, plan.step, total)))
     except FovealError as error:

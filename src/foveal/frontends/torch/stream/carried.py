@@ -128,9 +128,8 @@ class Upsample(Step):
 
 @dataclass
 class Attention(Step):
-    """Attention in a band: a query reads ``back`` keys before its own and ``ahead`` behind it; None: all before.
-
-    keys and values of the last ``back`` positions are kept, and queries that wait for keys to come.
+    """Attention in a band: a query reads the keys of its own chunk of ``size`` positions, of ``back`` chunks before and
+    ``ahead`` behind it; None: all before. Keys and values that are still to be read are kept, and queries that wait.
     """
 
     call: Call
@@ -138,27 +137,33 @@ class Attention(Step):
     shapes: tuple[Shapes, Shapes, Shapes]
     back: int | None
     ahead: int
+    size: int = 1
 
     def begin(self, values: Values) -> State:
-        return (*(units(shapes, 0) for shapes in self.shapes), 0)
+        return (*(units(shapes, 0) for shapes in self.shapes), 0, 0)
 
     def push(self, state: State, values: Values, last: bool) -> Result:
         axis = time_of(self.shapes[0])
         query, key, value = (join((old, values[name]), axis) for old, name in zip(state, self.names))
-        before = state[3]  # keys that are kept from before the first query that waits
-        known = key.shape[axis] - before
-        count = min(query.shape[axis], known if last else max(0, known - self.ahead))
+        before, phase = state[3], state[4]  # keys kept from before the first query that waits; its place in its chunk
+        known = key.shape[axis] - before  # positions from the first query that waits on
+        ready = (phase + known) // self.size * self.size - self.ahead * self.size - phase  # their chunks are complete
+        count = min(query.shape[axis], known if last else max(0, ready))
         if not count:
-            return empty(self.call.shapes), (query, key, value, before)
-        stop = min(key.shape[axis], before + count + self.ahead)
-        place = torch.arange(before, before + count)[:, None] - torch.arange(stop)[None]
-        open_ = place >= -self.ahead
+            return empty(self.call.shapes), (query, key, value, before, phase)
+        start = phase - before  # place of the first key, from the begin of the first query's chunk
+        queries = (torch.arange(count) + phase) // self.size
+        keys = torch.div(torch.arange(key.shape[axis]) + start, self.size, rounding_mode="floor")
+        stop = min(key.shape[axis], ((phase + count - 1) // self.size + self.ahead + 1) * self.size - start)
+        apart = queries[:, None] - keys[None, :stop]
+        open_ = apart >= -self.ahead
         if self.back is not None:
-            open_ = open_ & (place <= self.back)
+            open_ = open_ & (apart <= self.back)
         given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
         made = functional.scaled_dot_product_attention(
             cut(query, axis, 0, count), cut(key, axis, 0, stop), cut(value, axis, 0, stop), attn_mask=open_, **given
         )
-        gone = 0 if self.back is None else max(0, before + count - self.back)
-        kept = (cut(key, axis, gone), cut(value, axis, gone), before + count - gone)
+        place = phase + count  # of the next query
+        first = 0 if self.back is None else max(0, (place // self.size - self.back) * self.size - start)
+        kept = (cut(key, axis, first), cut(value, axis, first), before + count - first, place % self.size)
         return made, (cut(query, axis, count), *kept)

@@ -202,13 +202,15 @@ def product(program: Program, call: Call) -> Step:
 @makes("cat", "concatenate", "concat", "stack")
 def joined(program: Program, call: Call) -> Step:
     """Along other axes as any operation; along time with fixed units before and behind."""
-    items: list[Any] = list(call.given["tensors"])
+    items: list[Any] = [item for item in call.given["tensors"] if not _nothing(program, item)]
     found = [stream(program, item) for item in items]
     first = next(each for each in found if each is not None)
     name, shapes = first
     axis = call.given.get("dim", call.given.get("axis", 0)) % (len(shapes.short) + (call.plain == "stack"))
     if axis != shapes.time or call.plain == "stack":
         return each(program, call)
+    if len(items) == 1:
+        return steps.Each(replace(call, func=torch.ops.aten.alias.default), [first], [], {"self": Ref(name)})
     place = found.index(first)
     if sum(item is not None for item in found) > 1:
         raise Refused("puts one stream behind the end of another")
@@ -216,6 +218,12 @@ def joined(program: Program, call: Call) -> Step:
     if any(program.fixed[ref.name][0].shape != program.fixed[ref.name][1].shape for ref in sides):
         raise Refused("is given numbers that depend on the length of the stream")
     return steps.Between(call, name, shapes, list(items[:place]), list(items[place + 1 :]))
+
+
+def _nothing(program: Program, item: Any) -> bool:
+    """An empty tensor without axes, as a cache begins with, which a concatenation leaves out."""
+    found = program.fixed.get(item.name) if isinstance(item, Ref) else None
+    return found is not None and isinstance(found[0], Tensor) and found[0].shape == (0,) == found[1].shape
 
 
 @makes("slice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -187,32 +188,48 @@ def attention(program: Program, call: Call) -> Step:
     rank, axis = len(three[0][1].short), three[0][1].time
     if axis != rank - 2:
         return each(program, call)
-    mask, back, ahead = call.given["attn_mask"], None, 0
+    mask, back, ahead, size = call.given["attn_mask"], None, 0, 1
     if mask is not None:
         if mask.name in program.shapes:
             raise Refused("is masked by what the stream makes")
-        back, ahead = _band(*program.fixed[mask.name])
+        back, ahead, size = _band(*program.fixed[mask.name])
     elif not call.given["is_causal"]:
         raise Refused("attends to the whole stream, the future included")
     names = tuple(name for name, _ in three)
-    return carried.Attention(call, names, tuple(s for _, s in three), back, ahead)  # type: ignore[arg-type]
+    return carried.Attention(call, names, tuple(s for _, s in three), back, ahead, size)  # type: ignore[arg-type]
 
 
-def _band(short: Tensor, long: Tensor) -> tuple[int | None, int]:
-    """How far a mask lets a query look back (None: to the beginning) and ahead; raises Refused for any other mask."""
+def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int]:
+    """How many chunks a mask lets a query look back (None: to the beginning) and ahead, and their size (1: positions);
+    raises Refused for any other mask.
+    """
     reach = []
     for mask in (short, long):
         rows = mask.reshape(-1, *mask.shape[-2:])
         allowed = rows if rows.dtype == torch.bool else rows > -100
-        number = allowed.shape[-1]
-        place = torch.arange(number)[:, None] - torch.arange(number)[None]
-        seen = place[allowed[0]]
-        back, ahead = int(seen.max()), int(-seen.min())
-        if not bool((allowed == ((place <= back) & (place >= -ahead))).all()):
+        if not bool((allowed == allowed[0]).all()) or not bool(allowed[0].any(1).all()):
             raise Refused("has a mask that is not one band along time")
         if mask.dtype != torch.bool and bool((rows[allowed] != 0).any()):
             raise Refused("adds numbers to the scores")
-        reach.append((back, ahead))
-    if reach[0][1] != reach[1][1]:
+        reach.append(_banded(allowed[0]))
+    (back, ahead, size), (far, later, other) = reach
+    if size != other and {size, other} != {1, max(size, other)}:
+        raise Refused("has a mask that is not one band along time")
+    if (ahead, size) != (later, other):
         raise Refused("attends to the whole stream, the future included")
-    return (reach[0][0] if reach[0][0] == reach[1][0] else None), reach[0][1]
+    return (back if back == far else None), ahead, size
+
+
+def _banded(allowed: Tensor) -> tuple[int, int, int]:
+    """Chunks back and ahead, and their size, of a mask (queries, keys)."""
+    number = allowed.shape[-1]
+    place = torch.arange(number)
+    moves = [k for k in range(1, number) if not torch.equal(allowed[k], allowed[k - 1])]
+    sizes = {1, *(b - a for a, b in pairwise(moves))}
+    for size in sorted(sizes):
+        apart = (place // size)[:, None] - (place // size)[None]
+        seen = apart[allowed]
+        back, ahead = int(seen.max()), int(-seen.min())
+        if bool((allowed == ((apart <= back) & (apart >= -ahead))).all()):
+            return back, ahead, size
+    raise Refused("has a mask that is not one band along time")

@@ -15,13 +15,15 @@ from foveal.tasks.streaming.reach_in_time import Reach
 
 class Pattern(NamedTuple):
     """text: what a query reads; window: keys of the band, its own counted, None without one; kept: past keys that a
-    later query can still read, None where they grow with the stream; ahead: keys behind its own, at most.
+    later query can still read, None where they grow with the stream; ahead: keys behind its own, at most; size: of
+    chunks that begin at fixed places.
     """
 
     text: str
     window: int | None
     kept: int | None
     ahead: int
+    size: int = 1
 
 
 class Attended(NamedTuple):
@@ -75,7 +77,7 @@ def pattern_of(open_: np.ndarray) -> Pattern:
             return Pattern(f"its own and {back} before{more}", back + 1 + ahead, back, ahead)
         size = _chunk(first)
         if size:
-            return Pattern(f"chunks of {size}: up to {back} before{more}", None, int(past.max()), ahead)
+            return Pattern(f"chunks of {size}: up to {back} before{more}", None, int(past.max()), ahead, size)
     sinks = _first_tokens(open_)
     if sinks:
         near = open_.copy()
