@@ -210,7 +210,7 @@ class TorchRunner:
     def _copy_anew(self, number: torch.dtype) -> nn.Module:
         try:
             with torch.inference_mode(False):  # what is copied inside could take part in no gradient
-                model = copy.deepcopy(self.model)
+                model = copy.deepcopy(self.model, _computed(self.model))
         except Exception as error:
             raise VerificationError(f"the model cannot be copied: {error}") from error
         for path, module in model.named_modules():
@@ -223,6 +223,12 @@ class TorchRunner:
                     if isinstance(item, Tensor) and item.dtype.is_floating_point:
                         module.__dict__[name] = item.to(number)
         return model.cpu().to(number)
+
+
+def _computed(model: nn.Module) -> dict[int, Any]:
+    """Copies of what modules keep as a result of others (a pruned weight), which refuses to be copied itself."""
+    items = [item for module in model.modules() for item in vars(module).values() if isinstance(item, Tensor)]
+    return {id(item): item.detach().clone() for item in items if not item.is_leaf}
 
 
 def with_examples(given: Inputs, arrays: dict[str, np.ndarray], number: torch.dtype) -> Inputs:
