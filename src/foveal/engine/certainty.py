@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from foveal.engine.forward.bounds import bounds
 from foveal.ir.graph import Graph, Node
+from foveal.ir.relation import All
 from foveal.ir.rules import traits
 
 
@@ -52,12 +53,31 @@ def _all(graph: Graph) -> dict[int, Certainty]:
         ]
         if node.output in refuted:
             behind.append(found[node.output])
-        own = _own(node, node.output in facts.masks_trusted, facts.doubts.get(node.output, ""))
+        own = (
+            EXACT
+            if _alike(graph, node)
+            else _own(node, node.output in facts.masks_trusted, facts.doubts.get(node.output, ""))
+        )
         if own is not EXACT:
             behind.append(own)
         if behind:
             found[node.output] = _worst(behind)
     return found
+
+
+def _alike(graph: Graph, node: Node) -> bool:
+    """Whether data chooses only between elements that read the same: features of one position."""
+    if traits(node.op).status(node.op) != "data-dependent":
+        return False
+    found = bounds(graph)
+    for way in found.facts.ways(node):
+        boxes = [box for state in found.states.get(node.inputs[way.operand], {}).values() for box in state.strict]
+        for step in way.relation:
+            if not isinstance(step, All) or any(
+                hull.varies(axis) for box in boxes for hull in box for axis in step.axes
+            ):
+                return False
+    return True
 
 
 def _own(node: Node, trusted: bool, doubt: str) -> Certainty:

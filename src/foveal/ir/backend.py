@@ -222,8 +222,8 @@ class Backend(ABC):
         """The same with other counted axes, by name of the source."""
         return self
 
-    def with_weights(self, path: str) -> Backend:
-        """The same call of a copy of the model with the weights in a file."""
+    def with_weights(self, path: str) -> tuple[Backend, str]:
+        """The same call of a copy of the model with the weights in a file, and what of them fits nowhere, or ""."""
         raise self.lacking("reading weights from a file")
 
     @classmethod

@@ -314,10 +314,12 @@ class Lookup(Operation):
 class Sample(Operation):
     """Reads where data says (grid_sample, deformable convolution, roi_align, gather by a computed index).
 
-    Every output element is taken to read everything; the status of what follows is data-dependent.
+    Every output element is taken to read everything, or where ``axis`` is given, all along that axis (of length 1 in
+    the output); the status of what follows is data-dependent, unless all along it read the same.
     """
 
     name: str
+    axis: int | None = None
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def test_json(photos: Path) -> None:
 
 
 def test_weights_side_by_side(tmp_path: Path) -> None:
-    torch.save(first().state_dict(), tmp_path / "w1.pt")
+    torch.save(first().state_dict() | {"head.extra": torch.zeros(2)}, tmp_path / "w1.pt")
     torch.save({"state_dict": {f"module.{k}": v for k, v in second().state_dict().items()}}, tmp_path / "w2.pt")
     out = tmp_path / "both.png"
     result = run(*NET, "--weights", tmp_path / "w1.pt", "--weights", tmp_path / "w2.pt", "--out", out)
@@ -111,6 +111,7 @@ def test_weights_side_by_side(tmp_path: Path) -> None:
     alone = run("small_factories:second", *NET[1:]).stdout.splitlines()[1]
     assert alone.split()[-6:] == lines[2].split()[-6:]
     assert run("--again", out).exit_code == 0
+    assert result.stderr.count("w1.pt: the network has no place for 'head.extra'") == 1
 
 
 class Harmful:

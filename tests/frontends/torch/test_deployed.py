@@ -1,13 +1,15 @@
-"""Networks on the way to deployment: fake-quantised ones."""
+"""What deployed networks do that others do not: fake quantisers, pruned weights, experts chosen by token."""
 
 from __future__ import annotations
 
 import warnings
 
+import pytest
 import torch
 from torch import nn
 
 import foveal
+from foveal.check.units import check
 
 
 def fake_quantised() -> nn.Module:
@@ -33,3 +35,59 @@ def test_a_fake_quantiser_keeps_its_range_in_evaluation() -> None:
 def test_a_fake_quantiser_that_observes_reads_the_whole_tensor() -> None:
     found = foveal.receptive_field(foveal.trace(fake_quantised(), (1, 3, 16, 16), training=True), "3")
     assert (found.status, found.box((4, 4), clip=True)) == ("exact", ((0, 16), (0, 16)))
+
+
+class Router(nn.Module):
+    """Two of four groups of two experts, then two of their experts, weighed by their scores: per token."""
+
+    def __init__(self, fill: float) -> None:
+        super().__init__()
+        self.gate, self.out, self.fill = nn.Linear(8, 8), nn.Linear(2, 8), fill
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.gate(x).sigmoid()
+        groups = scores.view(-1, 4, 2).sum(-1)
+        chosen = torch.zeros_like(groups).scatter_(1, groups.topk(2, -1)[1], 1)
+        mask = chosen.unsqueeze(-1).expand(-1, 4, 2).reshape(-1, 8)
+        experts = scores.masked_fill(~mask.bool(), self.fill).topk(2, -1)[1]
+        return self.out(scores.gather(1, experts))
+
+
+@pytest.mark.parametrize("fill", [0.0, float("-inf")])
+def test_a_router_reads_its_own_token(fill: float) -> None:
+    graph = foveal.trace(Router(fill).eval(), (6, 8), axes=(0,))
+    found = foveal.receptive_field(graph, "out")
+    assert (found.status, found.size) == ("exact", (1,))
+    assert check(Router(fill).eval(), (6, 8), axes=(0,)).agrees
+
+
+class Chosen(nn.Module):
+    """At each position the sample that its own row says."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.gather(2, x.argsort(1) % x.shape[2])
+
+
+def test_a_gather_along_positions_hangs_on_data_and_stays_on_its_line() -> None:
+    graph = foveal.trace(Chosen(), (1, 2, 5, 7), axes=(2, 3))
+    found = foveal.receptive_field(graph, graph.layers[-1])
+    assert (found.status, found.box((2, 3), clip=True)) == ("data-dependent", ((0, 5), (3, 4)))
+
+
+def test_a_pruned_network_is_copied_and_has_the_fields_of_its_taps() -> None:
+    from torch.nn.utils import prune
+
+    model = nn.Sequential(nn.Conv1d(1, 16, 3, padding=1), nn.Conv1d(16, 16, 3, padding=1)).eval()
+    for layer in model:
+        mask = torch.ones_like(layer.weight)
+        mask[..., 2] = 0  # the tap on the right
+        mask[::2, :, 0] = 0  # and for every second filter the one on the left
+        prune.custom_from_mask(layer, "weight", mask)
+    graph = foveal.trace(model, (1, 1, 12))
+    found = foveal.receptive_field(graph, "1")
+    assert (found.status, found.box((6,))) == ("exact", ((4, 7),))
+    assert [foveal.field(graph, "1", "support", (6,), channel=k).full().nonzero()[0].tolist() for k in (0, 1)] == [
+        [5, 6],
+        [4, 5, 6],
+    ]
+    assert not [note for note in graph.notes if note.code == "not-checked"]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from foveal.fields.measured.request import Request, Result
 
 FILES = (*PICTURES, ".npy", ".json")
+NO_PLACE = "the network has no place for"
+"""In a result's method, of weights that were left over."""
 
 
 class Precision(StrEnum):
@@ -169,6 +171,9 @@ def _show(request: Request, results: Sequence[Result], out: str | None, as_json:
     elif out is not None:
         erf_picture(request, results).save(out)
     print(text if as_json else erf_table(results))
+    said = [part for result in results for part in result.measured.field.method.split("; ") if NO_PLACE in part]
+    for part in dict.fromkeys(said):
+        print(visible(part), file=sys.stderr)
 
 
 def _is(out: str | None, suffix: str) -> bool:

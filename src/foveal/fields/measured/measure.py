@@ -244,6 +244,7 @@ class Account:
         notes = [f"{self.running.count} images"]
         by = graph.backend.measured_by if graph.backend is not None else ""
         notes += [by] if by else []
+        notes += [note.text for note in graph.notes if note.code == "weights"]
         if self.skipped:
             names = ", ".join(f"{name} ({reason})" for name, reason in self.skipped[:3])
             more = f" and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""

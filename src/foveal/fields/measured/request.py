@@ -21,7 +21,7 @@ from foveal.fields.measured.provenance import SCHEMA, changed, file_digest, vers
 from foveal.fields.receptive_field import receptive_field
 from foveal.frontends.backends import backend_of
 from foveal.frontends.trace import trace
-from foveal.ir.graph import Graph
+from foveal.ir.graph import Graph, Note
 
 RANDOM = "random"
 """The word for no weights: seeded random numbers."""
@@ -129,7 +129,8 @@ def graph_of(request: Request, source: str, weights: str) -> Graph:
     if weights not in (RANDOM, "pretrained"):
         if graph.backend is None:
             raise FovealError(f"{graph.name}: weights need a PyTorch model; this network has none behind it")
-        graph.backend = graph.backend.with_weights(weights)
+        graph.backend, left = graph.backend.with_weights(weights)
+        graph.notes += [Note("weights", "", left)] if left else []
     return graph
 
 

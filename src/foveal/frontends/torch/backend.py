@@ -18,7 +18,7 @@ from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import in_mode, seeded
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.defaults import from_first_layer
-from foveal.frontends.torch.files.weights import load_weights
+from foveal.frontends.torch.files.weights import left_over, load_weights
 from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
@@ -143,11 +143,11 @@ class TorchBackend(TorchRunner, Backend):
         inputs = self.inputs.changed(lambda s: s if s.axes is None else replace(s, axes=axes.get(s.name, s.axes)))
         return TorchBackend(self.model, inputs, self.training)
 
-    def with_weights(self, path: str) -> TorchBackend:
+    def with_weights(self, path: str) -> tuple[TorchBackend, str]:
         """See :mod:`foveal.frontends.torch.files.weights`."""
         model = copy.deepcopy(self.model)
-        load_weights(model, path)
-        return TorchBackend(model, self.inputs, self.training)
+        left = load_weights(model, path)
+        return TorchBackend(model, self.inputs, self.training), left_over(left, path) if left else ""
 
     @staticmethod
     @contextmanager

@@ -135,6 +135,11 @@ def scan(op: ops.Scan, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> 
     return (Read(0, (*features, along)),)
 
 
-# What a sampler can reach is everything; so is what an operation reads that is not understood.
-rule(ops.Sample, fixed=always(None), status="data-dependent")(everything)
+@rule(ops.Sample, fixed=always(None), status="data-dependent")
+def sample(op: ops.Sample, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
+    """What a sampler can reach: everything, or a line."""
+    return everything(op, shapes, out, facts) if op.axis is None else (Read(0, (All((op.axis,)),), "statistics"),)
+
+
+# What an operation reads that is not understood.
 rule(ops.Opaque, fixed=always(None), status="bound")(everything)

@@ -33,7 +33,12 @@ def gather(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, **_: obje
         return t.node(ops.Gather(place.numpy()), (t.value(x),), out.shape, "gather")
     if not t.depends(x):
         return t.node(ops.Pointwise("lookup"), (t.value(index),), out.shape, "gather")
-    return sampled(t, out, "gather", x, index)
+    axis, kept = axis_of(dim, x.dim()), list(x.shape)
+    kept[axis : axis + 1] = [1]
+    if not x.dim() or [*kept[:axis], *kept[axis + 1 :]] != [size for k, size in enumerate(index.shape) if k != axis]:
+        return sampled(t, out, "gather", x, index)
+    line = t.node(ops.Sample("gather", axis), (t.value(x),), kept, "gather")
+    return t.node(ops.Pointwise("gather"), (line, t.value(index)), out.shape, "gather")
 
 
 @rule("take")
@@ -53,7 +58,7 @@ def scatter(
     reduce = "sum" if t.plain == "scatter_add" else reduce
     axis = axis_of(dim, x.dim())
     if id(index) in t.handles:
-        return _computed(t, out, x, axis, index, source)
+        return _computed(t, out, x, axis, index, source, bool(reduce))
     data = t.data(index).astype(np.int64)
     place = torch.gather(positions(x), dim, torch.as_tensor(data)).numpy()
     if not isinstance(source, Tensor) and (not reduce or (reduce == "multiply" and source == 0)):
@@ -71,13 +76,15 @@ def scatter(
     return _joined(t, x, value, place, (axis, along), JOINS[reduce], bool(_.get("include_self", True)))
 
 
-def _computed(t: Tracer, out: Tensor, x: Tensor, axis: int, index: Tensor, source: Operand) -> int:
+def _computed(t: Tracer, out: Tensor, x: Tensor, axis: int, index: Tensor, source: Operand, joins: bool) -> int:
     others = [size for k, size in enumerate(x.shape) if k != axis]
     parts = [item for item in (index, source) if isinstance(item, Tensor)]
     if any([size for k, size in enumerate(part.shape) if k != axis] != others for part in parts):
         return sampled(t, out, "scatter", x, *parts)
     kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
     reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
+    if not joins and not isinstance(source, Tensor):  # one of two numbers
+        return t.node(ops.Select(), (*reduced, operand(t, source), t.value(x)), out.shape, "scatter")
     return t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter")
 
 
