@@ -50,6 +50,7 @@ WEIGHTS: dict[str, Scores] = {
     "by hand, finite": lambda s, p, v: shares(without_maximum(s + additive(WINDOW, -1e4)).exp()),
     "by hand, no maximum": lambda s, p, v: shares(s.masked_fill(~WINDOW, -1e9).exp()),
     "by hand, masked behind": lambda s, p, v: shares(s.exp() * (WINDOW & p)),
+    "chosen behind the sum, as Keras does": lambda s, p, v: torch.where(WINDOW, s, s - 1e9).softmax(-1),
     "by hand, times one over the sum": lambda s, p, v: one_over(
         (s.masked_fill(~WINDOW, -1e9) - s.masked_fill(~WINDOW, -1e9).max()).exp()
     ),
@@ -254,6 +255,35 @@ def test_a_constant_that_shifts_all_scores_closes_none() -> None:
     rf = foveal.receptive_field(graph, "output")
     assert (rf.status, rf.size) == ("exact", (1,))
     assert not bounds(graph).facts.finite
+
+
+LEVEL = torch.tensor(2000.0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.relu(x - LEVEL), lambda x: (x + LEVEL).clamp(max=255), lambda x: torch.sigmoid(x - LEVEL),
+        lambda x: torch.maximum(x, LEVEL), lambda x: torch.where(x > LEVEL, x, torch.zeros_like(x)),
+        lambda x: F.softplus(x - LEVEL),
+    ],
+)  # fmt: skip
+def test_a_level_that_pictures_of_16_bits_reach_is_no_mask(function: Callable[[Tensor], Tensor]) -> None:
+    class Level(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return function(x)
+
+    rf = foveal.receptive_field(foveal.trace(Level(), (1, 1, 6)), "output")
+    assert (rf.status, rf.size) == ("exact", (1,))
+
+
+def test_the_largest_beside_a_number_is_a_bound() -> None:
+    class Largest(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x, torch.full((1, 1, 6), 5000.0)], 1).amax(1)
+
+    rf = foveal.receptive_field(foveal.trace(Largest(), (1, 1, 6)), "output")
+    assert (rf.status, rf.size) == ("bound", (1,))
 
 
 def test_energy_behind_a_masked_softmax_is_shared_by_the_open_keys() -> None:

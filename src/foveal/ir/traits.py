@@ -86,6 +86,9 @@ class Known(Protocol):
     def only_zeros_read(self) -> Mask:
         """Where all that the result reads of its first operand is zero, or nothing."""
 
+    def beside(self, operand: int) -> Fixed | None:
+        """As ``fixed``; one number that is added to all elements counts too."""
+
     def own_maximum(self) -> tuple[int, ...]:
         """The axes along which the second operand is the maximum of the first; () where it is not."""
 

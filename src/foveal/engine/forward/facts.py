@@ -197,6 +197,17 @@ class _Known(NamedTuple):
     def value(self, operand: int) -> np.ndarray | None:
         return self.finder.values[self.node.inputs[operand]].data
 
+    def beside(self, operand: int) -> Fixed | None:
+        """As ``fixed``; one number that is added to all elements counts too, where others are chosen beside them."""
+        part, maker = self.fixed(operand), self.finder.producers.get(self.node.inputs[operand])
+        if part is not None or maker is None or getattr(maker.op, "name", "") != "add":
+            return part
+        numbers = [number for number in getattr(maker.op, "numbers", ()) if isinstance(number, (int, float))]
+        if len(maker.inputs) != 1 or len(numbers) != 1:
+            return None
+        shift = np.array(numbers, dtype=np.float64)
+        return made(np.zeros((1,) * len(self.out), dtype=np.uint8), FREE._replace(low=shift, high=shift))
+
     def own_maximum(self) -> tuple[int, ...]:
         """The axes along which the first operand's own maximum is taken away; () where it is not."""
         value, shape = self.node.inputs[1], self.shapes[0]

@@ -47,6 +47,9 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
         numbers = part.where(~part.cells.free)
         return numbers if numbers.any() else None
     closed, finite = _closed(part, op.axes)
+    if isinstance(op, ops.Reduce) and op.name != "logsumexp" and _topped(part.cells):  # inputs may be larger
+        known.doubt(known.place)
+        closed, finite = closed & ~part.where(part.cells.free), finite & False
     if finite.any():
         known.trust()
     if part.cells.lost.any():
@@ -55,6 +58,13 @@ def closing(op: ops.Mix | ops.Reduce, known: Known) -> Mask:
     if isinstance(op, ops.Mix) and part.cells.free.any() and (faint & ~closed).any():
         known.doubt(known.place)
     return closed if closed.any() else None
+
+
+def _topped(cells: Cells) -> bool:
+    """Whether a finite number lies far above all that inputs set."""
+    numbers = cells.low[~cells.free & np.isfinite(cells.low)]
+    free = cells.high[cells.free]
+    return bool(numbers.size and free.size and numbers.max() >= free.max() + SWITCHED_OFF)
 
 
 def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
@@ -251,7 +261,7 @@ def chosen(op: ops.Select, known: Known) -> Fixed | None:
         lost = np.where(true, a.lost, np.where(false, b.lost, a.lost | b.lost | condition.lost))
         return Cells(low, high, free, lost & free)
 
-    parts = [known.fixed(i) for i in range(3)]
+    parts = [known.fixed(0), known.beside(1), known.beside(2)]
     if all(part is None for part in parts):
         return None
     return combined(parts, len(known.out), work, known.place)

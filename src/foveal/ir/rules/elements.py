@@ -17,6 +17,8 @@ from foveal.ir.traits import Known
 Columns = np.ndarray
 UNDERFLOW = 1000.0
 """exp of a number this far below 0 is 0 in double precision, whatever score was added to it."""
+FAR = 1e6
+"""Of a mask, what a comparison, a limit or a maximum tells from whatever inputs set (pictures of 16 bits)."""
 LARGE_FACTOR = 10.0
 VANISHING = frozenset(("exp", "exp2", "sigmoid", "softplus", "relu"))
 
@@ -205,9 +207,14 @@ def _divide(cells: list[Cells], wide: bool, level: bool) -> Decided:
 def _vanishing(cells: list[Cells], wide: bool, level: bool) -> Decided:
     """exp, sigmoid: nothing is left of a score pushed far down."""
     (x,) = cells
-    zero = x.high <= -(SWITCHED_OFF if level else UNDERFLOW)
+    zero = (x.high <= -(SWITCHED_OFF if level else UNDERFLOW)) & (level | wide | (x.high == -np.inf))
     none = np.zeros(x.low.shape)
     return zero, none, none, none, ~zero & wide & (x.high <= -SWITCHED_OFF)
+
+
+def _far(gap: Columns, wide: bool) -> Columns:
+    """Whether no input bridges a gap; a shift of all elements alike is no mask, and inputs may be as large."""
+    return np.asarray((gap >= FAR) & (wide | np.isinf(gap)))
 
 
 def _clamped(low_of: int | None, high_of: int | None) -> Callable[..., Decided]:
@@ -216,8 +223,8 @@ def _clamped(low_of: int | None, high_of: int | None) -> Callable[..., Decided]:
         floor = cells[low_of].low if low_of is not None else np.full(x.low.shape, np.nan)
         roof = cells[high_of].high if high_of is not None else np.full(x.low.shape, np.nan)
         known = ~np.any([c.free for c in cells[1:]], axis=0) if len(cells) > 1 else np.ones(x.low.shape, dtype=bool)
-        below, above = known & (x.high <= floor - UNDERFLOW), known & (x.low >= roof + UNDERFLOW)
-        near = wide & ~below & (x.high <= floor - SWITCHED_OFF)
+        below, above = known & _far(floor - x.high, wide), known & _far(x.low - roof, wide)
+        near = wide & ((~below & (x.high <= floor - SWITCHED_OFF)) | (~above & (x.low >= roof + SWITCHED_OFF)))
         ends = [np.where(known, np.fmin(np.fmax(end, floor), roof), end) for end in (x.low, x.high)]
         ends = [np.where(np.isfinite(x_end) & (x_end == 0), x_end, end) for x_end, end in zip(x[:2], ends, strict=True)]
         return below | above, np.where(below, floor, roof), ends[0], ends[1], near | (~known & x.special)
@@ -242,8 +249,9 @@ def _extreme(least: bool) -> Callable[..., Decided]:
         value, wins, doubt = np.full(shape, np.nan), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         for i, c in enumerate(cells):
             others = [o for k, o in enumerate(cells) if k != i]
-            far = [(c.low + UNDERFLOW <= o.low) if least else (c.low >= o.high + UNDERFLOW) for o in others]
-            first = ~c.free & ((c.low == end) | np.all(far, axis=0))
+            gaps = [(o.low - c.low) if least else (c.low - o.high) for o in others]
+            first = ~c.free & ((c.low == end) | np.all([_far(gap, wide) for gap in gaps], axis=0))
+            doubt |= wide & ~c.free & np.all([gap >= SWITCHED_OFF for gap in gaps], axis=0)
             value, wins = np.where(first, c.low, value), wins | first
             found = np.unique(c.low[~c.free])
             switch = ~c.free & (found.size > 1) & bool(np.isin(found, (0.0, 1.0)).all())
@@ -275,9 +283,9 @@ def _compared(truth: Callable[..., Any]) -> Callable[..., Decided]:
 
     def compared(cells: list[Cells], wide: bool, level: bool) -> Decided:
         a, b = cells
-        far = (a.high + UNDERFLOW <= b.low) | (b.high + UNDERFLOW <= a.low)
-        none = np.zeros(a.low.shape)
-        return far, np.asarray(truth(a.low, b.low), dtype=np.float64), none, none, none != 0
+        gap = np.fmax(b.low - a.high, a.low - b.high)
+        far, none = _far(gap, wide), np.zeros(a.low.shape)
+        return far, np.asarray(truth(a.low, b.low), dtype=np.float64), none, none, wide & (gap >= SWITCHED_OFF)
 
     return compared
 
