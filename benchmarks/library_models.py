@@ -222,7 +222,7 @@ _MONAI: dict[str, Any] = {
     "AttentionUnet": ((2, 1, 2), {"channels": (4, 8, 16), "strides": (2, 2)}, (32, 32)),
     "DynUNet": ((2, 1, 2), {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2],
                             "filters": [4, 8, 8]}, (32, 32)),
-    "SegResNet": ((2, 4, 1, 2), {}, (32, 32)),
+    "SegResNet": ((2, 8, 1, 2), {}, (32, 32)),
     "SegResNetVAE": (((32, 32),), {"spatial_dims": 2, "init_filters": 8, "in_channels": 1}, (32, 32)),
     "SegResNetDS": ((2, 8, 1, 2), {"blocks_down": (1, 1, 1)}, (32, 32)),
     "SwinUNETR": ((1, 2), {"feature_size": 12, "spatial_dims": 3, "depths": (1, 1, 1, 1)}, (32, 32, 32)),
@@ -231,13 +231,13 @@ _MONAI: dict[str, Any] = {
                                  "spatial_dims": 2}, (32, 32)),
     "ViT": ((1, (32, 32), (8, 8)), {"hidden_size": 32, "mlp_dim": 64, "num_layers": 2, "num_heads": 4,
                                     "spatial_dims": 2}, (32, 32)),
-    "ViTAutoEnc": ((1, (32, 32), (8, 8)), {"hidden_size": 32, "mlp_dim": 64, "num_layers": 2, "num_heads": 4,
+    "ViTAutoEnc": ((1, (32, 32), (4, 4)), {"hidden_size": 32, "mlp_dim": 64, "num_layers": 2, "num_heads": 4,
                                            "spatial_dims": 2}, (32, 32)),
     "VNet": ((3, 1, 2), {}, (16, 16, 16)),
     "HighResNet": ((2, 1, 2), {}, (32, 32)),
     "DenseNet121": ((2, 1, 2), {}, (32, 32)),
     "EfficientNetBN": (("efficientnet-b0",), {"pretrained": False, "spatial_dims": 2, "in_channels": 1}, (64, 64)),
-    "SEResNet50": ((2, 1, 2), {}, (32, 32)),
+    "SEResNet50": ((), {"spatial_dims": 2, "in_channels": 1}, (32, 32)),
     "resnet10": ((), {"spatial_dims": 2, "n_input_channels": 1}, (32, 32)),
     "AHNet": ((), {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "psp_block_num": 0}, (64, 64)),
     "FlexibleUNet": ((1, 2, "efficientnet-b0"), {"spatial_dims": 2}, (64, 64)),
@@ -255,7 +255,7 @@ _MONAI: dict[str, Any] = {
                           "upsample_parameters": ((2, 4, 1, 1, 0), (2, 4, 1, 1, 0)), "num_embeddings": 16,
                           "embedding_dim": 4}, (32, 32)),
     "PatchDiscriminator": ((2, 8, 1), {"num_layers_d": 2}, (64, 64)),
-    "MedNeXtSmall": ((), {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "init_filters": 8}, (64, 64)),
+    "MedNeXtSmall": ((), {"spatial_dims": 2, "in_channels": 1, "out_channels": 2}, (64, 64)),
 }  # fmt: skip
 _MONAI_NAMES = {"UNet3D": "UNet", "SwinUNETR2D": "SwinUNETR"}
 
@@ -283,7 +283,7 @@ def _smp(name: str) -> Built:
 
     head, _, encoder = name.partition("/")
     encoder = "tu-vit_tiny_patch16_224.augreg_in21k" if encoder == "vit" else encoder
-    size = 224 if head == "DPT" else 64
+    size = {"DPT": 224, "PAN": 128}.get(head, 64)
     return Built(getattr(smp, head)(encoder, encoder_weights=None), torch.rand(1, 3, size, size))
 
 

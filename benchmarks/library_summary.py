@@ -22,16 +22,18 @@ def markdown(records: list[Record]) -> str:
         "# Small networks of other libraries",
         paragraph(
             f"{', '.join(_versions(records))}. Each model is built small and without weights, traced, and asked "
-            "itself: of up to eight layers three units each, their features added up with random signs, differentiated "
-            "in float64, or each token changed. `make libraries` goes through all models of what is installed; "
-            f"this page has the {len(built)} that were run last, a sample. The words are those of [the zoo](zoo.md); "
+            "itself: of up to eight layers three units each, all features added up with random signs and one feature "
+            "alone, differentiated in float64, or each token changed. `make libraries` goes through all models of what "
+            f"is installed; this page has the {len(built)} that were run last, a sample. The words are those of [the zoo](zoo.md); "
             '"wholly exact": every layer is exact and its unclipped size given.'
         ),
         markdown_table(*_counts(records)),
         paragraph(
             f"Units compared: {sum(record.units for record in built):,}; supports that were too small: {len(small)}; "
             f"exact hulls whose edge nothing reached: {sum(len(record.unfilled) for record in built)}, "
-            f"in {sum(bool(record.unfilled) for record in built)} models (shut ReLUs, lost maxima, whole numbers)."
+            f"in {sum(bool(record.unfilled) for record in built)} models (shut ReLUs, lost maxima, whole numbers). "
+            f"Single features: {sum(record.features for record in built):,} compared, "
+            f"{sum(record.unfilled_features for record in built)} not filled."
         ),
         "## Operations that keep numbers from being exact",
         markdown_table(("operation", "models"), _causes(built)),
