@@ -24,8 +24,8 @@ def markdown(records: list[Record]) -> str:
             f"{', '.join(_versions(records))}. Each model is built small and without weights, traced, and asked "
             "itself: of up to eight layers three units each, all features added up with random signs and one feature "
             "alone, differentiated in float64, or each token changed. `make libraries` goes through all models of what "
-            f"is installed; this page has the {len(built)} that were run last, a sample. The words are those of [the zoo](zoo.md); "
-            '"wholly exact": every layer is exact and its unclipped size given.'
+            f"is installed; this page has the {len(built)} that were run last, a sample. The words are those of "
+            '[the zoo](zoo.md); "wholly exact": every layer is exact and its unclipped size given.'
         ),
         markdown_table(*_counts(records)),
         paragraph(
