@@ -223,7 +223,7 @@ class _Evidence:
             for spot in origin[-1]:
                 self.weak["position" if per_channel else "feature"].setdefault(spot, node)
         shape, out = self.graph.values[node.inputs[0]].shape, self.graph.values[node.output].shape
-        if about.views(node.op) and len(shape) == len(out) and shape[0] > out[0] == 1 and shape[1:] == out[1:]:
+        if about.views(node.op) and len(shape) == len(out) > 0 and shape[0] > out[0] == 1 and shape[1:] == out[1:]:
             for spot in origin[0]:
                 if spot[1] == 0:
                     self.weak["position"].setdefault(spot, node)

@@ -51,7 +51,8 @@ def analyze(
     reach = reachable(graph)
     results = []
     for layer in shown:
-        known = reach.get(layer.value, frozenset())
+        read = bounds(graph).states.get(layer.value, ())  # a softmax of one score is on the way, and reads nothing
+        known = reach.get(layer.value, frozenset()) & {graph.sources[index].name for index in read}
         results += [_layer_result(graph, layer, source) for source in graph.sources if source.name in known]
         if not known and graph.sources:
             results.append(_constant_result(graph, layer, graph.sources[0]))

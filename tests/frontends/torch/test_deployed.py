@@ -91,3 +91,9 @@ def test_a_pruned_network_is_copied_and_has_the_fields_of_its_taps() -> None:
         [4, 5, 6],
     ]
     assert not [note for note in graph.notes if note.code == "not-checked"]
+
+
+def test_a_softmax_of_one_score_is_a_constant_row() -> None:
+    model = nn.Sequential(nn.Conv1d(2, 2, 3), nn.AdaptiveAvgPool1d(1), nn.Softmax(-1)).eval()
+    rows = foveal.analyze(foveal.trace(model, (1, 2, 9))).layers
+    assert [(row.name, row.size.value) for row in rows[:2]] == [("0", (3,)), ("1", (9,))]
