@@ -11,6 +11,7 @@ from typing import Any
 from foveal.core.errors import UnknownLayerError, UnknownOperationError
 from foveal.core.finding import Finding
 from foveal.core.version import __version__
+from foveal.engine.forward.bounds import bounds
 from foveal.fields.receptive_field import IRREGULAR, WITHHELD, ReceptiveField, plain, receptive_field
 from foveal.ir.graph import Graph, Layer, Source
 from foveal.ir.layout import laid_out

@@ -44,7 +44,7 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
 def _several(graph: Graph, rows: Sequence[LayerResult]) -> LayerResult | None:
     """The last of these layers that has several units."""
     for row in reversed(rows):
-        if prod(receptive_field(graph, row.name, source=row.source).grid) > 1 and any(row.clipped):
+        if any(row.clipped) and prod(receptive_field(graph, row.name, source=row.source).grid) > 1:
             return row
     return None
 
