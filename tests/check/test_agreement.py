@@ -18,6 +18,8 @@ from torch import nn
 import foveal
 from foveal.check.agreement import difference
 from foveal.core.errors import FovealError
+from foveal.engine.forward.hull import Hull
+from foveal.fields.receptive_field import ReceptiveField
 from foveal.testing import check_frontends_agree
 from support.frameworks.one_network import SIDE, Small, eager, in_jax, onnx_graph
 from support.needs import installed, needs
@@ -78,13 +80,15 @@ def test_tensorflow_padding_differs_from_the_strided_layer_on() -> None:
 def test_boxes_stored_for_a_row_and_for_each_unit_are_compared() -> None:
     """Boxes that do not vary along a grid axis may be stored once or for every unit; the boxes count, not how."""
     rf = foveal.receptive_field(eager(), "stem")
-    whole = (2, *rf.grid)
-    wide = replace(rf, first=tuple(np.broadcast_to(a, whole) for a in rf.first))
-    assert any(array.shape != whole for array in rf.first)
-    assert difference(rf, wide) == ""
-    moved = [array.copy() for array in wide.first]
-    moved[1][0, 3, 5] -= 1
-    assert difference(rf, replace(rf, first=tuple(moved))) == "clipped box of unit (3, 5) on source axis 1"
+    whole = [np.broadcast_to(hull.data, (len(hull.data), *rf.grid)).copy() for hull in rf.hulls]
+    assert any(hull.data.shape != data.shape for hull, data in zip(rf.hulls, whole))
+
+    def with_data() -> ReceptiveField:
+        return replace(rf, hulls=tuple(Hull(data.copy(), {}, {}) for data in whole))
+
+    assert difference(rf, with_data()) == ""
+    whole[1][0, 3, 5] -= 1
+    assert difference(rf, with_data()) == "clipped box of unit (3, 5) on source axis 1"
 
 
 def test_a_difference_in_padding_is_named() -> None:

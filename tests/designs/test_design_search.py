@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -147,13 +148,21 @@ class Ray:
     def is_initialized() -> bool:
         return True
 
-    @staticmethod
-    def remote(work: Callable[..., Any]) -> Any:
-        return SimpleNamespace(remote=work)
+    exceptions = SimpleNamespace(
+        WorkerCrashedError=KeyError, NodeDiedError=KeyError, OutOfMemoryError=KeyError, ObjectLostError=KeyError
+    )
 
     @staticmethod
-    def get(found: list[Any]) -> list[Any]:
-        return found
+    def remote(**_: Any) -> Callable[[Callable[..., Any]], Any]:
+        return lambda work: SimpleNamespace(remote=lambda *call: partial(work, *call))
+
+    @staticmethod
+    def wait(waiting: list[Any]) -> tuple[list[Any], list[Any]]:
+        return waiting[:1], waiting[1:]
+
+    @staticmethod
+    def get(reference: Callable[[], Any]) -> Any:
+        return reference()
 
 
 def test_ray_gives_the_same(space: Space, whole: Found, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,7 +300,7 @@ def test_attention_sees_it_all() -> None:
 def test_a_line_is_a_classifier_too() -> None:
     found = audit(foveal.trace("input=1x64 conv9x8,s2 conv9x8,s2 conv9x8 gap fc4"), "classification")
     assert found.source_shape == (64,)
-    assert found.table("coverage").column("TRF px")[0] == str(1 + 8 + 16 + 32)
+    assert found.table("coverage").column("TRF samples")[0] == str(1 + 8 + 16 + 32)
 
 
 def test_measured_and_weighted_fields() -> None:

@@ -193,7 +193,7 @@ def test_a_detector_begins_with_its_levels(browser: Any, written: Callable[[str]
 def test_growth_answers_the_pointer(browser: Any, written: Callable[[str], Path]) -> None:
     with watched(browser) as found:
         page = opened(found, written("wavenet"))
-        assert "size (positions)" in (page.locator("#growth svg").text_content() or "")
+        assert "size (samples)" in (page.locator("#growth svg").text_content() or "")
         page.locator("#growth svg").hover()
         page.wait_for_selector("#growth .over .head", state="attached")
         assert "receptive field" in (page.locator("#growth .over").text_content() or "")
