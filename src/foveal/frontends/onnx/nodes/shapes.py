@@ -52,12 +52,13 @@ def infer(node: NodeProto, schema: Schema, inputs: Sequence[Item], opsets: dict[
     key = _alike(node, inputs, opsets)
     if key is None:
         return _infer(node, schema, inputs, opsets)
-    if key not in _INFERRED:
+    made = _INFERRED.get(key)
+    if made is None:
         made = _infer(node, schema, inputs, opsets)
         if len(_INFERRED) >= KEPT:
-            _INFERRED.clear()
+            _INFERRED.clear()  # of other threads as well: nothing is read from it twice
         _INFERRED[key] = made
-    return list(_INFERRED[key])
+    return list(made)
 
 
 KEPT = 2048
