@@ -14,6 +14,8 @@ import numpy as np
 
 SWITCHED_OFF = 100.0
 """A score that lies this far below the largest constant of its row adds nothing to a softmax (Swin's masks: -100)."""
+UNDERFLOW = 1000.0
+"""exp of a number this far below 0 is 0 in double precision, whatever score was added to it."""
 SMALL = 1 << 12
 """Constants of up to this many different numbers are kept number by number."""
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from foveal.ir import ops
+from foveal.ir.fixed import UNDERFLOW
 from foveal.ir.graph import Graph, Node, Value
 
 SEEING = {"softmax", "log_softmax", "divide"}
 KINDS = (ops.Mix, ops.Pointwise)
 SAME = ("identity", "cast", "clone", "contiguous")
-UNDERFLOW = 1000.0
-"""A mask this far below 0 is one whatever is added to it."""
 LONGEST = 6
 """Steps between a sum of exponentials and what is divided by it."""
 

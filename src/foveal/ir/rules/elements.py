@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from foveal.ir import ops
-from foveal.ir.fixed import SWITCHED_OFF, Cells, Fixed, combined, number
+from foveal.ir.fixed import SWITCHED_OFF, UNDERFLOW, Cells, Fixed, combined, number
 from foveal.ir.traits import Known
 
 Columns = np.ndarray
-UNDERFLOW = 1000.0
-"""exp of a number this far below 0 is 0 in double precision, whatever score was added to it."""
 FAR = 1e6
 """Of a mask, what a comparison, a limit or a maximum tells from whatever inputs set (pictures of 16 bits)."""
 LARGE_FACTOR = 10.0

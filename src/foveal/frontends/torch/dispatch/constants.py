@@ -82,9 +82,7 @@ def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> 
         args, kwargs = to_cpu(args), to_cpu(kwargs)
     result = func(*args, **kwargs)
     if entry.writes:
-        t.values.constants.clear()
-        target = kwargs.get("out", args[0] if args else None)
-        t.values.written.update(item.untyped_storage()._cdata for item in tensors_of((target,), {}))
+        t.values.rewrote(tensors_of((kwargs.get("out", args[0] if args else None),), {}))
     if entry.plain.startswith("empty") and isinstance(result, Tensor):
         result.zero_()
     if entry.plain == "affine_grid_generator":

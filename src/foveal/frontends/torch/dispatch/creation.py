@@ -99,7 +99,7 @@ def _by_python(t: Tracer, func: Overload, args: Args) -> Result:
     """``x.map_(other, function)``: Python computes each element of x from those at its place."""
     *tensors, _ = args
     if not any(id(x) in t.handles for x in tensors):
-        t.values.constants.clear()
+        t.values.rewrote(tensors[:1])
         return func(*args)
     if not t.real:
         raise NeedsValues("Python computes each element")

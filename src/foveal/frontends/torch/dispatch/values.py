@@ -170,6 +170,11 @@ class Values:
         """A constant value."""
         return self.builder.constant(data)
 
+    def rewrote(self, tensors: Sequence[Tensor]) -> None:
+        """Constants were written with other constants."""
+        self.constants.clear()
+        self.written.update(tensor.untyped_storage()._cdata for tensor in tensors)
+
     def wrote(self, tensor: Tensor) -> bool:
         """Whether a tensor was written to since it was a constant or weights."""
         handle = self.handles.get(id(tensor))

@@ -38,12 +38,6 @@ def reshape(x: Tensor, out: Tensor, *_: object, **__: object) -> Path:
     return [(RESHAPE, tuple(out.shape))]
 
 
-@rule("atleast_1d.Sequence", "atleast_2d.Sequence", "atleast_3d.Sequence")
-def each_of(t: Tracer, out: Outputs, *_: object) -> object:
-    """One after the other."""
-    return NotImplemented
-
-
 @view("view.dtype")
 def bit_cast(x: Tensor, out: Tensor, dtype: torch.dtype) -> Path:
     if out.shape == x.shape:
