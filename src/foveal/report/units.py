@@ -9,6 +9,9 @@ from foveal.core.errors import FovealError
 from foveal.ir.graph import Graph, Source
 from foveal.report.results import Report, SourceInfo
 
+WHOLE = {"samples": "signal", "frames": "signal", "tokens": "text", "px": "image", "voxels": "volume"}
+"""What positions are positions of."""
+
 
 def source_info(graph: Graph, source: Source, shape: tuple[int, ...] | None = None) -> SourceInfo:
     """A source of a graph (shape: another one than it was traced with); tokens where rows of a table are looked up."""

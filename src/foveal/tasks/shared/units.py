@@ -8,12 +8,11 @@ from typing import TypeVar
 
 from foveal.core.finding import Finding
 from foveal.ir.graph import Graph
-from foveal.report.units import source_info
+from foveal.report.units import WHOLE, source_info
 from foveal.tasks.record import Audit, AuditTable, Cell
 
 _ONE, _PX = re.compile(r"(?<![\w.])pixel(?![\w.]\w|s)"), re.compile(r"(?<![\w.])(?:px|pixels)(?![\w.]\w)")
 _IMAGE = re.compile(r"(?<![\w.])image(s?)(?![\w.]\w)")
-WHOLES = {"samples": "signal", "frames": "signal", "tokens": "text", "voxels": "volume"}
 Found = TypeVar("Found", bound=Finding)
 
 
@@ -21,12 +20,12 @@ def in_units(audit: Audit, graph: Graph) -> Audit:
     """The audit with pixels and images, of which audits are written, by the names that the source's positions have."""
     source = next((source for source in graph.sources if source.name == audit.source), None)
     unit = "px" if source is None else source_info(graph, source).unit
-    return audit if unit not in WHOLES else _Words(unit).audit(audit)
+    return audit if unit == "px" or unit not in WHOLE else _Words(unit).audit(audit)
 
 
 class _Words:
     def __init__(self, unit: str) -> None:
-        self.unit, self.whole = unit, WHOLES[unit]
+        self.unit, self.whole = unit, WHOLE[unit]
 
     def text(self, text: str) -> str:
         text = _PX.sub(self.unit, _ONE.sub(self.unit.removesuffix("s"), text))

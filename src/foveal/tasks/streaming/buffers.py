@@ -16,6 +16,8 @@ from foveal.tasks.shared.equivariance import windows
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
 from foveal.tasks.streaming.tokens.masks import attention
 
+RUNNING = "running state"
+
 
 class Buffer(NamedTuple):
     """One buffer: the layer, what it is for, positions kept, elements in all (batch of one)."""
@@ -38,27 +40,28 @@ def buffers(graph: Graph, value: int, source: int, axis: int) -> list[Buffer]:
     found = []
     for node in sorted(behind(graph, [value]), key=lambda node: node.output):
         known = [of(i) for i in node.inputs]
-        found += _past(graph, node, known)
+        found += past(graph, node, known)
         found += _cache(graph, node, known, of(node.output))
         found += _wait(graph, node, known)
     return found
 
 
-def _past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
+def past(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
+    """A running state, or the past of a window, that a node needs; known: the reach of its operands."""
     where, runs = node.scope or "(top)", traits(node.op).runs(node.op)
     for reach in known:
         if reach is not None and reach.axis is not None and runs == reach.axis:
             shape = graph.values[node.output].shape
-            return [Buffer(where, "running state", 1, each(shape, reach.axis))]
+            return [Buffer(where, RUNNING, 1, _each(shape, reach.axis))]
     for way in bounds(graph).facts.ways(node):
         reach = known[way.operand]
         if reach is None or reach.axis is None:
             continue
         for step in windows(way):
-            kept = span(step) if step.axis == reach.axis else 0
+            kept = _span(step) if step.axis == reach.axis else 0
             if kept > 0:
                 shape = graph.values[node.inputs[way.operand]].shape
-                return [Buffer(where, f"past of {node.origin}", kept, kept * each(shape, reach.axis))]
+                return [Buffer(where, f"past of {node.origin}", kept, kept * _each(shape, reach.axis))]
     return []
 
 
@@ -86,12 +89,12 @@ def _wait(graph: Graph, node: Node, known: list[Reach | None]) -> list[Buffer]:
     for operand, reach, ahead, stride in timed:
         kept = ceil((latest - ahead) / stride)
         if kept > 0 and reach.axis is not None:
-            size = each(graph.values[operand].shape, reach.axis)
+            size = _each(graph.values[operand].shape, reach.axis)
             found.append(Buffer(node.scope or "(top)", f"waits at {node.origin}", kept, kept * size))
     return found
 
 
-def span(step: Slide | Table) -> int:
+def _span(step: Slide | Table) -> int:
     """Positions that stay in use when the window moves on by one output."""
     if isinstance(step, Slide):
         return max(0, (step.kernel - 1) * step.dilation + 1 - step.stride)
@@ -100,6 +103,6 @@ def span(step: Slide | Table) -> int:
     return max(0, int((used.max(axis=1) - used.min(axis=1)).max(initial=0)))
 
 
-def each(shape: tuple[int, ...], time: int) -> int:
+def _each(shape: tuple[int, ...], time: int) -> int:
     """Elements per position, of one item of the batch."""
     return prod(n for axis, n in enumerate(shape) if axis not in (0, time))

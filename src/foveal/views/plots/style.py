@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from foveal.core.errors import FovealError, writing
 from foveal.core.version import __version__
 from foveal.core.visible import visible
+from foveal.report.results import unit_of
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -139,7 +140,7 @@ def title_of(field: Field) -> str:
 
 def positions(axes: int) -> str:
     """What the positions of a source with so many axes are called in a picture."""
-    return {1: "samples", 2: "pixels", 3: "voxels"}.get(axes, "positions")
+    return unit_of(axes).replace("px", "pixels")
 
 
 def label_plane(axes: Axes, of: int = 2) -> None:

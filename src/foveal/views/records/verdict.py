@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from foveal.core.visible import visible
 from foveal.report.results import Report
+from foveal.report.units import WHOLE
 from foveal.views.text.table import axes_text, measured_text
-
-WHOLE = {"samples": "signal", "frames": "signal", "tokens": "text", "px": "image", "voxels": "volume"}
-"""What positions are positions of."""
 
 
 def verdict_lines(report: Report) -> list[str]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from foveal.engine.forward.bounds import bounds
 from foveal.fields.measured.cropping import behind
 from foveal.ir.graph import Graph, Node
-from foveal.ir.rules import traits
-from foveal.tasks.shared.equivariance import windows
-from foveal.tasks.streaming.buffers import each, span
+from foveal.tasks.streaming.buffers import RUNNING, past
 from foveal.tasks.streaming.findings import PICKS
 from foveal.tasks.streaming.reach_in_time import Reach, reach_of
 from foveal.tasks.streaming.tokens.masks import attention
@@ -53,23 +50,14 @@ def memories(graph: Graph, value: int, source: int, axis: int) -> list[Memory]:
 
 
 def _of(graph: Graph, node: Node, known: list[Reach | None], out: Reach) -> list[Memory]:
-    where, runs = node.scope or "(top)", traits(node.op).runs(node.op)
     attended = attention(graph, node, known, out)
     if attended is not None:
         pattern, size = attended.pattern, attended.keys + attended.values
         kept = size if pattern.kept is None else size * pattern.kept
-        return [Memory(where, "attention", pattern.text, out, pattern.kept, kept, pattern.ahead)]
-    for reach in known:
-        if reach is not None and reach.axis is not None and runs == reach.axis:
-            return [Memory(where, "state", WHOLE, out, 1, each(graph.values[node.output].shape, reach.axis))]
-    for way in bounds(graph).facts.ways(node):
-        reach = known[way.operand]
-        if reach is None or reach.axis is None:
-            continue
-        shape = graph.values[node.inputs[way.operand]].shape
-        for step in windows(way):
-            kept = span(step) if step.axis == reach.axis else 0
-            if kept > 0:
-                elements = kept * each(shape, reach.axis)
-                return [Memory(where, "convolution", f"its own and {kept} before", out, kept, elements)]
-    return []
+        return [Memory(node.scope or "(top)", "attention", pattern.text, out, pattern.kept, kept, pattern.ahead)]
+    found = []
+    for layer, purpose, kept, elements in past(graph, node, known):
+        state = purpose == RUNNING
+        kind, reads = ("state", WHOLE) if state else ("convolution", f"its own and {kept} before")
+        found.append(Memory(layer, kind, reads, out, kept, elements))
+    return found

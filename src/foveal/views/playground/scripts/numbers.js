@@ -1,9 +1,12 @@
 // The few numbers that one looks at first: of the chosen layer, and of the whole network.
 
+/** What a position of the network's source is called. */
+const unitOf = (net) => t(["", "unit_samples", "unit_px", "unit_voxels"][net.lengths.length] || "unit_positions");
+
 function drawNumbers(net, row, grown) {
   const at = t("at_layer", { layer: row.name });
   const erf = grown?.[row.name]?.erf;
-  const unit = t(["", "unit_samples", "unit_px", "unit_voxels"][net.lengths.length] || "unit_positions");
+  const unit = unitOf(net);
   const mark = { bound: "≤ ", "data-dependent": "~ " }[row.status] ?? "";
   const tiles = [
     ["rf", row.size ? mark + axesText(row.size) : t("unavailable"), unit, at, "lead"],

@@ -71,7 +71,7 @@ function drawChart() {
   const rows = leaves(), box = byId("chart"), row = chosenRow();
   const about = {
     side: largest(net.lengths),
-    unit: t(["", "unit_samples", "unit_px", "unit_voxels"][net.lengths.length] || "unit_positions"),
+    unit: unitOf(net),
     row,
     at: rows.indexOf(row),
     effective: rows.flatMap(({ name }, i) => (grown?.[name] ? [[i, grown[name].erf]] : [])),
