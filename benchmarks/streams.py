@@ -142,32 +142,23 @@ def _encodec_small() -> nn.Module:
     )
 
 
+class WithLengths(nn.Module):
+    """A model that is told how long its input is; the first of what it returns."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x, torch.tensor([x.shape[1]]))[0]
+
+
 def _emformer() -> nn.Module:
-    model = _audio("Emformer", 16, 2, 16, 1, 4)
-
-    class Whole(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.model(x, torch.tensor([x.shape[1]]))[0]
-
-    return Whole()
+    return WithLengths(_audio("Emformer", 16, 2, 16, 1, 4))
 
 
 def _conformer() -> nn.Module:
-    model = _audio("Conformer", 16, 2, 16, 1, 7)
-
-    class Whole(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.model(x, torch.tensor([x.shape[1]]))[0]
-
-    return Whole()
+    return WithLengths(_audio("Conformer", 16, 2, 16, 1, 7))
 
 
 class Cell(nn.Module):
