@@ -43,6 +43,14 @@ class Preparation:
     """Where these numbers come from."""
 
 
+class Sampling(NamedTuple):
+    """Samples per second of a source, samples per position, and where that was found."""
+
+    rate: float
+    hop: int
+    origin: str
+
+
 class Target(NamedTuple):
     """What is differentiated, one unit: its layer, and a place on each of the layer's axes (None: the batch, or all
     features).
@@ -209,6 +217,10 @@ class Backend(ABC):
     def preparation(self, name: str) -> Preparation:
         """How the model of that name has its images prepared; ImageNet's way where it does not say."""
         return Preparation()
+
+    def sampling(self, source: str) -> Sampling | None:
+        """Samples per second of a source of sound; None where the model does not say."""
+        return None
 
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
         """The graph with another shape of one source; None where the model does not run with it."""

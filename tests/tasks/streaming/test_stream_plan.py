@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from foveal.core.errors import FovealError
 from foveal.tasks.streaming.buffers import buffers
 from foveal.tasks.streaming.record import StreamPlan
 from support.drawn.random_streams import judge
+from support.needs import needs
 from support.networks.stream_networks import Band, HiFiGan, Subsampling, Wav2Vec, Zipformer, chunked, tdnn, window
 
 
@@ -41,10 +43,21 @@ def test_wav2vec() -> None:
     assert (plan.overlap.status, plan.state.status) == ("exact", "exact")
     assert plan.twice == 80 / 1280
     assert plan.span(64) == (20480, 20800)
+    assert plan.covers(64) == (20480, 20880, 20680)
+    assert plan.seconds(64) == (1.28, 1.305, 1.2925)
+    assert [plan.units(n) for n in (0, 399, 400, 719, 720, 1600, 16000)] == [0, 0, 1, 1, 2, 4, 49]
+    assert plan.units("1s") == plan.units("1000ms") == 49
     assert plan.milliseconds(400) == 25.0
     assert StreamPlan.from_json(plan.to_json()) == plan
     text = str(plan)
-    for said in ("400 positions = 1.25 frames = 25 ms", "0 before + 80 behind", "50 units per second", "yes ("):
+    for said in (
+        "400 positions = 1.25 frames = 25 ms",
+        "0 before + 80 behind",
+        "50 units per second",
+        "yes (",
+        "(n - 400) // 320 + 1; 49 in a second",
+        "20 i to 20 i + 25 ms, center 20 i + 12.5 ms",
+    ):
         assert said in text
     sound = torch.randn(1, 1, 4321)
     assert plan.check(model, sound, [7, 500, 1000, 5000]).identical
@@ -117,7 +130,7 @@ def test_mirrored_padding_makes_the_first_units_wait(running: bool) -> None:
     plan = foveal.stream(model, inputs=(1, 1, 64))
     assert (plan.lookahead, plan.latency, plan.state.status) == (1, 1, "exact")
     assert plan.begin is not None
-    assert plan.begin.units == 1
+    assert (plan.begin.units, plan.wait) == (1, 3)  # unit 0 reads what two positions of padding mirror
     assert plan.overlap.status == ("approximate" if running else "exact")
     if running:
         assert "lstm" in plan.overlap.why
@@ -140,6 +153,77 @@ def test_less_of_the_future_than_is_needed_is_measured() -> None:
     assert "1 are allowed" in plan.causes[0][0]
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (nn.Sequential(nn.MaxPool1d(4), nn.Upsample(scale_factor=2)), "2 (n // 4)"),
+        (nn.Sequential(nn.ConvTranspose1d(1, 1, 5, 2), nn.Conv1d(1, 1, 4)), "2 n"),
+        (nn.Sequential(nn.MaxPool1d(3, 2, ceil_mode=True), nn.Conv1d(1, 1, 3, 2)), "(n - 6) // 4 + 1"),
+        (nn.Conv1d(1, 1, 5, 3, 2), "(n - 1) // 3 + 1"),
+        (nn.Conv1d(1, 1, 5, padding=1), "n - 2"),
+        (nn.Sequential(nn.Conv1d(1, 1, 2, 2), nn.ConvTranspose1d(1, 1, 2, 2), nn.Conv1d(1, 1, 4, 4)), "n // 4"),
+    ],
+)
+def test_units_of_any_length(model: nn.Module, said: str) -> None:
+    """Against the model's own output; a plan that was not checked knows lengths by steps, and says so of others."""
+    plan = foveal.stream(model, inputs=(1, 1, 61))
+    rule = next(line for line in str(plan).splitlines() if line.startswith("units of n"))
+    assert rule.split(None, 4)[-1] == said
+    for length in (*range(61, 75), 30, 200):
+        assert plan.units(length) == model(torch.zeros(1, 1, length)).shape[-1]
+    blind = foveal.stream(model, inputs=(1, 1, 61), check=False)
+    assert blind.units(61 + 3 * blind.step) == model(torch.zeros(1, 1, 61 + 3 * blind.step)).shape[-1]
+    if blind.step > 1:
+        with pytest.raises(FovealError, match="units of 62 positions: known for 61 and multiples of"):
+            blind.units(62)
+
+
+def test_the_rate_that_a_model_tells() -> None:
+    """By its own number, by its configuration, by its library's processor; of a wave, or of features by their hop."""
+    model = Wav2Vec().eval()
+    assert foveal.stream(model, inputs=(1, 1, 1600), check=False).rate is None
+    model.config = SimpleNamespace(sampling_rate=8000)  # type: ignore[assignment]
+    plan = foveal.stream(nn.Sequential(model), inputs=(1, 1, 1600), chunk="80ms", check=False)
+    assert (plan.rate, plan.chunk) == (8000, 640)
+    assert "rate                    8000 samples per second, from SimpleNamespace.sampling_rate" in str(plan)
+    found = foveal.audit(model, "streaming", (1, 1, 1600))
+    assert found.summary[-1] == "8000 samples per second, from SimpleNamespace.sampling_rate."
+    assert foveal.stream(model, inputs=(1, 1, 1600), rate=4000.0, check=False).rate == 4000
+    features = nn.Conv1d(4, 4, 3)
+    features.sample_rate = 8000  # type: ignore[assignment]
+    assert foveal.stream(features, inputs=(1, 4, 32), check=False).rate is None  # four features are no wave
+    needs("transformers")
+    import transformers
+
+    model.config = transformers.Wav2Vec2Config()  # type: ignore[assignment]
+    plan = foveal.stream(model, inputs=(1, 1, 1600), check=False)
+    assert (plan.rate, plan.origin) == (16000, "the default Wav2Vec2FeatureExtractor.sampling_rate")
+    features = nn.Conv1d(80, 4, 3, 2)
+    features.config = transformers.WhisperConfig()  # type: ignore[assignment]
+    plan = foveal.stream(features, inputs=(1, 80, 33), check=False)
+    assert (plan.rate, plan.hop, plan.milliseconds(plan.stride)) == (16000, 160, 20.0)
+
+
+def test_one_of_several_outputs_with_state() -> None:
+    """A layer that returns several is streamed by name; what runs behind it may be what has no state."""
+
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"fast": x[..., :-1], "slow": x[..., ::2]}
+
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.two = nn.Conv1d(2, 2, 3), Two()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(self.conv(x))["slow"].mean(-1)
+
+    for layer, stride in (("two.fast", 1), ("two.slow", 2), ("conv", 1)):
+        plan = foveal.stream(Mean(), layer, inputs=(1, 2, 40))
+        assert (plan.stride, plan.state.status) == (stride, "exact")
+
+
 def test_bad_input() -> None:
     model = nn.Conv1d(2, 2, 4, 4)
     for options, said in (
@@ -149,6 +233,13 @@ def test_bad_input() -> None:
     ):
         with pytest.raises(FovealError, match=said):
             foveal.stream(model, inputs=(1, 2, 64), check=False, **options)
+    for shape, said in (
+        ((1, 3, 16, 16), "is an image, .* name the one .* foveal tile"),
+        ((1, 1, 8, 8, 8), "is a volume"),
+    ):
+        kind = nn.Conv2d if len(shape) == 4 else nn.Conv3d
+        with pytest.raises(FovealError, match=said):
+            foveal.stream(kind(shape[1], 1, 3), inputs=shape, check=False)
     pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     with pytest.raises(FovealError, match="cannot be streamed; ask for a layer before it"):
         foveal.stream(pooled, inputs=(1, 1, 16, 16), check=False)

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from foveal.frontends.torch import emitted
 from foveal.frontends.torch.dispatch.swap import in_mode, seeded
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.defaults import from_first_layer
+from foveal.frontends.torch.files.rate import sampling
 from foveal.frontends.torch.files.weights import left_over, load_weights
 from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
 from foveal.frontends.torch.stream.module import StreamingModule
 from foveal.frontends.torch.stream.program import recorded
-from foveal.ir.backend import Backend, Forward, Preparation
+from foveal.ir.backend import Backend, Forward, Preparation, Sampling
 from foveal.ir.graph import Graph, GraphBuilder
 
 
@@ -95,6 +97,15 @@ class TorchBackend(TorchRunner, Backend):
             return Preparation("cover", "bilinear", 1.0, (0.0,), (1.0,), "torchvision")  # it normalises by itself
         return _torchvision_preparation(name) if home.startswith("torchvision.models") else Preparation()
 
+    def sampling(self, source: str) -> Sampling | None:
+        """By the model's configuration or processor, for a source with one axis."""
+        slot = next(slot for slot in self.inputs.slots() if slot.name == source)
+        axes = slot.axes or ()
+        if len(axes) != 1 or not slot.dtype.is_floating_point:
+            return None
+        channels: int = prod([n for k, n in enumerate(slot.shape) if k and k not in axes])
+        return sampling(self.model, channels)
+
     def gradient(
         self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
     ) -> Differentiator:
@@ -121,9 +132,9 @@ class TorchBackend(TorchRunner, Backend):
             part = np.resize(kept.detach().cpu().numpy(), shape)
             return with_examples(self.inputs, {source: part}, number).make(Values(GraphBuilder("run")), True)
 
-        length, wanted = slot.shape[axis], "" if layer.split(".")[0] == "output" else layer
+        length = slot.shape[axis]
         with default_dtype(number):
-            return StreamingModule(recorded(model, call, (length, length + step), wanted))
+            return StreamingModule(recorded(model, call, (length, length + step), layer))
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""

@@ -53,6 +53,7 @@ def stream(graph: Graph, /, **options: Any) -> Audit:
     tables: tuple[AuditTable, ...] = (_needs_table(asked, reach), _layers_table(rows), _buffers_table(kept))
     tables += (*_used_table(asked, reach), *_chunks_table(asked, reach))
     summary = _summary(asked, reach, info.axis_names[asked.axis], kept)
+    summary += (f"{asked.rate:g} samples per second, from {asked.origin}.",) if asked.origin else ()
     excerpts = _excerpts(rows, kept)
     return Audit(
         "streaming", graph.name, found.name, info.lengths, summary, tables, findings, METHOD, excerpts=excerpts
@@ -82,7 +83,9 @@ def question(graph: Graph, options: dict[str, Any]) -> Stream:
     if not behind_it:
         raise FovealError(f"layer '{layer}' depends on no source: it is a constant")
     source = min(names.index(name) for name in behind_it)
-    return Stream(graph, layer, value, source, _axis(graph, source, options["axis"]), options["rate"], options["hop"])
+    axis, rate, hop = _axis(graph, source, options["axis"]), options["rate"], options["hop"]
+    found = graph.backend.sampling(names[source]) if graph.backend is not None and rate is None and hop == 1 else None
+    return Stream(graph, layer, value, source, axis, *(found or (rate, hop, "")))
 
 
 def findings_of(asked: Stream, reach: Reach) -> tuple[AuditFinding, ...]:
@@ -160,7 +163,10 @@ def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, 
 
 
 def _needs_table(asked: Stream, reach: Reach) -> AuditTable:
-    multiple = shifts(asked.graph, asked.value, asked.source).multiples[asked.axis]
+    if reach.axis is None or not reach.stride:
+        multiple = shifts(asked.graph, asked.value, asked.source).multiples[asked.axis]
+    else:
+        multiple = chunks_of(asked, reach).step
     past, ahead = reach.back, reach.ahead
     both = None if past is None or ahead is None else past + ahead + 1
     quantities: list[tuple[str, Fraction | None]] = [

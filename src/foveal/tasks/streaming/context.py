@@ -18,7 +18,7 @@ TWICE = 0.5
 
 
 class Stream(NamedTuple):
-    """The question: graph, layer, its value, source and axis by index, rate and hop."""
+    """The question: graph, layer, its value, source and axis by index, rate and hop, and where those were found."""
 
     graph: Graph
     layer: str
@@ -27,6 +27,7 @@ class Stream(NamedTuple):
     axis: int
     rate: float | None
     hop: int
+    origin: str = ""
 
 
 class Chunks(NamedTuple):

@@ -33,11 +33,11 @@ class Overlap:
         total = self.origin + self.kept.shape[self.time]
         if last:
             return self._units(total, None)
-        if plan.begin is not None and self.done < plan.begin.units and (plan.wait is None or total < plan.wait):
-            return None
         right = plan.right + ((plan.phase - plan.right) % plan.step if plan.aligned else 0)
         end = (total - right) // plan.step * plan.step
-        if end * 1 <= self.done * stride:
+        if end <= self.done * stride:
+            return None
+        if plan.begin is not None and self.done < plan.begin.units and (plan.wait is None or end + right < plan.wait):
             return None
         made = self._units(end + right, int(end / stride))
         back = plan.left if plan.end is None else max(plan.left, int(plan.end.reach or total))

@@ -6,8 +6,10 @@ has been seen to be. What cannot be exact says why, what would change it, and ho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from math import floor
 from typing import Any
 
@@ -21,12 +23,14 @@ from foveal.report.units import source_info
 from foveal.tasks.streaming.audit import findings_of, question
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.overlap import streamed
-from foveal.tasks.streaming.reach_in_time import Border, Reach, first_to_read_all, reach_of
-from foveal.tasks.streaming.record import Ends, StreamPlan, Way
+from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of, read_by_first
+from foveal.tasks.streaming.record import Ends, Growth, StreamPlan, Way, positions_of
 from foveal.tasks.tiling.stitching import TileCheck, compared
 
 STEPS = 3
 """By how many steps the source of a proof is longer than the traced one."""
+LISTED = 3
+"""So many obstacles are named."""
 UNRUN = "a network without weights cannot be run: write one of text as PyTorch (foveal code) and stream that"
 
 
@@ -46,7 +50,8 @@ def stream(
     """How to run ``layer`` (default: the network's output) along time: chunks, context, latency, state.
 
     model, inputs: as for :func:`foveal.trace`, or a graph; layer: a name, a number or the model's own module. rate:
-    samples per second; hop: samples per position of the source (of a spectrogram's frames). chunk: positions, or a time
+    samples per second (default: what the model's configuration or processor says); hop: samples per position of the
+    source (of a spectrogram's frames). chunk: positions, or a time
     such as "80ms" (default: the smallest that computes at most half of the stream twice); it is rounded up to the step.
     lookahead: positions of the future that are allowed (default: what the network needs); less makes an approximation.
     axis: the source axis that is time, by name or number; default the last. check: run both ways and compare.
@@ -61,31 +66,27 @@ def stream(
     first = next((name for name in ("output", "output.0") if name in graph.layer_table), None)
     name = first if layer is None else graph.name_of(layer)
     asked = question(graph, {"layer": name, "axis": axis, "rate": rate, "hop": hop, "latency": None})
-    plan = _planned(asked, _positions("chunk", chunk, rate, hop), _positions("lookahead", lookahead, rate, hop))
+    if axis is None:
+        _refuse_image(asked)
+    size, ahead = (
+        positions_of(*given, asked.rate, asked.hop) for given in (("chunk", chunk), ("lookahead", lookahead))
+    )
+    plan = _planned(asked, size, ahead)
     if check and graph.backend is not None:
         return _proven(graph, plan)
     why = "a check was not asked for" if graph.backend is not None else UNRUN
     return replace(plan, overlap=replace(plan.overlap, why=plan.overlap.why or why), state=Way("unproven", why))
 
 
-def _positions(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
-    """A length in positions, from a number of them or a time."""
-    if given is None or isinstance(given, int):
-        number: float | None = given
-    else:
-        text = given.strip().lower()
-        unit = next((u for u in ("ms", "s") if text.endswith(u)), "")
-        try:
-            number = float(text.removesuffix(unit))
-        except ValueError:
-            raise FovealError(f"{what} '{given}': expected positions such as 1280, or a time such as 80ms") from None
-        if unit and rate is None:
-            raise FovealError(f"{what} '{given}' is a time: give the rate too (samples per second)")
-        if unit and rate is not None:
-            number *= (0.001 if unit == "ms" else 1.0) * rate / hop
-    if number is not None and (number < 0 or (what == "chunk" and number < 1)):
-        raise FovealError(f"{what} {given}: expected a positive length")
-    return None if number is None else round(number)
+def _refuse_image(asked: Stream) -> None:
+    """Raises FovealError where no axis of the source is time by itself: an image in colour, a volume."""
+    found = asked.graph.sources[asked.source]
+    shape = asked.graph.values[found.value].shape
+    if len(found.axes) > 2 or (len(found.axes) == 2 and found.axes == (2, 3) and shape[1] == 3):
+        info = source_info(asked.graph, found)
+        raise FovealError(f"input {'x'.join(map(str, shape))} is {'an image' if len(found.axes) == 2 else 'a volume'}, "
+                          "and no axis of it is known to be time: name the one that is with --axis "
+                          f"({', '.join(info.axis_names)}), or compute it in pieces with foveal tile")  # fmt: skip
 
 
 def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPlan:
@@ -115,18 +116,22 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
     after = size if right is None else right
     if small and allowed is not None:
         after = min(after, max(0, floor(allowed - reach.stride) + 1))
-    blocked = tuple((text, "") for text in obstacles) if exact else ()
+    blocked = _shortened(list(dict.fromkeys(obstacles))) if exact else ()
     unproven = Way("unproven", "" if exact else "; ".join(text for text, _ in causes) or "its reach has no bound")
+    begin, end = (None if border is None else Ends(*border) for border in (reach.begin, reach.end))
+    if begin is not None:
+        begin = replace(begin, read=read_by_first(graph, asked.value, asked.source, axis, begin.units))
     return StreamPlan(
         graph.name, asked.layer, info, axis, reach.axis, asked.rate, asked.hop, reach.stride, step,
-        info.lengths[axis] % step, Fraction(0), reach.back, reach.ahead, _ends(reach.begin), _ends(reach.end), size,
-        before, after, False, unproven, unproven, None, causes or blocked,
-        (graph.stopped,) if graph.stopped else (),
+        info.lengths[axis] % step, reach.back, reach.ahead, begin, end, size,
+        before, after, False, unproven, unproven, None, graph.values[asked.value].shape[reach.axis], causes or blocked,
+        (graph.stopped,) if graph.stopped else (), None, asked.origin,
     )  # fmt: skip
 
 
-def _ends(border: Border | None) -> Ends | None:
-    return None if border is None else Ends(border.units, border.reach)
+def _shortened(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    more = [f"and {len(texts) - LISTED} more like these"] if len(texts) > LISTED else []
+    return tuple((text, "") for text in [*texts[:LISTED], *more])
 
 
 def _causes(asked: Stream, reach: Reach | None) -> tuple[tuple[str, str], ...]:
@@ -134,7 +139,7 @@ def _causes(asked: Stream, reach: Reach | None) -> tuple[tuple[str, str], ...]:
     if reach is None:
         return ()
     found = [f for f in findings_of(asked, reach) if f.code not in ("STR02", "STR06")]
-    told = tuple((f"{f.layer}: {f.text}" if f.layer else f.text, f.change) for f in found)
+    told = tuple(dict.fromkeys((f"{f.layer}: {f.text}" if f.layer else f.text, f.change) for f in found))
     if told or reach.back is not None:
         return told
     node = first_to_read_all(asked.graph, asked.value, asked.source, asked.axis, future=False)
@@ -163,7 +168,12 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
     except FovealError as error:
         why = f"the model does not run on {total} positions: {first_line(error)}"
         return replace(plan, overlap=Way("unproven", why), state=Way("unproven", why))
-    plan = _overlap_proven(plan, forward, sound, whole, numbers)
+
+    def count(positions: int) -> int:
+        there = tuple(positions if k == time else n for k, n in enumerate(given.shape))
+        return int(forward(np.resize(given, there)).shape[plan.value_axis])
+
+    plan = _overlap_proven(replace(plan, growth=_growth(plan, count)), forward, sound, whole, numbers)
     try:
         more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
         running = backend.streaming(
@@ -179,6 +189,35 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
     except FovealError:
         kept = None
     return replace(plan, state=state, elements=kept)
+
+
+def _growth(plan: StreamPlan, run: Callable[[int], int]) -> Growth | None:
+    """How the number of units follows the length of the source: one unit after the other, or those of a step at once.
+    Where the next ones come is found by halving, and the rule tried at other lengths.
+    """
+    length, whole = plan.source.lengths[plan.axis], plan.step / plan.stride
+
+    @cache
+    def count(positions: int) -> int | None:
+        try:
+            return run(positions)
+        except FovealError:
+            return None
+
+    for units in sorted({Fraction(1), whole}):
+        period = units * plan.stride
+        if units.denominator > 1 or period.denominator > 1:
+            continue
+        low, high = 0, int(period)  # the units that follow come behind ``low`` positions more, with ``high`` at last
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if count(length + middle) != plan.count else (middle, high)
+        found = Growth(int(units), int(period), length + high - int(period), plan.count)
+        tried = {found.first - 1, found.first, found.first + int(period) - 1, found.first + int(period)}
+        tried |= {length + plan.step * k // 5 for k in range(1, 6)}
+        if all(count(n) == found(n) for n in tried if n >= length) and count(length - 1) in (None, found(length - 1)):
+            return found
+    return None
 
 
 def _overlap_proven(

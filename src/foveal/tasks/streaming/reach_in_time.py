@@ -95,6 +95,14 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     return Reach(back, ahead, stride, time)
 
 
+def read_by_first(graph: Graph, value: int, source: int, axis: int, units: int) -> int:
+    """How many positions of the source the first so many units of a value read, those before them included."""
+    found = reach_of(graph, value, source, axis)
+    assert found is not None
+    _, last = _ends(all_dense(one_box(bounds(graph).states[value][source].strict)[axis]), found.axis, 0)
+    return int(last[:units].max()) + 1
+
+
 def first_to_read_all(graph: Graph, value: int, source: int, axis: int, future: bool) -> Node | None:
     """The first operation on the path whose output reads the whole future (or past) though no operand does."""
     for node in sorted(behind(graph, [value]), key=lambda node: node.output):

@@ -8,10 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 from foveal.core import show
+from foveal.core.errors import FovealError
 from foveal.core.serial import from_plain, read_json, to_plain
 from foveal.report.results import SourceInfo
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 STATUSES = ("exact", "approximate", "unproven", "refused")
 
@@ -37,11 +38,46 @@ class Way:
 @dataclass(frozen=True)
 class Ends:
     """Units at one end of the stream that see further than all others, through padding that mirrors or wraps: how many,
-    and how far (None: to the other end).
+    and how far (None: to the other end); read: of the first ones, how many positions they wait for.
     """
 
     units: int
     reach: Fraction | None
+    read: int | None = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Units of a source of n positions: ``units * ((n - first) // period) + count``, tried at other lengths."""
+
+    units: int
+    period: int
+    first: int
+    count: int
+
+    def __call__(self, positions: int) -> int:
+        """Units of so many positions."""
+        return max(0, self.units * ((positions - self.first) // self.period) + self.count)
+
+
+def positions_of(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
+    """A length in positions, from a number of them or a time such as "80ms". Raises FovealError for anything else."""
+    if given is None or isinstance(given, int):
+        number: float | None = given
+    else:
+        text = given.strip().lower()
+        unit = next((u for u in ("ms", "s") if text.endswith(u)), "")
+        try:
+            number = float(text.removesuffix(unit))
+        except ValueError:
+            raise FovealError(f"{what} '{given}': expected positions such as 1280, or a time such as 80ms") from None
+        if unit and rate is None:
+            raise FovealError(f"{what} '{given}' is a time: give the rate too (samples per second)")
+        if unit and rate is not None:
+            number *= (0.001 if unit == "ms" else 1.0) * rate / hop
+    if number is not None and not (number >= (1 if what == "chunk" else 0) and number < 1e15):
+        raise FovealError(f"{what} {given}: expected a positive length")
+    return None if number is None else round(number)
 
 
 @dataclass(frozen=True)
@@ -49,10 +85,12 @@ class StreamPlan(show.Shown):
     """How to run one layer of one network along one axis of its source, chunk by chunk.
 
     Lengths are positions of the source axis, ``hop`` samples each; rate: samples per second, None where it is not
-    known. stride: positions per unit; step: positions by which the stream advances; lookback, lookahead: of the units
-    far from the ends, None: all there is; left, right: positions that a chunk needs beyond itself (left is a multiple
-    of the step); elements: numbers kept between chunks in the form with state, None where it is refused or grows;
-    causes: (what keeps it from a bounded reach or from being exact, what would change it).
+    known; origin: where it was found, "" where it was given. stride: positions per unit; step: positions by which the
+    stream advances; lookback, lookahead: of the units far from the ends, None: all there is; left, right: positions
+    that a chunk needs beyond itself (left is a multiple of the step); elements: numbers kept between chunks in the form
+    with state, None where it is refused or grows; count: units of the traced source; growth: of sources of any length,
+    None where that was not tried or is no rule; causes: (what keeps it from a bounded reach or from being exact, what
+    would change it).
     """
 
     network: str
@@ -65,7 +103,6 @@ class StreamPlan(show.Shown):
     stride: Fraction
     step: int
     phase: int
-    start: Fraction
     lookback: Fraction | None
     lookahead: Fraction | None
     begin: Ends | None
@@ -77,8 +114,11 @@ class StreamPlan(show.Shown):
     overlap: Way
     state: Way
     elements: int | None
+    count: int
     causes: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
+    growth: Growth | None = None
+    origin: str = ""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -97,9 +137,7 @@ class StreamPlan(show.Shown):
         """Positions that must have come before the units at the start can be computed; None: all."""
         if self.begin is None:
             return None if self.lookahead is None else int(self.lookahead) + 1
-        if self.begin.reach is None:
-            return None
-        return int(self.begin.reach + (self.begin.units - 1) * self.stride) + 1
+        return None if self.begin.reach is None else self.begin.read
 
     @property
     def twice(self) -> float:
@@ -112,14 +150,41 @@ class StreamPlan(show.Shown):
             return None
         return float(positions) * self.hop / self.rate * 1000.0
 
-    def units(self, positions: int) -> int:
-        """Units of a source of so many positions, as many as the traced source has in proportion."""
-        count = Fraction(self.source.lengths[self.axis])
-        return max(0, int((positions - count) / self.stride) + self._units)
+    def units(self, positions: int | str) -> int:
+        """Units of a source of so many positions, or of a time such as "3s".
 
-    @property
-    def _units(self) -> int:
-        return int(Fraction(self.source.lengths[self.axis]) / self.stride)
+        Raises FovealError where that is not known: a length that differs from the traced one by no multiple of the
+        step, for a plan that was not checked or whose network counts by no rule.
+        """
+        number = positions_of("source", positions, self.rate, self.hop) or 0
+        if self.growth is not None:
+            return self.growth(number)
+        apart = number - self.source.lengths[self.axis]
+        if apart % self.step:
+            raise FovealError(
+                f"units of {number} positions: known for {self.source.lengths[self.axis]} and multiples of {self.step} "
+                "more or less; a plan that is checked may know more"
+            )
+        return max(0, self.count + int(apart / self.stride))
+
+    def covers(self, unit: int) -> tuple[Fraction, Fraction, Fraction] | None:
+        """First position, last + 1 and center of what a unit far from the ends reads, over all phases; None without a
+        bound. Frame 64 of wav2vec: 20480, 20880, 20680.
+        """
+        if self.lookback is None or self.lookahead is None:
+            return None
+        first, end = unit * self.stride - self.lookback, unit * self.stride + self.lookahead + 1
+        return first, end, (first + end) / 2
+
+    def seconds(self, unit: int) -> tuple[float, float, float] | None:
+        """The same in seconds. Raises FovealError without a rate."""
+        if self.rate is None:
+            raise FovealError("seconds: give the rate (samples per second)")
+        found = self.covers(unit)
+        if found is None:
+            return None
+        first, end, center = (float(n) * self.hop / self.rate for n in found)
+        return first, end, center
 
     def span(self, unit: int) -> tuple[Fraction, Fraction]:
         """First and last + 1 position of a unit's cell: frame i covers i * stride ... (i + 1) * stride."""

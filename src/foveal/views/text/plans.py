@@ -110,6 +110,9 @@ def stream_rows(plan: StreamPlan) -> Rows:
             read = "reads" if ends.units == 1 else "read"
             units = f"{what} unit" if ends.units == 1 else f"{what} {ends.units} units"
             rows.append((f"the {units}", f"{read} {far} {side}, through padding that mirrors or wraps"))
+    rows += [("units of n positions", _units(plan)), *_reads(plan)]
+    if plan.origin:
+        rows.append(("rate", f"{plan.rate:g} samples per second, from {plan.origin}"))
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
     again = plan.left + plan.right
     rows += [
@@ -125,6 +128,47 @@ def stream_rows(plan: StreamPlan) -> Rows:
     for text, change in plan.causes if not exact else ():
         rows += [("why", text)] + ([("what would change it", change)] if change else [])
     return rows + [("warning", text) for text in plan.warnings]
+
+
+def _units(plan: StreamPlan) -> str:
+    """``(n - 400) // 320 + 1; 49 in a second``."""
+    grown = plan.growth
+    if grown is None:
+        length = plan.source.lengths[plan.axis]
+        return f"{plan.count} of {length}" + ("" if plan.step == 1 else "; not known for lengths between steps")
+    if grown.period == 1:
+        more = grown.count - grown.units * grown.first
+        text = ("n" if grown.units == 1 else f"{grown.units} n") + _signed(more)
+    else:
+        behind = (grown.count // grown.units - 1) * grown.period
+        first, rest = grown.first - behind, grown.count - grown.units * (behind // grown.period)
+        if first == grown.period:
+            first, rest = 0, rest - grown.units
+        cells = (f"(n{_signed(-first)})" if first else "n") + f" // {grown.period}"
+        text = (cells if grown.units == 1 else f"{grown.units} ({cells})") + _signed(rest)
+    return text + ("" if plan.rate is None else f"; {plan.units('1s')} in a second")
+
+
+def _reads(plan: StreamPlan) -> Rows:
+    """What unit i reads, far from the ends: ``320 i to 320 i + 400 = 20 i to 20 i + 25 ms, center 20 i + 12.5``."""
+    found = plan.covers(0)
+    if found is None:
+        return []
+    first, end, center = (_signed(n) for n in found)
+    own = "i" if plan.stride == 1 else f"{_number(plan.stride)} i"
+    text = f"{own}{first} to {own}{end}, center {own}{center}"
+    if plan.rate is not None:
+        scale = plan.milliseconds(1) or 0.0
+        own = f"{float(plan.stride) * scale:.6g} i"
+        begin, stop, middle = (_signed(float(n) * scale) for n in found)
+        text += f" = {own}{begin} to {own}{stop} ms, center {own}{middle} ms"
+    return [("unit i reads" if plan.stride == plan.step else "unit i reads at most", text)]
+
+
+def _signed(number: Fraction | float) -> str:
+    """``+ 3``, ``- 3``, nothing for 0, as the rest of a sum."""
+    text = f"{abs(number):.6g}" if isinstance(number, float) else _number(abs(number))
+    return "" if text == "0" else f" {'-' if number < 0 else '+'} {text}"
 
 
 def _kept(plan: StreamPlan) -> str:

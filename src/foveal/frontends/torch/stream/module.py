@@ -81,19 +81,21 @@ class StreamingModule(nn.Module):
 
     def elements(self, step: int) -> list[tuple[str, int]]:
         """Operation and its place -> numbers kept once the stream runs, of those that keep any."""
-        state, _ = self._settled(step)
+        state, _ = self._settled(step, counting=True)
         sizes = [sum(t.numel() for t in _tensors(own)) for own in state]
         return [(each.call.place, size) for each, size in zip(self.steps, sizes) if size]
 
-    def _settled(self, chunk: int) -> tuple[State, int]:
-        """The state once chunks of this size change its shape no more, and how many positions that took."""
+    def _settled(self, chunk: int, counting: bool = False) -> tuple[State, int]:
+        """The state once chunks of this size change its shape no more, and how many positions that took; counting:
+        numbers that count positions may go on.
+        """
         source = self.program.shapes[self.program.source]
         shape = list(source.short)
         shape[self.time] = chunk
         given, state = torch.zeros(shape, dtype=source.dtype), self.begin()
         for number in range(SETTLED):
             _, new = self(given, state)
-            if _like(state, new):
+            if _like(state, new, counting):
                 return state, number * chunk
             state = new
         raise FovealError("the state grows with the stream (attention over the whole past): it has no lasting shape")
@@ -165,10 +167,10 @@ def _filled(own: Any, rest: Any) -> Any:
     return next(rest) if isinstance(own, Tensor) and own.numel() else own
 
 
-def _like(a: Any, b: Any) -> bool:
+def _like(a: Any, b: Any, counting: bool = False) -> bool:
     if isinstance(a, (tuple, list)):
-        return len(a) == len(b) and all(_like(x, y) for x, y in zip(a, b))
-    return a.shape == b.shape if isinstance(a, Tensor) else bool(a == b)
+        return len(a) == len(b) and all(_like(x, y, counting) for x, y in zip(a, b))
+    return a.shape == b.shape if isinstance(a, Tensor) else counting or bool(a == b)
 
 
 __all__ = ["StreamingModule", "windows"]

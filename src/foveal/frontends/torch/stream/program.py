@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foveal.core.errors import FovealError, first_line
 from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
+from foveal.frontends.torch.names import tensors_in
 
 
 class Ref(NamedTuple):
@@ -47,6 +48,10 @@ class Shapes(NamedTuple):
         time = self.time
         assert time is not None
         return self.short[time], self.long[time]
+
+
+class Reached(Exception):
+    """The layer that is wanted has been made: nothing behind it is run."""
 
 
 class Refused(FovealError):
@@ -86,7 +91,7 @@ class Program:
 
 def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: tuple[int, int], layer: str) -> Program:
     """The program of ``model`` called with ``call(length)``, (args, kwargs), at two lengths of the source; of a layer
-    (a module by its name) or of the first output ("").
+    (what a module returns, by the name that a trace gives it; "": the first output).
 
     Raises FovealError where the model does not run so, or where the two runs are not alike.
     """
@@ -97,8 +102,10 @@ def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: 
         )
     pairs = [(name, t, long.fixed[name]) for name, t in short.fixed.items() if name.startswith("in")]
     source = next((name for name, a, b in pairs if a.shape != b.shape), "")
-    if not source or not short.output:
-        raise FovealError("no input grows with the source, or no output was made")
+    if not source:
+        raise FovealError("no input grows with the source")
+    if not short.output:
+        raise Refused(f"layer '{layer}' is not what a module returns: only those run with state")
     found = Program(source, short.output)
     found.shapes[source] = _shapes(short.fixed[source], long.fixed[source])
     alias: dict[str, str] = {}
@@ -160,9 +167,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with untouched(model), unrecorded(), self:
-                made = model(*args, **kwargs)
-                if not layer:
-                    self._output(made)
+                model(*args, **kwargs)
+        except Reached:
+            pass
         except FovealError:
             raise
         except Exception as error:
@@ -174,17 +181,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _hooks(self, name: str, module: nn.Module, layer: str) -> Iterator[Any]:
         yield module.register_forward_pre_hook(lambda *_: self.scopes.append(name))
-        yield module.register_forward_hook(lambda _, given, made: self._leave(made, name == layer))
+        yield module.register_forward_hook(lambda _, given, made: self._leave(made, name or "output", layer))
 
-    def _leave(self, made: Any, wanted: bool) -> None:
+    def _leave(self, made: Any, path: str, layer: str) -> None:
         if self.scopes:
             self.scopes.pop()
-        if wanted and not self.output:
-            self._output(made)
-
-    def _output(self, made: Any) -> None:
-        first = next((leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, Tensor)), None)
-        self.output = "" if first is None else self.names.get(id(first), "")
+        for name, tensor in tensors_in(made, path) if (layer or "output").startswith(path) else ():
+            first, _, rest = name[len(path) + 1 :].partition(".")
+            if layer in (name, f"{path}[{first}]" + (f".{rest}" if rest else "")) or (not layer and path == "output"):
+                self.output = self.names.get(id(tensor), "")
+                raise Reached
 
     def _keep(self, name: str, tensor: Tensor) -> str:
         self.fixed[name] = tensor  # keeps it alive, so that its id stays its own
