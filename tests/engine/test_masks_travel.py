@@ -174,6 +174,14 @@ def test_a_mask_that_is_lost_makes_a_bound_that_names_the_operation(name: str) -
     assert all(a <= c and b >= d for (a, b), (c, d) in pairs if c < d)
 
 
+def test_a_row_filled_with_the_least_number_reads_all_its_keys() -> None:
+    """The least number less 100 is the same number, so that no key lies below another."""
+    model = Attention(lambda s, p, v: torch.where(WINDOW & (PLACE != 5)[:, None], s, LEAST).softmax(-1)).eval()
+    rf = predicted(model)
+    assert boxes(rf) == measured(model)
+    assert (rf.box((5,), clip=True), rf.status) == (((0, LENGTH),), "bound")
+
+
 def divided_late(axes: tuple[int, ...], mask: Tensor) -> nn.Module:
     """The sums are divided behind the product with the values, less the maximum along some axes."""
 

@@ -66,6 +66,7 @@ FOUND: dict[str, tuple[nn.Module, Any, tuple[int, ...]]] = {
     "frames": (Net(lambda x, c: c(x.flatten(0, 1)), nn.Conv2d(3, 4, 3)), (1, 5, 3, 8, 8), (1, 3, 4)),
     "convolution": (nn.Conv1d(4, 4, 3), (1, 4, 12), (2,)),
     "instance norm": (nn.InstanceNorm1d(4), (1, 4, 12), (2,)),
+    "group norm": (nn.GroupNorm(2, 4), (1, 4, 12), (2,)),
     "images": (nn.Conv2d(3, 4, 3), (1, 3, 12, 12), (2, 3)),
     "volumes": (nn.Conv3d(3, 4, 3), (1, 3, 6, 6, 6), (2, 3, 4)),
     "patches": (Net(_patches, nn.Linear(48, 8)), (1, 3, 16, 16), (2, 3)),

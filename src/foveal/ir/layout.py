@@ -219,7 +219,8 @@ class _Evidence:
             self._position(node, origin[axis])
             self._feature(node, [origin[k] for k in self._whole(node, "value") if k != axis])
         if about.whole(node.op)[0].startswith("takes its statistics") and self._whole(node, "statistics") == {rank - 1}:
-            per_channel = "instance" in node.origin.replace("_", "").lower()  # that norm is over positions
+            grouped = getattr(node.op, "groups", None) is not None  # these norms are over positions
+            per_channel = grouped or "instance" in node.origin.replace("_", "").lower()
             for spot in origin[-1]:
                 self.weak["position" if per_channel else "feature"].setdefault(spot, node)
         shape, out = self.graph.values[node.inputs[0]].shape, self.graph.values[node.output].shape

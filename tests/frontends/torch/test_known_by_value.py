@@ -52,6 +52,23 @@ def test_a_learnt_matrix_reads_everything() -> None:
     assert of(model, (1, 4, 12)).clipped_size == (12,)
 
 
+def test_weights_along_a_diagonal_read_no_others() -> None:
+    model = Known(lambda m, x: x @ (torch.diag(m.p) + torch.diag_embed(m.p[1:], 1)))
+    model.p = nn.Parameter(torch.ones(12))
+    rf = of(model, (1, 4, 12))
+    assert (rf.grid, rf.size, rf.stride, rf.status) == ((12,), (2,), (1,), "exact")
+    blocks = Known(lambda m, x: x @ torch.block_diag(m.p, m.p))
+    blocks.p = nn.Parameter(torch.ones(6, 6))
+    assert (of(blocks, (1, 4, 12)).size, of(blocks, (1, 4, 12)).status) == ((6,), "exact")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_a_matrix_kept_sparse_is_known_by_value(layout: torch.layout) -> None:
+    rf = of(Known(lambda m, x: (m.a @ x[0])[None], a=band(12, 0, 1).to_sparse(layout=layout)), (1, 12, 4), axes=(1,))
+    assert (rf.grid, rf.size, rf.stride, rf.status) == ((12,), (2,), (1,), "exact")
+
+
 def test_graph_convolution_reads_neighbours() -> None:
     ring = band(13, -1, 0, 1)
     rf = of(Known(lambda m, x: torch.einsum("nctv,vw->nctw", x, m.a), a=ring), (1, 3, 8, 13))

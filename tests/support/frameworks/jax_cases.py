@@ -90,6 +90,12 @@ CASES: dict[str, tuple[Callable[..., Any], Any]] = {
     "dot over space": (lambda x: jnp.einsum("bhwc,hv->bvwc", x, weights(9, 5)), IMAGE),
     "dot batched": (lambda x: jnp.einsum("bhwc,bhvc->bhwv", x, x[:, :, :3]), IMAGE),
     "triangular": (lambda x: jnp.einsum("bhwc,hv->bvwc", x, jnp.tril(weights(9, 9))), IMAGE),
+    "Toeplitz matrix": (lambda x: jax.scipy.linalg.toeplitz(np.float32([1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])) @ x, SIGNAL),
+    "blocks of weights": (lambda x: jax.scipy.linalg.block_diag(weights(3, 5), weights(4, 7)) @ x, SIGNAL),
+    "random numbers": (lambda x: x * jax.random.uniform(jax.random.key(0), (2,), minval=1, maxval=2), SIGNAL),
+    "state set back by a vector": (
+        lambda x: lax.scan(lambda c, row: (c * row[0] + row[1],) * 2, jnp.zeros((1, 2)),
+                           (np.float32([0, 1, 1, 1] * 3), jnp.swapaxes(x, 0, 1)))[1].swapaxes(0, 1), SIGNAL),
     "moves": (lambda x: jnp.flip(jnp.transpose(x, (0, 2, 1, 3)), 1)[:, ::2, 1:-1], IMAGE),
     "roll": (lambda x: jnp.roll(x, (2, -3), (1, 2)), IMAGE),
     "pad": (lambda x: lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (1, -2, 1), (2, 0, 2), (0, 0, 0))), IMAGE),

@@ -38,10 +38,15 @@ class FactFinder:
         self.values = graph.values
         self.producers: dict[int, Node] = {}
         self._fixed: dict[int, Fixed | None] = {}
+        self.moving = {source.value for source in graph.sources}
+        """What sources can change."""
+        for node in graph.nodes:
+            if not self.moving.isdisjoint(node.inputs):
+                self.moving.add(node.output)
         self.depth = 0
         self._ways: dict[int, tuple[Read, ...]] = {}
         self.padded: set[int] = set()
-        """Values whose known numbers are (also) padding."""
+        """Values whose known numbers are (also) padding of what a source sets; weights and masks do not go on beyond."""
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
         self.finite: dict[int, str] = {}
@@ -136,7 +141,7 @@ class FactFinder:
                 self._fixed[value] = traits(node.op).fixed(node.op, _Known(self, node))
             finally:
                 self.depth -= 1
-            if traits(node.op).pads(node.op) or self.padded.intersection(node.inputs):
+            if (value in self.moving and traits(node.op).pads(node.op)) or self.padded.intersection(node.inputs):
                 self.padded.add(value)
 
     def _signals(self, node: Node) -> int:

@@ -174,11 +174,10 @@ def is_weights(array: Array) -> bool:
         return False
     if array.ndim == 0:
         return False
-    if array.ndim == 1:
-        return bool(np.any(np.asarray(array) == 0))
-    if tables.mostly_zero(np.asarray(array)):
+    numbers = np.asarray(array)
+    if (array.ndim == 1 and numbers.all()) or tables.mostly_zero(np.atleast_2d(numbers)):
         return False
-    found = np.unique(np.asarray(array).astype(np.complex128).real)
+    found = np.unique(numbers.astype(np.complex128).real)
     return not (found.size == 2 and 0 in found and any(number == 1 or number <= -100 for number in found))
 
 

@@ -80,13 +80,13 @@ def _closed(part: Fixed, axes: ops.Ints) -> tuple[np.ndarray, np.ndarray]:
         largest = known[order[top]]
         spread = part.spread
         with np.errstate(invalid="ignore"):
-            finite = (spread.high <= largest - SWITCHED_OFF) & ~none[part.code] & ~spread.lost & (largest < np.inf)
+            finite = (largest - spread.high >= SWITCHED_OFF) & ~none[part.code] & ~spread.lost & (largest < np.inf)
         return part.where(none) | finite, finite
     finite = np.zeros(part.code.shape, dtype=bool)
     for place in tops:
         largest = known[order[place]]
         with np.errstate(invalid="ignore"):
-            below = (cells.high <= largest - SWITCHED_OFF) & ~none & ~cells.lost & bool(largest < np.inf)
+            below = (largest - cells.high >= SWITCHED_OFF) & ~none & ~cells.lost & bool(largest < np.inf)
         if below.any():
             finite |= (top == place) & part.where(below)
     return part.where(none) | finite, finite
@@ -267,10 +267,14 @@ def chosen(op: ops.Select, known: Known) -> Fixed | None:
     return combined(parts, len(known.out), work, known.place)
 
 
-def moved(move: Callable[[list[np.ndarray], int], np.ndarray], known: Known) -> Fixed | None:
-    """A move of the codes; ``move`` gets them at full length, and the code of 0 for what reads nothing."""
+def moved(
+    move: Callable[[list[np.ndarray], int], np.ndarray], known: Known, leaves_out: bool = False
+) -> Fixed | None:
+    """A move of the codes; ``move`` gets them at full length, and the code of 0 for what reads nothing (where it
+    ``leaves_out`` places).
+    """
     parts = known.parts()
-    if parts.count(None) == len(parts):
+    if parts.count(None) == len(parts) and not leaves_out:
         return None
     tables, codes, base = [], [], 0
     count = sum(1 if part is None else part.cells.low.size for part in parts) + 1

@@ -114,12 +114,13 @@ def _summed(op: ops.Take | ops.Gather, known: Known) -> Fixed | None:
 
 
 def _taken(op: ops.Take, known: Known) -> Fixed | None:
+    index = np.asarray(op.index, dtype=np.int64).reshape(-1)
+
     def take(codes: list[np.ndarray], nothing: int) -> np.ndarray:
-        index = np.asarray(op.index, dtype=np.int64).reshape(-1)
         absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
         return np.where(absent, nothing, codes[0].take(np.maximum(index, 0), op.axis))
 
-    return _summed(op, known) if _several(op, 1) else moved(take, known)
+    return _summed(op, known) if _several(op, 1) else moved(take, known, bool((index < 0).any()))
 
 
 @move(
@@ -144,7 +145,8 @@ def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
         index = np.asarray(op.index).reshape(known.out)
         return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
 
-    return _summed(op, known) if _several(op, len(known.out)) else moved(gather, known)
+    several = _several(op, len(known.out))
+    return _summed(op, known) if several else moved(gather, known, bool((np.asarray(op.index) < 0).any()))
 
 
 @move(

@@ -106,8 +106,8 @@ def multiply(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
     """A constant zero annuls the other factor, so arrays with zeros are kept; a mean is a sum over a count."""
     shape = eqn.outvars[0].aval.shape
     for cell, other in ((a, b), (b, a)):
-        if cell.data is None and other.data is not None and other.data.size == 1 and float(other.data.real) != 0:
-            mean = _mean(t, cell, 1.0 / float(other.data.real), shape)
+        if cell.data is None and other.data is not None and other.data.size == 1 and other.data.real.item() != 0:
+            mean = _mean(t, cell, 1.0 / float(other.data.real.item()), shape)
             if mean is not None:
                 return mean
     if any(c.data is not None and c.data.size == 1 and not np.any(c.data) for c in (a, b)):
@@ -123,7 +123,7 @@ def divide(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int:
         found = _softmax(t, t.value(a), t.value(b), shape)
         return _counted(t, "divide", (a, b), shape) if found is None else found
     if b.data.size == 1 and a.data is None and b.data.dtype.kind in "fiu":
-        mean = _mean(t, a, float(b.data), shape)
+        mean = _mean(t, a, float(b.data.item()), shape)
         if mean is not None:
             return mean
     return _counted(t, "divide", (a, b), shape)

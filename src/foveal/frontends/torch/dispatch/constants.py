@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, steps_of
+from foveal.frontends.torch.dispatch.values import Handle, NeedsValues, memory_of, steps_of
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 
 if TYPE_CHECKING:
@@ -61,14 +61,6 @@ def to_cpu(item: Any) -> Result:
 def same_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors share their storage."""
     return memory_of(a) == memory_of(b) != 0
-
-
-def memory_of(tensor: Tensor) -> int:
-    """Which storage a tensor has; 0 for one without, such as a sparse one."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return 0
 
 
 def run(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:

@@ -173,14 +173,14 @@ class Values:
     def rewrote(self, tensors: Sequence[Tensor]) -> None:
         """Constants were written with other constants."""
         self.constants.clear()
-        self.written.update(tensor.untyped_storage()._cdata for tensor in tensors)
+        self.written.update(map(memory_of, tensors))
 
     def wrote(self, tensor: Tensor) -> bool:
         """Whether a tensor was written to since it was a constant or weights."""
         handle = self.handles.get(id(tensor))
         if handle is not None:
             return handle.original is None or handle.version > 0
-        return tensor.untyped_storage()._cdata in self.written
+        return memory_of(tensor) in self.written - {0}
 
     def promote(self, tensor: Tensor) -> Handle:
         """Let a constant that is about to be written with traced data take part in the trace from its root on."""
@@ -198,6 +198,14 @@ class Values:
             if base is tensor:
                 self.promote(view)
         return self.handles[id(tensor)]
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Which storage a tensor has; 0 for one without, such as a sparse one."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return 0
 
 
 def to_array(tensor: Tensor) -> np.ndarray:
