@@ -46,7 +46,7 @@ class FactFinder:
         self.depth = 0
         self._ways: dict[int, tuple[Read, ...]] = {}
         self.padded: set[int] = set()
-        """Values whose known numbers are (also) padding of what a source sets; weights and masks do not go on beyond."""
+        """Values that sources set whose known numbers are (also) padding; weights and masks do not go on beyond."""
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
         self.finite: dict[int, str] = {}

@@ -267,9 +267,7 @@ def chosen(op: ops.Select, known: Known) -> Fixed | None:
     return combined(parts, len(known.out), work, known.place)
 
 
-def moved(
-    move: Callable[[list[np.ndarray], int], np.ndarray], known: Known, leaves_out: bool = False
-) -> Fixed | None:
+def moved(move: Callable[[list[np.ndarray], int], np.ndarray], known: Known, leaves_out: bool = False) -> Fixed | None:
     """A move of the codes; ``move`` gets them at full length, and the code of 0 for what reads nothing (where it
     ``leaves_out`` places).
     """
