@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.dispatch.constants import memory_of, to_cpu
+from foveal.frontends.torch.dispatch.constants import to_cpu
+from foveal.frontends.torch.dispatch.values import memory_of
 from foveal.frontends.torch.lowering import table
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
 from foveal.frontends.torch.tables import Entry
