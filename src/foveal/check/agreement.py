@@ -96,11 +96,15 @@ def windows(graph: Graph) -> list[str]:
 
 
 def difference(first: ReceptiveField, second: ReceptiveField) -> str:
-    """What differs between two receptive fields, "" where nothing does: numbers, status, or the box of a unit."""
-    for word in ("grid", "size", "stride", "start", "status"):
+    """What differs between two receptive fields, "" where nothing does: numbers, status, or the box of a unit (not of
+    matrices that are too large to list).
+    """
+    for word in ("grid", "size", "stride", "start", "status", *(() if first.listed else ("sizes", "clipped_sizes"))):
         a, b = getattr(first, word), getattr(second, word)
         if a != b:
             return f"{word} {a} and {b}"
+    if not first.listed:
+        return ""
     for axis in range(len(first.source_shape)):
         for row, setting in enumerate(("clipped", "unclipped")):
             pairs = [_read(rf, axis, row) for rf in (first, second)]

@@ -14,10 +14,11 @@ from foveal.core import show
 from foveal.core.errors import FovealError
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.forward.bounds import Boxes, State, bounds
-from foveal.engine.forward.folded import Folded, least, numbers_of, same
+from foveal.engine.forward.folded import Folded, least
 from foveal.engine.forward.hull import NOTHING, Hull, Progress, empties
 from foveal.engine.roles import grid_axes
-from foveal.fields.unit_boxes import collapsed, known_zeros_out, progress_of, solid, too_many, united
+from foveal.fields.joined import Joined, joined, numbers_of, same, sizes, united
+from foveal.fields.unit_boxes import collapsed, extremes, known_zeros_out, progress_of, solid, too_many
 from foveal.frontends.trace import is_file, is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
@@ -62,6 +63,11 @@ class ReceptiveField(show.Shown):
         if name not in self.memo:
             self.memo[name] = make()
         return self.memo[name]
+
+    @property
+    def listed(self) -> bool:
+        """Whether units are listed: of a matrix of too many only sizes and the box of one unit are told."""
+        return not any(isinstance(hull, Joined) for hull in self.hulls)
 
     @property
     def first(self) -> tuple[np.ndarray, ...]:
@@ -234,22 +240,13 @@ class ReceptiveField(show.Shown):
         return [hull.told for hull in self.hulls], masks
 
     def _ranges(self, row: int) -> tuple[tuple[int, int] | None, ...]:
+        if not self.listed:
+            return tuple(sizes(hull, row) for hull in self.hulls)
         tables, masks = self._told
         return tuple(self._range(1 - table[2 * row + 1] - table[2 * row], row, masks) for table in tables)
 
     def _range(self, numbers: np.ndarray, row: int, masks: tuple[np.ndarray, ...]) -> tuple[int, int] | None:
-        """The smallest and the largest of the numbers of units that read something."""
-        if 0 in self.grid:
-            return None
-        seen = [~mask[row] for mask in masks]
-        if _apart(seen):  # what does not matter here needs no table of all units
-            matter = tuple(n > 1 for n in numbers.shape)
-            seen = [mask.any(axis=tuple(a for a, m in enumerate(matter) if not m), keepdims=True) for mask in seen]
-        numbers = np.broadcast_arrays(numbers, *seen)[0]
-        if seen:
-            numbers = numbers[np.logical_and.reduce(np.broadcast_arrays(numbers, *seen)[1:])]
-        numbers = numbers[np.abs(numbers) < NOTHING]  # without those that are withheld
-        return (int(numbers.min()), int(numbers.max())) if numbers.size else None
+        return None if 0 in self.grid else extremes(numbers, [~mask[row] for mask in masks])
 
     def _reach(self, backward: bool) -> tuple[Number | None, ...]:
         found: list[Number | None] = []
@@ -313,7 +310,7 @@ def _found(graph: Graph, layer: str, value: int, chosen: Source, state: State) -
         return strict
     local = _build(graph, layer, value, chosen, state.local)
     alike = all(same(a, b) for a, b in zip(local.hulls, strict.hulls, strict=True))
-    return strict if alike or bool(local.nothing.all()) else _with_local(strict, local)
+    return strict if alike or (local.listed and local.nothing.all()) else _with_local(strict, local)
 
 
 def unit_bounds(
@@ -364,11 +361,13 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
     axes = grid_axes(graph, value)
     shape = graph.values[value].shape
     sure = certainty(graph, value)
+    matrix = None
     if too_many(boxes):
+        matrix = joined(boxes, axes) if bounds(graph).facts.zero(value) is None else None
         boxes = collapsed(boxes)
-        sure = Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
+        sure = sure if matrix is not None else _too_many(sure, layer)
     box = known_zeros_out(graph, value, solid(boxes, axes))
-    hulls = tuple(least(hull, axes) for hull in box)
+    hulls = matrix or tuple(least(hull, axes) for hull in box)
     return ReceptiveField(
         layer,
         source.name,
@@ -383,15 +382,16 @@ def _build(graph: Graph, layer: str, value: int, source: Source, boxes: Boxes) -
     )
 
 
-def _apart(masks: Sequence[np.ndarray]) -> bool:
-    """Whether no two masks vary along the same axis."""
-    axes = [axis for mask in masks for axis, n in enumerate(mask.shape) if n > 1]
-    return len(axes) == len(set(axes))
-
-
 def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField:
     """Unclipped, global context ends with the real map and the local field goes on: the whole is their union."""
-    return replace(strict, hulls=united(strict.hulls, local.hulls), local=local)
+    hulls, sure = united(strict.hulls, local.hulls), strict.certainty
+    if hulls is None:
+        hulls, sure = united(*collapsed((strict.hulls, local.hulls))), _too_many(sure, strict.layer)
+    return replace(strict, hulls=hulls or strict.hulls, certainty=sure, local=local)
+
+
+def _too_many(sure: Certainty, layer: str) -> Certainty:
+    return Certainty("bound", (*sure.causes, f"a matrix of too many units to list at {layer}"), sure.masks)
 
 
 def plain(number: Number | float) -> Number:

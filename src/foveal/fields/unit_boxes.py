@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from foveal.engine.forward.bounds import Boxes, bounds, one_box
 from foveal.engine.forward.boxes import Box, align, apply
-from foveal.engine.forward.folded import all_dense, side_by_side
-from foveal.engine.forward.hull import NOTHING, Fold, Hull, Progress, advance, empties
+from foveal.engine.forward.folded import all_dense
+from foveal.engine.forward.hull import NOTHING, Hull, Progress, advance, empties
 from foveal.ir.graph import Graph
 from foveal.ir.relation import Keep
 
 LISTED = 1 << 22
-"""Layers with more units than this (attention matrices) get one range for all units, which is a bound."""
+"""Of layers with more units than a quarter of this (attention matrices) no table is made."""
 
 
 def solid(boxes: Boxes, axes: tuple[int, ...] = ()) -> Box:
@@ -105,11 +104,15 @@ def known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
     return apply((Keep(~zero, value in facts.padded),), box)
 
 
-def united(strict: Sequence[Hull], local: Sequence[Hull]) -> tuple[Hull, ...]:
-    """The strict ranges, unclipped together with the local ones."""
-
-    def both(pair: Sequence[Hull], fold: Fold | None) -> Hull:
-        a, b = np.broadcast_arrays(pair[0].data, pair[1].data)
-        return Hull(np.concatenate([a[:2], np.minimum(a[2:], b[2:])]), {}, {})
-
-    return tuple(side_by_side(pair, both) for pair in zip(strict, local, strict=True))
+def extremes(numbers: np.ndarray, seen: list[np.ndarray]) -> tuple[int, int] | None:
+    """The smallest and the largest of the numbers of units that read something, those withheld left out."""
+    axes = [axis for mask in seen for axis, n in enumerate(mask.shape) if n > 1]
+    if len(axes) == len(set(axes)):  # what does not matter here needs no table of all units
+        matter = tuple(n > 1 for n in numbers.shape)
+        others = tuple(a for a, m in enumerate(matter) if not m)
+        seen = [np.asarray(mask.any(axis=others, keepdims=True)) for mask in seen]
+    numbers = np.broadcast_arrays(numbers, *seen)[0]
+    if seen:
+        numbers = numbers[np.logical_and.reduce(np.broadcast_arrays(numbers, *seen)[1:])]
+    numbers = numbers[np.abs(numbers) < NOTHING]
+    return (int(numbers.min()), int(numbers.max())) if numbers.size else None

@@ -44,7 +44,7 @@ class TablePool:
 
     def layer(self, rf: ReceptiveField) -> dict[str, Any] | None:
         """The tables of one layer as numbers into the pool; None where they are too large to be kept."""
-        own = self._tables(rf)
+        own = self._tables(rf) if rf.listed and (rf.local is None or rf.local.listed) else None
         if own is None:
             return None
         own["local"] = None if rf.local is None else self._tables(rf.local)
