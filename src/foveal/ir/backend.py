@@ -133,6 +133,10 @@ class Cuttable(Protocol):
 class Streaming(Protocol):
     """A network with state."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What its model was not seen to do, in sentences."""
+
     def run(self, x: Any, sizes: Iterable[int]) -> Any:
         """The whole of a tensor in chunks of these sizes."""
 

@@ -141,7 +141,7 @@ def judge(number: int) -> tuple[str, str]:
     """A word, and what is wrong ("" where nothing is)."""
     model, step = drawn(number)
     draw = random.Random(-number)
-    length = step * -(-60 // step)
+    length = step * max(-(-60 // step), 9)  # units enough to tell a band of attention from one over everything
 
     def call(positions: int) -> tuple[tuple[Tensor], dict[str, object]]:
         return (torch.randn(1, WIDTH, positions, dtype=torch.float64),), {}

@@ -204,6 +204,20 @@ def test_the_rate_that_a_model_tells() -> None:
     assert (plan.rate, plan.hop, plan.milliseconds(plan.stride)) == (16000, 160, 20.0)
 
 
+def test_what_is_kept_holds_no_chunk() -> None:
+    """A state of views would keep the memory of every chunk that it is cut from."""
+    model = nn.Sequential(nn.Conv1d(1, 2, 5), nn.ReLU(), nn.ConvTranspose1d(2, 2, 6, 2), nn.MaxPool1d(3))
+    running = foveal.trace(model, (1, 1, 60)).backend.streaming("input", 2, 3, "output")  # type: ignore[union-attr]
+    _, state = running(torch.randn(1, 1, 999), running.begin())
+    kept = [part for own in state for part in own if isinstance(part, Tensor)]
+    assert sum(part.untyped_storage().nbytes() for part in kept) == 4 * sum(part.numel() for part in kept) > 0
+
+
+def test_a_window_that_may_be_longer_than_the_trace() -> None:
+    assert "trace a source that is longer than the window" in foveal.stream(window(60), inputs=(1, 2, 16)).warnings[0]
+    assert not foveal.stream(window(9), inputs=(1, 2, 16)).warnings
+
+
 def test_one_of_several_outputs_with_state() -> None:
     """A layer that returns several is streamed by name; what runs behind it may be what has no state."""
 

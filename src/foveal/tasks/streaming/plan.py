@@ -188,7 +188,7 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
         kept = sum(number for _, number in running.elements(plan.step))
     except FovealError:
         kept = None
-    return replace(plan, state=state, elements=kept)
+    return replace(plan, state=state, elements=kept, warnings=(*plan.warnings, *running.notes))
 
 
 def _growth(plan: StreamPlan, run: Callable[[int], int]) -> Growth | None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from foveal.frontends.torch.stream.program import Call, Ref, Shapes, filled_in
-from foveal.frontends.torch.stream.steps import Result, State, Step, Values, cut, empty, join, time_of, units
+from foveal.frontends.torch.stream.program import Call, Prepared, Ref, Shapes, filled_in
+from foveal.frontends.torch.stream.steps import (
+    Result,
+    Run,
+    State,
+    Step,
+    Values,
+    cut,
+    empty,
+    join,
+    own_memory,
+    time_of,
+    units,
+)
 
 
 @dataclass
@@ -28,7 +38,7 @@ class Spread(Step):
     span: int
     stride: int
     drop: int
-    run: Callable[[Tensor, Values], Tensor]
+    run: Run
     bias: Ref | None
 
     def begin(self, values: Values) -> State:
@@ -38,10 +48,11 @@ class Spread(Step):
         axis, (tail, gap) = time_of(self.shapes), state
         x = values[self.name]
         count, over = x.shape[axis] * self.stride, self.span - self.stride
-        made = self.run(x, values) if count else units(self.out, 0).to(tail)
+        made = self.run(values, {self.name: x}) if count else units(self.out, 0).to(tail)
         if count and over > 0:
             made = join((cut(made, axis, 0, over) + tail, cut(made, axis, over)), axis)
             made, tail = cut(made, axis, 0, count), cut(made, axis, count)
+            tail = own_memory(tail)
         elif count:  # windows with gaps between them
             made, gap = join((units(self.out, gap).to(made), made), axis), -over
         if last and self.drop < over:
@@ -63,15 +74,18 @@ class Recurrent(Step):
     shapes: Shapes
     initial: list[Ref]
 
+    def __post_init__(self) -> None:
+        self.names = [f"(state {k})" for k in range(len(self.initial))]
+        refs = [Ref(name) for name in self.names]
+        self.run = Prepared(self.call.func, self.call.given | {"hx": refs if len(refs) > 1 else refs[0]})
+
     def begin(self, values: Values) -> State:
         return tuple(values[ref.name] for ref in self.initial)
 
     def push(self, state: State, values: Values, last: bool) -> Result:
         if not values[self.name].shape[time_of(self.shapes)]:
             return empty(self.call.shapes), state
-        given = dict(filled_in(self.call.given, values))
-        given["hx"] = list(state) if len(state) > 1 else state[0]
-        made = self.call.func(**given)
+        made = self.run(values, dict(zip(self.names, state)))
         return made, tuple(made[1:])
 
 

@@ -37,6 +37,7 @@ class StreamingModule(nn.Module):
             raise FovealError("the output does not depend on the source")
         self.program = program
         self.steps: list[Step] = [step_of(program, call) for call in program.calls]
+        self.notes = program.notes
         source, out = program.shapes[program.source], program.shapes[program.output]
         self.time, self.out_time = source.time, out.time
         self.names: dict[str, str] = {}
@@ -46,10 +47,15 @@ class StreamingModule(nn.Module):
             if isinstance(found, Tensor):
                 self.names[name] = "p" + name.replace(".", "_")
                 self.register_buffer(self.names[name], found.detach())
+        last = {name: place for place, call in enumerate(program.calls) for name in names_in(call.given)}
+        last |= {call.name: place for place, call in enumerate(program.calls) if call.name not in last}
+        streams = {program.source, *(call.name for call in program.calls)} - {program.output}
+        self.done = [[n for n, at in last.items() if at == place and n in streams] for place in range(len(self.steps))]
         self.plain = {name: pair[1] for name, pair in program.fixed.items() if not isinstance(pair[1], Tensor)}
 
     def _fixed(self) -> dict[str, Any]:
-        return self.plain | {name: getattr(self, key) for name, key in self.names.items()}
+        kept = self._buffers
+        return self.plain | {name: kept[key] for name, key in self.names.items()}
 
     def begin(self) -> State:
         """The state before the first position."""
@@ -62,9 +68,11 @@ class StreamingModule(nn.Module):
         values = self._fixed()
         values[self.program.source] = chunk
         kept = []
-        for step, own in zip(self.steps, state):
+        for step, own, done in zip(self.steps, state, self.done):
             values[step.call.name], new = step.push(own, values, last)
             kept.append(new)
+            for name in done:  # its memory serves the next
+                del values[name]
         return values[self.program.output], kept
 
     def run(self, x: Tensor, sizes: Iterable[int]) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -37,10 +39,7 @@ class Shapes(NamedTuple):
     @property
     def time(self) -> int | None:
         """The one axis that grows with the source; raises Refused where several do."""
-        axes = [k for k, (a, b) in enumerate(zip(self.short, self.long)) if a != b]
-        if len(axes) > 1:
-            raise Refused("relates every position to every other")
-        return axes[0] if axes else None
+        return _growing(self.short, self.long)
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -48,6 +47,14 @@ class Shapes(NamedTuple):
         time = self.time
         assert time is not None
         return self.short[time], self.long[time]
+
+
+@cache
+def _growing(short: tuple[int, ...], long: tuple[int, ...]) -> int | None:
+    axes = [k for k, (a, b) in enumerate(zip(short, long)) if a != b]
+    if len(axes) > 1:
+        raise Refused("relates every position to every other")
+    return axes[0] if axes else None
 
 
 class Reached(Exception):
@@ -80,13 +87,16 @@ class Call:
 
 @dataclass
 class Program:
-    """calls in order; shapes of every stream; fixed: the values that no source reaches, at both lengths."""
+    """calls in order; shapes of every stream; fixed: the values that no source reaches, at both lengths; notes: what
+    these do not tell.
+    """
 
     source: str
     output: str
     calls: list[Call] = field(default_factory=list)
     shapes: dict[str, Any] = field(default_factory=dict)
     fixed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: tuple[int, int], layer: str) -> Program:
@@ -258,6 +268,52 @@ def names_in(item: Any) -> Iterator[str]:
 def filled_in(item: Any, values: Any) -> Any:
     """An argument with values for their names."""
     return pytree.tree_map(lambda leaf: values[leaf.name] if isinstance(leaf, Ref) else leaf, item, is_leaf=_is_ref)
+
+
+DIRECT = {
+    f"aten::{name}": getattr(torch, name)
+    for name in (
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "relu",
+        "tanh",
+        "sigmoid",
+        "prelu",
+        "layer_norm",
+        "add",
+        "mul",
+        "transpose",
+    )
+} | {f"aten::{name}": getattr(nn.functional, name) for name in ("linear", "gelu")}
+"""PyTorch's own functions of the same arguments, which are called faster than an operation by its schema."""
+
+
+class Prepared:
+    """A call whose arguments are looked up once: ``prepared(values, {name: another value})``."""
+
+    def __init__(self, func: Any, given: dict[str, Any]) -> None:
+        schema = getattr(func, "_schema", None)
+        self.func = func if schema is None else DIRECT.get(schema.name, func)
+        order = [a.name for a in schema.arguments if not a.kwarg_only] if schema is not None else []
+        first = list(takewhile(given.__contains__, order))
+        self.args = [given[key] for key in first]
+        self.more = {key: item for key, item in given.items() if key not in first}
+        plain = {place: item.name for place, item in enumerate(self.args) if isinstance(item, Ref)}
+        self.places = list(plain.items())
+        self.nested = [k for k, item in enumerate(self.args) if k not in plain and any(names_in(item))]
+        self.late = any(names_in(self.more))
+
+    def __call__(self, values: Any, own: Any) -> Any:
+        args = self.args.copy()
+        for place, name in self.places:
+            args[place] = own[name] if name in own else values[name]
+        for place in self.nested:
+            args[place] = [
+                item if not isinstance(item, Ref) else own[item.name] if item.name in own else values[item.name]
+                for item in args[place]
+            ]
+        return self.func(*args, **(filled_in(self.more, {**values, **own}) if self.late else self.more))
 
 
 def _functional(func: Any) -> tuple[Any, str]:

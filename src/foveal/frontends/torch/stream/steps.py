@@ -6,7 +6,7 @@ and the new state: a tuple of tensors and whole numbers. ``last`` says that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from foveal.core.errors import FovealError
-from foveal.frontends.torch.stream.program import Call, Ref, Shapes, filled_in
+from foveal.frontends.torch.stream.program import Call, Prepared, Ref, Shapes
 
 State = tuple[Any, ...]
-Values = Mapping[str, Any]
+Values = dict[str, Any]
 Result = tuple[Any, State]
+Run = Callable[[Values, Values], Any]
+"""An operation on values, some of them by others of the same name."""
 
 
 def empty(shapes: Any) -> Any:
@@ -51,6 +53,11 @@ def cut(x: Tensor, axis: int, first: int, end: int | None = None) -> Tensor:
     return x if first == 0 and end == x.shape[axis] else x.narrow(axis, first, max(0, end - first))
 
 
+def own_memory(x: Tensor) -> Tensor:
+    """A copy, so that the few units that are kept do not keep the chunk that they are cut from."""
+    return x.clone(memory_format=torch.contiguous_format) if x.numel() else x
+
+
 class Step:
     """An operation at work."""
 
@@ -79,22 +86,26 @@ class Each(Step):
     given: dict[str, Any]
     group: int = 1
 
+    def __post_init__(self) -> None:
+        self.run = Prepared(self.call.func, self.given)
+        self.axes = [time_of(shapes) for _, shapes in self.operands]
+        self.kept = len(self.operands) > 1 or self.group > 1
+        self.alone = not self.kept and not self.ramps
+
     def begin(self, values: Values) -> State:
-        if len(self.operands) == 1 and self.group == 1:
-            return (0,) if self.ramps else ()
-        return (*(units(shapes, 0) for _, shapes in self.operands), *([0] if self.ramps else []))
+        return (*(units(shapes, 0) for _, shapes in self.operands if self.kept), *([0] if self.ramps else []))
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        parts, kept = [], len(self.operands) if len(self.operands) > 1 or self.group > 1 else 0
-        for k, (name, shapes) in enumerate(self.operands):
-            parts.append(join((state[k], values[name]), time_of(shapes)) if kept else values[name])
-        sizes = [part.shape[time_of(shapes)] for part, (_, shapes) in zip(parts, self.operands)]
+        if self.alone:
+            given = values[self.operands[0][0]].shape[self.axes[0]]
+            return self.run(values, ()) if given else empty(self.call.shapes), state
+        names = [name for name, _ in self.operands]
+        parts = [values[name] for name in names]
+        if self.kept:
+            parts = [join((old, new), axis) for old, new, axis in zip(state, parts, self.axes)]
+        sizes = [part.shape[axis] for part, axis in zip(parts, self.axes)]
         count = min(sizes) // self.group * self.group
-        here = dict(values)
-        rest: list[Any] = []
-        for part, (name, shapes) in zip(parts, self.operands):
-            here[name] = cut(part, time_of(shapes), 0, count)
-            rest.append(cut(part, time_of(shapes), count))
+        own = {name: cut(part, axis, 0, count) for name, part, axis in zip(names, parts, self.axes)}
         for name, axis in self.ramps:
             place = state[-1]
             if place + count > values[name].shape[axis]:
@@ -102,10 +113,10 @@ class Each(Step):
                     f"{self.call.place}: its numbers differ from position to position and are known for "
                     f"{values[name].shape[axis]}; trace a longer source"
                 )
-            here[name] = cut(values[name], axis, place, place + count)
-        made = self.call.func(**filled_in(self.given, here)) if count else empty(self.call.shapes)
-        position = (state[-1] + count,) if self.ramps else ()
-        return made, (*(rest if kept else ()), *position)
+            own[name] = cut(values[name], axis, place, place + count)
+        made = self.run(values, own) if count else empty(self.call.shapes)
+        rest = [cut(part, axis, count) for part, axis in zip(parts, self.axes)] if self.kept else []
+        return made, (*rest, *([state[-1] + count] if self.ramps else []))
 
 
 @dataclass
@@ -124,7 +135,8 @@ class Pick(Step):
 class Window(Step):
     """A window of ``span`` units that moves by ``stride``: what later windows need is kept.
 
-    run: the operation on units that already hold the padding; before, after: padding, of ``fill``.
+    run: the operation on units that already hold the padding, which it takes for ``name``; before, after: padding, of
+    ``fill``.
     """
 
     call: Call
@@ -134,7 +146,7 @@ class Window(Step):
     stride: int
     before: int
     after: int
-    run: Callable[[Tensor, Values], Any]
+    run: Run
     fill: float = 0.0
 
     def begin(self, values: Values) -> State:
@@ -146,14 +158,16 @@ class Window(Step):
         x = join((kept, values[self.name]), axis)
         if last and self.after:
             x = join((x, units(self.shapes, self.after, self.fill).to(x)), axis)
-        gone = min(skip, x.shape[axis])
-        x, skip = cut(x, axis, gone), skip - gone
-        count = 0 if x.shape[axis] < self.span or skip else (x.shape[axis] - self.span) // self.stride + 1
+        if skip:
+            gone = min(skip, x.shape[axis])
+            x, skip = cut(x, axis, gone), skip - gone
+        size = x.shape[axis]
+        count = 0 if size < self.span or skip else (size - self.span) // self.stride + 1
         if not count:
             return empty(self.call.shapes), (x, skip)
-        made = self.run(cut(x, axis, 0, (count - 1) * self.stride + self.span), values)
-        used = min(count * self.stride, x.shape[axis])
-        return made, (cut(x, axis, used), count * self.stride - used)
+        made = self.run(values, {self.name: cut(x, axis, 0, (count - 1) * self.stride + self.span)})
+        used = min(count * self.stride, size)
+        return made, (own_memory(cut(x, axis, used)), count * self.stride - used)
 
 
 @dataclass
@@ -196,6 +210,8 @@ class Pad(Step):
     def push(self, state: State, values: Values, last: bool) -> Result:
         axis, (held, begun) = time_of(self.shapes), state
         x = values[self.name]
+        if begun and not last and (self.mode == "constant" or not self.after):
+            return x, state
         past = join((held, x), axis)
         made = x
         if not begun:
@@ -254,10 +270,10 @@ class Chain(Step):
         return tuple(step.begin(values) for step in self.steps)
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        made, kept, here = None, [], dict(values)
+        made, kept = None, []
         for step, own in zip(self.steps, state):
-            made, own = step.push(own, here, last)
-            here[MIDDLE] = made
+            made, own = step.push(own, values, last)
+            values[MIDDLE] = made
             kept.append(own)
         return made, tuple(kept)
 

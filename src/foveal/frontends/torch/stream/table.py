@@ -240,7 +240,7 @@ def sliced(program: Program, call: Call) -> Step:
     crop = steps.Crop(call, name, x, first, short - stops[0])
     if step == 1:
         return crop
-    window = steps.Window(call, MIDDLE, x, 1, step, 0, 0, lambda part, values: _every(part, x.time, step))
+    window = steps.Window(call, MIDDLE, x, 1, step, 0, 0, lambda _, own: _every(own[MIDDLE], x.time, step))
     return steps.Chain(call, [crop, window])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from foveal.frontends.torch.stream import carried, steps
-from foveal.frontends.torch.stream.program import Call, Program, Ref, Refused, Shapes, filled_in
+from foveal.frontends.torch.stream.program import Call, Prepared, Program, Ref, Refused, Shapes
 from foveal.frontends.torch.stream.steps import MIDDLE, Step
 from foveal.frontends.torch.stream.table import each, makes, only, stream
 
@@ -74,8 +74,7 @@ def convolved(program: Program, call: Call) -> Step:
 
 def _window(call: Call, name: str, x: Shapes, span: int, stride: int, sides: tuple[int, int], func: Any, given: Any,
             fill: float = 0.0, ref: str = "") -> Step:  # fmt: skip
-    run = lambda part, values: func(**filled_in(given, {**values, name: part}))  # noqa: E731
-    return steps.Window(call, name, x, span, stride, *sides, run, fill)
+    return steps.Window(call, name, x, span, stride, *sides, Prepared(func, given), fill)
 
 
 def _list(numbers: Any, count: int) -> list[int]:
@@ -98,7 +97,7 @@ def spread(program: Program, call: Call) -> Step:
     span, before, drop = (kernel[k] - 1) * dilation[k] + 1, padding[k], padding[k] - more[k]
     given |= {"bias": None, "padding": [0 if n == k else p for n, p in enumerate(padding)]}
     given["output_padding"] = [0 if n == k else p for n, p in enumerate(more)]
-    run = lambda part, values: call.func(**filled_in(given, {**values, name: part}))  # noqa: E731
+    run = Prepared(call.func, given)
     over = max(0, span - stride[k])
     made: Step = carried.Spread(call, name, x, call.shapes, span, stride[k], drop, run, bias)
     if before == 0 and drop <= over:
@@ -193,6 +192,11 @@ def attention(program: Program, call: Call) -> Step:
         if mask.name in program.shapes:
             raise Refused("is masked by what the stream makes")
         back, ahead, size = _band(*program.fixed[mask.name])
+        if back is None:
+            program.notes.append(
+                f"{call.place}: its mask lets a unit read all units before it, {three[0][1].lengths[1]} at most here; "
+                "a window that is longer looks the same: trace a source that is longer than the window"
+            )
     elif not call.given["is_causal"]:
         raise Refused("attends to the whole stream, the future included")
     names = tuple(name for name, _ in three)
