@@ -160,6 +160,11 @@ class Row(NamedTuple):
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs a model on real tensors and keeps what ran; results that are several get a row each to pick one."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled: importing the compiler would take seconds."""
+        return False
+
     def __init__(self, model: nn.Module, args: Any, kwargs: Any, layer: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.rows: list[Row] = []
