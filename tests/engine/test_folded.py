@@ -114,16 +114,20 @@ def test_receptive_fields_read_from_folded_hulls_are_those_of_dense_ones(monkeyp
 
 
 @pytest.mark.parametrize("n", [10**6, 10**9])
-def test_bounds_of_a_long_signal_take_no_memory_of_its_length(n: int) -> None:
+def test_bounds_and_energy_of_a_long_signal_take_no_memory_of_its_length(n: int) -> None:
     graph = trace(WaveNet().eval(), (1, 1, n))
     tracemalloc.start()
     try:
         bounds(graph)
         rf = foveal.receptive_field(graph, graph.layers[-1])
+        seen = foveal.field(graph, graph.layers[-1])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 4_000_000
+    short = foveal.field(trace(WaveNet().eval(), (1, 1, 2000)), graph.layers[-1], at=1500)
+    assert seen.origin == (n // 2 - 511,)
+    assert seen.values.tolist() == short.values.tolist()
     # two stacks of dilations 1 to 128 with two taps, and one sample of delay
     assert (rf.sizes, rf.clipped_sizes, rf.stride) == (((511, 511),), ((1, 511),), (1,))
     assert rf.box(n - 1) == ((n - 512, n - 1),)

@@ -10,6 +10,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.backward.algebra import ENERGY, PATHS, SUPPORT
+from foveal.engine.backward.cropped import LONG
 from foveal.engine.backward.edges import count_edges
 from foveal.engine.backward.gains import Gains
 from foveal.engine.backward.own_gains import OwnGains
@@ -87,16 +88,16 @@ def field(
         _refuse_unknown(graph, value, sure, kind)
         edges = count_edges(graph, value, unit, index, channel)
         notes = [] if edges.exact else ["boxes stand in for receptive fields with holes: an upper bound"]
-        pulled = Pulled(edges.counts, None, notes)
+        pulled = Pulled(edges.counts[tuple(slice(a, b) for a, b in rf.box(unit, clip=True))], None, notes)
     else:
-        pulled = _pulled(graph, value, unit, index, kind, channel, sure, weights)
+        pulled = _pulled(graph, value, rf, unit, kind, channel, sure, weights)
         _refuse_empty(pulled, rf, unit, kind)
     method = f"{METHODS[kind]} {WEIGHTS[weights]}" if kind == "energy" else METHODS[kind]
     return _over_hull(rf, unit, kind, channel, pulled, method, sure)
 
 
 class Pulled(NamedTuple):
-    """values over the source; log_total where they are scaled; notes on approximations; ways not followed."""
+    """values over the clipped box; log_total where they are scaled; notes on approximations; ways not followed."""
 
     values: np.ndarray
     log_total: float | None
@@ -107,8 +108,8 @@ class Pulled(NamedTuple):
 def _pulled(
     graph: Graph,
     value: int,
+    rf: ReceptiveField,
     unit: tuple[int, ...],
-    index: int,
     kind: str,
     channel: int | None,
     sure: Certainty,
@@ -120,10 +121,12 @@ def _pulled(
         _refuse_unknown(graph, value, sure, kind)
         gain = Gains(graph, kind) if weights == "unit" else OwnGains(graph, weights)
     carry = gain.carry if isinstance(gain, OwnGains) else None
-    flows = pull(graph, {value: seed(graph, value, unit, algebra, channel)}, algebra, gain, carry=carry)
-    chosen = graph.sources[index]
+    start = seed(graph, value, unit, algebra, channel, cropped=prod(rf.source_shape) >= LONG)
+    flows = pull(graph, {value: start}, algebra, gain, carry=carry)
+    chosen = next(source for source in graph.sources if source.name == rf.source)
     flow = flows.get(chosen.value)
-    full = over_source(flow, graph.values[chosen.value].shape, chosen.axes, algebra)
+    box = rf.box(unit, clip=True)
+    full = over_source(flow, graph.values[chosen.value].shape, chosen.axes, algebra, box)
     full = full.astype(np.float64) if kind == "energy" else full
     if kind == "energy" and channel is None:
         full = full / _features(graph, value)
@@ -178,8 +181,7 @@ def _over_hull(
     sure: Certainty,
 ) -> Field:
     clipped = rf.box(unit, clip=True)
-    full, scale, notes = pulled[:3]
-    values = full[tuple(slice(a, b) for a, b in clipped)]
+    values, scale, notes = pulled[:3]
     known = all(rf.known) and not rf.withheld(unit)
     center = rf.center(unit) if known else None
     status = sure.status

@@ -16,7 +16,9 @@ from foveal.report.results import LayerResult, Verdict
 MASS = 0.9
 """The share of the field's mass for which a side is told beside the effective one."""
 LARGEST = 1 << 21
-"""Positions of a source up to which the used part is worked out unasked: a field is an array over all of it."""
+"""Positions of a source up to which the used part is worked out unasked."""
+SMALL = 1 << 18
+"""Of a larger source it is, where the middle unit reads at most so many positions."""
 
 
 def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
@@ -36,7 +38,9 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
     size = row.size.value if isinstance(row.size.value, tuple) else ()
     least = tuple([pair[0] for pair in row.sizes if pair is not None])
     smallest = least if len(least) == len(size) and least != size else None
-    effective, mass = _used(graph, rf) if prod(rf.source_shape) <= LARGEST else (None, None)
+    read = prod(b - a for a, b in rf.box(rf.middle, clip=True))
+    few = read <= SMALL or prod(rf.source_shape) <= LARGEST
+    effective, mass = _used(graph, rf) if few else (None, None)
     return Verdict(row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
                    effective, mass)  # fmt: skip
 

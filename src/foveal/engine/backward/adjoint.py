@@ -7,6 +7,7 @@ roles of its output axes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from foveal.engine.backward.algebra import Algebra, Flow, dense, either, with_runs
+from foveal.engine.backward.cropped import shortened
 from foveal.engine.backward.stages import Shape, Stage, with_length
 from foveal.ir import relation as rel
 from foveal.ir.cache import Bounded
@@ -29,7 +31,10 @@ def adjoint(relation: rel.Relation, flow: Flow, stages: tuple[Stage, ...], algeb
 
 def back(stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     """The same for one step."""
-    return BACKWARD[type(stage.step)](stage.step, stage, flow, algebra)
+    if not flow.crop:
+        return BACKWARD[type(stage.step)](stage.step, stage, flow, algebra)
+    stage, flow, crop = shortened(stage, flow)
+    return replace(BACKWARD[type(stage.step)](stage.step, stage, flow, algebra), crop=crop)
 
 
 def _slide(step: rel.Slide, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:

@@ -8,12 +8,14 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 Runs = dict[int, tuple[int, ...]]
+Crop = dict[int, tuple[int, int]]
+"""Axis to the first position that is held, and the whole length (:mod:`foveal.engine.backward.cropped`)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,6 +25,7 @@ class Flow:
     data: np.ndarray
     runs: Runs
     scale: float = 0.0
+    crop: Crop = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Algebra:
         largest = float(np.abs(flow.data).max())
         if largest == 0 or 1e-100 < largest < 1e100:
             return flow
-        return Flow(flow.data / largest, flow.runs, flow.scale + float(np.log(largest)))
+        return replace(flow, data=flow.data / largest, scale=flow.scale + float(np.log(largest)))
 
 
 SUPPORT = Algebra("support", bool, lambda n, role: 1)

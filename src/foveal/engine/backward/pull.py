@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.backward.adjoint import adjoint
-from foveal.engine.backward.algebra import PATHS, Algebra, Flow, dense
+from foveal.engine.backward.algebra import PATHS, Algebra, Crop, Flow, dense
+from foveal.engine.backward.cropped import aligned, over_box, uncropped
 from foveal.engine.backward.stages import Stage, stages
 from foveal.engine.forward.bounds import bounds
 from foveal.engine.roles import grid_axes, roles
@@ -21,22 +23,28 @@ Carry = Callable[[Node, Read, Flow, tuple[Stage, ...]], Flow | None]
 Flows = dict[int, Flow]
 
 
-def seed(graph: Graph, value: int, unit: tuple[int, ...] | None, algebra: Algebra, channel: int | None = None) -> Flow:
-    """1 at one unit of a value (all units where ``unit`` is None), all features together or one channel."""
+def seed(graph: Graph, value: int, unit: tuple[int, ...] | None, algebra: Algebra, channel: int | None = None,
+         cropped: bool = False) -> Flow:  # fmt: skip
+    """1 at one unit of a value (all units where ``unit`` is None), all features together or one channel. ``cropped``:
+    the flow holds this unit alone.
+    """
     shape = graph.values[value].shape
     axes = grid_axes(graph, value)
-    lengths = [shape[axis] if axis in axes else 1 for axis in range(len(shape))]
+    crop: Crop = {}
+    if cropped and unit is not None:
+        crop = {axis: (i, shape[axis]) for axis, i in zip(axes, unit, strict=True) if shape[axis] > 1}
+    lengths = [shape[axis] if axis in axes and axis not in crop else 1 for axis in range(len(shape))]
     data: np.ndarray = np.zeros(lengths, dtype=algebra.dtype)
     index: list[Any] = [slice(None)] * len(shape)
     for position, axis in enumerate(axes):
-        index[axis] = slice(None) if unit is None else unit[position]
+        index[axis] = slice(None) if unit is None or axis in crop else unit[position]
     data[tuple(index)] = 1
     if channel is None:
-        return Flow(data, {})
+        return Flow(data, {}, crop=crop)
     features = [axis for axis, role in enumerate(roles(graph)[value]) if role == "c" and shape[axis] > 1]
     if not features or not 0 <= channel < shape[features[0]]:
         raise FovealError(f"channel {channel} is outside the layer's shape {shape}")
-    return _one_channel(data, features[0], shape[features[0]], channel)
+    return replace(_one_channel(data, features[0], shape[features[0]], channel), crop=crop)
 
 
 def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None, carry: Carry | None = None) -> Flows:
@@ -49,14 +57,22 @@ def pull(graph: Graph, start: Flows, algebra: Algebra, gain: Gain | None = None,
     for node, way, factor, path in ways_back(graph, flows, gain):
         operand, flow = node.inputs[way.operand], flows[node.output]
         if way.kept is not None and algebra.weigh and factor != 1.0:
-            flow = _shared_by_few(flow, way, factor, graph.values[node.output].shape)
-        part = None if carry is None else carry(node, way, flow, path)
+            flow = _shared_by_few(uncropped(flow), way, factor, graph.values[node.output].shape)
+        part = None if carry is None else carry(node, way, uncropped(flow), path)
         if part is None:
             part = adjoint(way.relation, flow, path, algebra)
         if factor != 1.0:
-            part = Flow(part.data * factor, part.runs, part.scale)
-        flows[operand] = algebra.add(flows.get(operand), algebra.rescaled(part))
+            part = replace(part, data=part.data * factor)
+        flows[operand] = _added(flows.get(operand), algebra.rescaled(part), algebra)
     return flows
+
+
+def _added(known: Flow | None, part: Flow, algebra: Algebra) -> Flow:
+    """Contributions by two ways, over the stretches that either holds."""
+    if known is None or not (known.crop or part.crop):
+        return algebra.add(known, part)
+    known, part = aligned(known, part)
+    return replace(algebra.add(known, part), crop=part.crop)
 
 
 def _shared_by_few(flow: Flow, way: Read, factor: float, shape: tuple[int, ...]) -> Flow:
@@ -101,15 +117,22 @@ def usage_counts(graph: Graph, layer: str, source: str | None = None) -> np.ndar
 
 
 def over_source(
-    flow: Flow | None, shape: tuple[int, ...], axes: tuple[int, ...], algebra: Algebra | None = None
+    flow: Flow | None,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    algebra: Algebra | None = None,
+    box: tuple[tuple[int, int], ...] | None = None,
 ) -> np.ndarray:
-    """A source's flow as an array over the counted axes: channels added up (or any of them), batch dropped.
+    """A source's flow as an array over the counted axes, or over a box of them: channels added up (or any of them),
+    batch dropped.
 
     With ``algebra`` a channel that stands for several counts as often as the algebra says.
     """
-    lengths = tuple(shape[axis] for axis in axes)
+    box = tuple((0, shape[axis]) for axis in axes) if box is None else box
+    lengths = tuple(b - a for a, b in box)
     if flow is None:
         return np.zeros(lengths)
+    flow = over_box(uncropped(flow, flow.crop.keys() - set(axes)), axes, box)
     if algebra is not None:
         for axis in range(len(shape)):
             if axis not in axes:
