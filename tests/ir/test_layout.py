@@ -71,6 +71,11 @@ FOUND: dict[str, tuple[nn.Module, Any, tuple[int, ...]]] = {
     "volumes": (nn.Conv3d(3, 4, 3), (1, 3, 6, 6, 6), (2, 3, 4)),
     "patches": (Net(_patches, nn.Linear(48, 8)), (1, 3, 16, 16), (2, 3)),
     "pooled features": (Net(lambda x, head: head(x.mean((2, 3))), nn.Linear(3, 3)), (1, 3, 8, 8), (2, 3)),
+    "image without a batch, channels last": (
+        Net(lambda x, c: c(x.permute(2, 0, 1)[None]), nn.Conv2d(3, 4, 3)),
+        (12, 10, 3),
+        (0, 1),
+    ),
     "signal without a batch": (nn.Conv1d(3, 4, 3), (3, 12), (1,)),
     "image without a batch": (nn.Conv2d(3, 4, 3), (3, 12, 12), (1, 2)),
     "volume without a batch": (nn.Conv3d(3, 4, 3), (3, 6, 6, 6), (1, 2, 3)),

@@ -165,8 +165,8 @@ class _Evidence:
             self._long((number, a)) for a in range(1, self._rank(number)) if a not in features
         ):
             positions = weak  # slices of axis 0: time before a batch of one
-        if len(positions) > 1:
-            positions.pop(0, None)
+        if len(positions) > 1 and 0 in positions and traits(positions[0].op).window(positions[0].op) is None:
+            del positions[0]
         if not positions and not features:
             return source.axes, Why("nothing in the network tells positions from features", told=False)
         rest = [axis for axis in range(1, self._rank(number)) if axis not in positions and axis not in features]

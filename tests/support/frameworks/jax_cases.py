@@ -117,6 +117,7 @@ CASES: dict[str, tuple[Callable[..., Any], Any]] = {
     "scatter add of elements": (lambda x: x.at[0, np.array([3, 3, 5]), np.array([1, 1, 0])].add(x[0, :3, 0]), SIGNAL),
     "segment sum": (lambda x: jax.ops.segment_sum(x[0][EDGES[1]], EDGES[0], 12)[None], SIGNAL),
     "banded matrix": (lambda x: jnp.einsum("vw,nwc->nvc", np.eye(12) + np.eye(12, k=2) / 2, x), SIGNAL),
+    "scatter what a function makes": (lambda x: x.at[:, np.array([1, 1, 4])].apply(jnp.sin), IMAGE),
     "scatter strided": (lambda x: x.at[:, ::3].multiply(conv(x, K3)[:, ::3, :, :2]), IMAGE),
     "dynamic_slice": (lambda x: lax.dynamic_slice(x, (0, 2, 7, 0), (1, 4, 3, 2)), IMAGE),
     "dynamic_update_slice": (lambda x: lax.dynamic_update_slice(x, x[:, :2] * 2, (0, 8, 0, 0)), IMAGE),

@@ -224,12 +224,20 @@ def scatter(t: Tracer, eqn: Equation, x: Cell, indices: Cell, updates: Cell) -> 
         op: ops.Operation = ops.Take(axis, along[:, 0] if along.shape[1] == 1 else along, None, name)
     else:
         op = ops.Gather(index.reshape(shape) if index.shape[1] == 1 else index.reshape(*shape, -1), None, name)
+    if eqn.primitive.name == "scatter" and _applies(eqn) and updates.data is not None:
+        return t.node(ops.Pointwise("apply"), (t.value(x),), shape)
     moved = t.node(op, (t.value(updates),), shape)
-    if eqn.primitive.name == "scatter":
+    if eqn.primitive.name == "scatter" and not _applies(eqn):
         reached = (index >= 0).any(axis=1).reshape(shape)
         return t.node(ops.Select(), (t.array(reached), moved, t.value(x)), shape)
     inputs = [t.value(x)] if x.data is None else []
     return t.node(ops.Pointwise(name), (*inputs, moved), shape)
+
+
+def _applies(eqn: Equation) -> bool:
+    """Whether what is written is worked out from what stood there (``.at[].apply``)."""
+    update = eqn.params.get("update_jaxpr")
+    return update is not None and update.outvars[0] is not update.invars[1]
 
 
 def _written_axis(eqn: Equation, x: Cell, updates: Cell) -> int | None:
