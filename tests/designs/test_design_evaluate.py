@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import foveal
-from foveal.designs.closed.evaluate import effective_side, evaluate
+from foveal.designs.closed.evaluate import effective_sides, evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.closed.supports import SOURCE, joined, repeated, share, window
 from foveal.designs.network import Head, Neck, Network, Stage, Stem
@@ -133,11 +133,11 @@ def test_centers_of_torch_resnets_lie_half_a_cell_off() -> None:
     assert evaluate(recognise(foveal.trace("gallery:resnet18"))).levels[0].offset == -15.5
 
 
-@pytest.mark.parametrize(("sigma", "side"), [(5, 22.0), (10, 44.1), (20, 88.1)])
+@pytest.mark.parametrize(("sigma", "side"), [(5, 31.2), (10, 62.3), (20, 124.6)])
 def test_effective_sides_are_those_of_gaussians(sigma: float, side: float) -> None:
-    # docs/methods.md 2.2: sqrt(489), sqrt(1941), sqrt(7769).
-    assert effective_side(sigma, 1000, 2) == pytest.approx(side, abs=0.15)
-    assert effective_side(sigma, 17, 2) == 17
+    # docs/methods.md 2.2: sqrt(489), sqrt(1941), sqrt(7769) of the energy, by which objects are measured.
+    assert effective_sides(sigma, 1000, 2) == pytest.approx((side, side / 2**0.5), abs=0.15)
+    assert effective_sides(sigma, 17, 2) == (17, 17)
 
 
 def test_misfits_say_what_does_not_fit() -> None:

@@ -228,7 +228,7 @@ def test_limits_come_in_the_order_of_their_names(space: Space) -> None:
 def test_objects_go_to_the_level_of_their_size() -> None:
     network = Network((3, 64, 64), Stem(3, 2, 8), (Stage("plain", 8, 2), Stage("plain", 8, 2, stride=2)))
     found = evaluate(network)
-    side = found.levels[0].effective
+    side = found.levels[0].fits
     level, off = match(2 * side, found)
     assert level is found.levels[0]
     assert off == pytest.approx(1)  # a factor of two

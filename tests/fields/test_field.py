@@ -55,7 +55,7 @@ def test_a_bare_array_covers_the_whole_source() -> None:
 def test_an_empty_field_has_no_metrics_but_does_not_fail() -> None:
     field = article_field(values=np.zeros((0,), np.int64), origin=(0,), center=None)
     found = field.metrics()
-    assert (found.support.count, found.center_of_mass, found.luo_maximum, found.squares) == (0, None, None, ())
+    assert (found.support.count, found.center_of_mass, found.effective, found.squares) == (0, None, None, ())
     assert found.gaussian.reason == "the field is empty"
     assert field.normalized().size == 0
     assert field.full().sum() == 0

@@ -15,12 +15,15 @@ from scipy.special import erfinv
 from foveal.fields.field import Field
 from foveal.fields.kinds import field
 from foveal.fields.metrics import (
+    Effective,
     FieldMetrics,
     angular_spread,
     axial_profiles,
     checkerboard_index,
     decay_rate,
     fit_gaussian,
+    gaussian_side,
+    gaussian_side_90,
     half_width,
     mass_within,
     moments,
@@ -61,10 +64,10 @@ def sides(found: tuple) -> list[int | None]:
 @pytest.mark.parametrize(("sigma", "count", "side"), [(5, 489, 22), (10, 1941, 44), (20, 7769, 88)])
 def test_luo_region_of_a_gaussian(sigma: float, count: int, side: int) -> None:
     found = Field.of(gaussian(sigma, (201, 201)), center=(100, 100)).metrics()
-    assert found.luo_center == found.luo_maximum
     assert found.luo_center is not None
-    assert found.luo_center.count == count
-    assert int(found.luo_center.side) == side
+    assert found.effective is not None
+    assert (found.luo_center.count, found.effective.count) == (count, count)
+    assert int(found.effective.side) == side
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,9 @@ def test_luo_region_of_stacks(layers: int, line: int, plane: int, rms_line: int,
         assert region_above(values, 0.0455 * values.max()).count == count
         root = np.sqrt(values)
         assert region_above(root, 0.0455 * root.max()).count == rms
+        energy = Field.of(values, kind="energy").effective()
+        assert energy is not None
+        assert energy.count == rms  # the gradient is the root of its energy
     found = Field.of(paths(layers, 2)).metrics()
     assert found.sigmas == pytest.approx((math.sqrt(2 * layers / 3),) * 2)
 
@@ -85,16 +91,60 @@ def test_luo_center_is_withheld_where_the_center_has_no_value() -> None:
     values = np.array([1.0, 0, 1])
     found = Field.of(values, center=(1,)).metrics()
     assert found.luo_center is None
-    assert found.luo_maximum is not None
-    assert found.luo_maximum.count == 2
+    assert found.effective is not None
+    assert found.effective.count == 2
     weak = Field.of(np.array([100.0, 1, 100, 0.01]), center=(1,)).metrics()
     assert weak.luo_center is not None
-    assert (weak.luo_center.count, weak.luo_maximum and weak.luo_maximum.count) == (3, 2)
+    assert (weak.luo_center.count, weak.effective and weak.effective.count) == (3, 2)
 
 
 def test_luo_side_in_one_and_three_dimensions() -> None:
     assert region_above(np.ones(7), 0).side == 7
     assert region_above(np.ones((3, 3, 3)), 0).side == pytest.approx(3)
+
+
+def test_ninety_percent_of_the_energy_need_no_threshold() -> None:
+    # Of 9 + 2 x 1 = 11 the middle has 82 %, three positions all; as gradients 81 of 83, which is 98 %.
+    line = np.array([0.0, 1, 9, 1, 0])
+    energy, size = Field.of(line, kind="energy", center=(2,)), Field.of(line, center=(2,))
+    assert energy.effective() == Effective(3, 3.0, 3, False)
+    skirt = np.concatenate([np.full(40, 0.001), line, np.full(40, 0.001)])
+    # No position of a skirt counts by itself; one with more than a tenth of the energy is reached into.
+    assert Field.of(skirt, kind="energy", center=(42,)).effective() == Effective(3, 3.0, 3, False)
+    wide = np.concatenate([np.full(100, 0.01), line, np.full(100, 0.01)])
+    found = Field.of(wide, kind="energy", center=(102,)).effective()
+    assert found == Effective(3, 3.0, 77, False)  # 11 + 0.02 n > 0.9 x 13 from n = 36 a side, behind a zero
+    assert size.effective() == Effective(3, 3.0, 3, False)
+    assert Field.of([0.0, 0, 2, 0], kind="energy").effective() == Effective(1, 1.0, 1, False)
+
+
+@pytest.mark.parametrize(("axes", "per_sigma", "ninety"), [(1, 7.032, 3.290), (2, 6.231, 3.898), (3, 5.668, 4.228)])
+def test_a_gaussian_energy_has_the_sides_of_its_closed_form(axes: int, per_sigma: float, ninety: float) -> None:
+    # 2.486 sqrt(2) sigma is the radius of a ball of length 2, area pi, volume 4 pi / 3; tables of the error function.
+    sigma = (30.0, 12.0, 7.0)[axes - 1]
+    assert (gaussian_side(1, axes), gaussian_side_90(1, axes)) == pytest.approx((per_sigma, ninety), abs=1e-3)
+    shape = (2 * int(5 * sigma) + 1,) * axes
+    found = Field.of(gaussian(sigma, shape), kind="energy", center=tuple(n // 2 for n in shape)).effective()
+    assert found is not None
+    assert found.side == pytest.approx(per_sigma * sigma, rel=0.01)
+    assert found.side_90 == pytest.approx(ninety * sigma, abs=2.1)
+
+
+def test_the_end_of_the_source_is_told_only_where_what_counts_lies_there() -> None:
+    line = np.array([0.0, 1, 5, 9, 5])
+    assert [Field.of(v, kind="energy").effective().at_border for v in (line, line[::-1], line[:-1], [[1.0, 0]])] == [
+        True, True, True, True,
+    ]  # fmt: skip
+    assert not Field.of(line, kind="energy", origin=(2,), source_shape=(9,)).effective().at_border
+    assert not Field.of(line[None], kind="energy", origin=(0, 1), source_shape=(1, 9)).effective().at_border
+    assert Field.of(line > 0, kind="support").effective() is None
+
+
+def test_published_networks_have_the_side_of_the_gradient_and_not_of_its_square() -> None:
+    """docs/methods.md 2.1: VGG16 164.2 px at the last pooling (the energy alone 124)."""
+    found = field(trace("gallery:vgg16"), "pool5")
+    assert found.effective().side == pytest.approx(164.2, abs=0.05)
+    assert Field.of(found.values).effective().side == pytest.approx(123.5, abs=0.1)
 
 
 # --- squares (docs/methods.md 3.1, 3.3; docs/cases.md C30)
@@ -392,7 +442,7 @@ def test_checkerboard_index_of_tap_counts() -> None:
 # --- fields of the engine
 
 
-@pytest.mark.parametrize(("layers", "count"), [(5, 69), (10, 137), (20, 261), (40, 517)])
+@pytest.mark.parametrize(("layers", "count"), [(5, 109), (10, 241), (20, 517), (40, 1021)])
 def test_energy_of_stacks_has_the_known_region_and_spread(layers: int, count: int) -> None:
     graph = trace_spec(f"{layers}*(conv3x1,valid)", (1, 1, 2 * layers + 5, 2 * layers + 5))
     found = field(graph, graph.layers[-1], kind="energy").metrics()
@@ -403,9 +453,11 @@ def test_energy_of_stacks_has_the_known_region_and_spread(layers: int, count: in
 
 
 def test_resnet50_with_full_branches_spreads_as_derived() -> None:
-    """docs/methods.md 2.3: sigma 36.2 for ResNet-50 with a = 1."""
+    """docs/methods.md 2.3: sigma 36.2 for ResNet-50 with a = 1, and a side of about 221 (2.1)."""
     found = field(trace("gallery:resnet50", (1, 3, 512, 512)), "layer4", kind="energy").metrics()
     assert found.sigmas == pytest.approx((36.2, 36.2), abs=0.1)
+    assert found.effective is not None
+    assert (round(found.effective.side), found.effective.at_border) == (221, False)
 
 
 def test_strided_3x3_leave_a_checkerboard() -> None:
@@ -487,7 +539,7 @@ def test_a_shift_moves_the_places_only(values: np.ndarray, data: st.DataObject) 
             plain[name] = [c - s for c, s in zip(plain[name], shift)]  # type: ignore[call-overload]
         plain["support"]["hull"] = [[a - s, b - s] for (a, b), s in zip(plain["support"]["hull"], shift)]  # type: ignore[index]
         # The center of mass moves by rounding errors, which can turn a half up or down.
-        del plain["squares"], plain["luo_center"], plain["half_width"], plain["angular_spread"]
+        del plain["squares"], plain["luo_center"], plain["effective"], plain["half_width"], plain["angular_spread"]
         found.append(plain)
     assert_close(*found)
 

@@ -176,7 +176,7 @@ def _repairs(own: Design | None) -> tuple[tuple[str, Change], ...]:
         ]
     if own.evaluation.covered < 1:
         asked.append(("the field covers the input", "covered", {"keep_blocks": True}))
-    elif own.evaluation.effective < 1:
+    elif own.evaluation.fits < 1:
         asked.append(("the effective field covers the input", "effective", {"keep_blocks": True}))
     found = []
     for name, wanted, how in asked:

@@ -192,7 +192,8 @@ def smallest_change(
 ) -> Change:
     """The fewest changes that reach ``wanted``, and among these the cheapest.
 
-    wanted: "covered" (the field covers the source), "effective" (the effective field does), "productive" (no
+    wanted: "covered" (the field covers the source), "effective" (the effective field does: its
+    side is root 2 times the source's, as targets ask), "productive" (no
     unproductive layer). keep_blocks: no block may go; only: "counts" (blocks may go, nothing else changes). Raises
     FovealError where no change of up to three places does.
     """
@@ -241,4 +242,8 @@ def _more_or_fewer(space: Space, genome: tuple[int, ...], grow: bool) -> bool:
 
 
 def _reaches(found: Evaluation, wanted: str) -> bool:
-    return not found.unproductive if wanted == "productive" else float(getattr(found, wanted)) >= 1.0
+    return (
+        not found.unproductive
+        if wanted == "productive"
+        else (found.fits if wanted == "effective" else found.covered) >= 1.0
+    )

@@ -1,9 +1,9 @@
 """What a network should do, as two objectives and a list of limits that an evaluation meets or breaks.
 
-The field wanted follows from the task. Classification: the effective field covers the image. Detection: each size of
-object meets a level whose effective side is its own (S3FD matches anchors with effective fields, docs/methods.md 5.1)
-and whose stride is no larger. Segmentation: the effective field covers the context a position needs, by default the
-largest object. Sequence: the effective field covers the past (or context) that is asked for.
+A level fits what is as wide as its effective side over root 2 (``LevelField.fits``). Classification: that covers the
+image. Detection: each size of object meets a level that fits it (S3FD matches anchors with effective fields,
+docs/methods.md 5.1) and whose stride is no larger. Segmentation: it covers the context a position needs, by default the
+largest object. Sequence: it covers the past (or context) that is asked for.
 """
 
 from __future__ import annotations
@@ -93,17 +93,17 @@ def misfit(target: Target, found: Evaluation) -> float:
     if target.task == "detection":
         return sum(match(size, found)[1] for size in target.objects) / len(target.objects)
     if target.context is None and target.past is None and not target.objects:
-        return 1.0 - found.effective
+        return 1.0 - found.fits
     wanted = target.context or target.past or max(target.objects)
-    return max(0.0, 1.0 - found.widest.effective / float(wanted))
+    return max(0.0, 1.0 - found.widest.fits / float(wanted))
 
 
 def match(size: float, found: Evaluation) -> tuple[LevelField, float]:
-    """The level for objects of that size, and how far it is off in factors of two: its effective side from the size,
-    and its stride where that is larger than the object.
+    """The level for objects of that size, and how far it is off in factors of two: what it fits from the size, and its
+    stride where that is larger than the object.
     """
     offs = [
-        (abs(log2(level.effective / size)) + max(0.0, log2(float(level.stride) / size)), number)
+        (abs(log2(level.fits / size)) + max(0.0, log2(float(level.stride) / size)), number)
         for number, level in enumerate(found.levels)
     ]
     off, number = min(offs)

@@ -33,7 +33,7 @@ def code(network: Network) -> str:
     """
     found, shape = evaluate(network), "x".join(map(str, network.input))
     levels = [
-        f"{level.layer}: receptive field {level.size}, effective {level.effective:.0f}, stride {level.stride}"
+        f"{level.layer}: receptive field {level.size}, effective side {level.effective:.0f}, stride {level.stride}"
         for level in found.levels
     ]
     facts = f"{found.multiply_adds:,} multiply-adds, {found.parameters:,} parameters"

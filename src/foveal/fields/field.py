@@ -19,14 +19,16 @@ from foveal.core.errors import FovealError
 from foveal.core.serial import FormatError, from_plain, read_json
 
 if TYPE_CHECKING:
-    from foveal.fields.metrics import FieldMetrics
+    from foveal.fields.metrics import Effective, FieldMetrics
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 
 STATUSES = ("exact", "approximation", "bound", "data-dependent")
 
 Box = tuple[tuple[int, int], ...]
+UNSIZED = ("support", "usage")
+"""Kinds that say of no position how strongly it counts."""
 _DTYPES = ("bool", "int64", "float64")
 
 
@@ -60,10 +62,14 @@ class Field(show.Shown):
     """Natural logarithm of the true sum where the values are scaled, else None."""
     channel: int | None = None
     """The channel of the layer, None for all together."""
+    squared: bool | None = None
+    """Whether the values are energies, squares of gradients; by default those of kind "energy" are."""
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values)
         axes = len(self.source_shape)
+        if self.squared is None:
+            object.__setattr__(self, "squared", self.kind == "energy")
         if values.dtype.name not in _DTYPES:
             raise FovealError(f"field of '{self.layer}': values are bool, int64 or float64, got {values.dtype}")
         if self.status not in STATUSES:
@@ -108,6 +114,7 @@ class Field(show.Shown):
         status: str = "data-dependent",
         method: str = "an array that was given",
         channel: int | None = None,
+        squared: bool | None = None,
     ) -> Field:
         """A field from any array of one axis per source axis; by default the array covers the whole source."""
         given = np.asarray(array)
@@ -118,7 +125,8 @@ class Field(show.Shown):
         shape = values.shape if source_shape is None else tuple(int(n) for n in source_shape)
         middle = None if center is None else tuple(float(c) for c in center)
         place = tuple(int(i) for i in unit)
-        return cls(values, start, shape, layer, place, kind, source, status, method, box, middle, None, channel)
+        parts = (layer, place, kind, source, status, method, box, middle, None, channel, squared)
+        return cls(values, start, shape, *parts)
 
     @property
     def hull(self) -> Box:
@@ -145,7 +153,20 @@ class Field(show.Shown):
         """Sizes, spreads, fits and profiles of the field; see :mod:`foveal.fields.metrics`."""
         from foveal.fields.metrics import measure
 
-        return measure(self.values, self.origin, self.source_shape, self.center, raw=self.log_total is None)
+        return measure(self.values, self.origin, self.source_shape, self.center, self.log_total is None,
+                       bool(self.squared), self._sized)  # fmt: skip
+
+    def effective(self) -> Effective | None:
+        """The effective size alone; None where nothing has weight, and of kinds that are no gradients."""
+        from foveal.fields.metrics import effective
+
+        if not self._sized:
+            return None
+        return effective(self.values, self.origin, self.source_shape, self.center, bool(self.squared))
+
+    @property
+    def _sized(self) -> bool:
+        return self.kind not in UNSIZED
 
     def to_json(self) -> str:
         """The field as JSON, without loss; :meth:`from_json` gives back the same field."""
@@ -161,7 +182,8 @@ class Field(show.Shown):
         if not isinstance(data, dict):
             raise FormatError("field: expected an object")
         if data.get("schema") != SCHEMA:
-            raise FormatError(f"field: unknown schema version {data.get('schema')}; this version of foveal reads 1")
+            other = data.get("schema")
+            raise FormatError(f"field: unknown schema version {other}; this version of foveal reads {SCHEMA}")
         known = {"schema", "dtype", "shape", "values", *_PLAIN}
         for name in sorted(known ^ set(data)):
             raise FormatError(f"field: {'missing' if name in known else 'unknown'} field '{name}'")

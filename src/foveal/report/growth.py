@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from foveal.core.errors import FovealError
 from foveal.core.progress import counted
 from foveal.fields.kinds import field as field_of
-from foveal.fields.metrics import moments, region_above
-from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.metrics import moments
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph
 from foveal.report.results import Growth
@@ -26,12 +25,12 @@ def growth(graph: Graph, layers: Sequence[str], kind: str = "energy", source: st
         size = rf.size[-1]
         if size is None:
             raise FovealError(f"{layer}: its unclipped size is withheld, so its growth cannot be drawn")
-        values = field_of(graph, layer, kind=kind, source=source).normalized()
-        spread = moments(values, (0,) * values.ndim)
-        if spread is None:
+        found = field_of(graph, layer, kind=kind, source=source)
+        spread, counts = moments(found.normalized(), found.origin), found.effective()
+        if spread is None or counts is None:
             raise FovealError(f"{layer}: its middle unit reads nothing")
         unit = unit or next(source_info(graph, one).unit for one in graph.sources if one.name == rf.source)
         trf.append(size)
-        erf.append(region_above(values, LUO_LEVEL * float(values.max())).side)
+        erf.append(counts.side)
         sigma.append(spread.sigmas[-1])
     return Growth(graph.name, kind, tuple(layers), tuple(trf), tuple(erf), tuple(sigma), unit or "px")

@@ -15,7 +15,7 @@ from foveal.core.errors import UnknownLayerError
 from foveal.core.finding import Finding
 from foveal.core.serial import FormatError, from_plain, read_json, to_plain
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON form; raised whenever a field changes its name, type or meaning."""
 
 STATUSES = ("exact", "bound", "data-dependent", "unavailable", "contradicted")
@@ -137,9 +137,9 @@ class Verdict:
     """What a person asks first, of the last layer with several units.
 
     size: unclipped, of the unit that sees most; smallest: of the one that sees least, where units differ; local:
-    without global context, where that differs; whole: the first layer whose units see the whole source; effective: side
-    of the square with as many positions as exceed 4.55 % of the largest expected squared gradient of the middle unit;
-    mass: side of the square that holds 90 % of it. None where there is no such number.
+    without global context, where that differs; whole: the first layer whose units see the whole source; effective
+    and side_90: effective side and 90 % side of the middle unit's energy (:mod:`foveal.fields.metrics.effective`);
+    at_border: whether what counts reaches the end of the source. None where there is no such number.
     """
 
     layer: str
@@ -152,7 +152,8 @@ class Verdict:
     status: str
     whole: str | None
     effective: float | None
-    mass: int | None
+    side_90: int | None
+    at_border: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,8 +262,8 @@ class Comparison(show.Shown):
 class Growth(show.Shown):
     """One row per layer, for the layer's middle unit, along the source's last axis (columns, samples); in positions.
 
-    trf: unclipped RF size; erf: side of the effective field, the side of the square with as many positions as exceed
-    4.55 % of the maximum; sigma: standard deviation of the weights as a distribution of positions.
+    trf: unclipped RF size; erf: effective side (:mod:`foveal.fields.metrics.effective`); sigma: standard deviation of
+    the weights as a distribution of positions.
     """
 
     network: str

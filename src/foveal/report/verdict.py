@@ -7,14 +7,11 @@ from math import prod
 
 from foveal.core.errors import FovealError
 from foveal.fields.kinds import field
-from foveal.fields.metrics import nearest_position, region_above, squares
-from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.metrics import Effective
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
 from foveal.report.results import LayerResult, Verdict
 
-MASS = 0.9
-"""The share of the field's mass for which a side is told beside the effective one."""
 LARGEST = 1 << 21
 """Positions of a source up to which the used part is worked out unasked."""
 SMALL = 1 << 18
@@ -40,9 +37,11 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
     smallest = least if len(least) == len(size) and least != size else None
     read = prod(b - a for a, b in rf.box(rf.middle, clip=True))
     few = read <= SMALL or prod(rf.source_shape) <= LARGEST
-    effective, mass = _used(graph, rf) if few else (None, None)
-    return Verdict(row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
-                   effective, mass)  # fmt: skip
+    used = _used(graph, rf) if few else None
+    return Verdict(
+        row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
+        *((None, None, False) if used is None else (used.side, used.side_90, used.at_border)),
+    )  # fmt: skip
 
 
 def _several(graph: Graph, rows: Sequence[LayerResult]) -> LayerResult | None:
@@ -53,15 +52,9 @@ def _several(graph: Graph, rows: Sequence[LayerResult]) -> LayerResult | None:
     return None
 
 
-def _used(graph: Graph, rf: ReceptiveField) -> tuple[float | None, int | None]:
-    """Effective side of the middle unit, and the side that holds most of the mass; None where no field tells."""
+def _used(graph: Graph, rf: ReceptiveField) -> Effective | None:
+    """The effective size of the middle unit's field; None where no field tells."""
     try:
-        seen = field(graph, rf.layer, kind="energy", source=rf.source)
+        return field(graph, rf.layer, kind="energy", source=rf.source).effective()
     except FovealError:
-        return None, None
-    values = seen.normalized()
-    if not values.any():
-        return None, None
-    middle = seen.center or tuple((a + b - 1) / 2 for a, b in seen.hull)
-    sides = squares(values, seen.origin, rf.source_shape, nearest_position(middle, rf.source_shape), (MASS,))
-    return region_above(values, LUO_LEVEL * float(values.max())).side, sides[0].side
+        return None

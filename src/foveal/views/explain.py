@@ -12,6 +12,7 @@ from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
 from foveal.fields.metrics import FieldMetrics
+from foveal.fields.metrics.effective import SHARE
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
 from foveal.views.foveate import foveate, human_view, matching_pixels_per_degree
@@ -115,15 +116,17 @@ def _theoretical(rf: ReceptiveField, field: Field) -> list[tuple[str, str]]:
 
 def _effective(rf: ReceptiveField, field: Field, measured: FieldMetrics) -> list[tuple[str, str]]:
     rows = []
-    if measured.luo_maximum is not None:
-        rows.append(("ERF side (above 4.55 %)", f"{measured.luo_maximum.side:.1f} px"))
+    if (found := measured.effective) is not None:
+        rows.append(("effective side", f"{found.side:.1f} px{', up to the border' if found.at_border else ''}"))
+        if found.side_90 is not None:
+            rows.append(("90 % side", f"{found.side_90} px"))
         if all(rf.size):
             whole = prod(float(n) for n in rf.size if n is not None) ** (1 / len(rf.size))
-            rows.append(("ERF side / RF size", f"{measured.luo_maximum.side / whole:.3f}"))
+            rows.append(("effective side / RF size", f"{found.side / whole:.3f}"))
     if measured.sigmas is not None:
         rows.append(("sigma (rows, columns)", f"{', '.join(f'{s:.1f}' for s in measured.sigmas)} px"))
     for square in measured.squares:
-        if square.share >= 0.5 and square.side is not None:
+        if square.share >= 0.5 and square.share != SHARE and square.side is not None:
             rows.append((f"square with {square.share:.0%} of the mass", f"{square.side} px"))
     if measured.isotropy is not None:
         rows.append(("isotropy (1: alike in all directions)", f"{measured.isotropy:.3f}"))

@@ -53,8 +53,8 @@ def test_running_mean_and_standard_error(count: int) -> None:
     np.testing.assert_allclose(sum(running.sums), maps.sum(0), rtol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(40,), (20, 30), (7, 8, 9)])
-def test_values_are_those_of_the_metrics(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("shape", "squared"), [((40,), True), ((20, 30), False), ((7, 8, 9), True)])
+def test_values_are_those_of_the_metrics(shape: tuple[int, ...], squared: bool) -> None:
     """Two ways to the same numbers: marginals and rings here, one map there."""
     running = Running(shape)
     for item in noise_maps(6, shape):
@@ -62,11 +62,12 @@ def test_values_are_those_of_the_metrics(shape: tuple[int, ...]) -> None:
     source = tuple(n + 9 for n in shape)
     center = tuple(n / 2 + 3.5 for n in shape)
     origin = (4,) * len(shape)
-    known = intervals(running, Frame(origin, source, center, log10=True), seed=0, draws=20)
-    full = metrics_of(running.mean, origin, source, center)
+    known = intervals(running, Frame(origin, source, center, True, squared), seed=0, draws=20)
+    full = metrics_of(running.mean, origin, source, center, squared=squared)
     assert known["sigma"].value == pytest.approx(np.sqrt(np.mean(np.square(full.sigmas))))
-    assert full.luo_maximum is not None
-    assert known["luo_side"].value == pytest.approx(full.luo_maximum.side)
+    assert full.effective is not None
+    assert known["effective_side"].value == pytest.approx(full.effective.side)
+    assert known["side_90"].value == full.effective.side_90
     for square in full.squares:
         if square.share != 0.9:
             assert known[f"side_{square.share * 100:.0f}"].value == square.side

@@ -146,7 +146,7 @@ def test_tokens(browser: Any, written: Callable[[str], Path]) -> None:
         page = opened(found, written("vit"))
         assert page.locator(".x-number-unit strong").inner_text() == "(11), patch 2, 2"
         assert page.evaluate(FIELD, "encoder.layers.encoder_layer_0@input")["unit"] == [11]
-        assert "90 % of the weight within" in page.locator("#tile-erf").inner_text()
+        assert "90 % side" in page.locator("#tile-erf").inner_text()
         canvas = page.locator("#x-grid canvas")
         assert [canvas.get_attribute(f"data-{side}") for side in ("rows", "columns")] == ["6", "4"]
         page.locator("#x-grid").press("ArrowRight")

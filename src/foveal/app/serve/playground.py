@@ -17,8 +17,7 @@ import numpy as np
 from foveal.app.serve.places import place_of
 from foveal.core.errors import FovealError, SourceError
 from foveal.fields.kinds import field as field_of
-from foveal.fields.metrics import moments, region_above
-from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.metrics import moments
 from foveal.frontends.backends import PASTED
 from foveal.frontends.text import gallery
 from foveal.frontends.text.emit import pytorch_code
@@ -51,7 +50,7 @@ def summary(text: str, shape: str) -> Answer:
 
 
 def growth(text: str, shape: str) -> Answer:
-    """Of layers spread over the network: side of the effective field (4.55 % region, docs/methods.md 2.1) and sigma."""
+    """Of layers spread over the network: effective side (docs/methods.md 2.1) and sigma."""
     return _told(text, lambda: _growth(*_network(text, shape)))
 
 
@@ -186,11 +185,10 @@ def _growth(graph: Graph, report: Report) -> Answer:
     grown: dict[str, Answer] = {}
     for name in (names[i] for i in picks):
         try:
-            values = field_of(graph, name, kind="energy").normalized()
+            seen = field_of(graph, name, kind="energy")
         except FovealError:
             continue  # no fixed gains: the curve of the effective field has a gap there
-        spread = moments(values, (0,) * values.ndim)
-        if spread is not None:
-            side = region_above(values, LUO_LEVEL * float(values.max())).side
-            grown[name] = {"erf": side, "sigma": [float(s) for s in spread.sigmas]}
+        spread, counts = moments(seen.normalized(), seen.origin), seen.effective()
+        if spread is not None and counts is not None:
+            grown[name] = {"erf": counts.side, "sigma": [float(s) for s in spread.sigmas]}
     return {"grown": grown}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gamma, pi, prod, sqrt
+from math import prod, sqrt
 from typing import NamedTuple
 
 from foveal.designs.closed.clipping import seen
@@ -17,10 +17,13 @@ from foveal.designs.closed.reading import evenness
 from foveal.designs.closed.steps import MisfitError, Output, Step, Steps, lay_out
 from foveal.designs.closed.supports import SOURCE, Reach, joined, repeated, share, window
 from foveal.designs.network import Network, fault
+from foveal.fields.metrics.effective import gaussian_side
 from foveal.ir.lengths import window_outputs
 
-THRESHOLD = 2.4860
-"""Radius of the region above 4.55 % of the peak of a Gaussian, in standard deviations (docs/methods.md 2.2)."""
+PER_SIDE = sqrt(2)
+"""Effective side that a target asks for per side of the object or context: a network fits what is as wide as its
+energy, counted like the effective side, would be; the gradient's size is wider by that (docs/methods.md 2.2).
+"""
 BYTES = 4
 """Of an activation: single precision."""
 
@@ -30,8 +33,9 @@ class LevelField:
     """The field of one output's units, the same along every axis.
 
     stride: source positions per unit; size: the largest hull; smallest: over the phases of upsampling; sigma: of the
-    energy field; effective: side of the square with the area of its 4.55 % region, at most ``size``; filled: share of
-    the hull that the middle unit sees; offset: center of unit 0 minus the center of its own cell.
+    energy field; effective: effective side of a Gaussian of that sigma (an approximation), at most ``size``; fits: side
+    of the object or context that it is right for, the same over ``PER_SIDE`` before it is limited, at most ``size``;
+    filled: share of the hull that the middle unit sees; offset: center of unit 0 minus the center of its own cell.
     """
 
     layer: str
@@ -40,16 +44,22 @@ class LevelField:
     smallest: int
     sigma: float
     effective: float
+    fits: float
     filled: float
     offset: Fraction
     lookback: Fraction
     lookahead: Fraction
 
+    @property
+    def capped(self) -> bool:
+        """Whether the Gaussian is wider than the field, which then limits the effective side."""
+        return self.effective == self.size
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """levels: from the finest to the coarsest output. covered, effective: shares of the source inside the middle unit's
-    box and inside a centered square of the effective side, for the widest level. halo: context a tile that starts on a
+    """levels: from the finest to the coarsest output. covered, effective, fits: shares of the source inside the middle
+    unit's box and inside centered squares of those sides, for the widest level. halo: context a tile that starts on a
     multiple of ``grain`` needs on its worse side. unproductive: layers of the trunk that add no context here. memory:
     bytes of all activations alive at once, norms and activation functions in place.
     """
@@ -57,6 +67,7 @@ class Evaluation:
     levels: tuple[LevelField, ...]
     covered: float
     effective: float
+    fits: float
     evenness: float
     unproductive: tuple[str, ...]
     halo: int
@@ -67,8 +78,8 @@ class Evaluation:
 
     @property
     def widest(self) -> LevelField:
-        """The level with the largest effective side."""
-        return max(self.levels, key=lambda level: level.effective)
+        """The level that fits the largest objects."""
+        return max(self.levels, key=lambda level: level.fits)
 
     @property
     def filled(self) -> float:
@@ -132,12 +143,12 @@ def evaluate_steps(steps: Steps, network: Network) -> Evaluation:
             idle.append(step.name)
     levels = tuple([_level(output, values[output.step], len(space)) for output in steps.outputs])
     outer = [values[output.step] for output in steps.outputs]
-    level, output = max(zip(levels, steps.outputs), key=lambda pair: pair[0].effective)
-    near = prod(min(1.0, level.effective / n) for n in space)
+    level, output = max(zip(levels, steps.outputs), key=lambda pair: pair[0].fits)
+    near, fits = (prod(min(1.0, side / n) for n in space) for side in (level.effective, level.fits))
     grain = max(known.reach.shift for known in values.values())
     even = evenness(steps, len(space), [known.reach.shift / known.reach.period for known in outer])
     return Evaluation(
-        levels, _covered(steps, values, output.step, space), near, even, tuple(idle),
+        levels, _covered(steps, values, output.step, space), near, fits, even, tuple(idle),
         _halo(outer, grain), grain, cost, weights, _memory(steps, values),
     )  # fmt: skip
 
@@ -197,10 +208,10 @@ def _idle(step: Step, source: Known, made: Known, space: tuple[int, ...]) -> boo
     return max(source.lengths) <= step.dilation * (step.kernel - 1) + 1
 
 
-def effective_side(sigma: float, size: int, rank: int) -> float:
-    """Side of the square (cube) as large as a ball of radius 2.486 sigma (docs/methods.md 2.2), at most ``size``."""
-    ball = pi ** (rank / 2) / gamma(rank / 2 + 1)
-    return float(min(size, max(1.0, ball ** (1 / rank) * THRESHOLD * sigma)))
+def effective_sides(sigma: float, size: int, rank: int) -> tuple[float, float]:
+    """The effective side of a Gaussian energy, and the side of what it fits; both at least 1 and at most ``size``."""
+    side = gaussian_side(sigma, rank)
+    return min(size, max(1.0, side)), min(size, max(1.0, side / PER_SIDE))
 
 
 def _level(output: Output, known: Known, rank: int) -> LevelField:
@@ -211,7 +222,7 @@ def _level(output: Output, known: Known, rank: int) -> LevelField:
     solid = len(known.reach.sides) == 1 and all(part[2] is None for part in known.reach.sides[0])
     filled = 1.0 if solid else share(known.reach, tuple([(n // 2) % period for n in known.lengths])) or 0.0
     return LevelField(
-        output.name, rate, max(sizes), min(sizes), sigma, effective_side(sigma, max(sizes), rank), filled,
+        output.name, rate, max(sizes), min(sizes), sigma, *effective_sides(sigma, max(sizes), rank), filled,
         Fraction(sum(hulls[0]), 2) - (rate - 1) / 2,
         max(rate * i - first for i, (first, _) in enumerate(hulls)),
         max(last - rate * i for i, (_, last) in enumerate(hulls)),

@@ -190,7 +190,8 @@ class Account:
         self.rf, self.unit = rf, unit = plan.fields[number], plan.units[number]
         self.hull = rf.box(unit, clip=True)
         origin = tuple(a for a, _ in self.hull)
-        self.frame = Frame(origin, rf.source_shape, _center(rf, unit), plan.protocol.display == "log10")
+        self.frame = Frame(origin, rf.source_shape, _center(rf, unit), plan.protocol.display == "log10",
+                           plan.protocol.squared)  # fmt: skip
         self.running = Running(tuple(b - a for a, b in self.hull))
         self.used: list[tuple[str, str]] = []
         self.skipped: list[tuple[str, str]] = []
@@ -237,7 +238,7 @@ class Account:
         box = self.rf.box(self.unit) if all(self.rf.known) and not self.rf.withheld(self.unit) else None
         return Field(
             values, self.frame.origin, self.rf.source_shape, self.rf.layer, self.unit, "gradient", self.rf.source,
-            "data-dependent", method, box, self.frame.center, None, self.plan.channel,
+            "data-dependent", method, box, self.frame.center, None, self.plan.channel, self.protocol.squared,
         )  # fmt: skip
 
     def _notes(self, graph: Graph) -> list[str]:

@@ -78,6 +78,11 @@ class Protocol:
             raise FovealError(f"protocol '{self.name}': draws must be at least 1, got {self.draws}")
 
     @property
+    def squared(self) -> bool:
+        """Whether the map holds energies, squares of gradients."""
+        return self.each == "square"
+
+    @property
     def method(self) -> str:
         """The procedure in a sentence."""
         return f"measured input gradient, protocol {self.name}: " + "; ".join(self.steps)

@@ -7,15 +7,17 @@ with more images than that, blocks of several images are drawn instead, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from foveal.fields.metrics.mass import LUO_LEVEL, SLACK, nearest_position, rings as rings_about
+from foveal.fields.metrics.effective import SHARE, level_of
+from foveal.fields.metrics.mass import SLACK, nearest_position, rings as rings_about
 
 BLOCKS = 32
 DRAWS = 200
 SHARES = (0.2, 0.3, 0.5, 0.99)
-METRICS = ("sigma", "luo_side", "side_20", "side_30", "side_50", "side_99")
+METRICS = ("sigma", "effective_side", "side_90", "side_20", "side_30", "side_50", "side_99")
 _CHUNK = 1 << 24
 """Numbers held at once while maps are drawn."""
 
@@ -81,14 +83,16 @@ class Frame:
     center: tuple[float, ...] | None
     log10: bool = False
     """Whether areas of log10(1 + value) about (h // 2, w // 2) are wanted as well."""
+    squared: bool = False
+    """Whether the maps hold energies, squares of gradients."""
 
 
 def intervals(running: Running, frame: Frame, seed: int, draws: int = DRAWS) -> dict[str, Interval]:
     """Each metric of the mean map with its interval.
 
-    sigma: root mean square of the standard deviations along the axes. luo_side: side of the region above 4.55 % of the
-    maximum. side_20 ...: smallest centered square with more than 20 % of the mass, free of scale. log_ratio_20 ...: the
-    same of log10(1 + value) as a share of the source, the RepLKNet way.
+    sigma: root mean square of the standard deviations along the axes. effective_side, side_90: the effective size
+    (:mod:`foveal.fields.metrics.effective`). side_20 ...: smallest centered square with more than 20 % of the sum of
+    the values, free of scale. log_ratio_20 ...: the same of log10(1 + value) as a share of the source (RepLKNet).
     """
     sums = np.stack([item.ravel() for item in running.sums])
     counts = np.array(running.counts, np.float64)
@@ -116,15 +120,16 @@ def _evaluated(weights: np.ndarray, sums: np.ndarray, shape: tuple[int, ...], fr
     sigma, center = _spread(weights, maps, frame.origin)
     about = frame.center if frame.center is not None else center
     found = {"sigma": sigma}
-    large, logs = _by_maps(weights, sums, shape, frame)
-    found["luo_side"] = large ** (1 / len(shape))
-    if about is not None:
-        at = nearest_position(about, frame.source_shape)
-        limit = max(1, max(max(p, n - 1 - p) for p, n in zip(at, frame.source_shape)))
+    at = None if about is None else nearest_position(about, frame.source_shape)
+    drawn = _by_maps(weights, sums, shape, frame, at)
+    found["effective_side"] = drawn.above ** (1 / len(shape))
+    if at is not None:
+        limit = _furthest(at, frame.source_shape)
         ring = rings_about(shape, frame.origin, at)
-        mass = np.stack([np.bincount(ring, row, limit + 1) for row in sums])
-        found |= {f"side_{share * 100:.0f}": _sides(weights @ mass, share, limit) for share in SHARES}
-    if logs is not None:
+        mass = weights @ np.stack([np.bincount(ring, row, limit + 1) for row in sums])
+        found["side_90"] = _sides(mass if drawn.energy is None else drawn.energy, SHARE, limit, least=0)
+        found |= {f"side_{share * 100:.0f}": _sides(mass, share, limit) for share in SHARES}
+    if (logs := drawn.logs) is not None:
         limit = min(n // 2 for n in frame.source_shape) - 1
         area = float(np.prod(frame.source_shape))
         for share in SHARES:
@@ -149,26 +154,49 @@ def _spread(
     return np.sqrt(variance / len(axes)), tuple(center) if np.isfinite(center).all() else None
 
 
+class Drawn(NamedTuple):
+    """Of each drawn map: how many positions count, sums of the energy over rings where the map itself holds no energy,
+    and sums of log10(1 + value) where they are wanted.
+    """
+
+    above: np.ndarray
+    energy: np.ndarray | None
+    logs: np.ndarray | None
+
+
 def _by_maps(
-    weights: np.ndarray, sums: np.ndarray, shape: tuple[int, ...], frame: Frame
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """What needs each drawn map itself: positions above 4.55 % of the maximum, and rings of log10(1 + value)."""
+    weights: np.ndarray, sums: np.ndarray, shape: tuple[int, ...], frame: Frame, at: tuple[int, ...] | None
+) -> Drawn:
+    """What needs each drawn map itself and does not follow from sums over blocks."""
     step = max(1, _CHUNK // max(1, sums.shape[1]))
     middle = tuple(n // 2 for n in frame.source_shape)
     limit = min(n // 2 for n in frame.source_shape) - 1
     ring = rings_about(shape, frame.origin, middle)
-    counts, rings = [], []
+    around = None if frame.squared or at is None else rings_about(shape, frame.origin, at)
+    counts: list[np.ndarray] = []
+    rings: list[np.ndarray] = []
+    energies: list[np.ndarray] = []
     for first in range(0, len(weights), step):
         maps = weights[first : first + step] @ sums
-        counts.append(np.count_nonzero(maps > LUO_LEVEL * maps.max(1, keepdims=True, initial=0.0), axis=1))
+        largest = maps.max(1, keepdims=True, initial=0.0)
+        counts.append(np.count_nonzero(maps > level_of(frame.squared) * largest, axis=1))
+        if around is not None and at is not None:
+            furthest = _furthest(at, frame.source_shape)
+            energies.append(np.stack([np.bincount(around, row * row, furthest + 1) for row in maps]))
         if frame.log10 and limit >= 1:
             rings.append(np.stack([np.bincount(ring, np.log10(1 + row), limit + 1) for row in maps]))
-    return np.concatenate(counts).astype(np.float64), np.concatenate(rings) if rings else None
+    joined = [np.concatenate(parts) if parts else None for parts in (energies, rings)]
+    return Drawn(np.concatenate(counts).astype(np.float64), *joined)
 
 
-def _sides(rings: np.ndarray, share: float, limit: int) -> np.ndarray:
+def _furthest(at: tuple[int, ...], source_shape: tuple[int, ...]) -> int:
+    """The largest distance of a position of the source from ``at`` along an axis."""
+    return max(1, max(max(p, n - 1 - p) for p, n in zip(at, source_shape)))
+
+
+def _sides(rings: np.ndarray, share: float, limit: int, least: int = 1) -> np.ndarray:
     """Side of the smallest centered square with more than the share, per row; not a number where none has."""
     mass = np.cumsum(rings, 1)
     total = mass[:, -1:]
-    above = (mass[:, 1 : limit + 1] > total * share * (1 + SLACK)) & (total > 0)
-    return np.where(above.any(1), 2.0 * (above.argmax(1) + 1) + 1, np.nan)
+    above = (mass[:, least : limit + 1] > total * share * (1 + SLACK)) & (total > 0)
+    return np.where(above.any(1), 2.0 * (above.argmax(1) + least) + 1, np.nan)

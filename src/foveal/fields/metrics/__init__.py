@@ -4,6 +4,13 @@ Everywhere ``values`` are not negative, ``origin`` is the source index of their 
 indices (pixel *i* is the interval [i - 1/2, i + 1/2]).
 """
 
+from foveal.fields.metrics.effective import (
+    Effective as Effective,
+    effective as effective,
+    gaussian_side as gaussian_side,
+    gaussian_side_90 as gaussian_side_90,
+    level_of as level_of,
+)
 from foveal.fields.metrics.gaussian import GaussianFit as GaussianFit, fit_gaussian as fit_gaussian
 from foveal.fields.metrics.mass import (
     Region as Region,

@@ -1,4 +1,4 @@
-"""How much area holds how much of the mass: squares, disks and the 4.55 % region."""
+"""How much area holds how much of the mass: squares, disks and what lies above a level."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from functools import reduce
 from math import floor, prod
 
 import numpy as np
-
-LUO_LEVEL = 0.0455
-"""1 - 0.9545, the mass of a normal distribution outside two sigma (Luo et al. 2016; docs/methods.md 2.1)."""
 
 SHARES = (0.2, 0.3, 0.5, 0.9, 0.99)
 """Shares of the mass that :func:`squares` looks for by default."""
@@ -51,9 +48,9 @@ def nearest_position(center: Sequence[float], source_shape: Sequence[int]) -> tu
 
 
 def region_above(values: np.ndarray, level: float) -> Region:
-    """Positions with a value strictly above ``level`` (Luo et al. 2016: 4.55 % of the center; docs/methods.md 2.1).
+    """Positions with a value strictly above ``level``.
 
-    For exp(-d^2 / 2 sigma^2) the 4.55 % region reaches 2.486 sigma, not two (docs/methods.md 2.2).
+    Of exp(-d^2 / 2 sigma^2) those above 0.0455 reach 2.486 sigma, not two (docs/methods.md 2.2).
     """
     count = int(np.count_nonzero(values > level))
     return Region(count, float(count ** (1 / values.ndim)))
@@ -65,14 +62,16 @@ def squares(
     source_shape: tuple[int, ...],
     at: tuple[int, ...],
     shares: Sequence[float] = SHARES,
+    least: int = 1,
 ) -> tuple[Square, ...]:
     """High-contribution areas about the position ``at``, free of scale: a constant factor changes nothing.
 
     Half-widths i = 1, 2, ... until the square covers the source; side 2 i + 1; mass in the square over all mass must be
     strictly above the share. As Ding et al. 2022 (RepLKNet; docs/methods.md 3.1 step 7), without the logarithm.
+    least: the first half-width; theirs is 1.
     """
     limit = max(max(p, n - 1 - p) for p, n in zip(at, source_shape))
-    return _squares(values, origin, source_shape, at, shares, max(limit, 1))
+    return _squares(values, origin, source_shape, at, shares, max(limit, 1), least)
 
 
 def replknet_squares(
@@ -122,17 +121,18 @@ def _squares(
     at: tuple[int, ...],
     shares: Sequence[float],
     limit: int,
+    least: int = 1,
 ) -> tuple[Square, ...]:
     """One pass: the mass on each ring of equal largest-axis distance, summed up from the middle."""
     mass = np.cumsum(np.bincount(rings(values.shape, origin, at), values.ravel().astype(np.float64), limit + 1))
     total = float(mass[-1]) if mass.size else 0.0
     found = []
     for share in shares:
-        above = np.flatnonzero(mass[1 : limit + 1] > total * share * (1 + SLACK)) if total > 0 else np.zeros(0)
+        above = np.flatnonzero(mass[least : limit + 1] > total * share * (1 + SLACK)) if total > 0 else np.zeros(0)
         if above.size == 0:
             found.append(Square(float(share), None, None))
             continue
-        half = int(above[0]) + 1
+        half = int(above[0]) + least
         ratio = prod((min(p + half, n - 1) - max(p - half, 0) + 1) / n for p, n in zip(at, source_shape))
         found.append(Square(float(share), 2 * half + 1, ratio))
     return tuple(found)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.fields.metrics.mass import LUO_LEVEL, distance_squared
+from foveal.fields.metrics.mass import distance_squared
 
+STRONG = 0.0455
+"""Share of the largest value from which on a value tells how fast the field falls: of the field as it is stored."""
 HALF = 0.5
 """Level of the half width, relative to the largest value of the radial profile."""
 
@@ -73,7 +75,7 @@ def decay_rate(values: np.ndarray, origin: tuple[int, ...], center: tuple[float,
     """
     if values.size == 0 or values.max() <= 0:
         return None
-    strong = values > LUO_LEVEL * values.max()
+    strong = values > STRONG * values.max()
     squared = distance_squared(values.shape, origin, center)[strong]
     apart = squared - squared.mean()
     spread = float(apart @ apart)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from foveal.core.serial import to_plain
+from foveal.fields.metrics.effective import Effective, effective, level_of
 from foveal.fields.metrics.gaussian import GaussianFit, fit_gaussian
 from foveal.fields.metrics.mass import (
-    LUO_LEVEL,
     Region,
     Square,
     mass_within,
@@ -53,10 +53,12 @@ class FieldMetrics:
     angular_spread: float | None
     """See :func:`foveal.fields.metrics.moments.angular_spread`."""
     gaussian: GaussianFit
+    effective: Effective | None
+    """The effective size; see :mod:`foveal.fields.metrics.effective`. None where nothing has weight, and of fields that
+    are no gradients (support, usage)."""
     luo_center: Region | None
-    """Positions above 4.55 % of the value at the center (Luo et al. 2016); None where that value is zero."""
-    luo_maximum: Region | None
-    """Positions above 4.55 % of the largest value: holds where the center is not the maximum."""
+    """Luo et al. 2016 to the letter: where the gradient's size is above 4.55 % of that at the center; None where that
+    one is zero. The effective size takes the largest instead."""
     squares: tuple[Square, ...]
     """About the position nearest to ``center``, free of scale; see :func:`foveal.fields.metrics.mass.squares`."""
     replknet: tuple[Square, ...] | None
@@ -85,10 +87,13 @@ def measure(
     source_shape: tuple[int, ...],
     center: tuple[float, ...] | None = None,
     raw: bool = True,
+    squared: bool = False,
+    sized: bool = True,
 ) -> FieldMetrics:
     """All metrics of non-negative ``values`` at ``origin`` within a source, about ``center`` (default: center of mass).
 
-    ``raw`` says that the values carry their true scale, which the RepLKNet variant needs.
+    ``raw`` says that the values carry their true scale, which the RepLKNet variant needs; ``squared`` that they are
+    energies, squares of gradients; ``sized`` that they are gradients of any kind, so that they have an effective size.
     """
     whole = values.astype(np.float64)
     given, place = crop(whole, origin)
@@ -114,8 +119,8 @@ def measure(
         isotropy=None if found is None else found.isotropy,
         angular_spread=None if about is None else angular_spread(unit, place, about),
         gaussian=fit_gaussian(given, place),
-        luo_center=_luo_center(unit, place, source_shape, about),
-        luo_maximum=None if largest == 0 else region_above(unit, LUO_LEVEL),
+        effective=effective(unit, place, source_shape, about, squared) if sized else None,
+        luo_center=_luo_center(unit, place, source_shape, about, level_of(squared)),
         squares=() if about is None else squares(unit, place, source_shape, nearest_position(about, source_shape)),
         replknet=replknet_squares(given, place, source_shape) if raw else None,
         mass_within=() if about is None else mass_within(unit, place, about),
@@ -128,11 +133,15 @@ def measure(
 
 
 def _luo_center(
-    values: np.ndarray, origin: tuple[int, ...], source_shape: tuple[int, ...], center: tuple[float, ...] | None
+    values: np.ndarray,
+    origin: tuple[int, ...],
+    source_shape: tuple[int, ...],
+    center: tuple[float, ...] | None,
+    level: float,
 ) -> Region | None:
     if center is None:
         return None
     index = tuple(p - first for p, first in zip(nearest_position(center, source_shape), origin))
     if not all(0 <= i < n for i, n in zip(index, values.shape)) or values[index] == 0:
         return None
-    return region_above(values, LUO_LEVEL * float(values[index]))
+    return region_above(values, level * float(values[index]))

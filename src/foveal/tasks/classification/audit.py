@@ -42,8 +42,9 @@ MEANINGFUL = 100.0
 """log10 of an expected squared gradient beyond which it says nothing (boxes, products of scores)."""
 """Of deeper networks so many layers, evenly spread, are shown in the depth table."""
 METHOD = (
-    "TRF: unclipped size of the middle unit's field without global context; ERF: positions above 4.55 % of the largest "
-    "weight (Luo et al. 2016); border layers and feasible sizes: Richter et al. 2021, with dilation and real map "
+    "TRF: unclipped size of the middle unit's field without global context; effective side: gradient above 4.55 % of "
+    "its largest (Luo et al. 2016), ERF covers: share of the image in that region; 90 % side: centered square that "
+    "holds 90 % of the energy; border layers and feasible sizes: Richter et al. 2021, with dilation and real map "
     "lengths; attention counts as global context"
 )
 
@@ -169,7 +170,8 @@ def _depth(graph: Graph, rows: Sequence[LayerPaths], source: Source) -> AuditTab
             (row.layer, longest[-1] if longest else 0, cover.size[-1], cover.covered, cover.side, sigma, cover.region)
             + spent[row.value]
         )
-    columns = ("layer", "depth", "TRF px", "TRF covers", "ERF side px", "sigma px", "ERF covers", "mult-adds", "params")
+    columns = ("layer", "depth", "TRF px", "TRF covers", "effective side px", "sigma px", "ERF covers",
+               "mult-adds", "params")  # fmt: skip
     note = "depth: weighted layers on the longest path; covers: share of the image; costs: from the input to here"
     return AuditTable("depth", columns, tuple(cells), note)
 
@@ -198,10 +200,14 @@ def _reach(graph: Graph, output: str, rows: Sequence[LayerPaths]) -> tuple[tuple
 def _coverage_table(
     at_map: ImageCoverage, at_head: ImageCoverage | None, at_output: ImageCoverage, lengths: Sequence[int]
 ) -> AuditTable:
-    columns = ("where", "layer", "TRF px", "TRF / image", "TRF covers", "ERF side px", "ERF covers", "sigma px")
+    columns = ("where", "layer", "TRF px", "TRF / image", "TRF covers", "effective side px", "90 % side px",
+               "ERF covers", "sigma px")  # fmt: skip
     rows = [
-        (where, item.layer, numbers(item.size), item.ratio(lengths), item.covered, item.side, item.region)
-        + (None if item.sigmas is None else item.sigmas[-1],)
+        (where, item.layer, numbers(item.size), item.ratio(lengths), item.covered, item.side, item.side_90)
+        + (
+            item.region,
+            None if item.sigmas is None else item.sigmas[-1],
+        )
         for where, item in (("last map", at_map), ("dense layer", at_head), ("output", at_output))
         if item is not None
     ]

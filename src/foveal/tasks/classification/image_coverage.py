@@ -1,7 +1,7 @@
 """How much of the image a classifier's units see: by reach (TRF) and by weight (ERF), at the last map and the output.
 
 The last map is the last layer with units that have a field of their own; what follows (global pooling, dense layers)
-adds them up. The effective region holds the positions whose weight exceeds 4.55 % of the largest (Luo et al. 2016). A
+adds them up. The effective region holds the positions of the effective side (:mod:`foveal.fields.metrics.effective`). A
 layer inside the network is judged by its middle unit.
 """
 
@@ -19,8 +19,7 @@ from foveal.engine.forward.hull import advance, all_dense
 from foveal.engine.roles import grid_axes
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
-from foveal.fields.metrics import moments, region_above
-from foveal.fields.metrics.mass import LUO_LEVEL
+from foveal.fields.metrics import Effective, level_of, moments
 from foveal.fields.receptive_field import receptive_field
 from foveal.ir.graph import Graph, Layer, Source
 from foveal.ir.rules import traits
@@ -41,13 +40,17 @@ def image_coverage(
     rf = receptive_field(graph, layer, source=source.name)
     try:
         chosen = found or field_of(graph, layer, source=source.name, **({"kind": "energy"} | options))
-        (region, side, sigmas), cells, why = _effective(chosen), _cells(chosen, cell), ""
+        counts, cells, why = chosen.effective(), _cells(chosen, cell), ""
+        spread = moments(chosen.normalized(), chosen.origin)
     except FovealError as error:
-        region, side, sigmas, cells, why = None, None, None, None, str(error)
+        counts, spread, cells, why = None, None, None, str(error)
     state = path_sets(graph, source)[0].get(graph.layer(layer).value)
     whole = state is not None and all(paths.whole for paths in state.paths)
     local = rf.local or rf
-    return ImageCoverage(layer, local.size, local.covered, whole, region, side, sigmas, cells, why)
+    return ImageCoverage(
+        layer, local.size, local.covered, whole, *_sides(counts, prod(rf.source_shape)),
+        None if spread is None else spread.sigmas, cells, why,
+    )  # fmt: skip
 
 
 def last_map(graph: Graph, source: Source) -> Layer:
@@ -92,18 +95,14 @@ def numbers(values: Sequence[Number | None]) -> str:
     return cells[0] if len(set(cells)) == 1 else "x".join(cells)
 
 
-def _effective(found: Field) -> tuple[float | None, float | None, tuple[float, ...] | None]:
-    values = np.abs(found.values).astype(np.float64)
-    largest = float(values.max(initial=0.0))
-    if largest == 0:
-        return None, None, None
-    region = region_above(values / largest, LUO_LEVEL)
-    spread = moments(values / largest, found.origin)
-    return region.count / prod(found.source_shape), region.side, None if spread is None else spread.sigmas
+def _sides(counts: Effective | None, positions: int) -> tuple[float | None, float | None, int | None]:
+    return (None,) * 3 if counts is None else (counts.count / positions, counts.side, counts.side_90)
 
 
 def _cells(found: Field, cell: int) -> float | None:
-    """Share of cells whose mean weight exceeds 4.55 % of the largest; what is left at the end joins no cell."""
+    """Share of cells that count by their mean weight as positions do by their own; what is left at the end joins no
+    cell.
+    """
     mean = np.abs(found.full()).astype(np.float64)
     for axis in range(mean.ndim):
         side = min(max(1, cell), mean.shape[axis])
@@ -111,7 +110,7 @@ def _cells(found: Field, cell: int) -> float | None:
         mean = mean.take(range(count * side), axis=axis)
         mean = mean.reshape(*mean.shape[:axis], count, side, *mean.shape[axis + 1 :]).mean(axis=axis + 1)
     largest = float(mean.max(initial=0.0))
-    return None if largest == 0 else float((mean > LUO_LEVEL * largest).mean())
+    return None if largest == 0 else float((mean > level_of(bool(found.squared)) * largest).mean())
 
 
 def _pooled_whole(graph: Graph, value: int) -> bool:

@@ -16,9 +16,9 @@ class ImageCoverage:
 
     size: unclipped, without global context, None where withheld; covered: share of the image inside its box, without
     global context; whole: whether some path sees all of it, whatever its size; region: share of the image in the
-    effective region; side: that region's side; sigmas: standard deviation of the weights; cells: the same share of
-    square cells by their mean weight, which a pattern of single strong pixels does not upset; why: what kept the
-    effective numbers from being known, "" where they are.
+    effective region; side, side_90: effective side and 90 % side; sigmas: standard deviation of the weights; cells: the
+    region's share of square cells by their mean weight, which a pattern of single strong pixels does not upset; why:
+    what kept the effective numbers from being known, "" where they are.
     """
 
     layer: str
@@ -27,6 +27,7 @@ class ImageCoverage:
     whole: bool
     region: float | None
     side: float | None
+    side_90: int | None
     sigmas: tuple[float, ...] | None
     cells: float | None
     why: str = ""

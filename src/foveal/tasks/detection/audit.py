@@ -21,8 +21,9 @@ from foveal.tasks.task import Option, Task
 
 METHOD = (
     "TRF: index ranges, unclipped, through all paths; sigma: energy field of the middle unit for random weights of "
-    "unit gain, unclipped; ERF side 4.41 sigma (a Gaussian above 4.55 %), ERF box 2 sigma (the box whose Gaussian it "
-    "is); offsets are RF center minus anchor center"
+    "unit gain, unclipped; effective side and 90 % side: those of a Gaussian of that sigma (6.23 and 3.90 sigma, an "
+    "approximation), at most the TRF; 2 sigma box: the box whose Gaussian it is; offsets are RF center minus anchor "
+    "center"
 )
 
 
@@ -89,14 +90,15 @@ def _levels_table(found: Sequence[Level]) -> AuditTable:
         (
             index, _short(level), "x".join(map(str, level.grid)), _pair(level.stride), _trf(level),
             "x".join(map(str, level.period)) if max(level.period) > 1 else "",
-            *(None if pair is None else _mean(pair) for pair in (level.sigma, level.erf_side, level.box_side)),
-            _share(level), level.status + (", without global context" if level.whole else ""),
+            *(None if pair is None else _mean(pair)
+              for pair in (level.sigma, level.effective_side, level.side_90, level.box_side)),
+            _share(level), _status(level),
         )
         for index, level in enumerate(found, 1)
     ]  # fmt: skip
     columns = (
-        "level", "heads (map below)", "grid", "stride", "TRF (px)", "phases", "sigma (px)", "ERF side (px)",
-        "ERF box (px)", "ERF side / TRF", "status",
+        "level", "heads (map below)", "grid", "stride", "TRF (px)", "phases", "sigma (px)", "effective side (px)",
+        "90 % side (px)", "2 sigma box (px)", "effective side / TRF", "status",
     )  # fmt: skip
     return AuditTable("Levels", columns, tuple(rows), "a range of TRF is over the phases that upsampling makes")
 
@@ -112,11 +114,11 @@ def _anchor_table(found: Sequence[Level], known: Anchors) -> AuditTable:
         reach = None if span is None else _span(*span)
         rows.append((index, _range(sides), against, *offsets, box, 4 * _mean(level.stride), reach))
     columns = (
-        "level", "anchors (px)", "anchor / ERF box", "offset to cell center (px)", "offset to corner anchor (px)",
+        "level", "anchors (px)", "anchor / 2 sigma box", "offset to cell center (px)", "offset to corner anchor (px)",
         "suggested anchor (px)", "4 x stride (px)", "suggested object sizes (px)",
     )  # fmt: skip
     where = "" if known.origin is None else f", at {'cell centers' if known.origin == 'cell' else 'stride x index'}"
-    note = f"anchors: {known.told}{where}; sizes are square roots of areas; suggested from the effective field"
+    note = f"anchors: {known.told}{where}; sizes are square roots of areas; suggested from the 2 sigma box"
     return AuditTable("Anchors", columns, tuple(rows), note)
 
 
@@ -138,7 +140,7 @@ def _object_table(found: Sequence[Level], seen: Sequence[Seen], objects: ObjectS
     left = "".join(f"; left out: {count} {reason}" for reason, count in objects.left_out)
     note = (
         f"{objects.origin}{left}; a level sees an object that its TRF holds and that is no smaller than its stride; "
-        "closest by receptive field distance of the ERF box (1: equal)"
+        "closest by receptive field distance of the 2 sigma box (1: equal)"
     )
     return AuditTable("Objects", columns, tuple(rows), note)
 
@@ -195,7 +197,7 @@ def _figures(
         LevelBar(
             f"{index} (stride {_pair(level.stride)})",
             None if level.least is None else float(min(level.least)),
-            None if level.erf_side is None else _mean(level.erf_side),
+            None if level.effective_side is None else _mean(level.effective_side),
             None if level.box_side is None else _mean(level.box_side),
             tuple(sqrt(width * height) for width, height in anchors_here),
         )
@@ -232,9 +234,14 @@ def _trf(level: Level) -> str:
 
 
 def _share(level: Level) -> float | None:
-    if level.least is None or level.erf_side is None:
+    if level.least is None or level.effective_side is None:
         return None
-    return _mean(level.erf_side) / _mean(level.least)
+    return _mean(level.effective_side) / _mean(level.least)
+
+
+def _status(level: Level) -> str:
+    more = [", without global context"] * level.whole + [", effective side limited by the TRF"] * level.capped
+    return level.status + "".join(more)
 
 
 def _mean(pair: tuple[float, float]) -> float:

@@ -41,8 +41,8 @@ class Facts(NamedTuple):
         """The same with effective side, sigma and best box side, for anchors that lie inside their level's field."""
         for level, sides in self.sides():
             inside = level.least is None or max(sides) <= min(level.least)
-            if inside and level.erf_side is not None and level.sigma is not None and level.box_side is not None:
-                effective, sigma, box = (sqrt(a * b) for a, b in (level.erf_side, level.sigma, level.box_side))
+            if inside and level.effective_side is not None and level.sigma is not None and level.box_side is not None:
+                effective, sigma, box = (sqrt(a * b) for a, b in (level.effective_side, level.sigma, level.box_side))
                 yield level, sides, effective, sigma, box
 
 

@@ -26,8 +26,8 @@ def heads(graph: Graph) -> Heads | None:
 
 def _row(level: Level) -> LevelRow:
     return LevelRow(
-        level.name, level.pyramid, level.grid, level.stride, level.trf, _mean(level.erf_side), _mean(level.box_side),
-        level.status,
+        level.name, level.pyramid, level.grid, level.stride, level.trf, _mean(level.effective_side), level.capped,
+        _mean(level.box_side), level.status,
     )  # fmt: skip
 
 

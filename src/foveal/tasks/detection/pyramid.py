@@ -6,23 +6,22 @@ search). Head layers on one grid make a level; the last named map on which all o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import log, pi, prod, sqrt
+from math import prod
 from typing import NamedTuple
 
 from foveal.core.errors import FovealError
 from foveal.engine.backward.moments import energy_moments
 from foveal.engine.roles import grid_axes
 from foveal.fields.kinds import field as field_of
+from foveal.fields.metrics import gaussian_side, gaussian_side_90
 from foveal.fields.receptive_field import ReceptiveField, receptive_field
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
 from foveal.tasks.task import for_images
 
-ERF_SIDES = sqrt(2 * pi * log(1 / 0.0455))
-"""Side of the square as large as the region of a Gaussian above 4.55 % of its maximum, in sigmas: 4.41."""
 BOX_SIDES = 2.0
 """Side of the box whose Gaussian (sigma: half a side) this is, in sigmas: how RFLA takes boxes for Gaussians."""
 PHASES = 4096
@@ -77,14 +76,34 @@ class Level:
         return self.heads[0]
 
     @property
-    def erf_side(self) -> Pair | None:
-        """Sides of the effective field: 4.41 sigma, where a Gaussian has fallen to 4.55 %."""
-        return None if self.sigma is None else (ERF_SIDES * self.sigma[0], ERF_SIDES * self.sigma[1])
+    def effective_side(self) -> Pair | None:
+        """The effective side of a Gaussian energy of that sigma (an approximation), at most the field's."""
+        return self._limited(gaussian_side)
+
+    @property
+    def side_90(self) -> Pair | None:
+        """The 90 % side of the same Gaussian, at most the field's."""
+        return self._limited(gaussian_side_90)
+
+    @property
+    def capped(self) -> bool:
+        """Whether the Gaussian is wider than the field, which then limits the effective side."""
+        return (
+            self.effective_side is not None
+            and self.trf is not None
+            and any(side == most for side, (_, most) in zip(self.effective_side, self.trf))
+        )
 
     @property
     def box_side(self) -> Pair | None:
-        """Sides of the box whose Gaussian the effective field is, two sigma: the object the level is made for."""
+        """Sides of the box whose Gaussian the energy is, two sigma: the object the level is made for."""
         return None if self.sigma is None else (BOX_SIDES * self.sigma[0], BOX_SIDES * self.sigma[1])
+
+    def _limited(self, side: Callable[[float, int], float]) -> Pair | None:
+        if self.sigma is None:
+            return None
+        rows, columns = (side(sigma, 2) for sigma in self.sigma)
+        return (rows, columns) if self.trf is None else (min(rows, self.trf[0][1]), min(columns, self.trf[1][1]))
 
     @property
     def least(self) -> tuple[int, int] | None:

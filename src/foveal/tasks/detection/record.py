@@ -13,7 +13,7 @@ Box = tuple[float, float, float, float]
 @dataclass(frozen=True)
 class Region:
     """What one output sees. box: (top, left, bottom, right) of the theoretical field inside the image, ends exclusive;
-    effective: the same of the box whose Gaussian the effective field is, None where unknown; label: of the object that
+    effective: the same of the box whose Gaussian the energy is, None where unknown; label: of the object that
     the output would learn, "background", "ignored", or "" without objects.
     """
 
@@ -68,8 +68,8 @@ class LevelPicture:
 
 class LevelRow(NamedTuple):
     """One level: its first head, the map below the heads, grid, stride; field: (smallest, largest) size per axis, None
-    where withheld; effective: side of the effective field, object: side of the box whose Gaussian it is, both None
-    where unknown.
+    where withheld; effective: effective side, capped: whether the field limits it; object: side of the box whose
+    Gaussian the energy is; both sides None where unknown.
     """
 
     layer: str
@@ -78,6 +78,7 @@ class LevelRow(NamedTuple):
     stride: tuple[float, float]
     field: tuple[tuple[int, int], tuple[int, int]] | None
     effective: float | None
+    capped: bool
     object: float | None
     status: str
 

@@ -12,8 +12,7 @@ import numpy as np
 from foveal.core.errors import FovealError
 from foveal.fields.field import Field
 from foveal.fields.kinds import field as field_of
-from foveal.fields.metrics import moments, region_above
-from foveal.fields.metrics.mass import LUO_LEVEL, nearest_position, squares
+from foveal.fields.metrics import level_of, moments
 from foveal.ir.graph import Graph
 from foveal.ir.rules import traits
 from foveal.report.findings import reachable
@@ -60,9 +59,10 @@ def layer_fields(
 def packed(field: Field) -> dict[str, Any]:
     """A field as bytes: value q stands for (q / 255)**2 of the largest; positions with any weight have q >= 1.
 
-    origin: first position; step: positions per sample and axis; shape: samples; erf: side of the region above 4.55 %
-    of the maximum, sigma: standard deviations (both of the full field, before anything was averaged); mass: side of the
-    smallest centered square with 90 % of the mass; weight: share of the source positions of the hull that have weight.
+    origin: first position; step: positions per sample and axis; shape: samples; erf: effective side,
+    side_90: 90 % side, at_border: whether what counts reaches the end of the source, sigma: standard deviations (all of
+    the full field, before anything was averaged); level: the value of q above which a position counts, None where none
+    does; weight: share of the source positions of the hull that have weight.
     """
     values = np.asarray(field.values, dtype=np.float64)
     limit = SAMPLES.get(values.ndim, 16)
@@ -72,6 +72,7 @@ def packed(field: Field) -> dict[str, Any]:
     shares = np.sqrt(small / largest) if largest > 0 else small
     bytes_ = np.where(small > 0, np.maximum(1, np.rint(255 * shares)), 0).astype(np.uint8)
     spread = moments(field.normalized(), (0,) * values.ndim) if largest > 0 else None
+    counts = field.effective()
     return {
         "unit": list(field.unit),
         "origin": list(field.origin),
@@ -82,18 +83,14 @@ def packed(field: Field) -> dict[str, Any]:
         "status": field.status,
         "method": field.method,
         "scaled": field.log_total is not None,
-        "erf": region_above(values, LUO_LEVEL * float(values.max())).side if largest > 0 else None,
+        "erf": None if counts is None else counts.side,
+        "side_90": None if counts is None else counts.side_90,
+        "at_border": counts is not None and counts.at_border,
+        "level": None if counts is None else 255 * level_of(bool(field.squared)) ** 0.5,
         "sigma": None if spread is None else [float(s) for s in spread.sigmas],
-        "mass": _mass_side(field, values) if largest > 0 else None,
         "weight": float((values > 0).mean()) if values.size else 0.0,
         "data": base64.b64encode(zlib.compress(bytes_.tobytes(), 9)).decode("ascii"),
     }
-
-
-def _mass_side(field: Field, values: np.ndarray) -> int | None:
-    center = field.center or tuple((a + b - 1) / 2 for a, b in field.hull)
-    at = nearest_position([float(c) for c in center], field.source_shape)
-    return squares(values, tuple(field.origin), tuple(field.source_shape), at, (0.9,))[0].side
 
 
 def _block_means(values: np.ndarray, step: Sequence[int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 
-from foveal.fields.metrics import GaussianFit, checkerboard_index, fit_gaussian
+from foveal.fields.metrics import GaussianFit, checkerboard_index, fit_gaussian, level_of
 from foveal.views.plots.style import BLUE, BOX, BOX_TOP, COLOUR_MAP, LINES, ORANGE, PALE, label_plane
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Window = tuple[tuple[float, float], ...]
 """First and last coordinate shown, per source axis; pixel i is the interval from i - 1/2 to i + 1/2."""
-
-TWO_SIGMA = 0.0455
-"""Luo et al. 2016: the effective receptive field is where the weight exceeds 1 - 95.45 % of its greatest value."""
 
 UNEVEN = 0.02
 """Checkerboard index above which the contours of fields of at least ``SMOOTHED`` positions follow the local mean."""
@@ -90,8 +87,8 @@ def _map(
     return image
 
 
-def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label: str = "4.55 % of the maximum") -> None:
-    """The RF box, the contour at 4.55 % of the maximum and the RF center, over a plane."""
+def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label: str = "effective region") -> None:
+    """The RF box, the line around the effective region and the RF center, over a plane."""
     (top, bottom), (left, right) = _box(field)
     for style, label in ((BOX, None), (BOX_TOP, box_label)):
         corner = (left - 0.5, top - 0.5)
@@ -103,7 +100,7 @@ def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label:
             field.values.astype(float), max(1.0, max(field.values.shape) / 64), mode="nearest"
         )
         contour_label += ", neighbours averaged"
-    level = TWO_SIGMA * weights.max(initial=0.0)
+    level = level_of(bool(field.squared)) * weights.max(initial=0.0)
     if field.kind != "support" and min(weights.shape) > 1 and weights.min() <= level < weights.max():
         axes.contour(weights, levels=[level], colors="#ffffff", linewidths=1.2)
         axes.plot([], [], color="#ffffff", linewidth=1.2, label=contour_label)
@@ -164,7 +161,7 @@ def draw_profile(axes: Axes, field: Field, axis: int, style: int = 0, label: str
     if fit is not None:
         fine, values = fit
         axes.plot(fine, values, color=ORANGE, linestyle="--", linewidth=1.3, label="fitted Gaussian")
-    axes.axhline(TWO_SIGMA, color=PALE, linewidth=0.8, linestyle=":")
+    axes.axhline(level_of(bool(field.squared)), color=PALE, linewidth=0.8, linestyle=":")
     first, last = window(field)[axis]
     axes.set_xlim(max(first, -0.5), min(last, len(line) - 0.5))
     axes.set_ylim(0, 1.08)

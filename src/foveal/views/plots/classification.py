@@ -26,8 +26,8 @@ def depth_curves(shown: DepthCurves) -> Picture:
     names = [str(name) for name in depth.column("layer")]
     places = range(len(names))
     axes.plot(places, _floats(depth.column("TRF px")), color=BLUE, marker="o", markersize=4, label="TRF")
-    axes.plot(places, _floats(depth.column("ERF side px")), color=ORANGE, linestyle="--", marker="s", markersize=4,
-              label="ERF side (above 4.55 %)")  # fmt: skip
+    axes.plot(places, _floats(depth.column("effective side px")), color=ORANGE, linestyle="--", marker="s",
+              markersize=4, label="effective side")  # fmt: skip
     axes.axhline(lengths[-1], color=INK, linewidth=1, linestyle=":", label=f"input: {lengths[-1]}")
     axes.set_ylabel(positions(len(lengths)))
     highest = max([lengths[-1], *(value for value in _floats(depth.column("TRF px")) if value == value)])

@@ -22,8 +22,8 @@ COLOURS = (BLUE, ORANGE, GREEN, PINK, "#56b4e9", "#e69f00", "#f0e442", "#999999"
 
 @styled()
 def region_picture(asked: RegionPicture) -> Picture:
-    """Neighbouring outputs on the image: on the left each one's theoretical field, on the right the box of its
-    effective field with its label.
+    """Neighbouring outputs on the image: on the left each one's theoretical field, on the right the box whose
+    Gaussian its energy is, with its label.
     """
     layer, shape, regions = asked.cells.layer, asked.cells.source_shape, asked.cells.regions
     ground = np.full((*shape, 3), 0.92) if asked.image is None else asked.image
@@ -34,7 +34,7 @@ def region_picture(asked: RegionPicture) -> Picture:
     panels = figure.subplots(1, 1 + known, sharex=True, sharey=True, squeeze=False)[0]
     left, right = panels[0], panels[-1]
     whole = all(item.box == (0, 0, *shape) for item in regions)
-    titles = (f"theoretical fields{': each the whole image' if whole else ''}", "effective fields (2 sigma boxes)")
+    titles = (f"theoretical fields{': each the whole image' if whole else ''}", "what each is made for (2 sigma boxes)")
     for axes, title in zip(panels, titles):
         shown = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
         axes.imshow(ground, extent=shown, interpolation="nearest", alpha=0.85)
@@ -62,7 +62,7 @@ def region_picture(asked: RegionPicture) -> Picture:
 
 @styled()
 def level_picture(shown: LevelPicture) -> Picture:
-    """Per level the effective box, the effective side, the theoretical field and the anchors on a logarithmic axis of
+    """Per level the 2 sigma box, the effective side, the theoretical field and the anchors on a logarithmic axis of
     sizes in pixels; below, where there are objects, how many have which size.
     """
     levels, sizes = shown.levels, shown.sizes
@@ -83,7 +83,7 @@ def level_picture(shown: LevelPicture) -> Picture:
 
 
 def _bars(axes: Axes, levels: Sequence[LevelBar]) -> None:
-    kinds = (("trf", "o", BLUE, "theoretical field"), ("erf", "s", ORANGE, "effective field, 4.41 sigma"))
+    kinds = (("trf", "o", BLUE, "theoretical field"), ("erf", "s", ORANGE, "effective side"))
     for row, level in enumerate(levels):
         ends = [value for value in (level.box, level.trf) if value is not None]
         if len(ends) == 2:
@@ -94,7 +94,7 @@ def _bars(axes: Axes, levels: Sequence[LevelBar]) -> None:
         if level.box is not None:
             axes.plot([level.box], [row], "D", color=GREEN, markersize=7)
         axes.plot(list(level.anchors), [row] * len(level.anchors), "|", color=INK, markersize=14, markeredgewidth=1.6)
-    for _, marker, colour, text in (*kinds, ("box", "D", GREEN, "effective box, 2 sigma"), ("", "|", INK, "anchors")):
+    for _, marker, colour, text in (*kinds, ("box", "D", GREEN, "2 sigma box"), ("", "|", INK, "anchors")):
         axes.plot([], [], marker, color=colour, label=text, markersize=7)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -102,7 +102,7 @@ def overlay(field: Field, image: np.ndarray, title: str = "") -> Picture:
 
 
 def draw_overlay(axes: Axes, field: Field, image: np.ndarray) -> None:
-    """The image, dimmed where the field is weak, with the RF box, its 4.55 % contour and its center."""
+    """The image, dimmed where the field is weak, with the RF box, the effective region and the center."""
     # The square root lifts the flanks: what carries a tenth of the maximum would otherwise be black.
     light = 0.22 + 0.78 * np.sqrt(shares(field))[..., None]
     axes.imshow(np.asarray(image) * light + 0.10 * (1 - light) * np.array(to_rgb("#335c99")), interpolation="nearest",

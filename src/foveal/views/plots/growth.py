@@ -19,7 +19,7 @@ NAMED = 40
 
 @styled()
 def growth_curves(growths: Growth | Sequence[Growth], title: str = "") -> Picture:
-    """Side of the theoretical and the effective field, layer by layer: one network by names, several by layer count."""
+    """Theoretical and effective side, layer by layer: one network by names, several by layer count."""
     rows = [growths] if not isinstance(growths, Sequence) else list(growths)
     if not rows or not all(row.layers for row in rows):
         raise FovealError("no layers to draw")
@@ -52,7 +52,7 @@ def _curves(axes: Axes, row: Growth, name: str, own: str | None) -> None:
     place = range(1, len(row.layers) + 1)
     axes.plot(place, row.trf, color=own or BLUE, marker="o", markersize=3.5, label=f"{name}theoretical (TRF)")
     axes.plot(place, row.erf, color=own or ORANGE, marker="s", markersize=3.5, linestyle="--",
-              label=f"{name}effective (4.55 % side)")  # fmt: skip
+              label=f"{name}effective side")  # fmt: skip
 
 
 def _finish(axes: Axes, unit: str) -> None:

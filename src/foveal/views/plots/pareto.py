@@ -64,5 +64,5 @@ def draw_pareto(axes: Axes, designs: Designs) -> None:
 
 def _misfit_in_words(task: str) -> str:
     if task == "detection":
-        return "misfit: factors of two between object and effective side"
+        return "misfit: factors of two between object and effective field"
     return "misfit: share of the input (or context) left uncovered"

@@ -61,13 +61,9 @@ def field_short(field: Field) -> str:
     lines = [f"{field.kind} of {where} over {field.source} {shape_text(field.source_shape)} ({field.status})"]
     if field.box is not None:
         lines.append(f"receptive field {shape_text([b - a for a, b in field.box])} {unit}")
-    if field.values.any():
-        measured = field.metrics()
-        sides = {square.share: square.side for square in measured.squares}
-        effective = measured.luo_maximum
-        if effective is not None and field.kind != "support":
-            half = f", 90 % of the mass in {sides[0.9]}" if sides.get(0.9) else ""
-            lines.append(f"effective side {effective.side:.4g} {unit}{half}")
+    if (found := field.effective()) is not None:
+        ninety = "" if found.side_90 is None else f", 90 % side {found.side_90}"
+        lines.append(f"effective side {found.side:.4g} {unit}{ninety}")
     return _lines(lines)
 
 
@@ -93,7 +89,7 @@ def growth_short(growth: Growth) -> str:
     head = f"growth of {growth.network} over {len(growth.layers)} layers ({growth.kind})"
     if not growth.layers:
         return head
-    ends = [f"{growth.layers[i]}: {growth.trf[i]}, effective {growth.erf[i]:.4g}" for i in (0, -1)]
+    ends = [f"{growth.layers[i]}: {growth.trf[i]}, effective side {growth.erf[i]:.4g}" for i in (0, -1)]
     return _lines([head, *ends])
 
 

@@ -123,7 +123,7 @@ def report_axes(report: Report, ax: Axes | None = None) -> Axes:
     if report.verdict is not None and report.verdict.effective is not None:
         places = [place for place, (name, _) in enumerate(shown) if name == report.verdict.layer]
         if places:
-            ax.plot(places, [report.verdict.effective], "s", color=ORANGE, label="effective (4.55 % side)")
+            ax.plot(places, [report.verdict.effective], "s", color=ORANGE, label="effective side")
     ax.set_xticks(
         range(len(shown)), [named(name) for name, _ in shown], rotation=60, ha="right", rotation_mode="anchor"
     )

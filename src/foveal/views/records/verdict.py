@@ -30,8 +30,8 @@ def verdict_lines(report: Report) -> list[str]:
     first = f"a unit of {verdict.layer} sees {told}" + (f" = {length} {source.measure}" if length else "")
     if verdict.effective is not None:
         part = f"; it uses about {verdict.effective:.0f} {'of them' if len(set(verdict.size)) == 1 else 'a side'}"
-        wide = verdict.mass is not None and verdict.mass > 2 * verdict.effective
-        first += part + (f" (90 % of the weight lies within {verdict.mass})" if wide else "")
+        first += f"{part} (effective side{f', up to the border of the {image}' if verdict.at_border else ''}"
+        first += ")" if verdict.side_90 is None else f"; 90 % side {verdict.side_90})"
     second = []
     stride = axes_text(verdict.stride)
     if stride not in ("", "1") and "?" not in stride:

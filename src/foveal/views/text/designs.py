@@ -10,6 +10,7 @@ from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
 if TYPE_CHECKING:
+    from foveal.designs.closed.evaluate import LevelField
     from foveal.designs.network import Network
     from foveal.designs.record import Conflict, Design, Designs
 
@@ -17,7 +18,7 @@ COLUMNS = (
     Column("design", False, 0),
     Column("misfit", True, 0),
     Column("RF px", True, 1),
-    Column("effective", True, 0),
+    Column("effective side", True, 0),
     Column("covers", True, 2),
     Column("even", True, 5),
     Column("idle", True, 3),
@@ -29,7 +30,8 @@ COLUMNS = (
 )
 LEGEND = (
     "misfit: how far the effective field is from what the task wants, 0 is best",
-    "effective: side of the region above 4.55 % of the peak, at most the RF; covers: share of the input inside it",
+    "effective side: of a Gaussian with the energy's spread, an approximation (the 90 % side is 0.63 of it); "
+    "\u2264: limited by the RF; a task wants 1.41 times its object or context; covers: share of the input inside it",
     "even: least over most that a position is read; idle: layers that add no context at this resolution",
 )
 
@@ -86,12 +88,16 @@ def _row(name: str, one: Design) -> Row:
     found = one.evaluation
     cells = (
         name, f"{one.misfit:.3f}", "/".join(str(level.size) for level in found.levels),
-        "/".join(f"{level.effective:.0f}" for level in found.levels), f"{100 * found.effective:.0f} %",
+        "/".join(map(_side, found.levels)), f"{100 * found.effective:.0f} %",
         f"{found.evenness:.2f}", str(len(found.unproductive)), str(found.halo),
         short(found.multiply_adds), short(found.parameters), f"{found.memory / 2**20:.1f} MiB",
         in_words(one.network),
     )  # fmt: skip
     return Row(tuple(map(visible, cells)), one.role == "known", "exact")
+
+
+def _side(level: LevelField) -> str:
+    return ("\u2264" if level.capped else "") + f"{level.effective:.0f}"
 
 
 def _counted(count: int) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from foveal.fields.measured.request import Request, Result
     from foveal.views.plots.style import Picture
 
-COLUMNS = ("network", "weights", "layer", "unit", "images", "RF", "sigma", "side 4.55 %", "side / RF", "side 50 %")
+COLUMNS = ("network", "weights", "layer", "unit", "images", "RF", "sigma", "effective side", "side / RF",
+           "90 % side")  # fmt: skip
 
 
 def erf_table(results: Sequence[Result]) -> str:
@@ -34,8 +35,8 @@ def erf_table(results: Sequence[Result]) -> str:
 def _row(result: Result) -> tuple[str, ...]:
     field, known = result.measured.field, result.measured.intervals
     size = None if field.box is None else [b - a for a, b in field.box]
-    luo = known["luo_side"]
-    ratio = "" if size is None or luo.value is None else f"{luo.value / float(np.prod(size)) ** (1 / len(size)):.3f}"
+    side = known["effective_side"]
+    ratio = "" if size is None or side.value is None else f"{side.value / float(np.prod(size)) ** (1 / len(size)):.3f}"
     return (
         result.source,
         Path(result.weights).name,
@@ -44,9 +45,9 @@ def _row(result: Result) -> tuple[str, ...]:
         str(len(result.measured.used)),
         "withheld" if size is None else "x".join(map(str, size)),
         _with_interval(known["sigma"], ".2f"),
-        _with_interval(luo, ".1f"),
+        _with_interval(side, ".1f"),
         ratio,
-        _with_interval(known.get("side_50", Interval(None, None, None)), ".0f"),
+        _with_interval(known.get("side_90", Interval(None, None, None)), ".0f"),
     )
 
 
@@ -63,10 +64,11 @@ def _notes(result: Result) -> list[str]:
     found = [f"left out: {name}: {reason}" for name, reason in skipped]
     found += [f"{field.layer}: {part}" for part in field.method.split("; ") if part.startswith("may miss")]
     if result.energy is not None:
-        sigmas = result.energy.metrics().sigmas
-        if sigmas is not None:
-            rms = float(np.sqrt(np.mean(np.square(sigmas))))
-            found.append(f"{result.source}, {field.layer}: predicted sigma {rms:.2f} ({result.energy.method})")
+        predicted = result.energy.metrics()
+        if predicted.sigmas is not None and predicted.effective is not None:
+            rms = float(np.sqrt(np.mean(np.square(predicted.sigmas))))
+            text = f"predicted effective side {predicted.effective.side:.1f}, sigma {rms:.2f}"
+            found.append(f"{result.source}, {field.layer}: {text} ({result.energy.method})")
     if "log_ratio_20" in result.measured.intervals:
         areas = ", ".join(
             f"{share} %: {100 * value:.2f} %" if value is not None else f"{share} %: none"

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
+from foveal.fields.metrics.effective import SHARE
 from foveal.views.text.table import shape_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,13 @@ Rows = list[tuple[str, str]]
 def field_rows(field: Field) -> Rows:
     """What the field is, where it lies, how large its parts are and how it falls off. Lengths in source positions."""
     measured = field.metrics()
-    return [*_place(field), *_extent(field, measured), *_spread(measured), *_shape(measured), ("method", field.method)]
+    return [
+        *_place(field),
+        *_extent(field, measured),
+        *_spread(measured, bool(field.squared)),
+        *_shape(measured),
+        ("method", field.method),
+    ]
 
 
 def field_html(field: Field) -> str:
@@ -67,22 +74,32 @@ def _extent(field: Field, measured: FieldMetrics) -> Rows:
     return rows
 
 
-def _spread(measured: FieldMetrics) -> Rows:
+def _spread(measured: FieldMetrics, squared: bool) -> Rows:
     rows = []
     if measured.offset is not None:
         rows.append(("center of mass, off the RF center by", _list(measured.offset)))
     if measured.sigmas is not None:
         rows.append(("sigma per axis", _list(measured.sigmas)))
-    for name, region in (("center", measured.luo_center), ("maximum", measured.luo_maximum)):
-        if region is not None:
-            rows.append((f"above 4.55 % of the {name}", f"{region.count} positions, side {region.side:.4g}"))
+    rows += effective_rows(measured)
     for square in measured.squares:
-        if square.side is not None and square.ratio is not None:
+        # Of an energy the square with 90 % of the mass is the 90 % side itself.
+        again = squared and square.share == SHARE
+        if square.side is not None and square.ratio is not None and not again:
             text = f"side {square.side} ({square.ratio:.1%} of the source)"
             rows.append((f"more than {square.share:.0%} of the mass", text))
     if measured.half_width is not None:
         rows.append(("half width at half maximum", f"{measured.half_width:.4g}"))
     return rows
+
+
+def effective_rows(measured: FieldMetrics) -> Rows:
+    """The effective size, in its two numbers."""
+    found = measured.effective
+    if found is None:
+        return []
+    border = ", up to the border" if found.at_border else ""
+    rows = [("effective side", f"{found.side:.4g} ({found.count} positions{border})")]
+    return rows if found.side_90 is None else [*rows, ("90 % side", f"{found.side_90}")]
 
 
 def _shape(measured: FieldMetrics) -> Rows:

@@ -250,7 +250,7 @@ function explorerRead(view) {
     ...(explorer.field?.erf != null && !view.moved
       ? [
           ["erf", t("x_erf"), number(explorer.field.erf), t("x_erf_note")],
-          ["mass", t("x_mass"), number(explorer.field.mass), t("x_mass_note")],
+          ["side_90", t("x_side_90"), number(explorer.field.side_90), t("x_side_90_note")],
         ]
       : []),
   ];

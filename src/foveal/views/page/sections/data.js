@@ -40,7 +40,7 @@ const kindsOf = (row) => Object.keys(DATA.fields[fieldKey(row)] ?? {});
 /** Why a row has no field of this kind: one line of text, or "". */
 const whyMissing = (row, kind) => DATA.missing[fieldKey(row)]?.[kind] ?? "";
 
-/** A field before it is unpacked (unit, origin, step, shape, hull, erf, sigma ...), or null. */
+/** A field before it is unpacked (unit, origin, step, shape, hull, erf, side_90, sigma ...), or null. */
 const packedField = (row, kind) => DATA.fields[fieldKey(row)]?.[kind] ?? null;
 
 /** What a position of a source is called: a pixel of an image, a voxel of a volume, a sample, a token. */

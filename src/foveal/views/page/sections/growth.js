@@ -1,4 +1,4 @@
-// How far the units of each layer can see (TRF), and the side of what has weight (ERF), over depth.
+// How far the units of each layer can see (TRF), and the effective side, over depth.
 
 let growthLog = false;
 
@@ -15,7 +15,7 @@ function growthField(row) {
   return packedField(row, kinds.includes("energy") ? "energy" : kinds[0]);
 }
 
-/** Side of the effective field of a row along its longest axis; null where the page has no field of it. */
+/** Effective side of a row; null where the page has no field of it. */
 function growthErf(row) {
   const packed = growthField(row);
   return packed?.erf == null ? null : Math.max(...[packed.erf].flat());

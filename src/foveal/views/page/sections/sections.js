@@ -18,7 +18,7 @@ function drawSummary() {
   const input = source.lengths.length ? source.lengths.map(number).join(" × ") : source.shape.join(" × ");
   byId("lead").textContent = row ? summaryText(row, source, input) : t("no_layers");
   const erf = row && growthErf(row),
-    mass = row && growthField(row)?.mass,
+    packed = row && growthField(row),
     unit = unitName(source),
     at = row && t("at_layer", { layer: row.name });
   const least = totals.adds_status === "bound" ? `${t("at_least")} ` : "";
@@ -29,7 +29,11 @@ function drawSummary() {
         "erf",
         erf.toFixed(erf < 100 ? 1 : 0),
         unit,
-        `${mass == null ? "" : t("mass_note", { side: number(mass), unit })} ${t("erf_note", { layer: row.name })}`,
+        [
+          packed.side_90 == null ? "" : t("side_90_note", { side: number(packed.side_90), unit }),
+          packed.at_border ? t("erf_border") : "",
+          t("erf_note", { layer: row.name }),
+        ].join(" "),
         "effective",
       ],
     row && ["stride", axesText(row.stride), "", at, ""],
@@ -100,7 +104,7 @@ function drawLevels() {
     const cells = [
       axesText(level.stride),
       level.field ? statusMark(level.status) + rangeText({ sizes: level.field }) : t("x_withheld"),
-      level.effective == null ? "–" : number(Math.round(level.effective)),
+      level.effective == null ? "–" : (level.capped ? "≤ " : "") + number(Math.round(level.effective)),
       level.object == null ? "–" : t("about_px", { side: number(Math.round(level.object)) }),
     ];
     return el(

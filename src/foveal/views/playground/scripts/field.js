@@ -1,8 +1,6 @@
-// The field of the chosen layer: a picture on the input, its 4.55 % contour, and a cut through its peak.
+// The field of the chosen layer: a picture on the input, the line around what counts, and a cut through its peak.
 
 const KIND_ORDER = ["energy", "paths", "edges", "support"];
-/** Where a byte of the field reaches 4.55 % of the peak. */
-const LEVEL = 255 * Math.sqrt(0.0455);
 const GUTTER = { left: 40, bottom: 22, top: 6, right: 16 };
 
 function drawKinds(net, choose) {
@@ -57,9 +55,9 @@ function drawField(net, row, found) {
   pen.rect(0, 0, x(p.hull[1][1]) - x(p.hull[1][0]), y(p.hull[0][1]) - y(p.hull[0][0]));
   pen.clip();
   pen.drawImage(heatPicture(p, () => 255), 0, 0, p.shape[1] * sampleWide, p.shape[0] * sampleTall);
-  if (state.kind !== "support") {
+  if (field.level != null) {
     pen.scale(sampleWide, sampleTall);
-    const path = contour(p);
+    const path = contour(p, field.level);
     strokeEven(pen, path, sampleWide, sampleTall);
   }
   pen.restore();
@@ -76,7 +74,7 @@ function drawField(net, row, found) {
   canvas.setAttribute("aria-label", t("field_label", { kind: t(`kind_${state.kind}`), layer: row.name, size: sides, erf }));
   const bar = el("span.bar-legend", {}, t("low"), ramp(), t("high"));
   byId("field-legend").replaceChildren(bar, el("span.key.box", {}, whole && whole !== sides ? t("box_inside", { whole, sides }) : `${t("box")} ${sides}`),
-    ...(state.kind === "support" ? [] : [el("span.key.contour", {}, `${t("contour")}: ${erf}`)]), ...(field.shape.length === 3 ? [el("span", {}, t("slice", { axis: net.axes[0] }))] : []));
+    ...(field.level == null ? [] : [el("span.key.contour", {}, `${t("contour")}: ${erf}`)]), ...(field.shape.length === 3 ? [el("span", {}, t("slice", { axis: net.axes[0] }))] : []));
 }
 
 function strokeEven(pen, path, wide, tall) {
@@ -147,10 +145,10 @@ function drawCut(canvas, p, frame, scale, width) {
 }
 
 /** Edges between samples above and below the level, as a path in sample coordinates. */
-function contour(p) {
+function contour(p, level) {
   const path = new Path2D();
   const [height, width] = p.shape;
-  const above = (r, c) => r >= 0 && c >= 0 && r < height && c < width && p.values[r * width + c] > LEVEL;
+  const above = (r, c) => r >= 0 && c >= 0 && r < height && c < width && p.values[r * width + c] > level;
   for (let r = 0; r < height; r++) {
     for (let c = 0; c < width; c++) {
       if (!above(r, c)) continue;
