@@ -204,20 +204,20 @@ def crops(count: int, seed: int, size: int = 224) -> torch.Tensor:
 
 
 def trained(images: int) -> None:
-    """Per stage: theoretical size, then sigma, 4.55 % side and Gaussian fit with intervals, random and trained."""
+    """Per stage: theoretical size, then sigma, effective side and Gaussian fit with intervals, random and trained."""
     given = crops(images, 0)
     rows = []
     for title in ("random", "trained"):
         graph = foveal.trace(lite0(title == "trained"), (1, 3, 224, 224))
         for item in measure(graph, STAGES, images=given):
             size = foveal.receptive_field(graph, item.field.layer).size[0]
-            sigma, side = item.intervals["sigma"], item.intervals["luo_side"]
+            sigma, side = item.intervals["sigma"], item.intervals["effective_side"]
             fit = item.field.metrics().gaussian.r_squared
             rows.append(
                 f"| {item.field.layer} | {title} | {size} | {sigma.value:.2f} [{sigma.low:.2f}, {sigma.high:.2f}] | "
                 f"{side.value:.1f} [{side.low:.1f}, {side.high:.1f}] | {side.value / size:.3f} | {fit:.3f} |"
             )
-    print("| stage | weights | RF | sigma | side 4.55 % | side / RF | Gaussian R squared |")
+    print("| stage | weights | RF | sigma | effective side | side / RF | Gaussian R squared |")
     print("|---|---|---|---|---|---|---|")
     print("\n".join(rows))
 

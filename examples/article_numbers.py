@@ -142,7 +142,7 @@ def vgg() -> dict[str, str]:
                 f"{full.values[0, 0] / middle:.3f}",
             )
         )  # fmt: skip
-    heads = ("network", "RF after pool5", "ERF side", "sigma", "RF of fc1", "ERF side of fc1", "corner / middle of fc1")
+    heads = ("network", "RF after pool5", "effective side", "sigma", "RF of fc1", "effective side of fc1", "corner / middle of fc1")
     found["vgg_table"] = table(heads, rows)
     found["vgg_stride"] = str(foveal.receptive_field(net, "pool5").stride[0])
     found["vgg_corner"] = max(row[-1] for row in rows)
@@ -208,7 +208,7 @@ def stride() -> dict[str, str]:
         costs.append(cost)
         rows.append((f"strides {'first' if name == 'early' else 'last'}", size, f"{erf(energy(source, 'conv8')):.1f}",
                      f"{cost / 1e6:.0f}"))  # fmt: skip
-    found["stride_table"] = table(("the same eight layers", "RF", "ERF side", "million multiply-adds"), rows)
+    found["stride_table"] = table(("the same eight layers", "RF", "effective side", "million multiply-adds"), rows)
     found["stride_ratio"] = f"{costs[1] / costs[0]:.1f}"
     return found
 
@@ -292,10 +292,10 @@ def depth() -> dict[str, str]:
     for n in DEPTHS:
         found = energy(DEEP, f"conv{n}")
         size = found.box[0][1] - found.box[0][0]
-        region = found.metrics().luo_center
-        rows.append((n, size, region.count, f"{region.side:.2f}", f"{region.side / size:.3f}", f"{sigma(found):.3f}",
-                     f"{sqrt(2 * n / 3):.3f}"))  # fmt: skip
-    heads = ("layers n", "TRF side", "pixels above 4.55 %", "ERF side", "ERF / TRF", "sigma", "√(2n/3)")
+        region = found.effective()
+        rows.append((n, size, region.count, f"{region.side:.2f}", f"{region.side / size:.3f}", region.side_90,
+                     f"{sigma(found):.3f}", f"{sqrt(2 * n / 3):.3f}"))  # fmt: skip
+    heads = ("layers n", "TRF side", "pixels that count", "effective side", "effective side / TRF", "90 % side", "sigma", "√(2n/3)")
     return {
         "depth_table": table(heads, [tuple(map(str, row)) for row in rows]),
         "depth_trf": f"{rows[-1][1] / rows[0][1]:.1f}",
@@ -311,10 +311,10 @@ def classification() -> dict[str, str]:
     for name in RESNETS:
         found = energy(f"gallery:{name}", "layer4", side=RESNET_SIDE)
         size = found.box[0][1] - found.box[0][0]
-        rows.append((name.replace("resnet", "ResNet-"), f"{size}", f"{erf(found):.0f}", f"{sigma(found):.1f}",
-                     f"{erf(found) / size:.2f}"))  # fmt: skip
+        rows.append((name.replace("resnet", "ResNet-"), f"{size}", f"{erf(found):.0f}", f"{found.effective().side_90}",
+                     f"{sigma(found):.1f}", f"{erf(found) / size:.2f}"))  # fmt: skip
     return {
-        "resnet_table": table(("network", "RF of layer4", "ERF side", "sigma", "ERF / RF"), rows),
+        "resnet_table": table(("network", "RF of layer4", "effective side", "90 % side", "sigma", "effective side / RF"), rows),
         "resnet_side": str(RESNET_SIDE),
     }
 
@@ -369,8 +369,8 @@ def limits() -> dict[str, str]:
 
 
 def erf(found: Field) -> float:
-    """Side of the square with as many positions as exceed 4.55 % of the greatest weight."""
-    return found.metrics().luo_maximum.side
+    """The effective side (docs/methods.md 2.1)."""
+    return found.effective().side
 
 
 def sigma(found: Field) -> float:

@@ -11,6 +11,7 @@ from article_numbers import VGGS, cone_edges, energy, property_fields
 from matplotlib.collections import LineCollection
 
 from foveal.fields.kinds import field
+from foveal.fields.metrics import gaussian_side
 from foveal.report.growth import growth
 from foveal.views import plots
 from foveal.views.explain import explain, half_width
@@ -19,9 +20,6 @@ from foveal.views.pictures import eye_chart
 from foveal.views.plots.axes import draw_line
 from foveal.views.plots.explain import explanation_page
 from foveal.views.plots.style import BLUE, INK, ORANGE, PALE, Picture, origin_of, picture, styled
-
-REACH = 2.486
-"""A Gaussian falls to 4.55 % at that many sigmas."""
 
 
 def cone() -> Picture:
@@ -111,8 +109,8 @@ def depth() -> Picture:
         figure.set_size_inches(7.0, 4.2)
         axes = figure.axes[0]
         depths = np.arange(1, 41)
-        axes.plot(depths, REACH * np.sqrt(np.pi * 2 * depths / 3), color=INK, linewidth=1.0, linestyle=":",
-                  label="2.486 √π σ, with σ = √(2n/3)")  # fmt: skip
+        axes.plot(depths, [gaussian_side(np.sqrt(2 * n / 3), 2) for n in depths], color=INK, linewidth=1.0,
+                  linestyle=":", label="6.23 σ, with σ = √(2n/3)")  # fmt: skip
         axes.set_xlabel("layers n")
         axes.set_xticks(range(0, 41, 5), list(map(str, range(0, 41, 5))), rotation=0, ha="center")
         axes.legend(loc="upper left", frameon=False)

@@ -53,7 +53,7 @@ def space(side: int, classes: int) -> Space:
 
 
 def candidates(searched: Space, cost: int) -> list[tuple[float, int, Network]]:
-    """(effective side, cost, network) of all that cost what the standard does (within 10 %) without holes or
+    """(side of what it fits, cost, network) of all that cost what the standard does (within 10 %) without holes or
     unproductive layers.
     """
     found = []
@@ -66,13 +66,18 @@ def candidates(searched: Space, cost: int) -> list[tuple[float, int, Network]]:
         except MisfitError:
             continue
         if 0.9 * cost <= own.multiply_adds <= 1.1 * cost and own.filled == 1 and not own.unproductive:
-            found.append((own.levels[0].effective, own.multiply_adds, network))
+            found.append((own.levels[0].fits, own.multiply_adds, network))
     return found
 
 
 def of_side(listed: list[tuple[float, int, Network]], wanted: float) -> Network:
-    """The one whose effective side is nearest; of equals the cheapest."""
+    """The one that fits that side best; of equals the cheapest."""
     return min(listed, key=lambda one: (abs(one[0] - wanted), one[1]))[2]
+
+
+def named(network: Network) -> str:
+    """A network by its effective side."""
+    return f"effective side {evaluate(network).widest.effective:.0f}"
 
 
 def main() -> None:
@@ -85,12 +90,12 @@ def main() -> None:
     known = standard(24, 2, 5, 3)
     listed = candidates(space(24, 2), evaluate(known).multiply_adds)
     rows = [trial("standard", known, bars, 15, rate=RATE)]
-    rows += [trial(f"effective side {side}", of_side(listed, side), bars, 15, rate=RATE) for side in SIDES]
+    rows += [trial(named(one), one, bars, 15, rate=RATE) for one in (of_side(listed, side) for side in SIDES)]
     small = digits()
     plain = standard(8, 10, 8, 2)
     listed = candidates(space(8, 10), evaluate(plain).multiply_adds)
     digit_rows = [trial("standard", plain, small, 15)]
-    digit_rows += [trial(f"effective side {side}", of_side(listed, side), small, 15) for side in DIGIT_SIDES]
+    digit_rows += [trial(named(one), one, small, 15) for one in (of_side(listed, side) for side in DIGIT_SIDES)]
     write("context", {"needed": NEEDED, "bars": rows, "digits": digit_rows})
     draw(rows, digit_rows)
 
@@ -108,7 +113,7 @@ def draw(rows: list[dict], digit_rows: list[dict]) -> None:
             own = [part[0]["effective"]]
             label = "standard network, equal cost"
             whiskers(axis, part[:1], own, joined=False, color=ORANGE, marker="s", label=label)
-            axis.set_xlabel("side of the effective field (pixels)")
+            axis.set_xlabel("effective side (pixels)")
             axis.set_ylabel("test accuracy (%): seeds, mean, 95 % interval")
             axis.set_title(title)
             axis.grid(color=PALE, alpha=0.3, linewidth=0.6)

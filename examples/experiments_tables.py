@@ -15,11 +15,14 @@ NAMES = ("context", "resnet32", "article")
 
 
 def table(rows: list[dict]) -> str:
-    """One line per network: mean and 95 % interval over the seeds, and what was known before training."""
+    """One line per network: mean and 95 % interval over the seeds, and what was known before training; ≤ where the RF
+    limits the effective side.
+    """
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for row in rows:
         cells = (
-            row["name"], f"{100 * row['accuracy']:.1f} ± {100 * row['half']:.1f}", row["rf"], f"{row['effective']:.1f}",
+            row["name"], f"{100 * row['accuracy']:.1f} ± {100 * row['half']:.1f}", row["rf"],
+            f"{'≤ ' if row['effective'] == row['rf'] else ''}{row['effective']:.1f}",
             f"{row['multiply_adds']:,}", f"{row['parameters']:,}", row["unproductive"],
         )  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import foveal
+from foveal.fields.metrics import level_of
 
 NETWORKS: dict[str, list[int]] = {
     "A": [1] * 16,
@@ -79,15 +80,16 @@ def accuracy(dilations: list[int], distance: int, seed: int, steps: int) -> floa
 
 
 def reaches(dilations: list[int]) -> dict[str, float]:
-    """How far a unit in the middle sees to one side: TRF, and ERF before training (energy field)."""
+    """How far a unit in the middle sees to one side: TRF, and before training the position furthest off that counts
+    for the effective side.
+    """
     graph = foveal.trace(network(dilations).eval(), (1, 1, 161))
     field = foveal.field(graph, "output", "energy")
-    amplitude = np.sqrt(np.asarray(field.values, dtype=np.float64))
-    offsets = np.arange(amplitude.size) + field.origin[0] - field.unit[0]
-    weights = amplitude**2 / (amplitude**2).sum()
+    weights = field.normalized()
+    offsets = np.arange(weights.size) + field.origin[0] - field.unit[0]
     return {
         "trf": float(foveal.receptive_field(graph, "output").lookahead[0] or 0),
-        "erf": float(offsets[amplitude >= 0.0455 * amplitude.max()].max()),
+        "erf": float(offsets[weights > level_of(squared=True) * weights.max()].max()),
         "sigma": math.sqrt(float((weights * offsets**2).sum())),
     }
 
@@ -155,7 +157,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
             panel.plot(x, mean, "o-", color=colour, markersize=3.5, label=f"{steps} steps")
             panel.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.axvline(entry["trf"], color="black", linewidth=1.2, label="TRF reaches")
-        panel.axvline(entry["erf"], color="#2e7d32", linewidth=1.2, linestyle="--", label="ERF reaches (4.55 %)")
+        panel.axvline(entry["erf"], color="#2e7d32", linewidth=1.2, linestyle="--", label="effective side reaches")
         panel.set_ylim(0.45, 1.03)
         panel.set_ylabel("accuracy")
         panel.set_title(f"{entry['name']}: dilations {short(entry['dilations'])}", fontsize=9, loc="left")

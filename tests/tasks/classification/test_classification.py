@@ -147,8 +147,9 @@ def test_last_map_and_coverage_of_resnet50() -> None:
     layer = last_map(graph, graph.sources[0])
     cover = image_coverage(graph, layer.name, graph.sources[0])
     assert (layer.name, cover.size, cover.covered) == ("layer4", (427, 427), 1.0)
+    # A disc of about 221^2 px (docs/methods.md 2.1), of which the image of 224 px takes the edges.
     assert cover.region is not None
-    assert cover.region < 0.5
+    assert 0.8 < cover.region < 0.9
 
 
 def test_effective_region_of_a_uniform_field() -> None:
@@ -275,10 +276,10 @@ def test_a_window_as_large_as_its_map_is_only_told() -> None:
 
 
 def test_single_strong_pixels_do_not_hide_a_covered_image() -> None:
-    """A 1x1 of stride 4 beside a 7x7 of stride 4: one pixel in 16 weighs far more, and yet all of the image counts."""
-    graph = foveal.trace("input=3x64x64 [conv7x8,s4 | conv1x8,s4] gap fc10")
+    """A 1x1 of stride 24 beside a 25x25: one pixel in 576 has most of the energy, and yet all of the image counts."""
+    graph = foveal.trace("input=3x96x96 [conv25x8,s24 | conv1x8,s24] gap fc10")
     plain = image_coverage(graph, "fc1", graph.sources[0])
-    cells = image_coverage(graph, "fc1", graph.sources[0], cell=4)
+    cells = image_coverage(graph, "fc1", graph.sources[0], cell=24)
     assert plain.region is not None
     assert plain.region < COVERS
     assert cells.cells == 1.0

@@ -65,7 +65,7 @@ def _changed(change: Callable[[dict[str, object]], object]) -> str:
         ("[" * 100_000, None),
         ('{"schema": NaN}', "report: not JSON: NaN is not a JSON number"),
         ("[]", "report: expected an object, got []"),
-        (_changed(lambda d: d.update(schema=7)), "report: unknown schema version 7; this version of foveal reads 2"),
+        (_changed(lambda d: d.update(schema=7)), "report: unknown schema version 7; this version of foveal reads 3"),
         (_changed(lambda d: d.pop("schema")), "report: missing field 'schema'"),
         (_changed(lambda d: d.pop("totals")), "report: missing field 'totals'"),
         (_changed(lambda d: d.update(extra=1)), "report: unknown field 'extra'"),
