@@ -142,7 +142,15 @@ def vgg() -> dict[str, str]:
                 f"{full.values[0, 0] / middle:.3f}",
             )
         )  # fmt: skip
-    heads = ("network", "RF after pool5", "effective side", "sigma", "RF of fc1", "effective side of fc1", "corner / middle of fc1")
+    heads = (
+        "network",
+        "RF after pool5",
+        "effective side",
+        "sigma",
+        "RF of fc1",
+        "effective side of fc1",
+        "corner / middle of fc1",
+    )
     found["vgg_table"] = table(heads, rows)
     found["vgg_stride"] = str(foveal.receptive_field(net, "pool5").stride[0])
     found["vgg_corner"] = max(row[-1] for row in rows)
@@ -295,7 +303,16 @@ def depth() -> dict[str, str]:
         region = found.effective()
         rows.append((n, size, region.count, f"{region.side:.2f}", f"{region.side / size:.3f}", region.side_90,
                      f"{sigma(found):.3f}", f"{sqrt(2 * n / 3):.3f}"))  # fmt: skip
-    heads = ("layers n", "TRF side", "pixels that count", "effective side", "effective side / TRF", "90 % side", "sigma", "√(2n/3)")
+    heads = (
+        "layers n",
+        "TRF side",
+        "pixels that count",
+        "effective side",
+        "effective side / TRF",
+        "90 % side",
+        "sigma",
+        "√(2n/3)",
+    )
     return {
         "depth_table": table(heads, [tuple(map(str, row)) for row in rows]),
         "depth_trf": f"{rows[-1][1] / rows[0][1]:.1f}",
@@ -314,7 +331,9 @@ def classification() -> dict[str, str]:
         rows.append((name.replace("resnet", "ResNet-"), f"{size}", f"{erf(found):.0f}", f"{found.effective().side_90}",
                      f"{sigma(found):.1f}", f"{erf(found) / size:.2f}"))  # fmt: skip
     return {
-        "resnet_table": table(("network", "RF of layer4", "effective side", "90 % side", "sigma", "effective side / RF"), rows),
+        "resnet_table": table(
+            ("network", "RF of layer4", "effective side", "90 % side", "sigma", "effective side / RF"), rows
+        ),
         "resnet_side": str(RESNET_SIDE),
     }
 

@@ -2,7 +2,7 @@
 
 Two tasks: pairs of bars whose needed context is known (15 positions), and scikit-learn's digits. All networks of a task
 cost the same within 10 %: a standard one (two 3-wide convolutions per stage, halved by pooling), and networks chosen
-from one space by the side of their effective field alone.
+from one space by their effective side alone.
 """
 
 from __future__ import annotations

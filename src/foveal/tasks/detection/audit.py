@@ -176,7 +176,7 @@ def _summary(found: Sequence[Level], known: Anchors, seen: Sequence[Seen], check
     lines = [f"{len(found)} {plural}: TRF {', '.join(_trf(level) for level in found)} px"]
     boxes = [f"{_mean(level.box_side):.0f}" for level in found if level.box_side is not None]
     if boxes:
-        lines.append(f"by their effective fields they are made for objects of about {', '.join(boxes)} px")
+        lines.append(f"by their 2 sigma boxes they are made for objects of about {', '.join(boxes)} px")
     if seen:
         missed = sum(bool(one.reason) for one in seen)
         lines.append(f"{len(seen) - missed} of {len(seen)} objects are seen by at least one level")

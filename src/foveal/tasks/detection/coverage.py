@@ -20,7 +20,7 @@ TOO_LARGE, TOO_SMALL = "larger than every level's field", "smaller than the fine
 @dataclass(frozen=True)
 class Seen:
     """One object against all levels. levels: indices of those whose field holds it whole and whose units are dense
-    enough that one stands on it; closest: the level whose effective field is most like it, None where no level has one;
+    enough that one stands on it; closest: the level whose 2 sigma box is most like it, None where no level has one;
     distance: the receptive field distance to it (1: equal), 0 where unknown; overlap: the best with any anchor, None
     where anchors are not known; reason: why no level covers it, "" where one does.
     """
@@ -89,7 +89,7 @@ def _seen(found: Sequence[Level], known: Anchors, item: Object) -> Seen:
 
 
 def _closest(found: Sequence[Level], item: Object) -> tuple[int | None, float]:
-    """By receptive field distance of concentric boxes: the effective field against the object."""
+    """By receptive field distance of concentric boxes: the 2 sigma box against the object."""
     best: tuple[int | None, float] = (None, 0.0)
     for index, level in enumerate(found):
         if level.box_side is None:

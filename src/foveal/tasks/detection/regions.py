@@ -43,7 +43,7 @@ def regions(
 
 
 def unit_priors(level: Level) -> np.ndarray | None:
-    """Boxes (x, y, w, h) of all units of a level, row by row: RF centers with the sides of the effective field; None
+    """Boxes (x, y, w, h) of all units of a level, row by row: RF centers with the sides of the 2 sigma box; None
     where either is unknown.
     """
     base = level.mean or level.center

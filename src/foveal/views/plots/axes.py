@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import gaussian_filter
 
 from foveal.fields.metrics import GaussianFit, checkerboard_index, fit_gaussian, level_of
+from foveal.fields.metrics.effective import LEVEL
 from foveal.views.plots.style import BLUE, BOX, BOX_TOP, COLOUR_MAP, LINES, ORANGE, PALE, label_plane
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def outlines(axes: Axes, field: Field, box_label: str = "RF box", contour_label:
             field.values.astype(float), max(1.0, max(field.values.shape) / 64), mode="nearest"
         )
         contour_label += ", neighbours averaged"
-    level = level_of(bool(field.squared)) * weights.max(initial=0.0)
+    # Lines run between pixels, where the gradient changes more evenly than its square.
+    weights = np.sqrt(weights) if field.squared else weights
+    level = LEVEL * weights.max(initial=0.0)
     if field.kind != "support" and min(weights.shape) > 1 and weights.min() <= level < weights.max():
         axes.contour(weights, levels=[level], colors="#ffffff", linewidths=1.2)
         axes.plot([], [], color="#ffffff", linewidth=1.2, label=contour_label)
