@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from foveal.core.errors import FovealError
+from foveal.fields.channels import over_channels
 from foveal.fields.field import Field
 from foveal.fields.kinds import field
 from foveal.frontends.text.trace import trace_spec
 from foveal.ir.graph import Graph
+from foveal.views.text.field import channel_rows
 
 EDGES = {
     "conv3": [1, 1, 1],
@@ -144,6 +146,17 @@ def test_energy_of_a_plain_stack(depth: int, count: int) -> None:
     assert found.values.sum() == pytest.approx(1)
     one = spec_field(f"{depth}*conv3", (1, 4, 101), "energy").values
     assert (one > 0.0455**2 * one.max()).sum() == {5: 11, 10: 17, 20: 25, 40: 35}[depth]
+
+
+def test_channels_behind_a_concatenation_have_sizes_of_their_own() -> None:
+    """Windows of 3 x 3 and 7 x 7 equal weights, by hand; their mean over five channels is neither."""
+    graph = trace_spec("save=a conv3x2 save=b from=a conv7x3 save=c from=b cat=c", (1, 1, 15, 15))
+    found = over_channels(graph, graph.layers[-1])
+    assert [(one.first, one.last, one.effective.side) for one in found] == [(0, 1, 3.0), (2, 4, 7.0)]
+    assert [row for row, _ in channel_rows(found, each=True)] == [
+        "effective side over channels", "channels 0..1", "channels 2..4",
+    ]  # fmt: skip
+    assert over_channels(graph, graph.layers[0]) == ()
 
 
 def test_counts_beyond_whole_numbers() -> None:

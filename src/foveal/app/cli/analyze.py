@@ -65,7 +65,7 @@ def analyze(
     ] = None,
     growth: Annotated[
         str | None,
-        typer.Option("--growth", metavar="FILE", help="draw RF and effective field by layer (.png, .svg, .pdf)"),
+        typer.Option("--growth", metavar="FILE", help="draw RF and effective side by layer (.png, .svg, .pdf)"),
     ] = None,
     rate: RateOption = None,
     hop: HopOption = 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,12 @@ import typer
 from foveal.app import options
 from foveal.core.errors import FovealError, writing
 from foveal.core.progress import progress
+from foveal.core.serial import to_plain
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from foveal.fields.channels import ChannelGroup
     from foveal.fields.field import Field
     from foveal.ir.graph import Graph
 
@@ -30,6 +33,9 @@ def field(
     image: options.ImageOption = None,
     all_units: Annotated[
         bool, typer.Option("--usage", help="instead: how many of the layer's units read each source position")
+    ] = False,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="also the effective size of each group of channels that see unlike parts")
     ] = False,
     out: Annotated[
         str | None,
@@ -47,6 +53,9 @@ def field(
         raise FovealError("--image is drawn under the field: give a picture to write with --out field.png")
     if all_units and (at or image or kind is not options.Kind.energy or weights is not options.Weights.unit):
         raise FovealError("--usage counts all units of the layer: it goes without --at, --image, --kind and --weights")
+    if channels and (all_units or kind is not options.Kind.energy):
+        raise FovealError("--channels compares energy fields: it goes without --usage and with --kind energy only")
+    from foveal.fields.channels import over_channels
     from foveal.fields.kinds import field as field_of
 
     graph = options.trace_source(source, shapes, pretrained, axes=axes)
@@ -55,9 +64,12 @@ def field(
         return
     with progress(f"{kind} of {layer}"):
         found = field_of(graph, layer, kind=kind.value, at=options.unit(at), weights=weights.value)
+        energy = kind is options.Kind.energy
+        groups = over_channels(graph, layer, found.unit, found.source, weights.value) if energy else ()
     if out is not None:
         _write(found, out, options.photo(image, found.source_shape))
-    print(json.dumps(_record(graph, found), allow_nan=False, indent=1) if as_json else _table(found))
+    record = _record(graph, found) | ({"channels": to_plain(tuple(map(_group, groups)))} if groups else {})
+    print(json.dumps(record, allow_nan=False, indent=1) if as_json else _table(found, groups, channels))
 
 
 def _usage(graph: Graph, layer: str, out: str | None, as_json: bool) -> None:
@@ -103,8 +115,12 @@ def _record(graph: Graph, found: Field) -> dict[str, Any]:
     }
 
 
-def _table(found: Field) -> str:
-    from foveal.views.text.field import field_rows
+def _group(one: ChannelGroup) -> dict[str, Any]:
+    return {"first": one.first, "last": one.last, "effective": to_plain(one.effective)}
+
+
+def _table(found: Field, groups: Sequence[ChannelGroup], each: bool) -> str:
+    from foveal.views.text.field import channel_rows, field_rows
     from foveal.views.text.table import aligned
 
-    return "\n".join(aligned(field_rows(found)))
+    return "\n".join(aligned([*field_rows(found), *channel_rows(groups, each)]))

@@ -10,7 +10,6 @@ from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
 if TYPE_CHECKING:
-    from foveal.designs.closed.evaluate import LevelField
     from foveal.designs.network import Network
     from foveal.designs.record import Conflict, Design, Designs
 
@@ -88,7 +87,7 @@ def _row(name: str, one: Design) -> Row:
     found = one.evaluation
     cells = (
         name, f"{one.misfit:.3f}", "/".join(str(level.size) for level in found.levels),
-        "/".join(map(_side, found.levels)), f"{100 * found.effective:.0f} %",
+        _sides(one), f"{100 * found.effective:.0f} %",
         f"{found.evenness:.2f}", str(len(found.unproductive)), str(found.halo),
         short(found.multiply_adds), short(found.parameters), f"{found.memory / 2**20:.1f} MiB",
         in_words(one.network),
@@ -96,8 +95,9 @@ def _row(name: str, one: Design) -> Row:
     return Row(tuple(map(visible, cells)), one.role == "known", "exact")
 
 
-def _side(level: LevelField) -> str:
-    return ("\u2264" if level.capped else "") + f"{level.effective:.0f}"
+def _sides(one: Design) -> str:
+    parts = (("\u2264" if level.capped else "", level.effective) for level in one.evaluation.levels)
+    return "/".join(f"{mark}{side:.0f}" for mark, side in parts)
 
 
 def _counted(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from foveal.fields.metrics.effective import SHARE
 from foveal.views.text.table import shape_text
 
 if TYPE_CHECKING:
+    from foveal.fields.channels import ChannelGroup
     from foveal.fields.field import Field
     from foveal.fields.metrics import FieldMetrics
 
@@ -100,6 +101,23 @@ def effective_rows(measured: FieldMetrics) -> Rows:
     border = ", up to the border" if found.at_border else ""
     rows = [("effective side", f"{found.side:.4g} ({found.count} positions{border})")]
     return rows if found.side_90 is None else [*rows, ("90 % side", f"{found.side_90}")]
+
+
+def channel_rows(groups: Sequence[ChannelGroup], each: bool = False) -> Rows:
+    """The spread of the effective size over the channels of the unit, and, if asked for, each group of channels."""
+    if not groups:
+        return []
+    ends = [pick(groups, key=lambda one: one.effective.side) for pick in (min, max)]
+    told = [f"{one.effective.side:.4g} (channels {one.first}..{one.last})" for one in ends]
+    rows = [("effective side over channels", f"{told[0]} to {told[1]}; above, of their mean")]
+    return rows + [
+        (
+            f"channels {one.first}..{one.last}",
+            f"effective side {one.effective.side:.4g}; 90 % side {one.effective.side_90}",
+        )
+        for one in groups
+        if each
+    ]
 
 
 def _shape(measured: FieldMetrics) -> Rows:
