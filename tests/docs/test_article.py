@@ -54,8 +54,8 @@ def test_published_values(numbers: dict[str, str], name: str, value: str) -> Non
 
 def test_depth_table_holds_the_published_counts(numbers: dict[str, str]) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in numbers["depth_table"].splitlines()[2:]]
-    assert [int(row[2]) for row in rows] == [69, 137, 261, 517]
-    assert all(row[5] == row[6] for row in rows)
+    assert [int(row[2]) for row in rows] == [109, 241, 517, 1021]  # docs/methods.md 2.3, the root map
+    assert all(row[6] == row[7] for row in rows)
 
 
 def test_hand_count_of_short_stacks() -> None:
