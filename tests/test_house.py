@@ -36,7 +36,8 @@ def loaded(code: str) -> set[str]:
     [
         "import foveal",
         "import foveal.app.main",
-        "import foveal; foveal.analyze, foveal.compare, foveal.receptive_field, foveal.trace, foveal.verify",
+        "import random; stream = random.getstate(); import foveal; foveal.analyze, foveal.compare, "
+        "foveal.receptive_field, foveal.trace, foveal.verify; assert random.getstate() == stream",
         "import foveal.testing, foveal.extend",
     ],
 )

@@ -80,6 +80,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         hint = f"; {_MEANT[name]}" if name in _MEANT else ""
         raise AttributeError(f"module 'foveal' has no attribute '{name}'{hint}")
+    import random
+
+    stream = random.getstate()
+    import_module("rich.style")  # draws a number where it is loaded; the user's stream does not move
+    random.setstate(stream)
     value = getattr(import_module(f"foveal.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
