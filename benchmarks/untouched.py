@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import hashlib
 import json
 import os
 import random
 import sys
+import zlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import partial
@@ -44,19 +44,23 @@ from zoo_model import names
 SEED = 3
 LARGEST = 150_000_000
 """Parameters up to which a model is examined."""
+NUMBERS = 65_537
+"""Random numbers a tensor is filled with, over and over: drawing all of them anew would be most of the work."""
 
 
-def differences(name: str, size: int | None = None) -> list[str]:
+class TooLargeError(Exception):
+    """The model has more parameters than are examined."""
+
+
+def differences(name: str, size: int | None = None, largest: int = LARGEST) -> list[str]:
     """What is not as it was, or other than in a model that was never traced; empty where all is well.
 
-    size: the side of the images, where not the model's own.
+    size: the side of the images, where not the model's own; largest: parameters above which there is no result.
     """
     torch.set_num_threads(1)  # several threads add up in any order
-    traced, inputs, axes = build(name)
-    if sum(item.numel() for item in traced.parameters()) > LARGEST:
-        return ["failed: too large to be built twice and copied"]
+    traced, inputs, axes = build(name, largest)
     shape = inputs if size is None else (*inputs[:2], *(size for _ in inputs[2:]))
-    fresh, _, _ = build(name)
+    fresh, _, _ = build(name, largest)
     before = {**dict(fingerprint(traced)), "random streams": streams()}
     touch(traced, shape, axes)
     after = {**dict(fingerprint(traced)), "random streams": streams()}
@@ -70,18 +74,29 @@ def differences(name: str, size: int | None = None) -> list[str]:
     return sorted(found)
 
 
-def build(name: str) -> tuple[nn.Module, Any, Any]:
+def build(name: str, largest: int = LARGEST) -> tuple[nn.Module, Any, Any]:
     """The model from one seed, its input and axes."""
     torch.manual_seed(SEED)
     loaded = load(name)
+    if sum(item.numel() for item in loaded.model.parameters()) > largest:
+        raise TooLargeError(f"over {largest:,} parameters")
     known: dict[int, Any] = {}  # a source is built without numbers: tied weights stay tied
     for path, module in loaded.model.named_modules():
         for table in (module._parameters, module._buffers):
             for key, item in table.items():
                 if item is not None and item.is_meta:
-                    known.setdefault(id(item), (seeded(item, f"{path}.{key}"), item))
+                    known.setdefault(id(item), (numbers(item, f"{path}.{key}"), item))
                     table[key] = known[id(item)][0].requires_grad_(item.requires_grad)
     return loaded.model, loaded.inputs, loaded.axes
+
+
+def numbers(item: Tensor, name: str) -> Tensor:
+    """Those of :func:`seeded`; a large tensor repeats a few."""
+    if item.numel() <= NUMBERS or not item.dtype.is_floating_point:
+        return seeded(item, name)
+    few = seeded(item.new_empty(NUMBERS, 1), name) / (item[0].numel() if item.dim() > 1 else 1) ** 0.5
+    many = few.repeat(-(-item.numel() // NUMBERS), 1)[: item.numel()]
+    return nn.Parameter(many.view(item.shape), requires_grad=False)
 
 
 def touch(model: nn.Module, shape: Any, axes: Any) -> None:
@@ -101,7 +116,7 @@ def streams() -> str:
     """The state of the generators of PyTorch, NumPy and Python."""
     numpy_state: Any = np.random.get_state()
     parts = (torch.get_rng_state().numpy().tobytes(), numpy_state[1].tobytes(), repr(random.getstate()).encode())
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    return f"{zlib.crc32(b''.join(parts)):08x}"
 
 
 def fingerprint(model: nn.Module) -> Iterator[tuple[str, str]]:
@@ -113,7 +128,7 @@ def fingerprint(model: nn.Module) -> Iterator[tuple[str, str]]:
         if isinstance(item, Tensor):
             yield path, _tensor(item)
         elif isinstance(item, np.ndarray):
-            yield path, hashlib.sha256(item.tobytes()).hexdigest()
+            yield path, f"{zlib.crc32(item.tobytes()):08x}"
         elif isinstance(item, dict):
             yield path, f"{type(item).__name__} {list(map(str, item))}"
             stack += [(f"{path}[{key!s}]", part) for key, part in item.items()]
@@ -137,7 +152,7 @@ def _tensor(item: Tensor) -> str:
     facts = f"{tuple(item.shape)} {item.dtype} {item.device} {item.requires_grad} {item.is_inference()}"
     if item.is_meta:
         return facts
-    return f"{facts} {hashlib.sha256(item.detach().contiguous().view(-1).view(torch.uint8).numpy()).hexdigest()}"
+    return f"{facts} {zlib.crc32(item.detach().contiguous().view(-1).view(torch.uint8).numpy()):08x}"
 
 
 def step(model: nn.Module, shape: Any, axes: Any, training: bool) -> dict[str, str]:
@@ -157,14 +172,16 @@ def step(model: nn.Module, shape: Any, axes: Any, training: bool) -> dict[str, s
     return {**found, "loss": _tensor(loss.detach())}
 
 
-def examine(name: str, size: int | None = None) -> list[str]:
+def examine(name: str, size: int | None = None, largest: int = LARGEST) -> list[str]:
     """The differences of one model, at its own size where it takes no images of the one given; never raises."""
     gc.collect()  # models hold themselves
     try:
-        found = differences(name, size)
+        found = differences(name, size, largest)
+    except TooLargeError as error:
+        return [f"failed: {error}"]
     except Exception as error:
         found = [f"failed: {type(error).__name__}: {error}".replace("\n", " | ")[:300]]
-    return examine(name) if size and any(text.startswith("failed") for text in found) else found
+    return examine(name, None, largest) if size and any(text.startswith("failed") for text in found) else found
 
 
 def main() -> int:
@@ -173,6 +190,7 @@ def main() -> int:
     parser.add_argument("--only", default="*", help="shell pattern of names, for example 'timm:conv*'")
     parser.add_argument("--every", type=int, default=1, help="take every n-th model of each library")
     parser.add_argument("--size", type=int, help="side of the images where a model takes it; else its own")
+    parser.add_argument("--largest", type=int, default=LARGEST, help="parameters above which a model is left out")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds a model may take")
     parser.add_argument("--output", default="zoo-output/untouched.jsonl")
@@ -188,7 +206,7 @@ def main() -> int:
     ]
     with output.open("a", encoding="utf-8") as file:
         missing = [name for name in wanted if name not in known]
-        work = partial(examine, size=options.size)
+        work = partial(examine, size=options.size, largest=options.largest)
         for name, result in zoo_pool.run(work, missing, options.workers, options.timeout):
             known[name] = [f"failed: {result.reason}"] if isinstance(result, zoo_pool.Failed) else result
             file.write(json.dumps({"name": name, "differences": known[name]}) + "\n")
