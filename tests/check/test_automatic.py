@@ -133,8 +133,19 @@ def test_a_check_keeps_its_share_and_says_where_that_is_too_little(
     assert ("a run takes too long: foveal verify does it" in notes.get("not-checked", "")) == told
 
 
+class Choice(nn.Module):
+    """An index, decided by the unit's own position nearly always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + 1e-3 * self.conv(x)).argmax(1)
+
+
 class Quiet(nn.Module):
-    """Right, and hard to see: a branch that starts at zero, a ReLU mostly shut, dropout, a maximum over all."""
+    """Right, and hard to see: a branch that starts at zero, a ReLU mostly shut, dropout, a maximum, a choice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,8 +154,10 @@ class Quiet(nn.Module):
         self.shut = nn.Conv1d(4, 4, 5, padding=2)
         nn.init.constant_(self.shut.bias, -10.0)
         self.drop = nn.Dropout(0.5)
+        self.choose = Choice()
 
     def forward(self, x: Tensor) -> Tensor:
+        self.choose(x)
         y = x + self.branch(x)
         y = y + self.shut(y).relu()
         return self.drop(y) + 0.1 * F.max_pool1d(y, 5, 1, 2)

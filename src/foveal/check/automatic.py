@@ -212,7 +212,8 @@ class _Look:
                     layer, layer.boxes, unit, axis, f"source position {position} on axis {axis} moves unit {unit}, {{}}"
                 )
                 return
-        if sum(position is not None for position in probe.at) == 1 and layer.exact:
+        chosen = output.dtype.kind not in "fc"  # an index or a yes is still for almost all that it reads
+        if sum(position is not None for position in probe.at) == 1 and layer.exact and not chosen:
             axis = next(axis for axis, position in enumerate(probe.at) if position is not None)
             key = (axis, probe.at[axis])
             before = layer.strength.get(key)  # type: ignore[arg-type]

@@ -81,7 +81,8 @@ def needs(found: Audit, column: str = "positions") -> dict[str, object]:
 
 
 def codes(found: Audit) -> list[tuple[str, str]]:
-    return [(finding.code, finding.layer) for finding in found.findings]
+    # TRC03: the automatic check had no time, which a busy machine decides
+    return [(finding.code, finding.layer) for finding in found.findings if finding.code != "TRC03"]
 
 
 def test_wavenet() -> None:
