@@ -219,20 +219,25 @@ def modules() -> dict[str, Path]:
 
 def imported(path: Path) -> Iterator[str]:
     """Names of all imported modules, but for those that only a type checker sees."""
-    for node in run_time(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in run_time(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those below ``if TYPE_CHECKING``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from run_time(child)
+@cache
+def run_time(path: Path) -> list[ast.AST]:
+    """All nodes of a file that name or import something, but for those below ``if TYPE_CHECKING``."""
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Constant):
+            found.append(node)
+        elif not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            waiting += ast.iter_child_nodes(node)
+    return found
 
 
 @cache
@@ -242,7 +247,7 @@ def string_imports() -> dict[str, set[str]]:
     for module, path in modules().items():
         if module == "foveal":
             continue  # it stands above all rooms
-        for node in run_time(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in run_time(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 name = node.value.partition(":")[0]
                 if name in modules() and name not in ("foveal", module):
