@@ -68,6 +68,9 @@ def _widened(flow: Flow, axis: int, first: int, end: int) -> Flow:
 def over_box(flow: Flow, axes: tuple[int, ...], box: tuple[tuple[int, int], ...]) -> Flow:
     """The flow with axes that hold just these ranges."""
     for axis, (first, end) in zip(axes, box, strict=True):
+        if axis in flow.runs:  # of a group of channels that count as positions
+            runs = dict(flow.runs)
+            flow = replace(flow, data=np.repeat(flow.data, np.diff((0, *runs.pop(axis))), axis=axis), runs=runs)
         if axis not in flow.crop:
             cut = flow.data if flow.data.shape[axis] == 1 else flow.data.take(range(first, end), axis=axis)
             flow = replace(flow, data=cut)

@@ -104,6 +104,9 @@ def concatenate(op: ops.Concatenate, shapes: Shapes, out: Shape, facts: tuple[Fa
     )
 
 
+Codes = Callable[[list[np.ndarray], int], np.ndarray]
+
+
 def _several(op: ops.Take | ops.Gather, rank: int) -> bool:
     return np.ndim(op.index) > rank
 
@@ -113,6 +116,12 @@ def _summed(op: ops.Take | ops.Gather, known: Known) -> Fixed | None:
     return known.unsaid() if op.name in ("add", "sample") else None
 
 
+def _left_out(op: ops.Take | ops.Gather, index: np.ndarray, move: Codes, known: Known) -> Fixed | None:
+    """A move with zeros where it reads nothing; of another join than a sum, nothing is no number."""
+    nothing = bool((np.asarray(index) < 0).any())
+    return None if nothing and op.name not in ("add", "sample") else moved(move, known, nothing)
+
+
 def _taken(op: ops.Take, known: Known) -> Fixed | None:
     index = np.asarray(op.index, dtype=np.int64).reshape(-1)
 
@@ -120,7 +129,7 @@ def _taken(op: ops.Take, known: Known) -> Fixed | None:
         absent = (index < 0).reshape((-1,) + (1,) * (codes[0].ndim - op.axis - 1))
         return np.where(absent, nothing, codes[0].take(np.maximum(index, 0), op.axis))
 
-    return _summed(op, known) if _several(op, 1) else moved(take, known, bool((index < 0).any()))
+    return _summed(op, known) if _several(op, 1) else _left_out(op, index, take, known)
 
 
 @move(
@@ -145,8 +154,7 @@ def _gathered(op: ops.Gather, known: Known) -> Fixed | None:
         index = np.asarray(op.index).reshape(known.out)
         return np.where(index < 0, nothing, codes[0].reshape(-1)[np.maximum(index, 0)])
 
-    several = _several(op, len(known.out))
-    return _summed(op, known) if several else moved(gather, known, bool((np.asarray(op.index) < 0).any()))
+    return _summed(op, known) if _several(op, len(known.out)) else _left_out(op, op.index, gather, known)
 
 
 @move(
