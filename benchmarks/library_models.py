@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+import library_more as more
+
 LENGTH = 16
 """Tokens of a text."""
 WORDS = 160
@@ -44,6 +46,8 @@ def build(name: str) -> Built:
     library, _, rest = name.partition(":")
     torch.manual_seed(0)
     built: Built = LIBRARIES[library][1](rest)
+    if not isinstance(built.model, nn.Module):
+        return built
     built.model.eval()
     if library != "transformers" and (why := _runs(built.model, built.inputs)):
         raise Unbuilt(why)
@@ -346,25 +350,6 @@ def _diffusers(name: str) -> Built:
     return Built(getattr(diffusers, name)(**kwargs), inputs)
 
 
-# torchaudio
-
-_AUDIO: dict[str, Any] = {
-    "ConvTasNet": ({"enc_num_feats": 16, "msk_num_feats": 8, "msk_num_hidden_feats": 16, "msk_num_layers": 2,
-                    "msk_num_stacks": 1}, (1, 1, 320)),
-    "DeepSpeech": ({"n_feature": 16, "n_hidden": 16}, (1, 1, 24, 16)),
-    "Wav2Letter": ({}, (1, 1, 320)),
-    "WaveRNN": None,
-    "hdemucs_low": None,
-}  # fmt: skip
-
-
-def _torchaudio(name: str) -> Built:
-    import torchaudio.models
-
-    kwargs, shape = _AUDIO[name]
-    return Built(getattr(torchaudio.models, name)(**kwargs), torch.rand(*shape))
-
-
 # torchvision and timm, of which the zoo has all at their own sizes
 
 _IMAGE = {
@@ -389,11 +374,20 @@ def _some(table: dict[str, Any]) -> Callable[[], list[str]]:
     return lambda: [name for name, row in table.items() if row is not None and None not in row]
 
 
+def _more(made: Callable[[str], tuple[Any, ...]]) -> Callable[[str], Built]:
+    return lambda name: Built(*made(name))
+
+
 LIBRARIES: dict[str, tuple[Callable[[], list[str]], Callable[[str], Built]]] = {
     "diffusers": (_some(_DIFFUSERS), _diffusers),
     "monai": (_some(_MONAI), _monai),
     "smp": (_smp_names, _smp),
-    "torchaudio": (_some(_AUDIO), _torchaudio),
+    "torchaudio": (lambda: list(more.AUDIO), _more(more.torchaudio)),
+    "kornia": (lambda: list(more.KORNIA), _more(more.kornia)),
+    "torch_geometric": (more.pyg_names, _more(more.pyg)),
+    "keras_hub": (lambda: list(more.KERAS), _more(more.keras_hub)),
+    "effdet": (lambda: ["tf_efficientdet_lite0", "efficientdet_d0"], _more(more.effdet)),
+    "open_clip": (lambda: ["vit", "resnet"], _more(more.open_clip)),
     "ultralytics": (_ultralytics_names, _ultralytics),
     "torchvision": (lambda: list(_IMAGE["torchvision"]), _torchvision),
     "timm": (lambda: list(_IMAGE["timm"]), _timm),

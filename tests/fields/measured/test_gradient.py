@@ -28,6 +28,11 @@ def test_support_equals_the_receptive_field_of_a_positive_linear_network() -> No
             np.testing.assert_array_equal(found.full() > 0, support.full())
 
 
+class Transposed(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).transpose(1, 2)
+
+
 def models() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]]:
     return {
         "residual": (lambda: seeded(Residual), (1, 3, 64, 64), "tail"),
@@ -39,6 +44,13 @@ def models() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]]:
         "upsampled": (
             lambda: nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Upsample(scale_factor=2), nn.Conv2d(2, 2, 3, 1, 1)),
             (1, 1, 32, 32), "2",
+        ),
+        # Gradients of transposed maps, which PyTorch's norms over channels put at wrong places.
+        "tokens": (
+            lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), Transposed()), (1, 1, 12, 12), "2",
+        ),
+        "tokens of volumes": (
+            lambda: nn.Sequential(nn.Conv3d(1, 8, 3), nn.BatchNorm3d(8), Transposed()), (1, 1, 6, 6, 6), "2",
         ),
         "vit": (
             lambda: timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2, embed_dim=24, num_heads=2),

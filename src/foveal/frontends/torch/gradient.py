@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.restore import untouched
@@ -46,6 +47,23 @@ class _Leaf:
 
     def weights(self, stand_in: Tensor, original: Tensor, name: str) -> None:
         """No source: nothing is asked of it."""
+
+
+_NORMS = {"batch_norm", "instance_norm", "native_batch_norm", "_native_batch_norm_legit_no_training"}
+
+
+class _InOrder(TorchFunctionMode):
+    """Within: the gradient of a norm over channels is in the order of its memory before it is handed on. In evaluation
+    mode on the CPU, PyTorch 2.14 puts one of another order, a transposed map's, at wrong positions.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "").partition(".")[0] in _NORMS:
+            output = made[0] if isinstance(made, tuple) else made
+            if output.requires_grad:
+                output.register_hook(Tensor.contiguous)
+        return made
 
 
 class Differentiator:
@@ -204,7 +222,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number), experts_by_token():
+        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number), experts_by_token(), _InOrder():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
