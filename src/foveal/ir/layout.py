@@ -9,7 +9,7 @@ operation that says something about a source axis decides it. What says nothing:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -29,12 +29,27 @@ CODE = "layout"
 """The code of the notes."""
 
 
+def by_name(axes: Mapping[str, Any], name: str) -> Any:
+    """What was given for an input, or for what it is a part of ("cache" for "cache.0"); None where nothing."""
+    while name not in axes and "." in name:
+        name = name.rpartition(".")[0]
+    return axes.get(name)
+
+
+def all_known(axes: Any, names: Iterable[str]) -> None:
+    """Raises TraceError where axes are given by a name that no input, or part of one, has."""
+    names = list(names)
+    for key in axes if isinstance(axes, Mapping) else ():
+        if not any(name == key or name.startswith(f"{key}.") for name in names):
+            raise TraceError(f"axes: there is no input '{key}'; there are {', '.join(names)}")
+
+
 def read_axes(axes: Any, name: str, index: int, shape: Sequence[int]) -> Axes | None:
     """The axes that the caller gave for one input, None where none: numbers or letters ("NHWC"; all but N, B and C are
     positions), for all inputs, in order, or by name. Raises TraceError where they do not fit the shape.
     """
     if isinstance(axes, Mapping):
-        axes = axes.get(name)
+        axes = by_name(axes, name)
     elif axes is not None and not isinstance(axes, str) and not all(hasattr(axis, "__index__") for axis in axes):
         axes = axes[index] if index < len(axes) else None
     if axes is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from foveal.core.errors import TraceError
 from foveal.frontends.jax.lowering.tracer import Array, Arrays, Jaxpr, Variable
+from foveal.ir.layout import by_name
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def counted_axes(slot: Slot, axes: Any, index: int, jaxpr: Jaxpr, var: Variable)
     convolution or window slides that the input reaches unchanged; without one all but the first and the last, which is
     the layout of JAX's own libraries (axis 1 of two).
     """
-    given = axes.get(slot.name) if isinstance(axes, dict) else axes
+    given = by_name(axes, slot.name) if isinstance(axes, Mapping) else axes
     if isinstance(given, (tuple, list)) and given and not all(isinstance(item, int) for item in given):
         given = given[index] if index < len(given) else None
     rank = len(slot.shape)

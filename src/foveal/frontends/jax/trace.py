@@ -14,6 +14,7 @@ from foveal.frontends.jax.lowering.tracer import Array
 from foveal.frontends.jax.models import Adapted, adapt
 from foveal.frontends.jax.walk import Program, walk_program
 from foveal.ir.graph import Graph
+from foveal.ir.layout import all_known
 
 
 def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, training: bool, weights: str) -> Graph:
@@ -66,5 +67,6 @@ def make_program(adapted: Adapted, call: Call) -> Any:
 
 def _sources(program: Any, adapted: Adapted, call: Call, axes: Any) -> tuple[tuple[int, ...] | None, ...]:
     variables = program.jaxpr.invars[len(adapted.weights) :]
+    all_known(axes, (slot.name for slot in call.slots))
     pairs = zip(call.slots, variables)
     return tuple(counted_axes(slot, axes, index, program.jaxpr, var) for index, (slot, var) in enumerate(pairs))

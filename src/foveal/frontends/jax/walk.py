@@ -233,7 +233,9 @@ def _weight(walk: Walk, adapted: Adapted, index: int, values: bool, array: Array
 
 
 def _input(walk: Walk, slot: Slot, axes: tuple[int, ...] | None, array: Array) -> Cell:
-    if axes is None:
+    if not axes:
+        if slot.example is None and axes is not None:  # counts like weights
+            return walk.parameter(slot.shape, array=array)
         if slot.example is None:
             raise TraceError(f"input '{slot.name}' of shape {slot.shape} has no axis to count; give an array or axes")
         cell = walk.constant(slot.example)

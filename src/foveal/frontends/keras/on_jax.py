@@ -5,6 +5,7 @@ Keras itself puts each layer into a named scope of its name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ def trace_model(model: Any, inputs: Any, *, name: str, axes: Any, weights: str, 
 
 def _call(inputs: Any) -> Call:
     given = arguments(inputs)
-    return read_call((given,) if isinstance(given, (list, dict)) else given)
+    call = read_call((given,) if isinstance(given, (list, dict)) else given)
+    if not isinstance(given, dict):
+        return call
+    return replace(call, slots=tuple(replace(slot, name=slot.name.removeprefix("input.")) for slot in call.slots))
 
 
 def adapt(model: Any, training: bool) -> Adapted:

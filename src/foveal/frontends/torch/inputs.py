@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from foveal.core.errors import TraceError
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.lowering.table import Args, Kwargs
+from foveal.ir.layout import by_name
 
 Axes = tuple[int, ...]
 
@@ -210,8 +211,8 @@ def _knows(parameters: list[inspect.Parameter] | None, names: Mapping[str, Any])
 def _axes_for(axes: Any, name: str, index: int) -> Any:
     if axes is None or isinstance(axes, str):
         return axes
-    if isinstance(axes, dict):
-        return axes.get(name)
+    if isinstance(axes, Mapping):
+        return by_name(axes, name)
     if all(isinstance(item, int) for item in axes):
         return tuple(axes)
     return axes[index] if index < len(axes) else None

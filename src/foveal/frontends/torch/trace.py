@@ -9,6 +9,7 @@ says so.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from foveal.frontends.torch.files.weights import SUFFIXES, left_over, load_weigh
 from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
 from foveal.frontends.torch.run import Attempt, run_once
 from foveal.ir.graph import Graph, Note
+from foveal.ir.layout import all_known
 
 
 def trace(model: Any, inputs: Any, *, pretrained: bool, name: str, axes: Any, training: bool, weights: str) -> Graph:
@@ -65,7 +67,10 @@ def trace_module(
         raise TraceError(f"weights must be 'generic' or 'values', not {weights!r}")
     title = name or type(model).__name__
     scripted = isinstance(model, torch.jit.ScriptModule)
-    given, first = _first_run(model, readings(inputs, axes, model), title, (training, weights, scripted))
+    ways = readings(inputs, axes, model)
+    names = [*(inputs if isinstance(inputs, Mapping) else ()), *(slot.name for way in ways for slot in way.slots())]
+    all_known(axes, dict.fromkeys(names))
+    given, first = _first_run(model, ways, title, (training, weights, scripted))
     attempt = first
     if first.error is not None and not scripted:
         attempt = _with_numbers(model, given, title, training, weights, first)

@@ -66,8 +66,12 @@ def _arrays(t: Tracer, cells: Sequence[Cell]) -> list[int]:
 
 @rule("complex")
 def complex_number(t: Tracer, eqn: Equation, real: Cell, imaginary: Cell) -> int:
-    """Both parts stay operands, so that either is found again."""
-    return t.node(ops.Pointwise("complex"), (t.value(real), t.value(imaginary)), eqn.outvars[0].aval.shape)
+    """Both parts stay operands, so that either is found again; those of one number are that number."""
+    parts = t.value(real), t.value(imaginary)
+    made = t.producer(parts[1])
+    if made is not None and getattr(made.op, "name", "") == "imag" and tuple(made.inputs) == parts[:1]:
+        return parts[0]
+    return t.node(ops.Pointwise("complex"), parts, eqn.outvars[0].aval.shape)
 
 
 @rule("real", "imag")
