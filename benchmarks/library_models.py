@@ -213,7 +213,8 @@ def _ultralytics(name: str) -> Built:
 
     LOGGER.setLevel("ERROR")
     kind = RTDETR if "rtdetr" in name else YOLOWorld if "world" in name else YOLO
-    return Built(kind(f"{name}.yaml").model.float(), torch.rand(1, 3, 64, 64))
+    side = 128 if "p6" in name else 96  # of two columns of tokens no step can be told
+    return Built(kind(f"{name}.yaml").model.float(), torch.rand(1, 3, side, side))
 
 
 # monai

@@ -308,3 +308,11 @@ def test_energy_behind_a_masked_softmax_is_shared_by_the_open_keys() -> None:
     total = float(field.values.sum())
     assert total == pytest.approx(0.25)
     assert field.full()[4:10].tolist() == pytest.approx([0, 1 / 16, 1 / 16, 1 / 16, 1 / 16, 0])
+
+
+@pytest.mark.parametrize("form", ["window and padding, masked_fill", "an additive mask with padding"])
+def test_a_row_whose_one_score_padding_may_close_reads_that_padding(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "WINDOW", CAUSAL)
+    graph = foveal.trace(Attention(WEIGHTS[form]).eval(), (torch.randn(1, 4, LENGTH), torch.ones(1, LENGTH) > 0))
+    field = foveal.receptive_field(graph, "output", source=graph.sources[1].name)
+    assert [field.box(unit, clip=True) for unit in (0, 1)] == [((0, 1),), ((0, 2),)]

@@ -207,3 +207,27 @@ def test_crops_in_the_batch_are_positions() -> None:
     rf = field(crops, (1, 3, 16, 16))
     assert (rf.grid, rf.size) == ((9,), (8, 8))
     assert rf.box((5,)) == ((4, 12), (8, 16))
+
+
+class Pooled(nn.Module):
+    """Tokens of a small map, their sum over the map, and a padded convolution beside it, as in YOLO11's attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.near = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(x)
+        tokens = x.flatten(2)
+        weights = (tokens.transpose(1, 2) @ tokens).softmax(-1)
+        return (tokens @ weights).view(x.shape) + self.near(tokens.view(x.shape))
+
+
+@pytest.mark.parametrize("side", [4, 12])
+def test_a_size_that_is_withheld_is_never_zero(side: int) -> None:
+    graph = foveal.trace(Pooled(), (1, 3, side, side))
+    row = foveal.analyze(graph).layer("output")
+    # two columns of tokens tell no step; the map of six reads 13 pixels, its outer units two more
+    expected = {4: ((7, 7), None), 12: ((13, 15), (13, 15))}[side]
+    assert (row.sizes, row.clipped) == (expected, (side, side))
+    assert foveal.receptive_field(graph, "output").sizes == expected

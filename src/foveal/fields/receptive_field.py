@@ -387,7 +387,8 @@ def _with_local(strict: ReceptiveField, local: ReceptiveField) -> ReceptiveField
     hulls, sure = united(strict.hulls, local.hulls), strict.certainty
     if hulls is None:
         hulls, sure = united(*collapsed((strict.hulls, local.hulls))), _too_many(sure, strict.layer)
-    return replace(strict, hulls=hulls or strict.hulls, certainty=sure, local=local)
+    known = tuple(a and b for a, b in zip(strict.known, local.known))
+    return replace(strict, hulls=hulls or strict.hulls, known=known, certainty=sure, local=local)
 
 
 def _too_many(sure: Certainty, layer: str) -> Certainty:

@@ -23,7 +23,7 @@ from foveal.frontends.sources.registry import build, library_of
 from foveal.frontends.sources.tensorflow import to_onnx
 from foveal.ir.extension import REGISTRY, load as load_rules
 from foveal.ir.graph import Graph, Note
-from foveal.ir.layout import decide, laid_out
+from foveal.ir.layout import all_known, by_name, decide, laid_out
 from foveal.ir.shifts import without_shifts
 
 
@@ -141,11 +141,8 @@ def trace(
     elif axes is None or (isinstance(axes, Mapping) and not any(axes.values())):
         graph = decide(graph)
     if isinstance(axes, Mapping):
-        names = {source.name: None for source in graph.sources}
-        unknown = [name for name, given in axes.items() if given and name not in names]
-        if unknown:
-            raise TraceError(f"axes: there is no input '{unknown[0]}'; there are {', '.join(names)}")
-        graph.sources = [source for source in graph.sources if axes.get(source.name, source.axes) != ()]
+        all_known({name: given for name, given in axes.items() if given}, (source.name for source in graph.sources))
+        graph.sources = [source for source in graph.sources if by_name(axes, source.name) != ()]
         if not graph.sources:
             raise TraceError("axes: an input must have counted axes")
     graph.seconds = perf_counter() - began

@@ -139,8 +139,9 @@ def _constant_result(graph: Graph, layer: Layer, source: Source) -> LayerResult:
 
 def _withheld(rows: list[LayerResult]) -> Iterable[Finding]:
     """Which layers lack an unclipped number, each cause once."""
-    whole = [row for row in rows if row.size.status == "unavailable"]
-    border = [row for row in rows if row.size.status != "unavailable" and WITHHELD in row.size.method]
+    told = [row for row in rows if row.size.status == "unavailable" or WITHHELD in row.size.method]
+    whole = [row for row in told if not isinstance(row.size.value, tuple) or None in row.size.value]
+    border = [row for row in told if isinstance(row.size.value, tuple) and None not in row.size.value]
     for some, what in (
         (whole, "is withheld: {}; the size clipped to the source is given"),
         (border, "leaves out units near the border: {}"),

@@ -9,6 +9,7 @@ import pytest
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 lax = jax.lax
+import foveal  # noqa: E402
 from support.frameworks.jax_cases import CASES, MAP, MORE, PLAIN, SIGNAL, one_element, pooled_gradient  # noqa: E402
 from support.frameworks.jax_oracle import wrong_hulls  # noqa: E402
 
@@ -54,3 +55,17 @@ def test_a_wrong_rule_is_caught(primitive: str, like: str, name: str, monkeypatc
     monkeypatch.setitem(RULES, primitive, first if primitive == "reduce_max" else RULES[like])
     function, shape = CASES[name]
     assert wrong_hulls(function, shape, (1, 2)) != []
+
+
+def test_an_input_without_counted_axes_is_a_constant_or_counts_like_weights() -> None:
+    def call(x: Any, mask: Any) -> Any:
+        return jnp.where(mask, x, 0).sum(1, keepdims=True) + x
+
+    shape = {"x": (1, 4, 2), "mask": jnp.arange(8).reshape(1, 4, 2) > 5}
+    graph = foveal.trace(call, shape, axes={"mask": ()})
+    assert [source.name for source in graph.sources] == ["x"]
+    assert foveal.receptive_field(graph, "output").box(0, clip=True) == ((0, 4),)
+    graph = foveal.trace(lambda x, scale: x * scale, {"x": (1, 4, 2), "scale": (1, 4, 1)}, axes={"scale": ()})
+    assert foveal.receptive_field(graph, "output").size == (1,)
+    with pytest.raises(foveal.FovealError, match="no input .y.; there are mask, x"):
+        foveal.trace(call, shape, axes={"y": ()})

@@ -232,6 +232,14 @@ def test_an_input_without_counted_axes_is_no_source() -> None:
     assert foveal.verify(graph).agrees
 
 
+def test_axes_go_by_the_name_of_an_input_or_of_what_holds_it() -> None:
+    sample = {"image": torch.zeros(SHAPE), "weight": torch.ones(SHAPE)}
+    graph = foveal.trace(Batch(), (sample,), axes={"input.weight": (), "input": (2,)})
+    assert [(source.name, source.axes) for source in graph.sources] == [("input.image", (2,))]
+    with pytest.raises(foveal.FovealError, match=r"no input 'img'; there are input.image, input.weight"):
+        foveal.trace(Batch(), (sample,), axes={"img": (2, 3)})
+
+
 def test_a_module_of_fx_keeps_its_own_modules() -> None:
     assert foveal.trace(torch.fx.symbolic_trace(small()), SHAPE).layers == NAMES
 

@@ -115,7 +115,9 @@ def mixed(op: ops.Mix, known: Known) -> Fixed | None:
     else:
         empty = np.broadcast_to(np.all(none, axis=op.axes, keepdims=True), wide)
     closed = np.broadcast_to(closed, wide)
-    alone = ~closed & (np.sum(~closed, axis=op.axes, keepdims=True) == 1)
+    with np.errstate(invalid="ignore"):  # what inputs may close does not stay 1
+        steady = part.where(~(part.cells.high - part.cells.low >= SWITCHED_OFF))
+    alone = ~closed & (np.sum(~closed, axis=op.axes, keepdims=True) == 1) & steady
     if not logarithm:
         code = closed.astype(np.uint8)
         code[alone] = 2
