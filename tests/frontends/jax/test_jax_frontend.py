@@ -67,5 +67,5 @@ def test_an_input_without_counted_axes_is_a_constant_or_counts_like_weights() ->
     assert foveal.receptive_field(graph, "output").box(0, clip=True) == ((0, 4),)
     graph = foveal.trace(lambda x, scale: x * scale, {"x": (1, 4, 2), "scale": (1, 4, 1)}, axes={"scale": ()})
     assert foveal.receptive_field(graph, "output").size == (1,)
-    with pytest.raises(foveal.FovealError, match="no input .y.; there are mask, x"):
+    with pytest.raises(foveal.FovealError, match="no input 'y'; there are mask, x"):
         foveal.trace(call, shape, axes={"y": ()})
