@@ -397,5 +397,4 @@ def _too_many(sure: Certainty, layer: str) -> Certainty:
 
 def plain(number: Number | float) -> Number:
     """A whole number as an int, any other as an exact fraction."""
-    exact = Fraction(number)
-    return int(exact) if exact.denominator == 1 else exact
+    return int(exact) if (exact := Fraction(number)).denominator == 1 else exact
