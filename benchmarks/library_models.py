@@ -288,7 +288,7 @@ def _smp(name: str) -> Built:
 
     head, _, encoder = name.partition("/")
     encoder = "tu-vit_tiny_patch16_224.augreg_in21k" if encoder == "vit" else encoder
-    size = {"DPT": 224, "PAN": 128}.get(head, 64)
+    size = {"DPT": 224, "PAN": 128, "UPerNet": 224}.get(head, 64)
     return Built(getattr(smp, head)(encoder, encoder_weights=None), torch.rand(1, 3, size, size))
 
 

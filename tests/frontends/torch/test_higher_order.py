@@ -11,6 +11,7 @@ from torch._higher_order_ops.map import map as mapped
 from torch._higher_order_ops.scan import scan
 from torch._higher_order_ops.while_loop import while_loop
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.nn.utils import parametrizations
 
 import foveal
 
@@ -73,6 +74,12 @@ def test_functions_are_traced(run: Callable[[Model, Tensor], Tensor], before: in
     assert field.status == "exact"
     expected = [((max(0, i - before), min(LENGTH, i + after + 1)),) for i in range(LENGTH)]
     assert [field.box(i, clip=True) for i in range(LENGTH)] == expected
+
+
+def test_an_operation_without_a_rule_on_weights_alone_concerns_nobody() -> None:
+    model = nn.Sequential(parametrizations.orthogonal(nn.Conv1d(4, 4, 3))).eval()
+    graph = foveal.trace(model, (1, 4, 16))
+    assert (foveal.analyze(graph).findings, foveal.receptive_field(graph, "0").status) == ((), "exact")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

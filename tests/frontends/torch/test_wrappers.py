@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 import foveal
 from foveal.core.errors import SourceError
@@ -75,8 +76,8 @@ def test_a_training_run_is_never_started() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "wrap",
-    [lambda: Runner(), lambda: Learner(), lambda: nn.DataParallel(small())],
-    ids=["runner", "learner", "parallel"],
+    [lambda: Runner(), lambda: Learner(), lambda: nn.DataParallel(small()), lambda: AveragedModel(small())],
+    ids=["runner", "learner", "parallel", "averaged"],
 )
 def test_names_are_those_of_the_module_inside(wrap: Any) -> None:
     assert foveal.trace(wrap(), SHAPE).layers == NAMES

@@ -316,7 +316,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         space = name.split("::")[0]
         if space not in OWN:
             self.builder.note("custom-operation", self.builder.scope, f"{name} is not an operation of PyTorch")
-        if mutable or any(isinstance(item, Tensor) for item in outputs):
+        told = mutable or any(isinstance(item, Tensor) for item in outputs)
+        if told and any(map(self.depends, (*tensors, *mutable))):  # what is made of weights alone are weights
             self.builder.note("opaque", self.builder.scope, name)
         returned = {id(item) for item in outputs}
         for tensor in {id(item): item for item in mutable if id(item) not in returned}.values():

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from foveal.core.errors import SourceError
 
@@ -17,8 +18,8 @@ _EMPTY = ("lightning", "pytorch_lightning")
 
 
 def unwrapped(model: Any) -> Any:
-    """The module inside ``torch.compile``, DataParallel, PEFT's adapters, and objects or modules without a forward of
-    their own whose ``.model`` is a module (ultralytics' YOLO, a pipeline, a learner). Anything else as it is.
+    """The module inside ``torch.compile``, DataParallel, averages, PEFT's adapters, and objects or modules without a
+    forward of their own whose ``.model`` (or ``.module``) is one (ultralytics' YOLO, a pipeline, a learner). Anything else as it is.
     """
     for _ in range(LAYERS):
         inner = _inside(model)
@@ -33,14 +34,15 @@ def _inside(model: Any) -> nn.Module | None:
         inner = None if isinstance(model, type) else _quietly(model, "model")
         return inner if isinstance(inner, nn.Module) else None
     modules = model._modules
-    if "_orig_mod" in modules:  # torch.compile
-        return modules["_orig_mod"]
-    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+    for name in ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"):
+        if name in modules:  # torch.compile, sharded parameters, checkpoints of activations
+            return modules[name]
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
         return modules["module"]
     if any(kind.__name__ == "PeftModel" for kind in type(model).__mro__):
         base: Any = model.get_base_model()  # type: ignore[operator]
         return None if base is modules.get("base_model") else base  # a learned prompt is put before the inputs
-    return None if has_forward(model) else modules.get("model")
+    return None if has_forward(model) else modules.get("model", modules.get("module"))
 
 
 def has_forward(module: nn.Module) -> bool:
