@@ -217,12 +217,14 @@ def _constant(text: str) -> Any:
 
 
 def input_axes(texts: list[str] | None) -> str | tuple[int, ...] | dict[str, str | tuple[int, ...]] | None:
-    """What ``--axes`` said: letters or numbers, by name where it has one, or None. Raises FovealError."""
+    """What ``--axes`` said: letters or numbers, by name where it has one, none ("mask=") for a constant; or None. Raises
+    FovealError.
+    """
     if not texts:
         return None
     named = dict(text.split("=", 1) for text in texts if "=" in text)
     if len(named) == len(texts):
-        return {name: _axes(text) for name, text in named.items()}
+        return {name: _axes(text) if text else () for name, text in named.items()}
     if len(texts) > 1:
         raise FovealError("several --axes options need a name each: --axes image=NCHW --axes text=BTC")
     return _axes(texts[0])

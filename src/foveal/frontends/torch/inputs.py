@@ -158,6 +158,28 @@ def with_ids(given: Inputs) -> Inputs:
     return given.changed(lambda slot: dataclasses.replace(slot, dtype=torch.int64) if slot.name in flat else slot)
 
 
+_TENSOR = re.compile(r"'(int|float)' object (has no attribute|is not subscriptable)|must be Tensor, not (int|float)")
+
+
+def wants_tensors(error: Exception) -> bool:
+    """Whether a model failed because it was given a plain number where it takes a tensor of one."""
+    return _TENSOR.search(str(error)) is not None
+
+
+def with_tensors(given: Inputs) -> Inputs:
+    """The same call with constants of one element for plain numbers, as a batch of one has them."""
+
+    def fill(item: Any) -> Any:
+        if isinstance(item, Slot):
+            return item
+        if type(item) in (int, float):
+            example = torch.tensor([item])
+            return Slot("", (1,), example.dtype, example, ())
+        return _with_parts(item, lambda _, part: fill(part))
+
+    return Inputs(fill(given.args), fill(given.kwargs))
+
+
 def read_inputs(inputs: Any, axes: Any = None) -> Inputs:
     """The plain reading: positional arguments, or keyword arguments for a mapping. Raises TraceError."""
     if _is_shape(inputs) or _is_array(inputs):

@@ -24,7 +24,7 @@ from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer, wanted
 from foveal.frontends.torch.files.read import adopt, load
 from foveal.frontends.torch.files.weights import SUFFIXES, left_over, load_weights
-from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, with_ids
+from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, wants_tensors, with_ids, with_tensors
 from foveal.frontends.torch.run import Attempt, run_once
 from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import all_known
@@ -84,7 +84,7 @@ def trace_module(
 
 def _first_run(model: nn.Module, ways: list[Inputs], title: str, how: tuple[bool, str, bool]) -> tuple[Inputs, Attempt]:
     """The way to call the model that runs through, or else the one that comes furthest; whole numbers take the place
-    of floating ones where the model looks rows up by them.
+    of floating ones where the model looks rows up by them, tensors that of plain numbers where it asks for one.
     """
     tried = []
     for way in ways:
@@ -92,6 +92,10 @@ def _first_run(model: nn.Module, ways: list[Inputs], title: str, how: tuple[bool
         tried.append((way, attempt))
         if attempt.error is not None and wants_ids(attempt.error):
             way = with_ids(way)
+            tried.append((way, run_once(model, way, title, *how)))
+        error = tried[-1][1].error
+        if error is not None and wants_tensors(error):
+            way = with_tensors(way)
             tried.append((way, run_once(model, way, title, *how)))
         if tried[-1][1].error is None:
             return tried[-1]

@@ -96,6 +96,9 @@ def wanted(model: nn.Module, inputs: Any) -> str:
                 f"its first layer '{name}' ({type(layer).__name__} of {channels(layer)} channels) needs {rank} "
                 f"dimensions, such as {example}"
             )
+        elif isinstance(layer, nn.modules.conv._ConvNd) and any(n % 32 for n in shape[2:]):
+            larger = ",".join(map(str, (*shape[:2], *(-(-n // 32) * 32 for n in shape[2:]))))
+            parts.append(f"networks that halve maps and join them again take lengths such as {larger}")
         if (
             isinstance(layer, nn.modules.conv._ConvNd)
             and shape[-1:] == (channels(layer),) != shape[-rank + 1 : -rank + 2]

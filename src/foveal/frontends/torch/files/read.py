@@ -41,8 +41,10 @@ def _completed(loaded: Loaded, source: str) -> Loaded:
         found = adopt(loaded.model)
     except SourceError as error:
         raise SourceError(f"{source} gives a {type(loaded.model).__name__}: {error}") from error
-    inputs = loaded.inputs or found.inputs or default_inputs(found.model) or from_first_layer(found.model)
-    return Loaded(found.model, inputs or (1, 3, 224, 224), loaded.axes, loaded.name)
+    inputs = loaded.inputs if found.inputs is None or loaded.inputs is not None else found.inputs
+    for guess in (default_inputs, from_first_layer):
+        inputs = guess(found.model) if inputs is None else inputs
+    return Loaded(found.model, (1, 3, 224, 224) if inputs is None else inputs, loaded.axes, loaded.name)
 
 
 def load_file(source: str) -> Loaded:
