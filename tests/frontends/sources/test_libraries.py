@@ -215,10 +215,17 @@ def test_whole_numbers_and_constants_on_the_command_line(tmp_path: Path, monkeyp
         "from test_libraries_both import Both\n\n\ndef make():\n    return Both()\n", encoding="utf-8"
     )
     monkeypatch.setitem(sys.modules, "test_libraries_both", sys.modules[__name__])
-    shown = run("analyze", "both:make", "--input", "image=1,3,32,32", "--input", "ids=int:1,7",
-                "--input", "scale=const:0.5", "--all").output  # fmt: skip
+    call = ("both:make", "--input", "image=1,3,32,32", "--input", "ids=int:1,7", "--input", "scale=const:0.5", "--all")
+    shown = run("analyze", *call).output
     assert "ids 1x7" in shown
     assert "scale" not in shown
+    assert "ids 1x7" not in run("analyze", *call, "--axes", "ids=", "--axes", "image=NCHW").output
+    Path("words.py").write_text(
+        "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4))\n",
+        encoding="utf-8",
+    )
+    for call in ((), ("--input", "1,64")):
+        assert "input 1x64" in run("analyze", "words:make", *call).output
     for text, why in (("int:1,x", "int: and positive lengths"), ("1,x", "positive lengths such as")):
         failed = run("analyze", "both:make", "--input", text)
         assert failed.exit_code == 2

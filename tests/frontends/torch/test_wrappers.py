@@ -241,6 +241,21 @@ def test_axes_go_by_the_name_of_an_input_or_of_what_holds_it() -> None:
         foveal.trace(Batch(), (sample,), axes={"img": (2, 3)})
 
 
+def test_a_number_becomes_a_tensor_where_the_model_asks_for_one() -> None:
+    class Denoiser(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.time = nn.Conv2d(3, 4, 3), nn.Linear(1, 4)
+
+        def forward(self, x: Tensor, timestep: Tensor) -> Tensor:
+            found: Tensor = self.conv(x) + self.time(timestep.float()[:, None])[:, :, None, None]
+            return found
+
+    graph = foveal.trace(Denoiser(), {"x": SHAPE, "timestep": 3})
+    assert ([source.name for source in graph.sources], graph.notes) == (["x"], [])
+    assert receptive_field(graph, "output").size == (3, 3)
+
+
 def test_a_module_of_fx_keeps_its_own_modules() -> None:
     assert foveal.trace(torch.fx.symbolic_trace(small()), SHAPE).layers == NAMES
 
