@@ -57,6 +57,10 @@ def reshaped_write(x: Tensor) -> Tensor:
     return y
 
 
+def matrix(x: Tensor) -> Tensor:
+    return x @ x.mT + 4 * torch.eye(x.shape[2], dtype=x.dtype)
+
+
 def causal_mask(x: Tensor) -> Tensor:
     tokens = x.transpose(1, 2)
     scores = tokens @ x
@@ -169,6 +173,14 @@ MIXING: dict[str, Callable[..., Any]] = {
     "addmm": lambda x: torch.addmm(x[0, 0, :, :4], x[0, 1], torch.ones(6, 4).to(x)),
     "cdist": lambda x: torch.cdist(x[0], x[0, :, :3].exp()),
     "prelu": lambda x: F.prelu(x, torch.tensor([0.2, 0.3]).to(x)),
+    "solve_triangular": lambda x: torch.linalg.solve_triangular(matrix(x), x.flip(2), upper=False),
+    "solve_triangular from the right": lambda x: torch.linalg.solve_triangular(
+        matrix(x), x.mT, upper=True, left=False, unitriangular=True
+    ),
+    "triangular_solve": lambda x: torch.triangular_solve(x.flip(2), matrix(x), transpose=True)[0],
+    "solve": lambda x: torch.linalg.solve(matrix(x), x.flip(2)),
+    "solve of a vector": lambda x: torch.linalg.solve(matrix(x), x[..., 0]),
+    "histc": lambda x: torch.histc(x[:, :, 2:5], 4, -1, 1),
     "clamp_chain": lambda x: torch.addcmul(x, x.exp(), x.sigmoid()).clamp(-3, 3).lerp(x, 0.5),
 }
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from foveal.frontends import tables
 from foveal.frontends.products import matmul_op
 from foveal.frontends.torch.lowering.reduce import mix_op
-from foveal.frontends.torch.lowering.table import Made, Maybe, Tracer, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
+from foveal.ir.rules.mixing import UNSURE
 
 
 @rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "inner_product", "_sparse_mm")
@@ -167,3 +168,48 @@ def embedding(t: Tracer, out: Tensor, weight: Tensor, indices: Tensor, *_: objec
     index = t.data(indices).reshape(-1)
     value = t.node(ops.Take(0, index), (t.value(weight),), (index.size, *weight.shape[1:]), "embedding")
     return t.node(RESHAPE, (value,), out.shape, "embedding")
+
+
+@rule("linalg_solve_triangular", "triangular_solve")
+def solve_triangular(t: Tracer, out: Outputs, a: Tensor, b: Tensor, *more: bool, **said: bool) -> Made:
+    """A row of the solution reads that row of both and all rows that were solved before it, of the matrix the triangle.
+
+    Zeros inside the triangle are not followed, nor those of a right side that no source reaches: then it is a bound.
+    """
+    if t.plain == "triangular_solve":  # of an older interface: the right side first, upper unless said otherwise
+        a, b = b, a
+        words: dict[str, Any] = {"upper": True} | dict(zip(("upper", "transpose", "unitriangular"), more)) | said
+    else:
+        words = {"left": True} | said
+    left, transposed = words.get("left", True), words.get("transpose", False)
+    x = out[0] if isinstance(out, (tuple, list)) else out
+    unit = int(words.get("unitriangular", False))
+    mask = torch.ones(a.shape[-1], a.shape[-1])
+    mask = torch.triu(mask, unit) if words["upper"] else torch.tril(mask, -unit)
+    rank, batch = x.dim(), tuple(x.shape[:-2])
+    value = t.node(ops.Pointwise("multiply"), (t.value(a), t.array(mask.numpy())), a.shape, t.plain)
+    rows = left is not transposed  # along which axis of the matrix a step of the solution lies
+    value = t.node(ops.Reduce((a.dim() - 1 if rows else a.dim() - 2,), True, "sum"), (value,),
+                   (*a.shape[:-2], a.shape[-1], 1) if rows else (*a.shape[:-2], 1, a.shape[-1]), t.plain)  # fmt: skip
+    if transposed:
+        shape = (*a.shape[:-2], a.shape[-1], 1)
+        value = t.node(RESHAPE, (value,), shape, t.plain)
+    value = t.node(ops.Pointwise("add"), (value, t.value(b)), (*batch, *x.shape[-2:]), t.plain)
+    direction = "backward" if (words["upper"] is not transposed) is left else "forward"
+    value = t.node(ops.Scan(rank - 2 if left else rank - 1, direction, t.plain), (value,), x.shape, t.plain)
+    if not t.depends(b):
+        value = t.node(mix_op((), UNSURE), (value,), x.shape, t.plain)
+    return (value, t.value(a)) if isinstance(out, (tuple, list)) else value
+
+
+@rule("_linalg_solve_ex")
+def solve(t: Tracer, out: Sequence[Tensor], a: Tensor, b: Tensor, *, left: bool = True, **_: object) -> Made:
+    """A column of the solution reads that column of the right side and all of the matrix."""
+    x, vector = out[0], b.dim() == a.dim() - 1
+    axis = x.dim() - (1 if vector or not left else 2)
+    whole = t.node(ops.Reduce((a.dim() - 2, a.dim() - 1), not vector, "solve"), (t.value(a),),
+                   tuple(a.shape[:-2]) if vector else (*a.shape[:-2], 1, 1), t.plain)  # fmt: skip
+    if vector:
+        whole = t.node(RESHAPE, (whole,), (*a.shape[:-2], 1), t.plain)
+    value = t.node(mix_op((axis,), "solve"), (t.value(b),), b.shape, t.plain)
+    return (t.node(ops.Pointwise("add"), (value, whole), x.shape, t.plain), *(None for _ in out[1:]))

@@ -67,6 +67,14 @@ def of_matrices(t: Tracer, out: Outputs, x: Tensor, *_: object, **__: object) ->
     return tuple(made) if isinstance(out, (tuple, list)) else made[0]
 
 
+@rule("histc")
+def histogram(t: Tracer, out: Tensor, x: Tensor, *_: object, **__: object) -> int:
+    """Any element may count in any place."""
+    value = t.node(reduce_op(tuple(range(x.dim())), False, "histc"), (t.value(x),), (), "histc")
+    value = t.node(RESHAPE, (value,), (1,) * out.dim(), "histc")
+    return t.node(ops.Expand(), (value,), out.shape, "histc")
+
+
 @rule("softmax", "_softmax", "_safe_softmax", "special_softmax")
 def softmax(t: Tracer, out: Tensor, x: Tensor, dim: int, *_: object, **__: object) -> int:
     return _softmax(t, out, x, dim, "softmax")
