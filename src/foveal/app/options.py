@@ -217,8 +217,8 @@ def _constant(text: str) -> Any:
 
 
 def input_axes(texts: list[str] | None) -> str | tuple[int, ...] | dict[str, str | tuple[int, ...]] | None:
-    """What ``--axes`` said: letters or numbers, by name where it has one, none ("mask=") for a constant; or None. Raises
-    FovealError.
+    """What ``--axes`` said: letters or numbers, by name where it has one, nothing ("mask=") for a constant; or None.
+    Raises FovealError.
     """
     if not texts:
         return None

@@ -19,7 +19,8 @@ _EMPTY = ("lightning", "pytorch_lightning")
 
 def unwrapped(model: Any) -> Any:
     """The module inside ``torch.compile``, DataParallel, averages, PEFT's adapters, and objects or modules without a
-    forward of their own whose ``.model`` (or ``.module``) is one (ultralytics' YOLO, a pipeline, a learner). Anything else as it is.
+    forward of their own whose ``.model`` (or ``.module``) is one (ultralytics' YOLO, a pipeline, a learner). Anything
+    else as it is.
     """
     for _ in range(LAYERS):
         inner = _inside(model)

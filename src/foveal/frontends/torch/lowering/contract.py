@@ -12,7 +12,7 @@ from torch import Tensor
 
 from foveal.frontends import tables
 from foveal.frontends.products import matmul_op
-from foveal.frontends.torch.lowering.reduce import mix_op
+from foveal.frontends.torch.lowering.reduce import mix_op, of_matrices
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
@@ -212,4 +212,5 @@ def solve(t: Tracer, out: Sequence[Tensor], a: Tensor, b: Tensor, *, left: bool 
     if vector:
         whole = t.node(RESHAPE, (whole,), (*a.shape[:-2], 1), t.plain)
     value = t.node(mix_op((axis,), "solve"), (t.value(b),), b.shape, t.plain)
-    return (t.node(ops.Pointwise("add"), (value, whole), x.shape, t.plain), *(None for _ in out[1:]))
+    value = t.node(ops.Pointwise("add"), (value, whole), x.shape, t.plain)
+    return (value, *of_matrices(t, tuple(out[1:]), a))

@@ -55,7 +55,7 @@ def reduce(t: Tracer, out: Outputs, *args: Any, **kwargs: Any) -> Made:
 
 @rule("_linalg_det", "_linalg_slogdet", "linalg_inv_ex", "_linalg_svd", "linalg_eig", "_linalg_eigvals",
       "linalg_matrix_exp")  # fmt: skip
-def of_matrices(t: Tracer, out: Outputs, x: Tensor, *_: object, **__: object) -> Made:
+def of_matrices(t: Tracer, out: Outputs, x: Tensor, *_: object, **__: object) -> tuple[int, ...]:
     """All that is made of a matrix reads all of it, and nothing of the matrices beside it."""
     rank, lead = x.dim() - 2, tuple(x.shape[:-2])
     value = t.node(reduce_op((rank, rank + 1), False, t.plain), (t.value(x),), lead, t.plain)
@@ -64,7 +64,7 @@ def of_matrices(t: Tracer, out: Outputs, x: Tensor, *_: object, **__: object) ->
         more = item.dim() - rank
         row = t.node(RESHAPE, (value,), (*lead, *[1] * more), t.plain) if more else value
         made.append(t.node(ops.Expand(), (row,), item.shape, t.plain) if more else row)
-    return tuple(made) if isinstance(out, (tuple, list)) else made[0]
+    return tuple(made)
 
 
 @rule("histc")
