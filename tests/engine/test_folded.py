@@ -132,3 +132,12 @@ def test_bounds_and_energy_of_a_long_signal_take_no_memory_of_its_length(n: int)
     assert (rf.sizes, rf.clipped_sizes, rf.stride) == (((511, 511),), ((1, 511),), (1,))
     assert rf.box(n - 1) == ((n - 512, n - 1),)
     assert (rf.lookback, rf.lookahead) == ((511,), (-1,))
+
+
+def test_a_receptive_field_of_a_long_list_is_no_copy_and_kept_for_layers_alike() -> None:
+    graph = trace(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(), nn.ReLU()).eval(), (1, 1, 302, 302))
+    rf, same = (foveal.receptive_field(graph, layer) for layer in graph.layers[-2:])
+    state = bounds(graph).states[graph.layer("1").value][0]
+    assert rf.grid == (90000,)
+    assert all(np.shares_memory(a, hull.data) for a, hull in zip(rf.first, state.strict[0], strict=True))
+    assert same.memo is rf.memo

@@ -18,7 +18,7 @@ from foveal.engine.forward.folded import Folded, least
 from foveal.engine.forward.hull import NOTHING, Hull, Progress, empties
 from foveal.engine.roles import grid_axes
 from foveal.fields.joined import Joined, joined, numbers_of, same, sizes, united
-from foveal.fields.unit_boxes import collapsed, extremes, known_zeros_out, progress_of, solid, too_many
+from foveal.fields.unit_boxes import collapsed, extremes, known_zeros_out, numbers_held, progress_of, solid, too_many
 from foveal.frontends.trace import is_file, is_input, layer_of
 from foveal.ir.graph import Graph, Source
 from foveal.ir.layout import laid_out
@@ -233,7 +233,8 @@ class ReceptiveField(show.Shown):
     @property
     def _told(self) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         """Numbers per source axis, and masks of units that read nothing; of long grids what holds the extremes."""
-        masks = tuple(mask for mask in map(empties, [hull.told for hull in self.read]) if mask.any())
+        blank = self.once("blank", lambda: any(empties(hull.told).any() for hull in self.read))
+        masks = tuple(mask for hull in self.read if blank and (mask := empties(hull.told)).any())
         long = any(isinstance(hull, Folded) for hull in (*self.hulls, *self.read))
         if masks and long and (len(self.hulls) > 1 or self.read is not self.hulls):
             return [hull.data for hull in self.hulls], self.empty
@@ -286,7 +287,8 @@ def receptive_field(
     if key in kept:
         return _named(kept[key], layer, certainty(graph, value))
     found = _found(graph, layer, value, graph.sources[index], states[index])
-    if found.causes == certainty(graph, value).causes and _numbers_held(found) <= KEPT:
+    hulls = found.hulls if found.local is None else (*found.hulls, *found.local.hulls)
+    if found.causes == certainty(graph, value).causes and numbers_held(hulls, states[index].strict) <= KEPT:
         kept[key] = found
     return found
 
@@ -297,11 +299,6 @@ def _named(rf: ReceptiveField, layer: str, sure: Certainty) -> ReceptiveField:
     copy = replace(rf, layer=layer, certainty=sure, local=local)
     object.__setattr__(copy, "memo", rf.memo)
     return copy
-
-
-def _numbers_held(rf: ReceptiveField) -> int:
-    own = sum(hull.told.size for hull in rf.hulls)
-    return own + (0 if rf.local is None else _numbers_held(rf.local))
 
 
 def _found(graph: Graph, layer: str, value: int, chosen: Source, state: State) -> ReceptiveField:

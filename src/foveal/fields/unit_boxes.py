@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 import numpy as np
@@ -70,8 +71,9 @@ def _nested(hull: Hull, axis: int) -> bool:
     """Whether ranges only grow, or only shrink, along an axis: they differ in size, but do not move."""
     if hull.lengths[axis] == 1:
         return True
-    told = (hull.data[2] > -NOTHING).all(axis=tuple(k for k in range(hull.data.ndim - 1) if k != axis))
-    first, minus_last = (np.diff(end.compress(told, axis), axis=axis) for end in hull.data[2:])
+    ends = hull.data[2:]
+    told = (ends[0] > -NOTHING).all(axis=tuple(k for k in range(ends.ndim - 1) if k != axis))
+    first, minus_last = np.diff(ends if told.all() else ends.compress(told, axis + 1), axis=axis + 1)
     grow = ((first <= 0) & (minus_last <= 0)).all(axis=axis)
     shrink = ((first >= 0) & (minus_last >= 0)).all(axis=axis)
     return bool((grow | shrink).all())
@@ -114,5 +116,12 @@ def extremes(numbers: np.ndarray, seen: list[np.ndarray]) -> tuple[int, int] | N
     numbers = np.broadcast_arrays(numbers, *seen)[0]
     if seen:
         numbers = numbers[np.logical_and.reduce(np.broadcast_arrays(numbers, *seen)[1:])]
-    numbers = numbers[np.abs(numbers) < NOTHING]
+    if numbers.size and (numbers.min() <= -NOTHING or numbers.max() >= NOTHING):
+        numbers = numbers[np.abs(numbers) < NOTHING]
     return (int(numbers.min()), int(numbers.max())) if numbers.size else None
+
+
+def numbers_held(hulls: Iterable[Hull], boxes: Boxes) -> int:
+    """How many numbers the hulls hold beside those of the boxes that they were read from."""
+    owned = {id(array) for box in boxes for hull in box for array in (hull.told, hull.told.base) if array is not None}
+    return sum(hull.told.size for hull in hulls if id(hull.told.base) not in owned)

@@ -103,13 +103,21 @@ def least(hull: Hull, axes: tuple[int, ...]) -> Hull:
     """The least numbers over all axes but ``axes``, which the result has: of a unit, with all its features."""
     others = tuple(a + 1 for a in range(len(hull.lengths)) if a not in axes)
     if isinstance(hull, Folded):
-        short = Hull(hull.told.min(axis=others), {}, {}, hull.context)
+        short = Hull(_least(hull.told, others), {}, {}, hull.context)
         if hull.fold.axis not in axes:
             return short
         found = refolded(short, hull.fold._replace(axis=axes.index(hull.fold.axis)))
         if found is not None:
             return found
-    return Hull(hull.data.min(axis=others), {}, {}, hull.context)
+    return Hull(_least(hull.data, others), {}, {}, hull.context)
+
+
+def _least(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    if any(data.shape[axis] > 1 for axis in axes):
+        return np.asarray(data.min(axis=axes))
+    view = data.squeeze(axes)
+    view.flags.writeable = False
+    return view
 
 
 def full(hull: Hull) -> Hull:
