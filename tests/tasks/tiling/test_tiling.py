@@ -149,7 +149,7 @@ def test_batch_norm_is_exact_and_instance_norm_is_not() -> None:
     model = double(normalised(nn.InstanceNorm2d(4)))
     plan = tile(foveal.trace(model, (1, 2, 64, 64)), tile=32)
     assert not plan.exact
-    assert plan.error == 1e-3
+    assert plan.error is None  # what the halo leaves out is known, what other statistics change is not
     assert plan.obstacles[0].startswith("instance_norm at 1: mixes the whole map")
     assert "not possible exactly because of" in str(plan)
     check = plan.check(model, image(1, 2, 64, 64))

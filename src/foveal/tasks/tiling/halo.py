@@ -19,7 +19,7 @@ from foveal.tasks.shared.equivariance import Shifts
 from foveal.tasks.tiling.erf_halo import erf_halo
 
 ERROR = 1e-3
-"""Expected relative error where exact tiling is impossible and none was asked for."""
+"""Expected relative error of the halo where exact tiling is impossible and none was asked for."""
 
 
 def halo(
@@ -32,7 +32,7 @@ def halo(
     unread: tuple[int, ...],
     error: float | None,
 ) -> tuple[tuple[tuple[int, int], ...], str, str, float | None]:
-    """What a tile's units see beyond it, per axis and side; status, method, expected error."""
+    """What a tile's units see beyond it, per axis and side; status, method, expected error (None: not known)."""
     whole = [
         exact_halo(local, axis, grid[axis], strides[axis], moving.multiples[axis], moving.margins[axis], unread[axis])
         for axis in range(len(strides))
@@ -56,7 +56,8 @@ def halo(
     )  # fmt: skip
     if whole is not None and not moving.obstacles and need == tuple(whole):
         return need, "exact", "index ranges of all phases from aligned tile edges", None
-    return need, "approximate", found.method, wanted
+    # What the halo leaves out is known; what an obstacle changes, such as another mean in each tile, is not.
+    return need, "approximate", found.method, None if moving.obstacles else wanted
 
 
 def exact_halo(

@@ -34,7 +34,7 @@ def _status(plan: TilePlan) -> str:
 def plan_rows(plan: TilePlan) -> Rows:
     """What a plan says, line by line."""
     unsure = " or more" if plan.cut else ""
-    rows = [("tiling", _status(plan) + unsure)]
+    rows = [("tiling", _status(plan) + unsure * (plan.error is not None))]
     if unsure:
         rows.append(
             ("", "the traced source is smaller than the field, so that not all was weighed: give a larger input")
