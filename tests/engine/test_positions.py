@@ -68,6 +68,8 @@ def recurrent(net: Net, x: Tensor) -> Tensor:
         lambda net, x: torch.stack(x.unbind(2), 2),
         lambda net, x: torch.hstack(x[0].split(1, 1))[None],
         lambda net, x: torch.dstack([x[:, :, t] * 2 for t in range(12)]),
+        lambda net, x: torch.stack([x[:, :, t] for t in range(12)]).permute(1, 2, 0),
+        lambda net, x: torch.cat(x.unbind(2)).t()[None],
     ],
 )
 def test_selected_and_put_together_again_are_twelve_units_of_one(function: Callable[[Net, Tensor], Tensor]) -> None:
@@ -78,6 +80,8 @@ def test_selected_and_put_together_again_are_twelve_units_of_one(function: Calla
 
 def test_a_convolution_over_stacked_frames_sees_its_taps() -> None:
     rf = field(lambda net, x: net.conv(frames(x)))
+    assert (rf.grid, rf.size, rf.stride, rf.start) == ((12,), (3,), (1,), (-1,))
+    rf = field(lambda net, x: net.conv(frames(x, 0).permute(1, 2, 0)))
     assert (rf.grid, rf.size, rf.stride, rf.start) == ((12,), (3,), (1,), (-1,))
 
 

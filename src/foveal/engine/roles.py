@@ -88,7 +88,9 @@ def _union(candidates: list[Roles], rank: int) -> Roles:
     for axis in range(rank):
         here = {c[axis] for c in candidates}
         positions = "s" in here or here in ({"w"}, {"w", "n"})
-        merged.append("s" if positions else "b" if "b" in here and axis == 0 else _features(here))
+        # frames stacked along axis 0, where the batch was, may stand anywhere later
+        here = here if axis == 0 else {"n" if role == "b" else role for role in here}
+        merged.append("s" if positions else "b" if "b" in here else _features(here))
     return tuple(merged)
 
 

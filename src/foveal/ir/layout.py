@@ -173,6 +173,8 @@ class _Evidence:
             return source.axes, Why(f"{first} and {second} contradict each other", told=False)
         positions, features = self._of(self.positions, number), self._of(self.features, number)
         weak = self._of(self.weak["position"], number)
+        if not self._long((number, 0)):  # a batch of one, stacked to frames later
+            positions.pop(0, None)
         if not positions and not features:
             features = {axis: node for axis, node in self._of(self.weak["feature"], number).items() if axis}
             positions = {axis: node for axis, node in weak.items() if axis and axis not in features}
