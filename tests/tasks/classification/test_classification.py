@@ -23,6 +23,7 @@ from foveal.tasks.classification.productivity import layer_paths, resolutions
 from foveal.tasks.classification.record import LayerPaths, Resolutions
 from foveal.tasks.classification.shortcuts import gradient_reach, path_lengths, shortcut_reads
 from foveal.tasks.record import Audit
+from foveal.views.language.translate import has_pattern
 
 FEATURES = ("convolution", "pooling", "join")
 
@@ -296,6 +297,14 @@ def test_tokens_become_a_plane_again() -> None:
 def test_attention_sees_it_all() -> None:
     graph = foveal.trace("input=3x32x32 conv4x16,s4,p0 2*[ln attention4 | id] gap fc10")
     assert "CLS01" not in codes(audit(graph, "classification"))
+
+
+def test_unlike_channels_of_the_last_map_are_told() -> None:
+    """Windows of 3 and 9 equal weights side by side: the sides are those of the windows."""
+    graph = foveal.trace("input=3x32x32 save=a conv3x4 save=b from=a conv9x4 save=c from=b cat=c gap fc3")
+    (line,) = [line for line in audit(graph, "classification").summary if "channels" in line]
+    assert line.startswith("effective side over the channels of that map: 3 to 9 px, of their mean ")
+    assert has_pattern(line)
 
 
 def test_a_line_is_a_classifier_too() -> None:

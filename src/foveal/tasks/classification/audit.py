@@ -12,6 +12,7 @@ from typing import Any
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
+from foveal.fields.channels import over_channels
 from foveal.ir.graph import MAIN, Graph, Source
 from foveal.tasks.classification.findings import FINDINGS, Facts
 from foveal.tasks.classification.image_coverage import first_to_cover, image_coverage, last_map, numbers
@@ -79,6 +80,7 @@ def classify(
     first = first_to_cover(graph, [row.layer for row in depth_rows(rows) if row.layer in graph.layer_table], source)
     paths = path_lengths(graph, graph.layer(output).value)
     reach, far = _reach(graph, output, rows)
+    spread = _spread(graph, at_map, source) if erf == "energy" else ()
     found = FINDINGS.found(Facts(lengths, at_head or at_map, at_output, rows, limits, _units(graph, output)))
     tables = [
         _coverage_table(at_map, at_head, at_output, lengths),
@@ -94,7 +96,7 @@ def classify(
         network=graph.name,
         source=source.name,
         source_shape=lengths,
-        summary=_summary(at_map, at_head, at_output, lengths, first, rows, limits, paths) + far,
+        summary=_summary(at_map, at_head, at_output, lengths, first, rows, limits, paths) + spread + far,
         tables=tuple(tables),
         findings=gravest_first(found),
         method=f"{METHOD}; effective fields: {erf}",
@@ -296,6 +298,17 @@ def _summary(
         span = _span(str(paths.lengths[0]), str(paths.lengths[-1]))
         lines.append(f"{count_text(paths.total)} paths of {span} weighted layers")
     return tuple(lines)
+
+
+def _spread(graph: Graph, at_map: ImageCoverage, source: Source) -> tuple[str, ...]:
+    """Where the channels of the map see unlike parts, so that the field of all together is that of none."""
+    if at_map.side is None:
+        return ()
+    sides = [one.effective.side for one in over_channels(graph, at_map.layer, source=source.name)]
+    if not sides:
+        return ()
+    told = f"{min(sides):.0f} to {max(sides):.0f} px"
+    return (f"effective side over the channels of that map: {told}, of their mean {at_map.side:.0f} px",)
 
 
 def _covers(first: str | None, whole: bool) -> str:
