@@ -185,7 +185,7 @@ def test_the_rate_that_a_model_tells() -> None:
     model.config = SimpleNamespace(sampling_rate=8000)  # type: ignore[assignment]
     plan = foveal.stream(nn.Sequential(model), inputs=(1, 1, 1600), chunk="80ms", check=False)
     assert (plan.rate, plan.chunk) == (8000, 640)
-    assert "rate                    8000 samples per second, from SimpleNamespace.sampling_rate" in str(plan)
+    assert "sampling rate           8000 samples per second, from SimpleNamespace.sampling_rate" in str(plan)
     found = foveal.audit(model, "streaming", (1, 1, 1600))
     assert found.summary[-1] == "8000 samples per second, from SimpleNamespace.sampling_rate."
     assert foveal.stream(model, inputs=(1, 1, 1600), rate=4000.0, check=False).rate == 4000

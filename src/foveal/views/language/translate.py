@@ -96,6 +96,13 @@ def _chinese(text: str) -> str | None:
     known = _table().get(text if "{" not in text else _plain(text)) or _table().get(_plain(text))
     if known is not None and "{" not in known:
         return known
+    layer, colon, rest = text.partition(": ")
+    if colon and f"{layer}: {{text}}" in _table():
+        return _filled(_table()[f"{layer}: {{text}}"], {"text": rest})
+    if colon and " " not in layer and layer not in _words():  # of a layer
+        told = _chinese(rest)
+        if told is not None:
+            return f"{layer}：{told}"
     for pattern, template in _patterns():
         found = pattern.fullmatch(text)
         if found is not None:
@@ -132,6 +139,12 @@ def _table() -> dict[str, str]:
 
 
 @cache
+def _words() -> set[str]:
+    """What stands before the first colon of a sentence, where it is no name of a layer."""
+    return {english.partition(": ")[0] for english in _table()}
+
+
+@cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Longer sentences first, so that a general one does not take their place."""
     found = []
@@ -143,8 +156,13 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
     return found
 
 
+_KINDS = {"n": r"[-+\d.,/e]+", "op": r"\S+"}
+"""What these names stand for: a number, one word; all other names for anything."""
+
+
 def _group(name: str, seen: set[str]) -> str:
     if name in seen:
         return f"(?P={name})"
     seen.add(name)
-    return f"(?P<{name}>.*?)"
+    kind = next((regex for word, regex in _KINDS.items() if re.fullmatch(rf"{word}\d*", name)), ".*?")
+    return f"(?P<{name}>{kind})"

@@ -112,13 +112,14 @@ def stream_rows(plan: StreamPlan) -> Rows:
             rows.append((f"the {units}", f"{read} {far} {side}, through padding that mirrors or wraps"))
     rows += [("units of n positions", _units(plan)), *_reads(plan)]
     if plan.origin:
-        rows.append(("rate", f"{plan.rate:g} samples per second, from {plan.origin}"))
+        rows.append(("sampling rate", f"{plan.rate:g} samples per second, from {plan.origin}"))
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
     again = plan.left + plan.right
     rows += [
         ("chunk", f"{long(Fraction(plan.chunk))} = {_count(plan.chunk / plan.stride, 'unit')}"),
         ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
-        ("computed twice", f"{plan.twice:.1%} of the stream"), ("delay", long(Fraction(plan.chunk + plan.right))),
+        *_in_steps(plan), ("computed twice", f"{plan.twice:.1%} of the stream"),
+        ("delay", long(Fraction(plan.chunk + plan.right))),
         ("equals the whole", _way(plan.overlap)),
         ("state: kept", _kept(plan)),
         ("delay", "" if plan.wait is None else long(plan.chunk + late)),
@@ -130,12 +131,23 @@ def stream_rows(plan: StreamPlan) -> Rows:
     return rows + [("warning", text) for text in plan.warnings]
 
 
+def _in_steps(plan: StreamPlan) -> Rows:
+    """Whole steps that hold the reach of every phase: more than a chunk needs, which begins on a step."""
+    if plan.step == plan.stride or plan.lookback is None or plan.lookahead is None:
+        return []
+    before, behind = (-(-reach // plan.step) * plan.step for reach in (plan.lookback, plan.lookahead))
+    text = f"in steps of {plan.step}, for units of any phase: {before} before + {behind} behind"
+    return [("", text)] if plan.step > 1 and (before, behind) != (plan.left, plan.right) else []
+
+
 def _units(plan: StreamPlan) -> str:
     """``(n - 400) // 320 + 1; 49 in a second``."""
     grown = plan.growth
     if grown is None:
         length = plan.source.lengths[plan.axis]
-        return f"{plan.count} of {length}" + ("" if plan.step == 1 else "; not known for lengths between steps")
+        return f"{plan.count} of the traced {length}" + (
+            "" if plan.step == 1 else "; not known for lengths between steps"
+        )
     if grown.period == 1:
         more = grown.count - grown.units * grown.first
         text = ("n" if grown.units == 1 else f"{grown.units} n") + _signed(more)
