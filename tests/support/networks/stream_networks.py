@@ -80,6 +80,49 @@ class Zipformer(nn.Module):
         return x + self.near(x)
 
 
+class Windows(nn.Module):
+    """As Silero's detector of speech: windows of 8 with 4 before, mirrored by themselves, a spectrum by convolution, an
+    LSTM over the windows.
+    """
+
+    def __init__(self, running: bool) -> None:
+        super().__init__()
+        self.spectrum, self.near = nn.Conv1d(1, 3, 6, 4), nn.Conv1d(3, 3, 3, 2, padding=1)
+        self.last = nn.Conv1d(3, 2, 2)
+        self.cell = nn.LSTM(2, 2, batch_first=True) if running else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (4, 0)).unfold(-1, 12, 8)
+        batch, count = x.shape[:2]
+        x = F.pad(x.reshape(batch * count, 1, 12), (0, 3), mode="reflect")
+        x = self.last(F.relu(self.near(F.relu(self.spectrum(x))))).reshape(batch, count, 2)
+        return x if self.cell is None else self.cell(x)[0]
+
+
+class PhaseNet(nn.Module):
+    """A U-Net as PhaseNet: four stages down by 4, 7 wide, cropped to the skips on the way up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(3, 2, 7, padding=3), nn.Conv1d(2, 3, 1)
+        self.same = nn.ModuleList(nn.Conv1d(2, 2, 7, padding=3) for _ in range(5))
+        self.down = nn.ModuleList(nn.Conv1d(2, 2, 7, 4, padding=3) for _ in range(4))
+        self.up = nn.ModuleList(nn.ConvTranspose1d(2, 2, 7, 4) for _ in range(4))
+        self.join = nn.ModuleList(nn.Conv1d(4, 2, 7, padding=3) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, skips = F.relu(self.first(x)), []
+        for same, down in zip(self.same, self.down, strict=False):
+            skips.append(F.relu(same(x)))
+            x = F.relu(down(skips[-1]))
+        x = F.relu(self.same[4](x))
+        for up, join in zip(self.up, self.join, strict=True):
+            skip = skips.pop()
+            x = F.relu(up(x))[..., 1 : 1 + skip.shape[-1]]
+            x = F.relu(join(torch.cat((skip, x), 1)))
+        return self.last(x)
+
+
 def tdnn() -> nn.Module:
     """Kaldi's nnet3 TDNN (Peddinti 2015): offsets -2..2; -1, 2; -3, 3; -7, 2; 0."""
 

@@ -18,7 +18,18 @@ from foveal.tasks.streaming.buffers import buffers
 from foveal.tasks.streaming.record import StreamPlan
 from support.drawn.random_streams import judge
 from support.needs import needs
-from support.networks.stream_networks import Band, HiFiGan, Subsampling, Wav2Vec, Zipformer, chunked, tdnn, window
+from support.networks.stream_networks import (
+    Band,
+    HiFiGan,
+    PhaseNet,
+    Subsampling,
+    Wav2Vec,
+    Windows,
+    Zipformer,
+    chunked,
+    tdnn,
+    window,
+)
 
 
 class Mirrored(nn.Module):
@@ -99,6 +110,27 @@ def test_a_vocoder() -> None:
     """HiFi-GAN V1: 13 mel frames before and behind, 256 samples a frame."""
     plan = foveal.stream(HiFiGan(), inputs=(1, 1, 30), check=False)
     assert (plan.left, plan.right, plan.stride, plan.step) == (13, 13, Fraction(1, 256), 1)
+
+
+def test_a_network_of_windows_that_are_padded_by_themselves() -> None:
+    """As Silero's: what mirrors inside a window is no part of the stream; it reads 4 before and its own 8."""
+    plan = foveal.stream(Windows(running=False), inputs=(1, 80))
+    assert (plan.lookback, plan.lookahead, plan.step, plan.left, plan.right) == (4, 7, 8, 8, 0)
+    assert (plan.overlap.status, plan.state.status, plan.elements) == ("exact", "exact", 4)
+    plan = foveal.stream(Windows(running=True), inputs=(1, 80))
+    assert (plan.lookback, plan.lookahead, plan.right, plan.state.status, plan.elements) == (None, 7, 0, "exact", 8)
+    assert plan.causes[0][0] == "lstm at cell carries a state from the whole past"
+
+
+def test_a_u_net_on_a_length_between_its_steps() -> None:
+    """PhaseNet's 3001 samples: steps of 256; whole steps for every phase are 2048 and 1792, a chunk needs less."""
+    model = PhaseNet().eval()
+    plan = foveal.stream(model, inputs=(1, 3, 3001), check=False)
+    assert (plan.stride, plan.step, plan.left % 256) == (1, 256, 0)
+    assert "in steps of 256, for units of any phase: 2048 before + 1792 behind" in str(plan)
+    assert plan.left <= 2048
+    assert plan.right <= 1792
+    assert plan.check(model, torch.randn(1, 3, 3001 + 40 * 256)).identical
 
 
 def test_attention_over_a_window() -> None:

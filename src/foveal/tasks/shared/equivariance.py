@@ -161,13 +161,18 @@ def _widen(graph: Graph, node: Node, boxes: Boxes, lengths: tuple[int, ...], mar
         for step in windows(way):
             before, after = (step.before, step.after) if isinstance(step, Slide) else step.reach
             for k, hull in enumerate(operand):
-                if hull.context or hull.data.shape[step.axis + 1] == 1:
+                if hull.context or hull.data.shape[step.axis + 1] == 1 or _in_windows(hull, step.axis):
                     continue
                 progress = regular(hull, step.axis)
                 if progress.regular and progress.shift > 0 and progress.period <= step.n_in:
                     first, last = _beyond(hull, step.axis, progress)
                     margins[k][0] = max(margins[k][0], first + 1 if before > 0 else 0)
                     margins[k][1] = max(margins[k][1], lengths[k] - last if after > 0 else 0)
+
+
+def _in_windows(hull: Hull, axis: int) -> bool:
+    """Whether the source also advances along another axis: its windows, each padded as the others are."""
+    return any(other != axis and hull.varies(other) and regular(hull, other).shift > 0 for other in hull.axes())
 
 
 def windows(way: Read) -> Iterator[Slide | Table]:

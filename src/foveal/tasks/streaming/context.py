@@ -87,12 +87,13 @@ def _step(graph: Graph, asked: Stream, step: int) -> int:
 def _context(asked: Stream, reach: Reach, step: int) -> tuple[int | None, int | None]:
     """Positions that the units of a chunk read before and behind it."""
     assert reach.stride is not None
-    rf = receptive_field(asked.graph, asked.layer, asked.graph.sources[asked.source].name)
-    progress = rf.progress[asked.axis]
-    if rf.local is None and rf.known[asked.axis] and progress is not None and reach.back is not None:
-        steady = progress[1].regular and progress[1].rate == reach.stride
-        if reach.ahead is not None and steady and progress[1].period <= rf.grid[progress[0]]:
-            return steady_context(rf, asked.axis, progress[0], reach.stride, step)
     left = None if reach.back is None else ceil(reach.back)
     right = None if reach.ahead is None else max(0, floor(reach.ahead - reach.stride) + 1)
+    rf = receptive_field(asked.graph, asked.layer, asked.graph.sources[asked.source].name)
+    progress = rf.progress[asked.axis]
+    if rf.local is None and rf.known[asked.axis] and progress is not None and left is not None and right is not None:
+        steady = progress[1].regular and progress[1].rate == reach.stride
+        if steady and progress[1].period <= rf.grid[progress[0]]:
+            first, last = steady_context(rf, asked.axis, progress[0], reach.stride, step)
+            return min(left, first), min(right, last)  # by phase, or without what windows pad by themselves
     return left, right

@@ -72,6 +72,10 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     count = graph.values[value].shape[time]
     if strict.context == 0 and strict.known and regular(strict, time).regular:
         first, last = _ends(strict, time, 2)
+        inside = _not_at_the_ends(strict, time, length)
+        if inside is not None:  # windows that are padded by themselves: what lies behind that is not the stream
+            near = _ends(strict, time, 0)
+            first, last = np.where(inside, near[0], EMPTY), np.where(inside, near[1], -EMPTY)
         past, future = _largest(stride, count, first, -1), _largest(stride, count, last, 1)
         padded = int((first < 0).sum()), int((last >= length).sum())
         first, last = _ends(strict, time, 0)
@@ -106,13 +110,23 @@ def read_by_first(graph: Graph, value: int, source: int, axis: int, units: int) 
 def first_to_read_all(graph: Graph, value: int, source: int, axis: int, future: bool) -> Node | None:
     """The first operation on the path whose output reads the whole future (or past) though no operand does."""
     for node in sorted(behind(graph, [value]), key=lambda node: node.output):
-        reach = reach_of(graph, node.output, source, axis)
-        if reach is None or (reach.ahead if future else reach.back) is not None:
-            continue
-        before = [reach_of(graph, i, source, axis) for i in node.inputs]
-        if all(r is None or (r.ahead if future else r.back) is not None for r in before):
+        before = any(_reads_all(graph, i, source, axis, future) for i in node.inputs)
+        if not before and _reads_all(graph, node.output, source, axis, future):
             return node
     return None
+
+
+def _reads_all(graph: Graph, value: int, source: int, axis: int, future: bool) -> bool:
+    """Whether a value reads the whole future (or past); one of windows, whether a unit reads both ends."""
+    reach = reach_of(graph, value, source, axis)
+    if reach is None or (reach.ahead if future else reach.back) is not None:
+        return False
+    found = graph.sources[source]
+    hull = all_dense(one_box(bounds(graph).states[value][source].strict)[axis])
+    kinds = roles(graph)[value]
+    if sum(kind == "s" and hull.varies(k) for k, kind in enumerate(kinds)) < 2:
+        return True
+    return bool(((hull.data[0] <= 0) & (-hull.data[1] >= graph.values[found.value].shape[found.axes[axis]] - 1)).any())
 
 
 def _time_axis(hull: Hull, kinds: tuple[str, ...]) -> int | None:
@@ -126,6 +140,13 @@ def _ends(hull: Hull, time: int | None, row: int) -> tuple[np.ndarray, np.ndarra
     others = tuple(a for a in range(hull.data.ndim - 1) if a != time)
     first, last = hull.data[row].min(axis=others), -hull.data[row + 1].min(axis=others)
     return np.atleast_1d(first), np.atleast_1d(last)
+
+
+def _not_at_the_ends(hull: Hull, time: int, length: int) -> np.ndarray | None:
+    """Units whose ranges lie within the source, where padding takes part in some of them all the same."""
+    (first, last), (far, later) = (_ends(hull, time, row) for row in (0, 2))
+    inside = (far >= 0) & (later < length)
+    return inside if bool(((far != first) | (later != last))[inside].any()) else None
 
 
 def _border(

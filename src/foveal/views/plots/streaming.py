@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foveal.views.plots.style import BLUE, COLOUR_MAP, LINES, ORANGE, PALE, Picture, named, panel, styled
+from foveal.views.plots.style import BLUE, COLOUR_MAP, GREEN, LINES, ORANGE, PALE, Picture, named, panel, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +20,10 @@ CHUNKS = 5
 
 @styled()
 def timeline(plan: StreamPlan, title: str = "") -> Picture:
-    """Chunks with context, one a row: context read again (pale), the chunk (blue), when its units are out (orange)."""
-    figure, axes = panel(8.0, 3.4, {"stream": {"network": plan.network, "layer": plan.layer}})
+    """Chunks with context, one a row: what comes in (green), what is computed (context pale, the chunk blue), what is
+    kept for the next (hatched), and when the chunk's units are out (orange).
+    """
+    figure, axes = panel(8.0, 4.4, {"stream": {"network": plan.network, "layer": plan.layer}})
     draw_timeline(axes, plan)
     axes.set_title(title or f"{named(plan.network)}: {named(plan.layer)} in chunks of {plan.chunk}")
     return figure
@@ -30,14 +32,19 @@ def timeline(plan: StreamPlan, title: str = "") -> Picture:
 def draw_timeline(axes: Axes, plan: StreamPlan) -> None:
     """The same into axes."""
     scale = 1.0 if plan.rate is None else plan.hop / plan.rate * 1000.0
+
+    def bar(row: int, lane: int, first: int, end: int, label: str, **style: Any) -> None:
+        said = label if row == min(1, CHUNKS - 1) else None  # the first chunk has nothing before it
+        axes.barh(row + (lane - 1) * 0.27, (end - first) * scale, left=first * scale, height=0.24, label=said, **style)
+
     for row in range(CHUNKS):
-        start = row * plan.chunk
-        first = max(0, start - plan.left)
-        axes.barh(row, (start + plan.chunk + plan.right - first) * scale, left=first * scale, height=0.62, color=PALE,
-                  alpha=0.6, label="context, read again" if row == 0 else None)  # fmt: skip
-        axes.barh(row, plan.chunk * scale, left=start * scale, height=0.62, color=BLUE,
-                  label="chunk: its units are kept" if row == 0 else None)  # fmt: skip
-        axes.plot([(start + plan.chunk + plan.right) * scale], [row], color=ORANGE, marker="D", linestyle="none",
+        start, end = row * plan.chunk, (row + 1) * plan.chunk
+        first, stop = max(0, start - plan.left), end + plan.right
+        bar(row, 0, start + plan.right if row else 0, stop, "comes in", color=GREEN)
+        bar(row, 1, first, stop, "context, computed again", color=PALE, alpha=0.7)
+        bar(row, 1, start, end, "chunk: its units are given out", color=BLUE)
+        bar(row, 2, max(0, end - plan.left), stop, "kept for the next", color="none", edgecolor=BLUE, hatch="////")
+        axes.plot([stop * scale], [row], color=ORANGE, marker="D", markersize=5, linestyle="none", clip_on=False,
                   label="its units are out" if row == 0 else None)  # fmt: skip
     axes.set_yticks(range(CHUNKS), [f"chunk {row}" for row in range(CHUNKS)])
     axes.invert_yaxis()
