@@ -38,7 +38,7 @@ from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.read import load
 from foveal.frontends.torch.inputs import readings
 from foveal.frontends.torch.names import tensors_in
-from foveal.ir.graph import GraphBuilder
+from foveal.ir.graph import Graph, GraphBuilder
 from zoo_model import names
 
 SEED = 3
@@ -105,11 +105,18 @@ def touch(model: nn.Module, shape: Any, axes: Any) -> None:
     layer = next(reversed(graph.layer_table))
     assert graph.backend is not None
     graph.backend.run(graph.backend.example(0), [layer], dtype="float32")
-    maps = [row for row in graph.layer_table if len(foveal.receptive_field(graph, row).grid) == 2]
+    maps = [row for row in graph.layer_table if _axes(graph, row) == 2]
     if maps and isinstance(shape[0], int):
         generator = torch.Generator().manual_seed(SEED)
         with contextlib.suppress(FovealError):  # a layer that no module returns, say
             foveal.field(graph, maps[-1], kind="gradient", images=torch.rand(shape, generator=generator))
+
+
+def _axes(graph: Graph, layer: str) -> int:
+    try:
+        return len(foveal.receptive_field(graph, layer).grid)
+    except FovealError:  # a constant: attention to the only position of a small image
+        return 0
 
 
 def streams() -> str:
@@ -181,7 +188,11 @@ def examine(name: str, size: int | None = None, largest: int = LARGEST) -> list[
         return [f"failed: {error}"]
     except Exception as error:
         found = [f"failed: {type(error).__name__}: {error}".replace("\n", " | ")[:300]]
-    return examine(name, None, largest) if size and any(text.startswith("failed") for text in found) else found
+    if not size or not any(text.startswith("failed") for text in found):
+        return found
+    told = f"{name}?img_size={size}"  # the size is fixed where the model is built
+    other = name if "?" in name or not name.startswith("timm:") else told
+    return examine(other, size if other == told else None, largest)
 
 
 def main() -> int:

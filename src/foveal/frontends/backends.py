@@ -21,7 +21,7 @@ from foveal.core.errors import FovealError, SourceError
 from foveal.frontends.sessions import is_session, session_forward
 from foveal.ir.backend import Backend, Forward
 
-_FACTORY = re.compile(r"([A-Za-z_][\w.]*|[\w./]+\.py):[A-Za-z_][\w.]*")
+_FACTORY = re.compile(r"([A-Za-z_][\w.]*|[\w./]+\.py):[A-Za-z_][\w.]*|(torchvision|timm):\w[\w.]*[?(].*", re.DOTALL)
 _TORCH_FILES = (".pt2", ".pt", ".pth", ".ts", ".jit", ".h5")
 
 PASTED = re.compile(r"\s*(?:\w+\s*=\s*)?(?:(?:torch\.)?nn\.)?Sequential\s*\(")

@@ -151,6 +151,21 @@ def test_a_factory() -> None:
     assert (graph.name, receptive_field(graph, "output").size) == ("make", (7, 7))
 
 
+@pytest.mark.parametrize(
+    ("source", "shape"),
+    [
+        ("torchvision:resnet18(num_classes=7)", (1, 3, 224, 224)),
+        ("timm:vit_tiny_patch16_224?img_size=64&in_chans=1&num_classes=7", (1, 1, 64, 64)),
+    ],
+)
+def test_names_with_options(source: str, shape: tuple[int, ...]) -> None:
+    """A patch of 16 in an image of 64: 16 tokens and the class token."""
+    graph = trace(source)
+    assert graph.values[graph.sources[0].value].shape == shape
+    assert graph.values[graph.layer_table["output"].value].shape == (1, 7)
+    assert all(value.shape[1] == 17 for value in graph.values if len(value.shape) == 3 and value.shape[2] == 192 * 3)
+
+
 @pytest.mark.parametrize("source", ["torchvision:regnet_x_400mf", "torchvision:vgg11", "timm:convnext_atto"])
 def test_models_built_by_name_cost_nothing_and_keep_their_tables(source: str) -> None:
     loaded = load(source)

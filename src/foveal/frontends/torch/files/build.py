@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, SourceError, first_line
 from foveal.frontends.backends import PASTED
+from foveal.frontends.sources import calls
 from foveal.frontends.torch.dispatch.constants import to_meta
 from foveal.frontends.torch.files.pasted import pasted_input, pasted_module
 from foveal.frontends.torch.lowering.table import Args, Kwargs, Overload, Result
@@ -84,7 +85,7 @@ def weights_on_meta() -> Iterator[None]:
 
 def build(source: str, pretrained: bool = False) -> Loaded:
     """The model that ``torchvision:NAME``, ``timm:NAME`` or ``package.module:factory`` names, or that a pasted
-    ``nn.Sequential(...)`` describes.
+    ``nn.Sequential(...)`` describes. Options: ``timm:NAME?img_size=64``, ``torchvision:NAME(num_classes=9)``.
     """
     if PASTED.match(source):
         model = make("pasted code", lambda: pasted_module(source), pretrained=False)
@@ -164,18 +165,18 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> SourceError:
     return SourceError(f"{kind} has no model '{name}'; closest: {', '.join(close)}")
 
 
-def _torchvision(name: str, pretrained: bool) -> Loaded:
-    models = _package("torchvision").models
-    known = models.list_models()
+def _torchvision(text: str, pretrained: bool) -> Loaded:
+    models, asked = _package("torchvision").models, calls.read(text)
+    name, known = asked.name, models.list_models()
     if name not in known:
         raise _unknown("torchvision", name, known)
     builder = models.get_model_builder(name)
-    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None, **asked.options}
     if "weights_backbone" in inspect.signature(builder).parameters:
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3") and not pretrained:
         options["init_weights"] = False
-    model = make(f"torchvision:{name}", lambda: builder(**options), pretrained)
+    model = make(f"torchvision:{text}", lambda: builder(*asked.args, **options), pretrained)
     inputs, axes = _torchvision_input(name, builder.__module__, model)
     return Loaded(model, inputs, axes, name)
 
@@ -207,14 +208,18 @@ def _crop(name: str) -> tuple[int, int]:
     return (crop[0], crop[-1])
 
 
-def _timm(name: str, pretrained: bool) -> Loaded:
-    timm = _package("timm")
+def _timm(text: str, pretrained: bool) -> Loaded:
+    timm, asked = _package("timm"), calls.read(text)
+    name, options = asked.name, {"pretrained": pretrained, **asked.options}
     if not timm.is_model(name):
         raise _unknown("timm", name, timm.list_models())
-    model = make(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained), pretrained)
+    model = make(f"timm:{text}", lambda: timm.create_model(name, *asked.args, **options), pretrained)
     config = getattr(model, "pretrained_cfg", None) or {}
-    size = config.get("input_size") or (3, 224, 224)
-    return Loaded(model, (1, *size), None, name)
+    channels, *size = config.get("input_size") or (3, 224, 224)
+    own = options.get("img_size", size)
+    return Loaded(
+        model, (1, options.get("in_chans", channels), *((own, own) if isinstance(own, int) else own)), None, name
+    )
 
 
 def _factory(package: str, name: str, pretrained: bool) -> Loaded:
