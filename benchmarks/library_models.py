@@ -140,7 +140,7 @@ def _transformers(kind: str) -> Built:
                 return Built(model, masked, {"attention_mask": ()})
             failed = _runs(model, inputs)
             if not failed:
-                return Built(model, inputs)
+                return Built(model, inputs, {"grid_thw": ()} if "grid_thw" in inputs else None)
             why = why or failed
     raise Unbuilt(why)
 
@@ -161,6 +161,10 @@ def _calls(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
     size = _first(config, "image_size", "input_size", "img_size") or 64
     height, width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     frames = _first(config, "num_frames", "frames_per_clip")
+    if "grid_thw" in takes:  # patches in rows, and how many rows and columns an image has
+        length = channels * (_first(config, "temporal_patch_size") or 1) * int(_first(config, "patch_size") or 14) ** 2
+        name = "hidden_states" if "hidden_states" in takes else "pixel_values"
+        yield {name: torch.rand(16, length), "grid_thw": torch.tensor([[1, 4, 4]])}
     if "pixel_values" in takes and (main == "pixel_values" or "input_ids" not in takes):
         for h, w in dict.fromkeys(((min(height, 64), min(width, 64)), (height, width), (224, 224))):
             image = torch.rand(1, channels, h, w)

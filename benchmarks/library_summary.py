@@ -11,7 +11,7 @@ from pages import markdown_table, paragraph
 if TYPE_CHECKING:
     from libraries import Record
 
-PACKAGES = {"smp": "segmentation-models-pytorch"}
+PACKAGES = {"smp": "segmentation-models-pytorch", "open_clip": "open_clip_torch"}
 
 
 def markdown(records: list[Record]) -> str:
@@ -36,7 +36,12 @@ def markdown(records: list[Record]) -> str:
             f"{sum(record.unfilled_features for record in built)} not filled."
         ),
         "## Operations that keep numbers from being exact",
-        markdown_table(("operation", "models"), _causes(built)),
+        paragraph(
+            f"Of the {sum(not _whole(record) for record in built)} models that are not wholly exact, each operation is "
+            "a cause in so many; a model may have several. Sampling, sorting by scores and the choice of experts or "
+            "boxes read where data says, and stay so."
+        ),
+        markdown_table(("operation", "models", "share of those not wholly exact"), _causes(built)),
         "## Models that are not wholly exact",
         markdown_table(("model", "status", "exact layers", "withheld", "cause"), _others(built)),
         "## Models of which no small form ran in their own library",
@@ -81,8 +86,11 @@ STATUSES = ("data-dependent", "bound", "partial", "failed", "unbuilt")
 
 
 def _causes(records: list[Record]) -> list[tuple[str, ...]]:
-    count = Counter(cause for record in records for cause in record.causes)
-    return [(cause, str(models)) for cause, models in count.most_common(25)]
+    others = [record for record in records if not _whole(record)]
+    count = Counter(
+        cause for record in others for cause in record.causes or [record.error or "an unclipped size is withheld"]
+    )
+    return [(cause, str(models), f"{models / len(others):.0%}") for cause, models in count.most_common(25)]
 
 
 def _others(records: list[Record]) -> list[tuple[str, ...]]:

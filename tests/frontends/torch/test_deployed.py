@@ -61,6 +61,28 @@ def test_a_router_reads_its_own_token(fill: float) -> None:
     assert check(Router(fill).eval(), (6, 8), axes=(0,)).agrees
 
 
+class Scattered(nn.Module):
+    """Scores of the chosen experts among minus infinities, as in Llama 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.experts = nn.Linear(8, 3), nn.Parameter(torch.randn(3, 8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.gate(x)
+        best, which = scores.topk(1, -1)
+        shares = torch.full_like(scores, -torch.inf).scatter_(1, which, best).T.sigmoid()
+        return torch.bmm(x.repeat(3, 1).view(3, -1, 8) * shares[..., None], self.experts).sum(0)
+
+
+def test_scores_scattered_among_minus_infinities_close_nothing() -> None:
+    torch.manual_seed(0)
+    graph = foveal.trace(Scattered().eval(), (6, 8), axes=(0,))
+    field = foveal.receptive_field(graph, "output")
+    assert (field.size, field.status) == ((1,), "exact")
+    assert check(Scattered().eval(), (6, 8), axes=(0,)).agrees
+
+
 class Chosen(nn.Module):
     """At each position the sample that its own row says."""
 

@@ -83,8 +83,9 @@ def _computed(t: Tracer, out: Tensor, x: Tensor, axis: int, index: Tensor, sourc
         return sampled(t, out, "scatter", x, *parts)
     kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
     reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
-    if not joins and not isinstance(source, Tensor):  # one of two numbers
-        return t.node(ops.Select(), (*reduced, operand(t, source), t.value(x)), out.shape, "scatter")
+    if not joins:  # one of the two, so that a constant among them is no known number
+        new = reduced[1] if isinstance(source, Tensor) else operand(t, source)
+        return t.node(ops.Select(), (reduced[0], new, t.value(x)), out.shape, "scatter")
     return t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter")
 
 
