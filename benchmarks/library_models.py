@@ -140,7 +140,8 @@ def _transformers(kind: str) -> Built:
                 return Built(model, masked, {"attention_mask": ()})
             failed = _runs(model, inputs)
             if not failed:
-                return Built(model, inputs, {"grid_thw": ()} if "grid_thw" in inputs else None)
+                rows = {name: () if name == "grid_thw" else (0,) for name in inputs}
+                return Built(model, inputs, rows if "grid_thw" in inputs else None)
             why = why or failed
     raise Unbuilt(why)
 
