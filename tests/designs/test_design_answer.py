@@ -128,6 +128,8 @@ def test_resnet18_at_32_pixels_loses_its_unproductive_layers() -> None:
     text = str(found)
     assert "every block stays': stage 3 stride 2 to 1; stage 4 stride 2 to 1" in text
     assert "unproductive layers 7 to 0" in text
+    assert "the 90 % side is 0.63 of it" in text  # 3.898 / 6.231 in the plane, docs/methods.md 2.2
+    assert "≤: limited by the RF" in text
 
 
 def test_an_impossible_wish_names_the_nearest_design() -> None:

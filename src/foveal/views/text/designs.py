@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
+from foveal.fields.metrics.effective import gaussian_side, gaussian_side_90
 from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
@@ -29,7 +30,7 @@ COLUMNS = (
 )
 LEGEND = (
     "misfit: how far the effective field is from what the task wants, 0 is best",
-    "effective side: of a Gaussian with the energy's spread, an approximation (the 90 % side is 0.63 of it); "
+    "effective side: of a Gaussian with the energy's spread, an approximation (the 90 % side is {share} of it); "
     "\u2264: limited by the RF; a task wants 1.41 times its object or context; covers: share of the input inside it",
     "even: least over most that a position is read; idle: layers that add no context at this resolution",
 )
@@ -51,7 +52,7 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
         rows=tuple(rows),
         totals=f"{looked} {designs.size:,} candidates scored, seed {designs.seed}",
         findings=(),
-        legend=LEGEND,
+        legend=tuple(line.replace("{share}", _share(len(target.space))) for line in LEGEND),
     )
     lines.append(fitted_text(table, width))
     for number, one in enumerate(designs.designs, 1):
@@ -93,6 +94,10 @@ def _row(name: str, one: Design) -> Row:
         in_words(one.network),
     )  # fmt: skip
     return Row(tuple(map(visible, cells)), one.role == "known", "exact")
+
+
+def _share(axes: int) -> str:
+    return f"{gaussian_side_90(1.0, axes) / gaussian_side(1.0, axes):.2f}"
 
 
 def _sides(one: Design) -> str:
