@@ -274,6 +274,10 @@ class Backend(ABC):
         """A bare model for tiling in passes."""
         raise cls.lacking("tiling in passes")
 
+    def rounding(self, layer: str) -> float:
+        """Unit of the last place of the lowest precision that a run in double precision goes through, 0 for double."""
+        return 0.0
+
     def streaming(self, source: str, axis: int, step: int, layer: str, dtype: str | None = None) -> Streaming:
         """A copy of the model that runs along ``axis`` of a source with a state, for one layer; dtype: None for its
         own.

@@ -99,6 +99,43 @@ class Windows(nn.Module):
         return x if self.cell is None else self.cell(x)[0]
 
 
+class DeepFilter(nn.Module):
+    """As DeepFilterNet, over (batch, 1, frames, bands): a mask from features two frames ahead and a GRU, then a filter
+    over five masked frames, two of them ahead.
+    """
+
+    def __init__(self, bands: int = 3) -> None:
+        super().__init__()
+        self.conv, self.cell = nn.Conv2d(1, 2, 3, padding=(0, 1)), nn.GRU(2 * bands, 4, batch_first=True)
+        self.mask, self.taps = nn.Linear(4, bands), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(F.pad(F.pad(x, (0, 0, -2, 2)), (0, 0, 2, 0))))
+        state = self.cell(y.transpose(1, 2).flatten(2))[0]
+        x = x * torch.sigmoid(self.mask(state))[:, None]
+        return (F.pad(x, (0, 0, 2, 2)).unfold(2, 5, 1) * self.taps(state)[:, None, :, None]).sum(-1)
+
+
+class Vocos(nn.Module):
+    """As Vocos: a convolution of 7 frames, then spectra of 16 samples every 4, put together by ``istft`` or by hand."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__()
+        self.conv, self.own = nn.Conv1d(2, 18, 7, padding=3), own
+        self.register_buffer("window", torch.hann_window(16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, phase = self.conv(x).chunk(2, 1)
+        spectra = torch.exp(size).clip(max=100.0) * (torch.cos(phase) + 1j * torch.sin(phase))
+        if not self.own:
+            return torch.istft(spectra, 16, 4, 16, self.window.to(size.dtype))
+        window, count = self.window.to(size.dtype), x.shape[-1]
+        parts = torch.fft.irfft(spectra, 16, dim=1) * window[None, :, None]
+        squares = window.square().expand(1, count, -1).transpose(1, 2)
+        made, weight = (F.fold(p, (1, 4 * count + 12), (1, 16), stride=(1, 4))[:, 0, 0, 6:-6] for p in (parts, squares))
+        return made / weight
+
+
 class PhaseNet(nn.Module):
     """A U-Net as PhaseNet: four stages down by 4, 7 wide, cropped to the skips on the way up."""
 

@@ -20,9 +20,11 @@ from support.drawn.random_streams import judge
 from support.needs import needs
 from support.networks.stream_networks import (
     Band,
+    DeepFilter,
     HiFiGan,
     PhaseNet,
     Subsampling,
+    Vocos,
     Wav2Vec,
     Windows,
     Zipformer,
@@ -120,6 +122,46 @@ def test_a_network_of_windows_that_are_padded_by_themselves() -> None:
     plan = foveal.stream(Windows(running=True), inputs=(1, 80))
     assert (plan.lookback, plan.lookahead, plan.right, plan.state.status, plan.elements) == (None, 7, 0, "exact", 8)
     assert plan.causes[0][0] == "lstm at cell carries a state from the whole past"
+
+
+def test_four_frames_ahead_in_all() -> None:
+    """DeepFilterNet: two frames of the features and two of the filter; the GRU's past begins behind cropped frames.
+
+    Kept: 2 frames before the convolution, 4 states, 2 frames that wait for their mask, 4 before the filter, 2 x 5 taps.
+    """
+    plan = foveal.stream(DeepFilter(), inputs=(1, 1, 40, 3), axis="H")
+    assert (plan.lookback, plan.lookahead, plan.state.status, plan.elements) == (
+        None,
+        4,
+        "exact",
+        2 * 3 + 4 + 2 * 3 + 4 * 3 + 2 * 5,
+    )
+    assert plan.causes[0][0] == "gru at cell carries a state from the whole past"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_spectra_put_together(own: bool) -> None:
+    """Vocos: four spectra lie over a sample, and each is made of seven frames: ten in all."""
+    plan = foveal.stream(Vocos(own).eval(), inputs=(1, 2, 24))
+    assert plan.lookback is not None
+    assert plan.lookahead is not None
+    assert (plan.stride, plan.overlap.status) == (Fraction(1, 4), "exact")
+    assert 9 < plan.lookback + plan.lookahead < 10
+    assert "has no form with state yet" in plan.state.why
+
+
+@pytest.mark.parametrize(("off", "status"), [(0.0, "exact"), (1e-4, "approximate")])
+def test_a_model_that_computes_in_a_lower_precision_inside(off: float, status: str) -> None:
+    """Places in single precision that cancel but for their rounding: chunks count them anew."""
+
+    class Places(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            place = torch.arange(x.shape[-1])
+            return x + (place.float() / 300).to(x.dtype) - place * ((1 + off) / 300)
+
+    plan = foveal.stream(Places(), inputs=(1, 1, 24))
+    assert plan.overlap.status == status
+    assert ("lower precision" in str(plan)) == (status == "exact")
 
 
 def test_a_u_net_on_a_length_between_its_steps() -> None:

@@ -25,7 +25,7 @@ from foveal.frontends.torch.files.wrappers import unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
 from foveal.frontends.torch.stream.module import StreamingModule
-from foveal.frontends.torch.stream.program import recorded
+from foveal.frontends.torch.stream.program import Recorder, recorded
 from foveal.ir.backend import Backend, Forward, Preparation, Sampling
 from foveal.ir.graph import Graph, GraphBuilder
 
@@ -135,6 +135,12 @@ class TorchBackend(TorchRunner, Backend):
         length = slot.shape[axis]
         with default_dtype(number):
             return StreamingModule(recorded(model, call, (length, length + step), layer))
+
+    def rounding(self, layer: str) -> float:
+        """By the conversions between precisions of one run."""
+        with default_dtype(torch.float64):
+            call = with_examples(self.inputs, self.example(0), torch.float64).make(Values(GraphBuilder("run")), True)
+            return Recorder(self._copy_anew(torch.float64).train(self.training), *call, layer).rounding()
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""

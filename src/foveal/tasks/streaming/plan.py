@@ -29,6 +29,7 @@ from foveal.tasks.tiling.stitching import TileCheck, compared
 
 STEPS = 3
 """By how many steps the source of a proof is longer than the traced one."""
+COARSE = "as far as the lower precision that the model computes in tells"
 LISTED = 3
 """So many obstacles are named."""
 UNRUN = "a network without weights cannot be run: write one of text as PyTorch (foveal code) and stream that"
@@ -173,17 +174,19 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
         there = tuple(positions if k == time else n for k, n in enumerate(given.shape))
         return int(forward(np.resize(given, there)).shape[plan.value_axis])
 
-    plan = _overlap_proven(replace(plan, growth=_growth(plan, count)), forward, sound, whole, numbers)
+    more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
+    running, sizes, noise = None, _sizes(numbers, plan.step, total), backend.rounding(plan.layer)
     try:
-        more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
         running = backend.streaming(
             plan.source.name, time, more if more % plan.step == 0 else plan.step, plan.layer, "float64"
         )
-        made = backend.to_array(running.run(backend.from_array(sound), _sizes(numbers, plan.step, total)))
-        found = compared(whole, made, len(_sizes(numbers, plan.step, total)))
+        made = backend.to_array(running.run(backend.from_array(sound), sizes))
+        state = _way(compared(whole, made, len(sizes)), "the form with state differs from the whole", True, noise)
     except FovealError as error:
-        return replace(plan, state=Way("refused", first_line(error)))
-    state = _way(found, "the form with state differs from the whole")
+        state = Way("refused", first_line(error))
+    plan = _overlap_proven(replace(plan, growth=_growth(plan, count)), forward, sound, whole, numbers, noise)
+    if running is None or state.status == "refused":
+        return replace(plan, state=state)
     try:
         kept = sum(number for _, number in running.elements(plan.step))
     except FovealError:
@@ -221,7 +224,7 @@ def _growth(plan: StreamPlan, run: Callable[[int], int]) -> Growth | None:
 
 
 def _overlap_proven(
-    plan: StreamPlan, forward: Any, sound: np.ndarray, whole: np.ndarray, numbers: np.random.Generator
+    plan: StreamPlan, forward: Any, sound: np.ndarray, whole: np.ndarray, numbers: np.random.Generator, noise: float
 ) -> StreamPlan:
     """Feeds of any length, and where those differ, feeds with the traced length's remainder by the step."""
     found = None
@@ -237,15 +240,17 @@ def _overlap_proven(
             plan = replace(plan, overlap=Way("refused", first_line(error)))
             continue
         why = plan.overlap.why if not exact else "; ".join(t for t, _ in plan.causes) or "chunks differ from the whole"
-        plan = replace(trial, overlap=_way(found, why, exact))
-        if found.identical or not exact:
+        plan = replace(trial, overlap=_way(found, why, exact, noise))
+        if plan.overlap.status == "exact" or not exact:
             break
     return plan
 
 
-def _way(found: TileCheck, why: str, exact: bool = True) -> Way:
+def _way(found: TileCheck, why: str, exact: bool = True, noise: float = 0.0) -> Way:
     if found.identical and exact:
         return Way("exact", "", None, found.tiles, found.largest)
+    if exact and found.rms <= noise:
+        return Way("exact", COARSE, None, found.tiles, found.largest)
     return Way("approximate", why, found.rms, found.tiles, found.largest)
 
 

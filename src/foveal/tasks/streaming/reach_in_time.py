@@ -84,6 +84,9 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
         return Reach(past, future, stride, time, begin, end)
     first, last = (np.broadcast_to(ends, (count,)) for ends in _ends(strict, time, 0))
     several = count > 1
+    half = count // 2  # what is read does not move on over one half of the stream, though not from its very end
+    many = half * stride >= 2
+    begun, closed = (max(0, first[half]), min(length - 1, last[half - 1])) if many else (0, length - 1)
     steady = _steady(last)
     if strict.context == 0 and steady is not None:
         stride, inside = steady
@@ -91,11 +94,13 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
         begin = _border(stride, count, last, 1, future, length)
         known = _steady(first)
         if known is None:
-            return Reach(None if first[-1] <= 0 else _largest(stride, count, first, -1), future, stride, time, begin)
+            return Reach(
+                None if first[-1] <= begun else _largest(stride, count, first, -1), future, stride, time, begin
+            )
         past = _largest(stride, count, np.where(known[1], first, EMPTY), -1)
         return Reach(past, future, stride, time, begin, _border(stride, count, first, -1, past, length))
-    back = None if several and first[-1] <= 0 else _largest(stride, count, first, -1)
-    ahead = None if several and last[0] >= length - 1 else _largest(stride, count, last, 1)
+    back = None if several and first[-1] <= begun else _largest(stride, count, first, -1)
+    ahead = None if several and last[0] >= closed else _largest(stride, count, last, 1)
     return Reach(back, ahead, stride, time)
 
 

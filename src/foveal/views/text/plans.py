@@ -226,7 +226,7 @@ def _way(way: Way) -> str:
         else ""
     )
     if way.status == "exact":
-        return f"yes{seen}"
+        return f"yes{seen}" + (f", {way.why}" if way.why else "")
     if way.status == "approximate":
         return f"no: {way.error:.3g} of the root mean square apart ({_count(way.chunks, 'chunk')}, measured): {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"

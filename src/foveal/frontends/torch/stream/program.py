@@ -142,6 +142,7 @@ def recorded(model: nn.Module, call: Callable[[int], tuple[Any, Any]], lengths: 
 
 FACTORIES = ("new_zeros", "new_ones", "new_full", "new_empty")
 """What reads only the type of its operand."""
+CONVERSIONS = ("_to_copy", "to", "type_as")
 VALUES = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal")
 
 
@@ -193,6 +194,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             torch.backends.mha.set_fastpath_enabled(fused)
             for handle in hooks:
                 handle.remove()
+
+    def rounding(self) -> float:
+        """Unit of the last place of the lowest precision that numbers are converted to or from, 0 without any."""
+        lowest = 0.0
+        for row in self.rows:
+            if row.plain in CONVERSIONS and isinstance(row.made, tuple):
+                types = {row.made[1], *(self.fixed[name].dtype for name in names_in(row.given))}
+                if len(types) > 1 and all(each.is_floating_point for each in types):
+                    lowest = max(lowest, *(float(torch.finfo(each).eps) for each in types))
+        return lowest
 
     def _hooks(self, name: str, module: nn.Module, layer: str) -> Iterator[Any]:
         yield module.register_forward_pre_hook(lambda *_: self.scopes.append(name))
