@@ -1,7 +1,7 @@
 """The models of ``make libraries``: one line per library says what it has, one function builds each, small.
 
 A transformers model is its own configuration with every width, depth and length made small by the name of the setting
-(``smaller``); what does not build or run that way keeps its widths, then all but its depth. No weights are read.
+(``smaller``); what does not run that way is wider, keeps its widths, or all but its depth. No weights are read.
 """
 
 from __future__ import annotations
@@ -82,15 +82,19 @@ SIZES = (
     (r"^(image_size|input_size|img_size)$", 64),
 )  # fmt: skip
 LAYERS = SIZES[:1]
+WIDER = tuple((name, 512 if size == 32 else size) for name, size in (*SIZES[:3], *SIZES[4:]))
 
 
 def smaller(config: Any, sizes: Any) -> Any:
     """The configuration with its numbers, and those of the configurations in it, no larger than ``sizes`` by name."""
-    for name, value in list(vars(config).items()):
+    own = vars(config)
+    alike = own.get("num_key_value_heads") == own.get("num_attention_heads")
+    for name, value in list(own.items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             smaller(value, sizes)
             continue
         found = next((size for pattern, size in sizes if re.search(pattern, name)), None)
+        found = 4 if found == 2 and alike and name == "num_key_value_heads" else found
         with suppress(Exception):
             if isinstance(value, int) and not isinstance(value, bool) and name.endswith("token_id"):
                 setattr(config, name, min(value, WORDS - 1))
@@ -121,7 +125,7 @@ def _transformers(kind: str) -> Built:
     cls = MODEL_MAPPING[made]
     cls = cls[0] if isinstance(cls, (tuple, list)) else cls
     why = ""
-    for sizes in (SIZES, (*LAYERS, *SIZES[5:7]), LAYERS):
+    for sizes in (SIZES, WIDER, (*LAYERS, *SIZES[5:7]), LAYERS):
         try:
             config = smaller(made(), sizes)
             with torch.device("meta"):
@@ -235,8 +239,8 @@ _MONAI: dict[str, Any] = {
     "SegResNet": ((2, 8, 1, 2), {}, (32, 32)),
     "SegResNetVAE": (((32, 32),), {"spatial_dims": 2, "init_filters": 8, "in_channels": 1}, (32, 32)),
     "SegResNetDS": ((2, 8, 1, 2), {"blocks_down": (1, 1, 1)}, (32, 32)),
-    "SwinUNETR": ((1, 2), {"feature_size": 12, "spatial_dims": 3, "depths": (1, 1, 1, 1)}, (32, 32, 32)),
-    "SwinUNETR2D": ((1, 2), {"feature_size": 12, "spatial_dims": 2, "depths": (1, 1, 1, 1)}, (64, 64)),
+    "SwinUNETR": ((1, 2), {"feature_size": 12, "spatial_dims": 3, "depths": (1, 1, 1, 1)}, (64, 64, 64)),
+    "SwinUNETR2D": ((1, 2), {"feature_size": 12, "spatial_dims": 2, "depths": (1, 1, 1, 1)}, (96, 96)),
     "UNETR": ((1, 2, (32, 32)), {"feature_size": 8, "hidden_size": 48, "mlp_dim": 64, "num_heads": 4,
                                  "spatial_dims": 2}, (32, 32)),
     "ViT": ((1, (32, 32), (8, 8)), {"hidden_size": 32, "mlp_dim": 64, "num_layers": 2, "num_heads": 4,
