@@ -83,6 +83,26 @@ def test_scores_scattered_among_minus_infinities_close_nothing() -> None:
     assert check(Scattered().eval(), (6, 8), axes=(0,)).agrees
 
 
+class Histogram(nn.Module):
+    """Votes of a computed place along features, added to zeros, as in SIFT."""
+
+    def __init__(self, vote: bool) -> None:
+        super().__init__()
+        self.conv, self.vote = nn.Conv1d(2, 2, 3, padding=1), vote
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        votes = y[:, 1:] if self.vote else torch.ones_like(y[:, 1:])
+        return torch.zeros(1, 4, x.shape[2]).to(x).scatter_add(1, (3 * y[:, :1]).long() % 4, votes)
+
+
+@pytest.mark.parametrize("vote", [True, False])
+def test_votes_added_to_zeros_are_read_where_they_are_made(vote: bool) -> None:
+    field = foveal.receptive_field(foveal.trace(Histogram(vote), (1, 2, 12)), "output")
+    assert (field.size, field.status) == ((3,), "exact")
+    assert check(Histogram(vote), (1, 2, 12)).agrees
+
+
 class Chosen(nn.Module):
     """At each position the sample that its own row says."""
 

@@ -58,7 +58,7 @@ def scatter(
     reduce = "sum" if t.plain == "scatter_add" else reduce
     axis = axis_of(dim, x.dim())
     if id(index) in t.handles:
-        return _computed(t, out, x, axis, index, source, bool(reduce))
+        return _computed(t, out, x, axis, index, source, reduce)
     data = t.data(index).astype(np.int64)
     place = torch.gather(positions(x), dim, torch.as_tensor(data)).numpy()
     if not isinstance(source, Tensor) and (not reduce or (reduce == "multiply" and source == 0)):
@@ -76,15 +76,21 @@ def scatter(
     return _joined(t, x, value, place, (axis, along), JOINS[reduce], bool(_.get("include_self", True)))
 
 
-def _computed(t: Tracer, out: Tensor, x: Tensor, axis: int, index: Tensor, source: Operand, joins: bool) -> int:
+def _computed(t: Tracer, out: Tensor, x: Tensor, axis: int, index: Tensor, source: Operand, reduce: str) -> int:
     others = [size for k, size in enumerate(x.shape) if k != axis]
     parts = [item for item in (index, source) if isinstance(item, Tensor)]
     if any([size for k, size in enumerate(part.shape) if k != axis] != others for part in parts):
         return sampled(t, out, "scatter", x, *parts)
     kept = [1 if k == axis else size for k, size in enumerate(x.shape)]
-    reduced = [t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter") for part in parts]
-    if not joins:  # one of the two, so that a constant among them is no known number
+    reduced = [
+        t.value(part)
+        if part.shape[axis] == 1
+        else t.node(ops.Reduce((axis,), True, "scatter"), (t.value(part),), kept, "scatter")
+        for part in parts
+    ]
+    if reduce in ("", "sum", "add"):  # one of the two, so that a constant among them is no known number
         new = reduced[1] if isinstance(source, Tensor) else operand(t, source)
+        new = t.node(ops.Pointwise("add"), (new, t.value(x)), out.shape, "scatter") if reduce else new
         return t.node(ops.Select(), (reduced[0], new, t.value(x)), out.shape, "scatter")
     return t.node(ops.Pointwise("scatter"), (t.value(x), *reduced), out.shape, "scatter")
 
