@@ -256,6 +256,30 @@ def test_a_number_becomes_a_tensor_where_the_model_asks_for_one() -> None:
     assert receptive_field(graph, "output").size == (3, 3)
 
 
+def test_a_mask_that_decides_what_runs_is_taken_as_given() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(50, 4)
+
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            h = self.table(ids)
+            scores = h @ h.transpose(1, 2)
+            if not mask.all():
+                scores = scores.masked_fill(mask[:, None] == 0, -torch.inf)
+            return scores.softmax(-1) @ h
+
+    call = {"ids": torch.arange(7)[None], "mask": torch.ones(1, 7, dtype=torch.int64)}
+    graph = foveal.trace(Reader(), UserDict(call))
+    assert [source.name for source in graph.sources] == ["ids"]
+    assert receptive_field(graph, "output").status == "exact"
+    assert "input 'mask' decides what runs and is taken as it is given" in str(analyze(graph))
+    call["mask"][0, 5:] = 0
+    rf = receptive_field(foveal.trace(Reader(), call), "output")
+    assert (rf.status, rf.box(0, clip=True)) == ("exact", ((0, 5),))
+    assert {source.name for source in foveal.trace(Reader(), call, axes={"mask": (1,)}).sources} == {"ids", "mask"}
+
+
 def test_a_module_of_fx_keeps_its_own_modules() -> None:
     assert foveal.trace(torch.fx.symbolic_trace(small()), SHAPE).layers == NAMES
 

@@ -24,7 +24,7 @@ from foveal.frontends.torch.dispatch.values import NeedsValues
 from foveal.frontends.torch.files.defaults import default_inputs, from_first_layer, wanted
 from foveal.frontends.torch.files.read import adopt, load
 from foveal.frontends.torch.files.weights import SUFFIXES, left_over, load_weights
-from foveal.frontends.torch.inputs import Inputs, readings, wants_ids, wants_tensors, with_ids, with_tensors
+from foveal.frontends.torch.inputs import Inputs, as_given, readings, wants_ids, wants_tensors, with_ids, with_tensors
 from foveal.frontends.torch.run import Attempt, run_once
 from foveal.ir.graph import Graph, Note
 from foveal.ir.layout import all_known
@@ -71,6 +71,8 @@ def trace_module(
     names = [*(inputs if isinstance(inputs, Mapping) else ()), *(slot.name for way in ways for slot in way.slots())]
     all_known(axes, dict.fromkeys(names))
     given, first = _first_run(model, ways, title, (training, weights, scripted))
+    if isinstance(first.error, NeedsValues) and not scripted:
+        given, first = _masks_as_given(model, given, first, axes, (title, training, weights))
     attempt = first
     if first.error is not None and not scripted:
         attempt = _with_numbers(model, given, title, training, weights, first)
@@ -100,6 +102,23 @@ def _first_run(model: nn.Module, ways: list[Inputs], title: str, how: tuple[bool
         if tried[-1][1].error is None:
             return tried[-1]
     return max(tried, key=lambda pair: len(pair[1].graph.layer_table))
+
+
+def _masks_as_given(
+    model: nn.Module, given: Inputs, first: Attempt, axes: Any, how: tuple[str, bool, str]
+) -> tuple[Inputs, Attempt]:
+    """The call with its masks as constants, where the model chooses by them what it computes and then needs no number
+    any more; else the call as it was.
+    """
+    masked = as_given(given, axes)
+    again = None if masked is None else run_once(model, masked, *how, False)
+    if masked is None or again is None or again.error is not None:
+        return given, first
+    for before, now in zip(given.slots(), masked.slots(), strict=True):
+        if before.axes != now.axes:
+            text = f"input '{now.name}' decides what runs and is taken as it is given; axes= (--axes) makes it a source"
+            again.graph.notes.append(Note("layout", "", text))
+    return masked, again
 
 
 def _with_numbers(model: nn.Module, given: Inputs, title: str, training: bool, weights: str, first: Attempt) -> Attempt:
