@@ -187,6 +187,10 @@ def test_attention_over_a_window() -> None:
     plan = foveal.stream(chunked(4, 2), inputs=(1, 2, 48))
     assert (plan.lookahead, plan.lookback, plan.step, plan.left) == (3, 11, 4, 12)
     assert (plan.overlap.status, plan.state.status, plan.elements) == ("exact", "exact", 2 * 8 * 2)
+    sinks = nn.Sequential(*(Band(lambda q, k: (k <= q) & ((k > q - 5) | (k < 2))) for _ in range(2)), window(3))
+    plan = foveal.stream(sinks, inputs=(1, 2, 48))
+    assert (plan.lookback, plan.state.status, plan.elements) == (None, "exact", 2 * 2 * 6 * 2 + 2 * 2 * 2)
+    assert plan.causes[0][0] == "scaled_dot_product_attention at 0 carries a state from the whole past"
     holes = Band(lambda query, key: (key <= query) & ((query - key) % 3 == 0))
     assert "not one band" in foveal.stream(holes, inputs=(1, 2, 24)).state.why
 

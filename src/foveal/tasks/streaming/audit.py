@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from foveal.core.errors import FovealError
 from foveal.core.words import bytes_text
 from foveal.engine.certainty import certainty
-from foveal.ir.graph import Graph, Layer
+from foveal.ir.graph import Graph, Layer, Node
 from foveal.report.findings import reachable
 from foveal.report.units import source_info
 from foveal.tasks.record import Audit, AuditFinding, AuditTable, Cell, Excerpt, gravest_first
@@ -25,6 +25,7 @@ from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.findings import FINDINGS, Facts
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
+from foveal.tasks.streaming.tokens.masks import attention
 from foveal.tasks.streaming.used import SHARES, expected, lookbacks
 from foveal.tasks.task import Option, Task
 
@@ -153,13 +154,26 @@ def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, 
     if budget is not None and late is not None and asked.rate is None:
         raise FovealError("audit streaming: --latency is in milliseconds: give --rate (samples per second) too")
     place = (asked.graph, asked.value, asked.source, asked.axis)
+    past = first_to_read_all(*place, future=False) if reach.back is None and reach.ahead is not None else None
+    if past is not None and _bounded(asked, past):
+        past = None
     return Facts(
         asked.layer, None if reach.ahead is None else float(reach.ahead), str(_plain(reach.ahead)), allowed,
         [(row.name, str(_plain(row.adds))) for row in rows if row.adds is not None and row.adds > 0],
         certainty(asked.graph, asked.value), first_to_read_all(*place, future=True),
-        first_to_read_all(*place, future=False) if reach.back is None and reach.ahead is not None else None,
-        _milliseconds(asked, late), budget, reach.begin,
+        past, _milliseconds(asked, late), budget, reach.begin,
     )  # fmt: skip
+
+
+def _bounded(asked: Stream, past: Node) -> bool:
+    """Whether it is an attention that keeps a window and the first positions, which needs no more with time."""
+    for node in asked.graph.behind(asked.value):
+        if (node.scope, node.origin) == (past.scope, past.origin):
+            known = [reach_of(asked.graph, i, asked.source, asked.axis) for i in (*node.inputs, node.output)]
+            found = attention(asked.graph, node, known[:-1], known[-1])
+            if found is not None:
+                return found.pattern.kept is not None
+    return False
 
 
 def _needs_table(asked: Stream, reach: Reach) -> AuditTable:

@@ -144,6 +144,7 @@ class Upsample(Step):
 class Attention(Step):
     """Attention in a band: a query reads the keys of its own chunk of ``size`` positions, of ``back`` chunks before and
     ``ahead`` behind it; None: all before. Keys and values that are still to be read are kept, and queries that wait.
+    sinks: so many positions at the begin of the stream stay in reach of all behind them.
     """
 
     call: Call
@@ -152,19 +153,21 @@ class Attention(Step):
     back: int | None
     ahead: int
     size: int = 1
+    sinks: int = 0
 
     def begin(self, values: Values) -> State:
-        return (*(units(shapes, 0) for shapes in self.shapes), 0, 0)
+        return (*(units(shapes, 0) for shapes in self.shapes), 0, 0, *(units(shapes, 0) for shapes in self.shapes[1:]))
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis = time_of(self.shapes[0])
+        axis, sinks = time_of(self.shapes[0]), state[5:7]
+        away = sinks[0].shape[axis]  # sinks that the keys kept hold no more
         query, key, value = (join((old, values[name]), axis) for old, name in zip(state, self.names))
         before, phase = state[3], state[4]  # keys kept from before the first query that waits; its place in its chunk
         known = key.shape[axis] - before  # positions from the first query that waits on
         ready = (phase + known) // self.size * self.size - self.ahead * self.size - phase  # their chunks are complete
         count = min(query.shape[axis], known if last else max(0, ready))
         if not count:
-            return empty(self.call.shapes), (query, key, value, before, phase)
+            return empty(self.call.shapes), (query, key, value, before, phase, *state[5:])
         start = phase - before  # place of the first key, from the begin of the first query's chunk
         queries = (torch.arange(count) + phase) // self.size
         keys = torch.div(torch.arange(key.shape[axis]) + start, self.size, rounding_mode="floor")
@@ -173,11 +176,15 @@ class Attention(Step):
         open_ = apart >= -self.ahead
         if self.back is not None:
             open_ = open_ & (apart <= self.back)
+        if self.sinks:  # those that went stand before the others; the rest, from the first key on, while none is gone
+            here = torch.arange(stop) < (self.sinks - away if away < self.sinks else 0)
+            open_ = torch.cat((torch.ones(count, away, dtype=torch.bool), open_ | (here & (apart >= 0))), 1)
+        keys, rows = (join((old, cut(x, axis, 0, stop)), axis) for old, x in zip(sinks, (key, value)))
         given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
-        made = functional.scaled_dot_product_attention(
-            cut(query, axis, 0, count), cut(key, axis, 0, stop), cut(value, axis, 0, stop), attn_mask=open_, **given
-        )
+        made = functional.scaled_dot_product_attention(cut(query, axis, 0, count), keys, rows, attn_mask=open_, **given)
         place = phase + count  # of the next query
         first = 0 if self.back is None else max(0, (place // self.size - self.back) * self.size - start)
         kept = (cut(key, axis, first), cut(value, axis, first), before + count - first, place % self.size)
-        return made, (cut(query, axis, count), *kept)
+        more = min(first, self.sinks - away)
+        sinks = tuple(join((old, cut(x, axis, 0, more)), axis) for old, x in zip(sinks, (key, value)))
+        return made, (cut(query, axis, count), *kept, *sinks)

@@ -189,11 +189,11 @@ def attention(program: Program, call: Call) -> Step:
     rank, axis = len(three[0][1].short), three[0][1].time
     if axis != rank - 2:
         return each(program, call)
-    mask, back, ahead, size = call.given["attn_mask"], None, 0, 1
+    mask, back, ahead, size, sinks = call.given["attn_mask"], None, 0, 1, 0
     if mask is not None:
         if mask.name in program.shapes:
             raise Refused("is masked by what the stream makes")
-        back, ahead, size = _band(*program.fixed[mask.name])
+        back, ahead, size, sinks = _band(*program.fixed[mask.name])
         if back is None:
             program.notes.append(
                 f"{call.place}: its mask lets a unit read all units before it, {three[0][1].lengths[1]} at most here; "
@@ -202,12 +202,13 @@ def attention(program: Program, call: Call) -> Step:
     elif not call.given["is_causal"]:
         raise Refused("attends to the whole stream, the future included")
     names = tuple(name for name, _ in three)
-    return carried.Attention(call, names, tuple(s for _, s in three), back, ahead, size)  # type: ignore[arg-type]
+    shapes = tuple(s for _, s in three)
+    return carried.Attention(call, names, shapes, back, ahead, size, sinks)  # type: ignore[arg-type]
 
 
-def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int]:
-    """How many chunks a mask lets a query look back (None: to the beginning) and ahead, and their size (1: positions);
-    raises Refused for any other mask.
+def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int, int]:
+    """How many chunks a mask lets a query look back (None: to the beginning) and ahead, their size (1: positions), and
+    how many first positions stay in reach; raises Refused for any other mask.
     """
     reach = []
     for mask in (short, long):
@@ -218,16 +219,20 @@ def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int]:
         if mask.dtype != torch.bool and bool((rows[allowed] != 0).any()):
             raise Refused("adds numbers to the scores")
         reach.append(_banded(allowed[0]))
-    (back, ahead, size), (far, later, other) = reach
+    (back, ahead, size, sinks), (far, later, other, firsts) = reach
+    if sinks != firsts:
+        raise Refused("has a mask that is not one band along time")
     if size != other and {size, other} != {1, max(size, other)}:
         raise Refused("has a mask that is not one band along time")
     if (ahead, size) != (later, other):
         raise Refused("attends to the whole stream, the future included")
-    return (back if back == far else None), ahead, size
+    if sinks and back != far:
+        raise Refused("has a mask that is not one band along time")
+    return (back if back == far else None), ahead, size, sinks
 
 
-def _banded(allowed: Tensor) -> tuple[int, int, int]:
-    """Chunks back and ahead, and their size, of a mask (queries, keys)."""
+def _banded(allowed: Tensor) -> tuple[int, int, int, int]:
+    """Chunks back and ahead, their size, and the first positions that stay in reach, of a mask (queries, keys)."""
     number = allowed.shape[-1]
     place = torch.arange(number)
     moves = [k for k in range(1, number) if not torch.equal(allowed[k], allowed[k - 1])]
@@ -237,5 +242,11 @@ def _banded(allowed: Tensor) -> tuple[int, int, int]:
         seen = apart[allowed]
         back, ahead = int(seen.max()), int(-seen.min())
         if bool((allowed == ((apart <= back) & (apart >= -ahead))).all()):
-            return back, ahead, size
+            return back, ahead, size, 0
+    apart, sinks = place[:, None] - place[None], int((~allowed[-1]).to(torch.uint8).argmax())
+    behind = apart[allowed & (place >= sinks)]
+    if sinks and behind.numel():
+        back, ahead = int(behind.max()), int(-behind.min())
+        if ahead == 0 and bool((allowed == ((apart >= 0) & ((apart <= back) | (place < sinks)))).all()):
+            return back, 0, 1, sinks
     raise Refused("has a mask that is not one band along time")
