@@ -155,6 +155,7 @@ def _run_sums(flow: Flow, axis: int, n: int, size: int, algebra: Algebra) -> np.
 def _reshape(step: rel.Reshape, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
     shape: list[int] = []
     runs, changed = {}, False
+    wide: dict[int, int] = {}
     for ins, outs in groups(step.before, step.after):
         if len(ins) == len(outs) == 1:
             shape.append(flow.data.shape[outs[0]])
@@ -162,6 +163,11 @@ def _reshape(step: rel.Reshape, stage: Stage, flow: Flow, algebra: Algebra) -> F
                 runs[ins[0]] = flow.runs[outs[0]]
         elif all(flow.data.shape[o] == 1 and o not in flow.runs for o in outs):
             shape += [1] * len(ins)
+        elif (inner := _alike_behind(step, stage, flow, ins, outs)) > 1:
+            changed = True
+            wide[ins[0]] = inner
+            shape.append(step.before[ins[0]] // inner)
+            flow = dense(flow, next(axis for axis in outs if step.after[axis] > 1), shape[-1])
         else:
             changed = True
             for axis in outs:
@@ -172,7 +178,21 @@ def _reshape(step: rel.Reshape, stage: Stage, flow: Flow, algebra: Algebra) -> F
         for axis, role in enumerate(stage.roles_before):
             if role != "s":
                 result = with_runs(result, axis)
+    for axis, inner in wide.items():
+        n = result.data.shape[axis]
+        ends = result.runs.get(axis, tuple(range(1, n + 1)) if n > 1 else ())
+        wider = {axis: tuple(end * inner for end in ends)} if ends else {}
+        result = replace(result, runs=result.runs | wider)
     return result
+
+
+def _alike_behind(step: rel.Reshape, stage: Stage, flow: Flow, ins: list[int], outs: list[int]) -> int:
+    """How many features in a row are alike where one axis was split and only the outermost part matters; else 1."""
+    place, first = next((k, axis) for k, axis in enumerate(outs) if step.after[axis] > 1)
+    alone = all(flow.data.shape[axis] == 1 and axis not in flow.runs for axis in outs[place + 1 :])
+    if len(ins) > 1 or stage.roles_before[ins[0]] == "s" or (flow.data.shape[first] == 1 and first not in flow.runs):
+        return 1
+    return prod(step.after[axis] for axis in outs[place + 1 :]) if alone else 1
 
 
 def _relabel(step: rel.Relabel, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
