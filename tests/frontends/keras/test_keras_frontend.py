@@ -69,6 +69,11 @@ def test_a_measured_field_lies_in_the_receptive_field_and_says_how(backend: str)
     assert ("by jax.grad" in method) == (backend == "jax")
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_inputs_go_by_name_and_one_without_counted_axes_is_a_constant(backend: str) -> None:
+    assert answers(backend)["by name"] == [["ids", "mask"], ["ids"], [3]]
+
+
 def test_published_values() -> None:
     """MobileNet v1 at 224: docs/methods.md 1.5 (315, stride 32). MobileNetV2: docs/methods.md 1.6 (491, 32).
 

@@ -47,6 +47,12 @@ def mixed() -> Any:
     return keras.Model(given, layers.SeparableConv2D(3, 3, name="sep")(y), name="mixed")
 
 
+def by_name() -> Any:
+    ids, mask = (keras.Input((12,), dtype="int32", name=name) for name in ("ids", "mask"))
+    x = keras.layers.Embedding(9, 4)(ids) * keras.ops.cast(mask, "float32")[..., None]
+    return keras.Model({"ids": ids, "mask": mask}, keras.layers.Conv1D(4, 3, padding="same")(x))
+
+
 def described(graph: Any, modules: Any) -> dict[str, Any]:
     found = {}
     for name in modules:
@@ -85,6 +91,10 @@ def main() -> None:
     found["gradient"] = [list(field.values.shape), float(field.values.sum()), field.method]
     other = foveal.trace(mixed())
     found["mixed"] = described(other, [name for name in named(other) if name != "sep"])
+    call = {name: np.ones((1, 12), np.int32) for name in ("ids", "mask")}
+    graph = foveal.trace(by_name(), call, axes={"mask": ()})
+    sources = [source.name for source in foveal.trace(by_name(), call).sources]
+    found["by name"] = [sources, [s.name for s in graph.sources], list(foveal.receptive_field(graph, "output").size)]
     published = (("MobileNet", {"alpha": 0.25}), ("MobileNetV2", {"alpha": 0.35}))
     for name, options in published if keras.backend.backend() == "torch" else ():
         network = getattr(keras.applications, name)(

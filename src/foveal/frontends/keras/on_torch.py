@@ -24,7 +24,7 @@ def trace_model(model: Any, inputs: Any, *, name: str, axes: Any, weights: str, 
     """The graph of a built Keras model."""
     given = arguments(inputs)
     return trace_module(
-        KerasModule(model, training), (given,) if isinstance(given, (list, dict)) else given,
+        KerasModule(model, training), (given,) if isinstance(given, list) else given,
         name=name, axes=axes, weights=weights,
     )  # fmt: skip
 
@@ -76,15 +76,17 @@ class KerasModule(nn.Module):
         copy.load_state_dict({key: value.clone() for key, value in self.state_dict().items()}, assign=True)
         return copy
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **named: Any) -> Any:
+        """Inputs by name are one argument of a Keras model."""
         model: Any = self.keras_model
+        args = (*args, named) if named else args
         device = torch.device("meta" if any(item.is_meta for item in _tensors(args)) else "cpu")
         number = next((item.dtype for item in _tensors(args) if item.dtype.is_floating_point), torch.float32)
         with keras.StatelessScope() as scope, _on(device), _in_precision(model, number):
             for variable in model.variables:
                 path, _, last = _dotted(model, variable).rpartition(".")
                 scope.add_update((variable, getattr(self._holder(path), last)))
-            return model(*args, training=self.mode, **kwargs)
+            return model(*args, training=self.mode)
 
 
 def _dotted(model: Any, variable: Any) -> str:
