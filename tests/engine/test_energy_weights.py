@@ -5,6 +5,7 @@ hand arithmetic; what has no gain of its own is an error.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -147,6 +148,49 @@ def test_residual_branches_by_their_gains() -> None:
     found = field(trace(model, (1, 4, 9, 9)), "output", "energy", weights="squares").values
     assert found.sum() == pytest.approx(1.25)
     assert found[1, 1] == pytest.approx(1 + 0.25 / 9)
+
+
+def blended(function: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+    """The signal and a convolution of it with unit gain, put together."""
+
+    class Blend(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, 4, 3, padding=1, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return function(x, self.conv(x))
+
+    return Blend()
+
+
+@pytest.mark.parametrize(
+    ("function", "own", "other"),
+    [
+        (lambda x, y: torch.lerp(x, y, 0.25), 0.75, 0.25),
+        (lambda x, y: (x * 1).lerp_(y, torch.tensor(0.25)), 0.75, 0.25),
+        (lambda x, y: torch._foreach_lerp([x], [y], 0.25)[0], 0.75, 0.25),
+        (lambda x, y: torch.addcmul(x, y, torch.tensor(2.0), value=0.25), 1, 0.5),
+        (lambda x, y: torch.addcdiv(x, y, torch.tensor(2.0), value=0.5), 1, 0.25),
+        (lambda x, y: (x * 1).index_add(2, torch.arange(9), y, alpha=0.25), 1, 0.25),
+        (lambda x, y: torch.add(x, y, alpha=0), 1, 0),
+    ],
+)
+def test_shares_that_an_operation_is_given_count(
+    function: Callable[[Tensor, Tensor], Tensor], own: float, other: float
+) -> None:
+    """y = a x + b F(x) with unit F: the middle holds a^2 + b^2 / 3, its neighbours b^2 / 3."""
+    graph = trace(blended(function), (1, 4, 9), axes=(2,))
+    found = field(graph, graph.layers[-1], "energy")
+    assert found.status == "exact"
+    assert found.full()[3:6] == pytest.approx([other**2 / 3, own**2 + other**2 / 3, other**2 / 3])
+
+
+def test_a_divisor_of_a_mean_counts() -> None:
+    """A sum of three over 6, beside the signal itself."""
+    pool = blended(lambda x, y: x + nn.AvgPool2d((1, 3), 1, (0, 1), divisor_override=6)(x[:, :, None])[:, :, 0])
+    found = field(trace(pool, (1, 4, 9), axes=(2,)), "output", "energy").full()
+    assert found[3:6] == pytest.approx([1 / 36, 1 + 1 / 36, 1 / 36])
 
 
 def test_gates_are_noted() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from foveal.frontends import tables
 from foveal.frontends.products import matmul_op
+from foveal.frontends.torch.lowering.pointwise import times
 from foveal.frontends.torch.lowering.reduce import mix_op, of_matrices
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
@@ -42,21 +43,23 @@ def _by_entries(t: Tracer, out: Tensor, a: Tensor, b: Tensor) -> int | None:
     return t.node(ops.Take(0, np.where(weights == 0, -1, index), weights), (t.value(b),), out.shape, t.plain)
 
 
-def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int]) -> int:
-    """``value`` plus ``other``; a bias of weights only is no input."""
-    if not t.depends(other) and other.dim() <= 1:
+def _plus(t: Tracer, value: int, other: Tensor, shape: Sequence[int], beta: float = 1) -> int:
+    """``value`` plus ``other`` times ``beta``; a bias of weights only is no input."""
+    if beta == 0 or (not t.depends(other) and other.dim() <= 1):
         return value
-    return t.node(ops.Pointwise("add"), (value, t.value(other)), shape, t.plain)
+    return t.node(ops.Pointwise("add"), (value, times(t, t.value(other), beta, other.shape)), shape, t.plain)
 
 
 @rule("addmm", "baddbmm", "addmv", "addbmm", "_sparse_addmm")
-def add_matmul(t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, **_: object) -> int:
+def add_matmul(
+    t: Tracer, out: Tensor, other: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1, **_: object
+) -> int:
     summed_batch = ops.Contract(((0, 1, 2), (0, 2, 3)), (1, 3))
     op = summed_batch if t.plain == "addbmm" else matmul_op(a.dim(), b.dim())
     op = replace(op, biased=beta != 0 and not t.depends(other) and other.dim() <= 1)
     sparse = _by_entries(t, out, a, b)
     value = t.node(op, (t.value(a), t.value(b)), out.shape, t.plain) if sparse is None else sparse
-    return value if beta == 0 else _plus(t, value, other, out.shape)
+    return _plus(t, times(t, value, alpha, out.shape), other, out.shape, beta)
 
 
 @rule("linear")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ isnan isneginf isposinf isclose ldexp le leaky_relu less less_equal lgamma log l
 log_sigmoid_forward logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum mish
 nan_to_num ne neg negative nextafter not_equal polar pow rad2deg reciprocal relu relu6 remainder round rrelu rsqrt
 selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink special_expit sqrt square tan tanh threshold
-trunc xlogy addcmul addcdiv lerp fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor
+trunc xlogy fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor
 dequantize dequantize_self rsub div divide true_divide special_erf special_gammaln special_log1p
 special_xlogy special_sinc special_exp2 special_expm1 __and__ __or__ __xor__ __rshift__ __lshift__ _prelu_kernel
 conj_physical frexp gcd lcm hardswish_ mvlgamma polygamma special_entr special_ndtr igamma
@@ -157,6 +158,8 @@ def add(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float 
     """Numbers are kept: a mask may be made with them."""
     inputs = [t.value(a)]
     numbers: tuple[float | None, ...] = ()
+    if alpha == 0:
+        b = 0.0
     if isinstance(b, Tensor):
         scaled = alpha != 1 and id(b) not in t.handles
         inputs.append(t.array(np.asarray(t.data(b) * alpha)) if scaled else t.value(b))
@@ -170,6 +173,8 @@ def add(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float 
 @rule("sub", "subtract", "__sub__")
 def subtract(t: Tracer, out: Tensor, a: Tensor, b: Operand, *_: object, alpha: float = 1) -> int:
     """A constant taken away is its negative added, which may switch a softmax off."""
+    if alpha == 0:
+        b = 0.0
     if isinstance(b, Tensor) and id(b) in t.handles:
         return t.node(pointwise_op("subtract", _scaled(1.0, alpha)), (t.value(a), t.value(b)), out.shape, "sub")
     inputs = [t.value(a)]
@@ -193,6 +198,42 @@ def multiply(t: Tracer, out: Tensor, a: Operand, b: Operand) -> int:
         numbers = tuple(float(item) if item is plain[0] else None for item in (a, b))
     factors = _scaled(*plain) if len(inputs) == 1 else ()
     return t.node(pointwise_op("multiply", factors, numbers), inputs, out.shape, "mul")
+
+
+def times(t: Tracer, value: int, number: Any, shape: Sequence[int]) -> int:
+    """A value times a plain number, which a field weighs it by; 0 leaves nothing of it."""
+    if isinstance(number, complex) or number == 1:
+        return value
+    if number == 0:
+        return t.node(pointwise_op("multiply"), (value, t.array(np.zeros(()))), shape, t.plain)
+    factor = float(number)
+    return t.node(pointwise_op("multiply", (factor,), (None, factor)), (value,), shape, t.plain)
+
+
+@rule("addcmul", "addcdiv")
+def add_product(t: Tracer, out: Tensor, x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> int:
+    shape = np.broadcast_shapes(tuple(a.shape), tuple(b.shape))
+    name = "multiply" if t.plain == "addcmul" else "divide"
+    part = times(t, t.node(pointwise_op(name), (t.value(a), t.value(b)), shape, t.plain), value, shape)
+    return t.node(pointwise_op("add"), (t.value(x), part), out.shape, t.plain)
+
+
+@rule("lerp")
+def lerp(t: Tracer, out: Tensor, x: Tensor, end: Tensor, weight: Operand) -> int:
+    """Shares that are known scale both sides; others gate the way from one to the other."""
+    pair = [(t.value(item), tuple(item.shape)) for item in (x, end)]
+    if isinstance(weight, Tensor) and id(weight) in t.handles:
+        shape = np.broadcast_shapes(pair[0][1], pair[1][1])
+        way = t.node(pointwise_op("subtract"), (pair[1][0], pair[0][0]), shape, "lerp")
+        part = t.node(pointwise_op("multiply"), (way, t.value(weight)), out.shape, "lerp")
+        return t.node(pointwise_op("add"), (pair[0][0], part), out.shape, "lerp")
+    share = np.asarray(t.data(weight) if isinstance(weight, Tensor) else weight)
+    parts = [
+        times(t, value, number.item(), shape) if number.size == 1
+        else t.node(pointwise_op("multiply"), (value, t.array(number)), np.broadcast_shapes(shape, number.shape), "lerp")
+        for (value, shape), number in zip(pair, (1 - share, share), strict=True)
+    ]  # fmt: skip
+    return t.node(pointwise_op("add"), parts, out.shape, "lerp")
 
 
 def operand(t: Tracer, item: Operand) -> int:

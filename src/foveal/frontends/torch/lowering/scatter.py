@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foveal.frontends import tables
 from foveal.frontends.torch.lowering.index import positive, sampled
-from foveal.frontends.torch.lowering.pointwise import operand
+from foveal.frontends.torch.lowering.pointwise import operand, times
 from foveal.frontends.torch.lowering.table import Made, Maybe, Operand, Outputs, Sizes, Tracer, axis_of, ints, rule
 from foveal.frontends.torch.lowering.views import positions
 from foveal.ir import ops
@@ -211,7 +211,7 @@ def masked_scatter(t: Tracer, out: Tensor, x: Tensor, mask: Tensor, source: Tens
 
 @rule("index_add")
 def index_add(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> int:
-    return _at_index(t, x, dim, index, source, "add", True)
+    return _at_index(t, x, dim, index, source, "add", True, alpha)
 
 
 @rule("index_reduce")
@@ -229,13 +229,15 @@ def index_reduce(
     return _at_index(t, x, dim, index, source, JOINS[reduce], include_self)
 
 
-def _at_index(t: Tracer, x: Tensor, dim: int, index: Tensor, source: Tensor, name: str, keeps: bool) -> int:
+def _at_index(
+    t: Tracer, x: Tensor, dim: int, index: Tensor, source: Tensor, name: str, keeps: bool, alpha: float = 1
+) -> int:
     if id(index) in t.handles:
         return sampled(t, x, t.plain, x, index, source)
     if not x.dim():
         return t.node(ops.Pointwise(name), (t.value(x), t.value(source)), x.shape, t.plain)
     along = (axis_of(dim, x.dim()), t.data(index).reshape(-1))
-    return _joined(t, x, t.value(source), along[1], along, name, keeps)
+    return _joined(t, x, times(t, t.value(source), alpha, source.shape), along[1], along, name, keeps)
 
 
 @rule("index_copy")

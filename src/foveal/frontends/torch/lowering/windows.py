@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from torch import Tensor
 
+from foveal.frontends.torch.lowering.pointwise import times
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, ints, rule
 from foveal.ir import ops
 from foveal.ir.lengths import same_padding
@@ -143,9 +145,12 @@ def max_pool(
 
 @rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def average_pool(
-    t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, *_: object, **__: object
+    t: Tracer, out: Tensor, x: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, *rest: Any, **named: Any
 ) -> int:
-    return _pool(t, out, x, kernel, stride, padding, 1, "average")
+    """A divisor of one's own is a factor behind the mean."""
+    value = _pool(t, out, x, kernel, stride, padding, 1, "average")
+    divisor = rest[2] if len(rest) > 2 else named.get("divisor_override")
+    return value if divisor is None else times(t, value, prod(ints(kernel, t.spatial)) / divisor, out.shape)
 
 
 @lru_cache(maxsize=64)
