@@ -228,11 +228,15 @@ def lerp(t: Tracer, out: Tensor, x: Tensor, end: Tensor, weight: Operand) -> int
         part = t.node(pointwise_op("multiply"), (way, t.value(weight)), out.shape, "lerp")
         return t.node(pointwise_op("add"), (pair[0][0], part), out.shape, "lerp")
     share = np.asarray(t.data(weight) if isinstance(weight, Tensor) else weight)
-    parts = [
-        times(t, value, number.item(), shape) if number.size == 1
-        else t.node(pointwise_op("multiply"), (value, t.array(number)), np.broadcast_shapes(shape, number.shape), "lerp")
-        for (value, shape), number in zip(pair, (1 - share, share), strict=True)
-    ]  # fmt: skip
+    parts = []
+    for (value, shape), number in zip(pair, (1 - share, share), strict=True):
+        wide = np.broadcast_shapes(shape, number.shape)
+        by = (value, t.array(number))
+        parts.append(
+            times(t, value, number.item(), shape)
+            if number.size == 1
+            else t.node(pointwise_op("multiply"), by, wide, "lerp")
+        )
     return t.node(pointwise_op("add"), parts, out.shape, "lerp")
 
 
