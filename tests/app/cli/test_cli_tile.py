@@ -1,13 +1,15 @@
-"""``foveal tile`` and ``foveal audit streaming`` on the command line."""
+"""``foveal tile``, ``foveal stream`` and ``foveal audit streaming`` on the command line."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from foveal.app.main import app
+from foveal.tasks.streaming.record import StreamPlan
 from foveal.tasks.tiling.record import TilePlan
 
 NET = ("conv3x4 pool2 conv3x4 up2 conv3x4", "--input", "1,3,64,64")
@@ -80,3 +82,37 @@ def test_streaming_on_the_command_line() -> None:
     assert [finding["code"] for finding in json.loads(result.output)["findings"]] == ["STR02"]
     assert run("audit", "streaming", *net, "--fail-on", "warning").exit_code == 1
     assert run("audit", "streaming", *net, "--lookahead", "2", "--fail-on", "warning").exit_code == 0
+
+
+def test_a_stream_on_the_command_line(tmp_path: Path) -> None:
+    """Windows of 10 and 3 by 5 and 2: 20 samples every 10, 10 behind a chunk; 100 samples a second, 0.1 s a unit."""
+    net = ("conv10x2,s5,valid conv3x2,s2,valid", "--input", "1,1,200", "--rate", "100")
+    picture = tmp_path / "chunks.svg"
+    result = run("stream", *net, "--chunk", "0.35s", "--timeline", str(picture))
+    assert result.exit_code == 0
+    for said in (
+        "20 positions = 2 frames = 200 ms", "10 positions; 10 units per second", "40 positions = 4 frames = 400 ms",
+        "0 before + 10 behind; 10 read again", "10 i to 10 i + 20, center 10 i + 10 = 100 i to 100 i + 200 ms",
+        "a network without weights cannot be run",
+    ):  # fmt: skip
+        assert said in result.output
+    assert "context, computed again" in picture.read_text(encoding="utf-8")
+    plan = StreamPlan.from_json(run("stream", *net, "--json").output)
+    assert (plan.left, plan.right, plan.step, plan.units(200), plan.units(400)) == (0, 10, 10, 19, 39)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--chunk", "80ms"), "is a time: give the rate too"),
+        (("--rate", "100", "--chunk", "30ms"), "advances by 10 positions (100 ms)"),
+        (("--chunk", "0"), "expected a positive length"),
+        (("--timeline", "chunks.txt"), "must end in one of .png, .svg, .pdf"),
+        (("--axis", "H"), "expected one of T"),
+    ],
+)
+def test_bad_input_of_a_stream(options: tuple[str, ...], said: str) -> None:
+    result = run("stream", "conv10x2,s5,valid conv3x2,s2,valid", "--input", "1,1,200", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import foveal
 from foveal.core import show
 from foveal.core.errors import FovealError
+from foveal.fields.receptive_field import receptive_field
 from foveal.tasks.streaming.buffers import buffers
 from foveal.tasks.streaming.record import StreamPlan
 from support.drawn.random_streams import judge
@@ -141,7 +142,10 @@ def test_four_frames_ahead_in_all() -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_spectra_put_together(own: bool) -> None:
-    """Vocos: four spectra lie over a sample, and each is made of seven frames: ten in all."""
+    """Vocos: four spectra lie over a sample, each made of seven frames: ten in all; nine where the window is zero."""
+    graph = foveal.trace(Vocos(own).eval(), (1, 2, 20))
+    middle = receptive_field(graph, "output").box((42 if own else 40,))
+    assert middle == ((6, 15),)  # frames 6 to 14
     plan = foveal.stream(Vocos(own).eval(), inputs=(1, 2, 24))
     assert plan.lookback is not None
     assert plan.lookahead is not None

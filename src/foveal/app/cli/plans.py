@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from foveal.app.options import (
+    PICTURES,
     AxesOption,
     InputOption,
     JsonOption,
     NoCheckOption,
     OneLayerOption,
     SourceArgument,
+    check_suffix,
     lengths,
     trace_source,
 )
@@ -80,6 +82,9 @@ def stream(
     onnx: Annotated[
         str | None, typer.Option("--onnx", metavar="FILE", help="write one step with state inputs and outputs as ONNX")
     ] = None,
+    timeline: Annotated[
+        str | None, typer.Option("--timeline", metavar="FILE", help="draw the chunks over time (.png, .svg, .pdf)")
+    ] = None,
     as_json: JsonOption = False,
     shapes: InputOption = None,
     no_check: NoCheckOption = False,
@@ -88,11 +93,17 @@ def stream(
     """How to run a network along time in chunks: context, latency, state, and what equals the whole run."""
     from foveal.tasks.streaming.plan import export_onnx, stream as plan_of
 
+    if timeline is not None:
+        check_suffix(timeline, PICTURES, "--timeline")
     graph = trace_source(source, shapes, axes=axes)
     length, ahead = (int(t) if t is not None and t.strip().isdecimal() else t for t in (chunk, lookahead))
     with progress(f"streaming {graph.name}"):
         plan = plan_of(graph, layer, rate=rate, hop=hop, chunk=length, lookahead=ahead, axis=axis, check=not no_check)
     print(plan.to_json() if as_json else plan)
+    if timeline is not None:
+        from foveal.views.plots.streaming import timeline as drawn
+
+        drawn(plan).save(timeline)
     if onnx is not None:
         if not onnx.endswith(".onnx"):
             raise FovealError(f"--onnx {onnx}: the name must end in .onnx")
