@@ -60,6 +60,11 @@ def test_the_command_line_starts_without_numpy() -> None:
     assert loaded("import foveal.app.main") & {"numpy", "yaml"} == set()
 
 
+def test_a_report_starts_without_scipy() -> None:
+    """Its special functions take longer to load than a small network takes to be analyzed."""
+    assert loaded("import foveal.report.analyze, foveal.views.text.report") & {"scipy"} == set()
+
+
 def test_public_names() -> None:
     assert len(foveal.__all__) <= 14
     for name in foveal.__all__:

@@ -13,7 +13,6 @@ from foveal.engine.backward.algebra import ENERGY, PATHS, SUPPORT
 from foveal.engine.backward.cropped import LONG
 from foveal.engine.backward.edges import count_edges
 from foveal.engine.backward.gains import Gains
-from foveal.engine.backward.own_gains import OwnGains
 from foveal.engine.backward.pull import over_source, pull, seed
 from foveal.engine.certainty import Certainty, certainty
 from foveal.engine.roles import roles
@@ -117,10 +116,15 @@ def _pulled(
 ) -> Pulled:
     algebra = {"support": SUPPORT, "paths": PATHS, "energy": ENERGY}[kind]
     gain: Gains | None = None
+    carry = None
     if kind != "support":
         _refuse_unknown(graph, value, sure, kind)
-        gain = Gains(graph, kind) if weights == "unit" else OwnGains(graph, weights)
-    carry = gain.carry if isinstance(gain, OwnGains) else None
+        gain = Gains(graph, kind)
+        if weights != "unit":
+            from foveal.engine.backward.own_gains import OwnGains  # SciPy's functions take a tenth of a report's start
+
+            gain = own = OwnGains(graph, weights)
+            carry = own.carry
     start = seed(graph, value, unit, algebra, channel, cropped=prod(rf.source_shape) >= LONG)
     flows = pull(graph, {value: start}, algebra, gain, carry=carry)
     chosen = next(source for source in graph.sources if source.name == rf.source)

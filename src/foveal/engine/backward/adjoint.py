@@ -12,7 +12,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from foveal.engine.backward.algebra import Algebra, Flow, dense, either, with_runs
 from foveal.engine.backward.cropped import shortened
@@ -102,6 +101,8 @@ def _table(step: rel.Table, stage: Stage, flow: Flow, algebra: Algebra) -> Flow:
 @Bounded
 def _matrix(step: rel.Table, weigh: bool) -> Any:
     """Inputs by outputs: 1 per tap, or the squared tap weight."""
+    from scipy import sparse  # loaded where it is needed: a report of a plain network starts without it
+
     out, tap = np.nonzero(step.clipped != rel.ABSENT)
     used = np.ones(out.size) if step.weights is None or not weigh else step.weights[out, tap] ** 2
     return sparse.csr_array((used, (step.clipped[out, tap], out)), shape=(step.n_in, step.n_out))
