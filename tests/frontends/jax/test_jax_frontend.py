@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 lax = jax.lax
 import foveal  # noqa: E402
-from support.frameworks.jax_cases import CASES, MAP, MORE, PLAIN, SIGNAL, one_element, pooled_gradient  # noqa: E402
+from support.frameworks.jax_cases import (  # noqa: E402
+    CASES,
+    MAP,
+    MORE,
+    PLAIN,
+    SIGNAL,
+    conv,
+    one_element,
+    pooled_gradient,
+    weights,
+)
 from support.frameworks.jax_oracle import wrong_hulls  # noqa: E402
 
 
@@ -69,3 +80,27 @@ def test_an_input_without_counted_axes_is_a_constant_or_counts_like_weights() ->
     assert foveal.receptive_field(graph, "output").size == (1,)
     with pytest.raises(foveal.FovealError, match="no input 'y'; there are mask, x"):
         foveal.trace(call, shape, axes={"y": ()})
+
+
+@pytest.mark.parametrize(
+    ("join", "own", "other"),
+    [
+        (lambda x, y: x + 0.1 * y, 1, 0.1),
+        (lambda x, y: (x - y / 4) / 2, 0.5, 0.125),
+        (lambda x, y: y - x, 1, 1),
+    ],
+)
+def test_plain_numbers_that_multiply_count_in_the_energy(join: Any, own: float, other: float) -> None:
+    """y = a x + b F(x) with unit F over three taps: a^2 + b^2 / 3 in the middle, b^2 / 3 beside it."""
+    graph = foveal.trace(lambda x: join(x, conv(x, weights(3, 2, 2), (1,), layout=("NWC", "WIO", "NWC"))), SIGNAL)
+    found = foveal.field(graph, "output", "energy")
+    assert found.status == "exact"
+    assert found.full()[5:8] == pytest.approx([other**2 / 3, own**2 + other**2 / 3, other**2 / 3])
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1, "exact"), (0.1, "approximation")])
+def test_a_known_matrix_is_an_interpolation_only_with_its_weights(factor: float, status: str) -> None:
+    """A tenth of the identity mixes nothing, but is no resize, whose weights add up to 1."""
+    matrix = factor * np.eye(2, dtype=np.float32)
+    graph = foveal.trace(lambda x: jnp.einsum("btc,cd->btd", x, matrix), SIGNAL, axes=(1,))
+    assert foveal.field(graph, "output", "energy").status == status

@@ -20,6 +20,7 @@ import onnxruntime  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from foveal.core.errors import FovealError  # noqa: E402
+from foveal.fields.kinds import field  # noqa: E402
 from foveal.frontends.onnx.lowering.resample import COORDINATES, ROUNDINGS  # noqa: E402
 from foveal.frontends.trace import trace  # noqa: E402
 from foveal.ir.relation import Table  # noqa: E402
@@ -158,3 +159,20 @@ def test_weights_made_in_place_are_counted(name: str, count: int) -> None:
     graph = trace(str(path))
     assert graph.parameters == count
     assert sum(layer.parameters for layer in graph.layer_table.values()) == count
+
+
+def test_shares_of_a_mean_and_of_a_product_count_in_the_energy() -> None:
+    """Half of each operand of a Mean; alpha and beta of a Gemm of the identity's kind, its weights at unit gain."""
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 9])]
+    weights = [numpy_helper.from_array(np.ones((2, 2, 3), np.float32), "w")]
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1]), helper.make_node("Mean", ["x", "c"], ["y"])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    found = field(trace(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, weights))), "y", "energy")
+    assert (found.full()[3:6], found.status) == (pytest.approx([1 / 12, 1 / 4 + 1 / 12, 1 / 12]), "exact")
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [9, 2])]
+    weights = [numpy_helper.from_array(np.ones((2, 2), np.float32), "w")]
+    nodes = [helper.make_node("Gemm", ["x", "w", "x"], ["y"], alpha=2.0, beta=0.5)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, weights))
+    found = field(trace(model, axes=(0,)), "y", "energy")
+    assert (found.values, found.status) == (pytest.approx([4 + 1 / 4]), "exact")

@@ -57,7 +57,17 @@ def _counted(t: Tracer, name: str, cells: Sequence[Cell], shape: Sequence[int]) 
         elif name in _NEUTRAL:
             numbers.append(_NEUTRAL[name])
     given = tuple(numbers) if any(number is not None for number in numbers) else ()
-    return t.node(ops.Pointwise(name, (), given), inputs, shape)
+    return t.node(ops.Pointwise(name, _factors(name, numbers), given), inputs, shape)
+
+
+def _factors(name: str, numbers: Sequence[float | None]) -> tuple[float, ...]:
+    """The plain number that the one operand is multiplied by or divided by."""
+    if len(numbers) != 2 or numbers.count(None) != 1:
+        return ()
+    if name == "multiply":
+        return tuple(number for number in numbers if number is not None and number != 1)
+    by = numbers[1] if name == "divide" else None
+    return (1 / by,) if by is not None and by not in (0, 1) else ()
 
 
 def _arrays(t: Tracer, cells: Sequence[Cell]) -> list[int]:

@@ -156,8 +156,11 @@ def _resized(t: Tracer, eqn: Equation, a: Cell, b: Cell) -> int | None:
     image, matrix, axis, row = (a, b, sum_a[0], sum_b[0]) if a.data is None else (b, a, sum_b[0], sum_a[0])
     if matrix.data is None or matrix.data.ndim != 2 or not np.any(matrix.data == 0) or not matrix.data.any():
         return None
-    weights = np.abs(matrix.data if row == 0 else matrix.data.T).astype(np.float64)
-    op = _interpolation(axis, weights > _ROUNDING * weights.max(), image.shape)
+    signed = (matrix.data if row == 0 else matrix.data.T).astype(np.float64)
+    weights = np.abs(signed)
+    if np.abs(signed.sum(axis=0) - 1).max() > _SHARES:
+        return None
+    op = _interpolation(axis, weights, image.shape)
     if op is None:
         return None
     n_out = weights.shape[1]
@@ -170,8 +173,13 @@ _ROUNDING = 1e-6
 """Share of the largest weight that single precision may leave of an exact zero."""
 
 
-def _interpolation(axis: int, live: np.ndarray, shape: tuple[int, ...]) -> ops.Resample | None:
-    """The interpolation that reads just the ``live`` (in, out) pairs."""
+_SHARES = 1e-3
+"""By how much the weights of an interpolation may differ from its own."""
+
+
+def _interpolation(axis: int, weights: np.ndarray, shape: tuple[int, ...]) -> ops.Resample | None:
+    """The interpolation that reads just the (in, out) pairs of weights that are not 0, a linear one with just these."""
+    live = weights > _ROUNDING * weights.max()
     after = (*shape[:axis], live.shape[1], *shape[axis + 1 :])
     for mode in ("linear", "cubic"):
         for antialias in (False, True):
@@ -184,6 +192,15 @@ def _interpolation(axis: int, live: np.ndarray, shape: tuple[int, ...]) -> ops.R
             weighty = table.clipped if table.weights is None else np.where(table.weights != 0, table.clipped, -1)
             inside = np.where((weighty >= 0) & (weighty < live.shape[0]), weighty, live.shape[0])
             read[inside, np.arange(live.shape[1])[:, None]] = True
-            if np.array_equal(read[:-1], live):
+            if np.array_equal(read[:-1], live) and (mode != "linear" or _agree(table, inside, weights)):
                 return op
     return None
+
+
+def _agree(table: Table, inside: np.ndarray, weights: np.ndarray) -> bool:
+    """Whether a table's weights are these, but for rounding."""
+    if table.weights is None:
+        return True
+    own = np.zeros((weights.shape[0] + 1, weights.shape[1]))
+    np.add.at(own, (inside, np.arange(weights.shape[1])[:, None]), table.weights)
+    return bool(np.abs(own[:-1] / own[:-1].sum(axis=0) - weights).max() < _SHARES)

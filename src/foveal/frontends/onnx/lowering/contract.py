@@ -58,7 +58,17 @@ def gemm(call: Call, a: Operand, b: Operand, c: Operand | None = None) -> Operan
     second = (1, 2) if call.attribute("transB", 0) else (2, 1)
     inputs = [factor(call, operand) for operand in (a, b)]
     value = call.emit(ops.Contract((first, second), (0, 1)), inputs, call.shapes[0])
-    return plus(call, value, c)
+    value = _times(call, value, call.attribute("alpha", 1.0))
+    return plus(call, value, c and _times(call, c, call.attribute("beta", 1.0)))
+
+
+def _times(call: Call, value: Operand, number: float) -> Operand:
+    """A value that a source can change times a plain number, which a field weighs it by; 0 leaves nothing of it."""
+    if number == 1 or not value.depends:
+        return value
+    if number == 0:
+        return call.emit(ops.Pointwise("multiply"), (value, call.constant(np.zeros(()))), value.shape)
+    return call.emit(ops.Pointwise("multiply", (number,), (None, number)), value, value.shape)
 
 
 def plus(call: Call, value: Operand, other: Operand | None) -> Operand:

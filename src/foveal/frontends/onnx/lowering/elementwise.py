@@ -101,7 +101,8 @@ def broadcast(call: Call, *operands: Operand) -> Operand:
     """
     if len(operands) == 1:
         return call.emit(ops.Pointwise("identity"), operands)
-    return call.emit(ops.Pointwise(plain_name(call)), operands)
+    share = (1 / len(operands),) * len(operands) if call.op_type == "Mean" else ()
+    return call.emit(ops.Pointwise(plain_name(call), share), operands)
 
 
 @lowering("Sub")
