@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -139,3 +140,29 @@ def test_a_softmax_of_one_score_is_a_constant_row() -> None:
     model = nn.Sequential(nn.Conv1d(2, 2, 3), nn.AdaptiveAvgPool1d(1), nn.Softmax(-1)).eval()
     rows = foveal.analyze(foveal.trace(model, (1, 2, 9))).layers
     assert [(row.name, row.size.value) for row in rows[:2]] == [("0", (3,)), ("1", (9,))]
+
+
+TABLES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "rows": lambda table, i: table.index_select(0, i[0]),
+    "columns": lambda table, i: table.index_select(1, i[0] % 4).T,
+    "entries": lambda table, i: table[i[0], i[0].flip(0) % 4],
+    "entries by a computed and a constant place": lambda table, i: table[i[0], torch.arange(12) % 4],
+    "columns by two axes": lambda table, i: table[:, i % 4].permute(1, 2, 0),
+    "apart": lambda table, i: table.view(9, 2, 2)[i[0] % 9, :, i[0] % 2],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_entry_of_a_table_reads_what_computed_its_place(name: str) -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.table = nn.Conv1d(2, 1, 3, padding=1), nn.Parameter(torch.randn(9, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return TABLES[name](self.table, (5 * self.conv(x)[:, 0]).long() % 9)
+
+    torch.manual_seed(0)
+    graph = foveal.trace(Table(), (1, 2, 12))
+    assert foveal.receptive_field(graph, "output").status == "exact"
+    assert check(Table(), (1, 2, 12)).agrees

@@ -102,9 +102,10 @@ def repeat_interleave(
 
 @rule("index_select")
 def index_select(t: Tracer, out: Tensor, x: Tensor, dim: int, index: Tensor) -> int:
-    if id(index) in t.handles:
-        return sampled(t, out, "index_select", x, index)
     axis = axis_of(dim, x.dim())
+    if id(index) in t.handles:
+        entry = looked_up(t, out, "index_select", x, axis, index)
+        return sampled(t, out, "index_select", x, index) if entry is None else entry
     numbers = positive(t.data(index).reshape(-1), x.shape[axis])
     return t.node(ops.Take(axis, numbers), (t.value(x),), out.shape, "index_select")
 
@@ -113,6 +114,20 @@ def positive(index: np.ndarray, length: int) -> np.ndarray:
     """Indices that count from the end made positive."""
     numbers = index.astype(np.int64)
     return np.where(numbers < 0, numbers + length, numbers)
+
+
+def looked_up(t: Tracer, out: Tensor, name: str, x: Tensor, axis: int, *indices: Tensor) -> int | None:
+    """Of a table that no source reaches, read at computed places from ``axis`` on, an entry depends on its place; None
+    where it is another kind of read.
+    """
+    if t.depends(x) or any(index.dtype is torch.bool for index in indices):
+        return None
+    computed = [index for index in indices if id(index) in t.handles]
+    own = torch.broadcast_shapes(*(index.shape for index in computed))
+    value = t.node(ops.Pointwise("lookup"), [t.value(index) for index in computed], own, name)
+    last = axis + max(index.dim() for index in indices)
+    value = t.node(RESHAPE, (value,), (*[1] * (last - len(own)), *own, *[1] * (out.dim() - last)), name)
+    return t.node(ops.Expand(), (value,), out.shape, name)
 
 
 def sampled(t: Tracer, out: Tensor, name: str, x: Tensor, *others: object) -> int:
@@ -130,7 +145,10 @@ def index(t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe]) -> int:
             t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
         if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
             return t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index")
-        return sampled(t, out, "index", x, *(item for _, item in given))
+        axes = [axis for axis, _ in given]
+        start = axes[0] if axes == list(range(axes[0], axes[0] + len(axes))) else 0
+        entry = looked_up(t, out, "index", x, start, *(item for _, item in given))
+        return sampled(t, out, "index", x, *(item for _, item in given)) if entry is None else entry
     numbers, axes = constant_indices(t, given, tuple(x.shape))
     shape = tuple(x.shape)
     value = t.value(x)
