@@ -123,7 +123,7 @@ def looked_up(t: Tracer, out: Tensor, name: str, x: Tensor, axis: int, *indices:
     if t.depends(x) or any(index.dtype is torch.bool for index in indices):
         return None
     computed = [index for index in indices if id(index) in t.handles]
-    own = torch.broadcast_shapes(*(index.shape for index in computed))
+    own = np.broadcast_shapes(*(tuple(index.shape) for index in computed))
     value = t.node(ops.Pointwise("lookup"), [t.value(index) for index in computed], own, name)
     last = axis + max(index.dim() for index in indices)
     value = t.node(RESHAPE, (value,), (*[1] * (last - len(own)), *own, *[1] * (out.dim() - last)), name)
