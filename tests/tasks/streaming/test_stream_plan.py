@@ -151,7 +151,7 @@ def test_spectra_put_together(own: bool) -> None:
     assert plan.lookahead is not None
     assert (plan.stride, plan.overlap.status) == (Fraction(1, 4), "exact")
     assert 9 < plan.lookback + plan.lookahead < 10
-    assert "has no form with state yet" in plan.state.why
+    assert plan.state.status == "exact"
 
 
 @pytest.mark.parametrize(("off", "status"), [(0.0, "exact"), (1e-4, "approximate")])

@@ -45,9 +45,9 @@ class Spread(Step):
         return units(self.out, max(0, self.span - self.stride)), 0
 
     def push(self, state: State, values: Values, last: bool) -> Result:
-        axis, (tail, gap) = time_of(self.shapes), state
+        axis, (tail, gap) = time_of(self.out), state
         x = values[self.name]
-        count, over = x.shape[axis] * self.stride, self.span - self.stride
+        count, over = x.shape[time_of(self.shapes)] * self.stride, self.span - self.stride
         made = self.run(values, {self.name: x}) if count else units(self.out, 0).to(tail)
         if count and over > 0:
             made = join((cut(made, axis, 0, over) + tail, cut(made, axis, over)), axis)

@@ -329,7 +329,7 @@ class Prepared:
                 item if not isinstance(item, Ref) else own[item.name] if item.name in own else values[item.name]
                 for item in args[place]
             ]
-        return self.func(*args, **(filled_in(self.more, {**values, **own}) if self.late else self.more))
+        return self.func(*args, **(filled_in(self.more, values | dict(own)) if self.late else self.more))
 
 
 def _functional(func: Any) -> tuple[Any, str]:

@@ -76,20 +76,22 @@ class Step:
 class Each(Step):
     """An operation that does the same at every position, on as many units as all its operands have.
 
-    operands, ramps: (name, time axis, shapes) of what streams, and of fixed numbers that differ by position; given: its
-    arguments, for any length; group: units of the first operand that are taken together.
+    operands: (name, shapes) of what streams; ramps: (name, axis, how many are told by the distance from the end) of
+    fixed numbers that differ by position; given: its arguments, for any length; group: units of the first operand that
+    are taken together.
     """
 
     call: Call
     operands: list[tuple[str, Shapes]]
-    ramps: list[tuple[str, int]]
+    ramps: list[tuple[str, int, int]]
     given: dict[str, Any]
     group: int = 1
 
     def __post_init__(self) -> None:
         self.run = Prepared(self.call.func, self.given)
         self.axes = [time_of(shapes) for _, shapes in self.operands]
-        self.kept = len(self.operands) > 1 or self.group > 1
+        self.late = max([tail for _, _, tail in self.ramps], default=0)  # units that wait for the end of the stream
+        self.kept = len(self.operands) > 1 or self.group > 1 or self.late > 0
         self.alone = not self.kept and not self.ramps
 
     def begin(self, values: Values) -> State:
@@ -104,16 +106,19 @@ class Each(Step):
         if self.kept:
             parts = [join((old, new), axis) for old, new, axis in zip(state, parts, self.axes)]
         sizes = [part.shape[axis] for part, axis in zip(parts, self.axes)]
-        count = min(sizes) // self.group * self.group
+        count = max(0, min(sizes) - (0 if last else self.late)) // self.group * self.group
         own = {name: cut(part, axis, 0, count) for name, part, axis in zip(names, parts, self.axes)}
-        for name, axis in self.ramps:
-            place = state[-1]
-            if place + count > values[name].shape[axis]:
+        for name, axis, tail in self.ramps:
+            place, known = state[-1], values[name].shape[axis] - tail
+            end = place + count - (tail if last else 0)  # up to here the begin of the stream tells
+            if end > known:
                 raise FovealError(
                     f"{self.call.place}: its numbers differ from position to position and are known for "
                     f"{values[name].shape[axis]}; trace a longer source"
                 )
-            own[name] = cut(values[name], axis, place, place + count)
+            own[name] = cut(values[name], axis, place, end) if end > place else cut(values[name], axis, 0, 0)
+            if last and tail:
+                own[name] = join((own[name], cut(values[name], axis, known + max(0, place - end))), axis)
         made = self.run(values, own) if count else empty(self.call.shapes)
         rest = [cut(part, axis, count) for part, axis in zip(parts, self.axes)] if self.kept else []
         return made, (*rest, *([state[-1] + count] if self.ramps else []))

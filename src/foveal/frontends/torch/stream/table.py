@@ -25,6 +25,7 @@ MOVES = {
     "one_hot", "batch_norm", "layer_norm", "rms_norm", "dropout", "clone", "contiguous",
     "to", "_to_copy", "detach", "alias", "feature_dropout", "where", "lift_fresh",
     "prelu", "pixel_shuffle", "normalize", "zeros_like", "ones_like", "type_as", "square",
+    "fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "complex", "polar", "view_as_complex", "view_as_real",
 }  # fmt: skip
 """Operations that leave the order in time alone, where they do not act along it."""
 DIMS = ("dim", "dims", "dim0", "axis", "normalized_shape")
@@ -92,9 +93,7 @@ def each(program: Program, call: Call, group: int = 1, **changed: Any) -> Step:
         if isinstance(short, Tensor) and short.shape != long.shape:
             axis = Shapes(tuple(short.shape), tuple(long.shape), short.dtype).time
             assert axis is not None
-            if not torch.equal(long.narrow(axis, 0, short.shape[axis]), short):
-                raise Refused("reads numbers that depend on the length of the stream")
-            ramps.append((name, axis))
+            ramps.append((name, axis, _at_the_end(short, long, axis)))
         elif isinstance(short, Tensor) and not torch.equal(short, long):
             raise Refused("reads numbers that depend on the length of the stream")
     rates = {shapes.lengths for _, shapes in operands}
@@ -104,6 +103,19 @@ def each(program: Program, call: Call, group: int = 1, **changed: Any) -> Step:
     if not changed and _plain(call.given) != _plain(call.longer):
         raise Refused("is given numbers that depend on the length of the stream")
     return steps.Each(call, operands, ramps, given, group)
+
+
+def _at_the_end(short: Tensor, long: Tensor, axis: int) -> int:
+    """How many of the last numbers are told by the distance from the end, where all before are told by that from the
+    begin (the normaliser of an overlap-add); raises Refused where neither tells.
+    """
+    count, more = short.shape[axis], long.shape[axis]
+    for tail in range(count // 2 + 1):
+        front, back = (0, count - tail), (count - tail, tail)
+        same = torch.equal(short.narrow(axis, *front), long.narrow(axis, *front))
+        if same and torch.equal(short.narrow(axis, *back), long.narrow(axis, more - tail, tail)):
+            return tail
+    raise Refused("reads numbers that depend on the length of the stream")
 
 
 def _outputs(call: Call) -> list[Shapes]:

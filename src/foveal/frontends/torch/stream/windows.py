@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from foveal.frontends.torch.stream import carried, steps
 from foveal.frontends.torch.stream.program import Call, Prepared, Program, Ref, Refused, Shapes
@@ -105,6 +106,51 @@ def spread(program: Program, call: Call) -> Step:
     if before == 0 and drop <= over:
         return made
     return steps.Chain(call, [made, steps.Crop(call, MIDDLE, call.shapes, before, max(0, drop - over))])
+
+
+@makes("col2im")
+def folded(program: Program, call: Call) -> Step:
+    """Windows of one line added up where they overlap."""
+    (name, x), given = only(program, call), call.given
+    (high, span), (_, stride) = given["kernel_size"], given["stride"]
+    if (
+        x.time != len(x.short) - 1
+        or any(given["padding"])
+        or {high, given["output_size"][0], *given["dilation"]} != {1}
+    ):
+        raise Refused("puts windows of several lines together")
+
+    def run(values: Any, own: Any) -> Tensor:
+        size = (own[name].shape[-1] - 1) * stride + span
+        return functional.fold(own[name], (1, size), (1, span), stride=(1, stride))
+
+    return carried.Spread(call, name, x, call.shapes, span, stride, 0, run, None)
+
+
+@makes("istft")
+def spectra(program: Program, call: Call) -> Step:
+    """Spectra put together: their sum and that of the squared windows, cut at the ends and divided."""
+    (name, x), given = only(program, call), call.given
+    size, hop = given["n_fft"], given["hop_length"] or given["n_fft"] // 4
+    odd = given["length"] is not None or given["return_complex"] or given["onesided"] is False
+    if odd or x.time != len(x.short) - 1 or given["win_length"] not in (None, size) or given["window"] is None:
+        raise Refused("puts spectra together in a way that has no form with state yet")
+
+    def run(values: Any, own: Any) -> Tensor:
+        window, count = values[given["window"].name], own[name].shape[-1]
+        parts = torch.fft.irfft(own[name], size, dim=-2) * window[:, None] * (size**0.5 if given["normalized"] else 1.0)
+        squares = (window**2)[:, None].expand(*parts.shape[:-1], count)
+        sums = torch.stack((parts, squares), -3).reshape(-1, size, count)
+        made = functional.fold(sums, (1, (count - 1) * hop + size), (1, size), stride=(1, hop))
+        return made.reshape(*parts.shape[:-2], 2, -1)
+
+    short, long = ((*shape[:-1], 2, shape[-1]) for shape in (call.shapes.short, call.shapes.long))
+    both = Shapes(short, long, call.shapes.dtype)
+    made: list[Step] = [carried.Spread(call, name, x, both, size, hop, 0, run, None)]
+    if given["center"]:
+        made.append(steps.Crop(call, MIDDLE, both, size // 2, size // 2))
+    ratio = replace(call, func=lambda x: x[..., 0, :] / x[..., 1, :], given={"x": Ref(MIDDLE)}, longer={})
+    return steps.Chain(call, [*made, steps.Each(ratio, [(MIDDLE, both)], [], ratio.given)])
 
 
 @makes("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d")
