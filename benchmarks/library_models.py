@@ -222,7 +222,7 @@ def _ultralytics(name: str) -> Built:
 
     LOGGER.setLevel("ERROR")
     kind = RTDETR if "rtdetr" in name else YOLOWorld if "world" in name else YOLO
-    side = 128 if "p6" in name else 96  # of two columns of tokens no step can be told
+    side = 640  # their own: at less, padding behind attention over the whole map leaves no unit untouched
     return Built(kind(f"{name}.yaml").model.float(), torch.rand(1, 3, side, side))
 
 
