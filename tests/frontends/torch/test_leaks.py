@@ -136,6 +136,11 @@ def divided(m: Any, x: Tensor) -> Tensor:
 
 
 @case
+def by_its_share(m: Any, x: Tensor) -> Tensor:
+    return torch.add(m.c(x), x, alpha=x.abs().max().item())
+
+
+@case
 def in_place_by_number(m: Any, x: Tensor) -> Tensor:
     return m.c(x).mul_(x.mean().item())  # type: ignore[no-any-return]
 
@@ -311,7 +316,7 @@ MARKED = [
     "few_numbers",
     "old_pool",
 ]
-NUMBERS = ("item", "queue_of_numbers", "divided", "in_place_by_number", "filled")
+NUMBERS = ("by_its_share", "item", "queue_of_numbers", "divided", "in_place_by_number", "filled")
 EXACT = ("executor", "threads", "deep_copy", "shallow_copy", "data", "lists", "list_into_constant", "out_argument",
          "two_out_arguments")  # fmt: skip
 CUSTOM = [name for name in RULES if name.startswith("custom")]

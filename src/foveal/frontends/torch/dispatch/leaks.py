@@ -142,7 +142,8 @@ def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
         if isinstance(item, bool) or not isinstance(item, (int, float, complex)):
             continue
         length = entry.plain in _LENGTHS and isinstance(item, int)
-        if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and argument.name != "alpha":
+        slope = argument.name == "alpha" and not argument.kwarg_only  # of an activation, not the factor of a sum
+        if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and not slope:
             return True
     return False
 
