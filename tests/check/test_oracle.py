@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import foveal
 from foveal.check.oracle import dependency, prepare, support
 from foveal.check.perturbation import hulls, moved
-from foveal.core.errors import VerificationError
+from foveal.core import memory
+from foveal.core.errors import FovealError, VerificationError
 from support.drawn.random_steps import Attention, Recurrent
 
 
@@ -130,3 +134,24 @@ def test_inputs_in_every_form() -> None:
     model = nn.Identity()
     forms = [(1, 1, 4), ((1, 1, 4), (1, 4)), {"x": (1, 1, 4)}, torch.zeros(1, 1, 4), [np.zeros((1, 1, 4), np.float32)]]
     assert [list(prepare(model, form).arrays) for form in forms] == [["0"], ["0", "1"], ["x"], ["0"], ["0"]]
+
+
+def test_a_copy_that_does_not_fit_into_memory_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 x 4 x 3 weights and 16 biases take 1664 bytes in double precision."""
+    graph = foveal.trace(nn.Conv1d(4, 16, 3), (1, 4, 16))
+    monkeypatch.setattr(memory, "free", lambda: 1664)
+    with pytest.raises(
+        FovealError, match=r"a copy of the model takes 0\.0 GB, 0\.0 GB of memory are free: take a smaller"
+    ):
+        foveal.verify(graph)
+    monkeypatch.setattr(memory, "free", lambda: 2 * 1664)
+    assert foveal.verify(graph)
+
+
+def test_free_memory_is_told_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal: 9 kB\nMemAvailable:    7 kB\n", encoding="ascii")
+    monkeypatch.setattr(memory, "_TOLD", told)
+    assert memory.free() == 7 * 1024
+    monkeypatch.setattr(memory, "_TOLD", tmp_path / "none")
+    assert memory.free() is None

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foveal.core import memory
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.leaks import handed_out
@@ -27,6 +28,9 @@ from foveal.frontends.torch.lowering.higher import experts_by_token, uncompiled
 from foveal.frontends.torch.names import Capture, Naming
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
+
+SHARE = 0.8
+"""Of the memory that is free, what the weights of a copy may take."""
 
 
 @dataclass
@@ -208,6 +212,7 @@ class TorchRunner:
         return number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers()))
 
     def _copy_anew(self, number: torch.dtype) -> nn.Module:
+        _fits(self.model, number)
         try:
             with torch.inference_mode(False):  # what is copied inside could take part in no gradient
                 model = copy.deepcopy(self.model, _computed(self.model))
@@ -223,6 +228,17 @@ class TorchRunner:
                     if isinstance(item, Tensor) and item.dtype.is_floating_point:
                         module.__dict__[name] = item.to(number)
         return model.cpu().to(number)
+
+
+def _fits(model: nn.Module, number: torch.dtype) -> None:
+    """Raises VerificationError where numbers for all weights would take more memory than is free."""
+    needed = sum(item.numel() for item in (*model.parameters(), *model.buffers())) * number.itemsize
+    room = memory.free()
+    if room is not None and needed > SHARE * room:
+        raise VerificationError(
+            f"a copy of the model takes {needed / 1e9:.1f} GB, {room / 1e9:.1f} GB of memory are free: take a smaller "
+            "one of its kind (fewer or narrower layers)"
+        )
 
 
 def _computed(model: nn.Module) -> dict[int, Any]:
