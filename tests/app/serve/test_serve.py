@@ -421,7 +421,7 @@ def test_a_call_that_needs_too_much_memory_gets_a_line() -> None:
     try:
         with pytest.raises(FovealError, match="memory"):
             small.submit(
-                "field", {"text": "conv3x1", "shape": "1x8000x8000", "layer": "conv1", "kind": "energy"}
+                "field", {"text": "conv3x1 gap", "shape": "1x8000x8000", "layer": "gap1", "kind": "energy"}
             ).result()
         assert small.submit("summary", FIVE).result(timeout=60)
     finally:

@@ -149,7 +149,7 @@ def _partial(model: nn.Module, first: Attempt, second: Attempt, name: str, input
     missing = isinstance(second.error, NotImplementedError) or "allocate memory" in str(second.error)
     best = max(first, second, key=lambda attempt: len(attempt.graph.layer_table))
     if not best.graph.layer_table or (ordinary and not missing and not (refused and on_meta)):
-        hint = wanted(model, inputs)
+        hint = wanted(model, inputs, str(second.error))
         raise TraceError(f"{name}: {first_line(second.error)} ({second.place}){hint and '; '}{hint}") from second.error
     best.graph.notes.append(Note("partial", second.layer, f"traced up to here: {first_line(second.error)}"))
     return best

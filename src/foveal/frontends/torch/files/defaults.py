@@ -71,9 +71,9 @@ def _rank(layer: Any) -> int:
     return len(layer.kernel_size) + 2 if isinstance(layer, nn.modules.conv._ConvNd) else 2
 
 
-def wanted(model: nn.Module, inputs: Any) -> str:
+def wanted(model: nn.Module, inputs: Any, error: str) -> str:
     """What a failed call may have missed: the inputs that forward takes, the shape that the first layer needs; with
-    words for the command line. "" where nothing of it explains the failure.
+    words for the command line. "" where nothing of it explains the failure. error: what the model said.
     """
     parts = []
     names, needed = _names(model), _required(model)
@@ -96,7 +96,7 @@ def wanted(model: nn.Module, inputs: Any) -> str:
                 f"its first layer '{name}' ({type(layer).__name__} of {channels(layer)} channels) needs {rank} "
                 f"dimensions, such as {example}"
             )
-        elif isinstance(layer, nn.modules.conv._ConvNd) and any(n % 32 for n in shape[2:]):
+        elif "must match" in error and isinstance(layer, nn.modules.conv._ConvNd) and any(n % 32 for n in shape[2:]):
             larger = ",".join(map(str, (*shape[:2], *(-(-n // 32) * 32 for n in shape[2:]))))
             parts.append(f"networks that halve maps and join them again take lengths such as {larger}")
         if (
