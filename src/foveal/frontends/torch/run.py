@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.core import memory
 from foveal.core.errors import FovealError, VerificationError, first_line
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.leaks import handed_out
@@ -29,6 +30,8 @@ from foveal.frontends.torch.names import Capture, Naming
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
 
+MEMORY = Path("/proc/meminfo")
+"""Where Linux tells how much memory is free."""
 SHARE = 0.8
 """Of the memory that is free, what the weights of a copy may take."""
 
@@ -233,12 +236,21 @@ class TorchRunner:
 def _fits(model: nn.Module, number: torch.dtype) -> None:
     """Raises VerificationError where numbers for all weights would take more memory than is free."""
     needed = sum(item.numel() for item in (*model.parameters(), *model.buffers())) * number.itemsize
-    room = memory.free()
+    room = _free()
     if room is not None and needed > SHARE * room:
         raise VerificationError(
             f"a copy of the model takes {needed / 1e9:.1f} GB, {room / 1e9:.1f} GB of memory are free: take a smaller "
             "one of its kind (fewer or narrower layers)"
         )
+
+
+def _free() -> int | None:
+    """Bytes that can be taken without swapping; None where the system does not say."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", MEMORY.read_text(encoding="ascii"), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if found is None else int(found[1]) * 1024
 
 
 def _computed(model: nn.Module) -> dict[int, Any]:
