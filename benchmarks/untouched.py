@@ -190,9 +190,9 @@ def examine(name: str, size: int | None = None, largest: int = LARGEST) -> list[
         found = [f"failed: {type(error).__name__}: {error}".replace("\n", " | ")[:300]]
     if not size or not any(text.startswith("failed") for text in found):
         return found
-    told = f"{name}?img_size={size}"  # the size is fixed where the model is built
-    other = name if "?" in name or not name.startswith("timm:") else told
-    return examine(other, size if other == told else None, largest)
+    if name.startswith("timm:") and "?" not in name:  # the size is fixed where the model is built
+        return examine(f"{name}?img_size={size}", size, largest)
+    return examine(name.partition("?")[0], None, largest)
 
 
 def main() -> int:
