@@ -29,9 +29,9 @@ def test_no_element_moves_outside_its_box(start: int) -> None:
         assert found is None or found.small == 0, (number, found)
 
 
-@pytest.mark.parametrize("number", [2035, 13786])
-def test_frames_that_were_joined_meet_others(number: int) -> None:
-    """States of a loop in both directions, joined along the channels, behind attention: bounds failed."""
+@pytest.mark.parametrize("number", [2035, 13786, 200357, 203374])
+def test_networks_that_failed_once(number: int) -> None:
+    """States of a loop in both directions, joined along the channels, behind attention; writes into nothing."""
     found = judge(number)
     assert found is not None
     assert found.small == 0

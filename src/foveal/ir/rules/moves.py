@@ -119,7 +119,11 @@ def _summed(op: ops.Take | ops.Gather, known: Known) -> Fixed | None:
 def _left_out(op: ops.Take | ops.Gather, index: np.ndarray, move: Codes, known: Known) -> Fixed | None:
     """A move with zeros where it reads nothing; of another join than a sum, nothing is no number."""
     nothing = bool((np.asarray(index) < 0).any())
-    return None if nothing and op.name not in ("add", "sample") else moved(move, known, nothing)
+
+    def moves(codes: list[np.ndarray], zero: int) -> np.ndarray:
+        return move(codes, zero) if codes[0].size else np.full(known.out, zero)  # of nothing all is left out
+
+    return None if nothing and op.name not in ("add", "sample") else moved(moves, known, nothing)
 
 
 def _taken(op: ops.Take, known: Known) -> Fixed | None:
