@@ -87,6 +87,8 @@ def build(name: str, largest: int = LARGEST) -> tuple[nn.Module, Any, Any]:
                 if item is not None and item.is_meta:
                     known.setdefault(id(item), (numbers(item, f"{path}.{key}"), item))
                     table[key] = known[id(item)][0].requires_grad_(item.requires_grad)
+        if isinstance(module, nn.RNNBase):  # keeps its weights in a list as well
+            module._flat_weights = [getattr(module, key) for key in module._flat_weights_names]
     return loaded.model, loaded.inputs, loaded.axes
 
 
