@@ -12,7 +12,6 @@ skipped, so an interrupted run goes on where it stopped. ``--again STATUS`` runs
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import kept_lines
 import zoo_model
 import zoo_pool
 from library_models import LIBRARIES, Unbuilt, build, names
@@ -106,24 +106,22 @@ def main() -> int:
     """Run what is asked; the exit code is 0 when no model failed and no field was too small."""
     options = _options()
     output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
     wanted = []
     for library in LIBRARIES:
         if find_spec(MODULES.get(library, library)) and fnmatchcase(library, options.only.partition(":")[0]):
             wanted += [name for name in names(library) if fnmatchcase(name, options.only)][:: options.every]
-    known = read(output)
+    known = kept_lines.read(output, Record)
     missing = [name for name in wanted if name not in known or known[name].status in options.again]
     began = time.monotonic()
-    with output.open("a", encoding="utf-8") as file:
+    with kept_lines.writing(output) as write:
         work, wall = partial(examine, limit=options.timeout), 10 * options.timeout
         for name, result in zoo_pool.run(work, missing, options.workers, wall, options.memory << 30):
             record = Record(name, error=result.reason) if isinstance(result, zoo_pool.Failed) else result
-            file.write(json.dumps(asdict(record)) + "\n")
-            file.flush()
+            write(asdict(record))
             print(f"{time.monotonic() - began:6.0f} s  {name}: {record.status}", record.error[:120], flush=True)
             if time.monotonic() - began > options.seconds:
                 break
-    known = read(output)
+    known = kept_lines.read(output, Record)
     records = [known[name] for name in wanted if name in known]
     print(Counter(record.status for record in records), sum(bool(record.small) for record in records), "too small")
     if options.summary:
@@ -131,18 +129,6 @@ def main() -> int:
 
         Path(options.summary).write_text(markdown(records), encoding="utf-8")
     return int(any(record.status == "failed" or record.small for record in records))
-
-
-def read(path: Path) -> dict[str, Record]:
-    """Name -> record; the last line of a name counts, and a line cut short by an interruption is passed over."""
-    found: dict[str, Record] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            record = Record(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        found[record.name] = record
-    return found
 
 
 def _options() -> argparse.Namespace:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import json
 import os
 import random
 import sys
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 import foveal
+import kept_lines
 import zoo_pool
 from foveal.core.errors import FovealError
 from foveal.frontends.torch.dispatch.swap import seeded
@@ -209,21 +209,18 @@ def main() -> int:
     parser.add_argument("--output", default="zoo-output/untouched.jsonl")
     options = parser.parse_args()
     output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    lines = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
-    known = {record["name"]: record["differences"] for record in map(json.loads, lines)}
+    known = {name: record["differences"] for name, record in kept_lines.read(output).items()}
     wanted = [
         name
         for library in ("torchvision", "timm")
         for name in [name for name in names(library) if fnmatchcase(name, options.only)][:: options.every]
     ]
-    with output.open("a", encoding="utf-8") as file:
+    with kept_lines.writing(output) as write:
         missing = [name for name in wanted if name not in known]
         work = partial(examine, size=options.size, largest=options.largest)
         for name, result in zoo_pool.run(work, missing, options.workers, options.timeout):
             known[name] = [f"failed: {result.reason}"] if isinstance(result, zoo_pool.Failed) else result
-            file.write(json.dumps({"name": name, "differences": known[name]}) + "\n")
-            file.flush()
+            write({"name": name, "differences": known[name]})
     failed = [name for name in wanted if any(text.startswith("failed") for text in known[name])]
     differing = [name for name in wanted if known[name] and name not in failed]
     for name in (*failed, *differing):

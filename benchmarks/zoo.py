@@ -12,7 +12,6 @@ an interrupted run goes on where it stopped. ``--again STATUS`` runs those of th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+import kept_lines
 import zoo_pool
 from zoo_model import Record, examine, names
 from zoo_summary import markdown, tables
@@ -33,32 +33,17 @@ def main() -> int:
     """Run what is asked; the exit code is 0 when every model has a record that is not "failed"."""
     options = _options()
     output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
     wanted = _wanted(options.only, options.every)
-    known = read(output)
+    known = kept_lines.read(output, Record)
     missing = [name for name in wanted if name not in known or known[name].status in options.again]
     if not options.summary_only:
         _run(missing, output, options)
-    known = read(output)
+    known = kept_lines.read(output, Record)
     records = [known[name] for name in wanted if name in known]
     Console().print(*tables(records))
     if options.summary:
         Path(options.summary).write_text(markdown(records), encoding="utf-8")
     return int(any(record.status == "failed" for record in records))
-
-
-def read(path: Path) -> dict[str, Record]:
-    """Name -> record; the last line of a name counts, and a line cut short by an interruption is passed over."""
-    found: dict[str, Record] = {}
-    if not path.exists():
-        return found
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = Record(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        found[record.name] = record
-    return found
 
 
 def _options() -> argparse.Namespace:
@@ -89,13 +74,12 @@ def _wanted(pattern: str, every: int) -> list[str]:
 def _run(missing: list[str], output: Path, options: argparse.Namespace) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console) as bar, output.open("a", encoding="utf-8") as file:
+    with Progress(*columns, console=console) as bar, kept_lines.writing(output) as write:
         task = bar.add_task("models", total=len(missing))
         limit = int(options.memory * 2**30) if options.memory else _share(options.workers)
         for name, result in zoo_pool.run(examine, missing, options.workers, options.timeout, limit):
             record = Record(name, error=result.reason) if isinstance(result, zoo_pool.Failed) else result
-            file.write(json.dumps(asdict(record)) + "\n")
-            file.flush()
+            write(asdict(record))
             bar.update(task, advance=1, description=f"{name} {record.status}")
 
 
