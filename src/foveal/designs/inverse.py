@@ -242,8 +242,6 @@ def _more_or_fewer(space: Space, genome: tuple[int, ...], grow: bool) -> bool:
 
 
 def _reaches(found: Evaluation, wanted: str) -> bool:
-    return (
-        not found.unproductive
-        if wanted == "productive"
-        else (found.fits if wanted == "effective" else found.covered) >= 1.0
-    )
+    if wanted == "productive":
+        return not found.unproductive
+    return (found.fits if wanted == "effective" else found.covered) >= 1.0

@@ -162,16 +162,16 @@ def as_given(given: Inputs, axes: Any) -> Inputs | None:
     """The same call with masks (zeros and ones, of which some are ones) as constants, beside other inputs and unless
     the caller gave them axes; None where there are none.
     """
+    if axes is not None and not isinstance(axes, Mapping):
+        return None
     masks = {
         slot.name
         for slot in given.slots()
         if slot.axes and slot.example is not None and not slot.example.is_meta
         and not slot.dtype.is_floating_point and slot.example.numel()
         and bool((slot.example == 1).any() & ((slot.example == 0) | (slot.example == 1)).all())
-        and not (isinstance(axes, Mapping) and by_name(axes, slot.name) is not None)
+        and (axes is None or by_name(axes, slot.name) is None)
     }  # fmt: skip
-    if axes is not None and not isinstance(axes, Mapping):
-        return None
     if not masks or masks >= {slot.name for slot in given.slots() if slot.axes}:
         return None
     return given.changed(lambda slot: dataclasses.replace(slot, axes=()) if slot.name in masks else slot)

@@ -205,8 +205,14 @@ def _coverage_table(
     columns = ("where", "layer", "TRF px", "TRF / image", "TRF covers", "effective side px", "90 % side px",
                "ERF covers", "sigma px")  # fmt: skip
     rows = [
-        (where, item.layer, numbers(item.size), item.ratio(lengths), item.covered, item.side, item.side_90)
-        + (
+        (
+            where,
+            item.layer,
+            numbers(item.size),
+            item.ratio(lengths),
+            item.covered,
+            item.side,
+            item.side_90,
             item.region,
             None if item.sigmas is None else item.sigmas[-1],
         )

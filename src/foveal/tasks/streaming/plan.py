@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from math import floor
 from typing import Any
 
@@ -175,7 +175,8 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
         return int(forward(np.resize(given, there)).shape[plan.value_axis])
 
     more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
-    running, sizes, noise = None, _sizes(numbers, plan.step, total), backend.rounding(plan.layer)
+    running, sizes = None, _sizes(numbers, plan.step, total)
+    noise = cache(partial(backend.rounding, plan.layer))  # a run of its own, which only what differs asks for
     try:
         running = backend.streaming(
             plan.source.name, time, more if more % plan.step == 0 else plan.step, plan.layer, "float64"
@@ -224,7 +225,12 @@ def _growth(plan: StreamPlan, run: Callable[[int], int]) -> Growth | None:
 
 
 def _overlap_proven(
-    plan: StreamPlan, forward: Any, sound: np.ndarray, whole: np.ndarray, numbers: np.random.Generator, noise: float
+    plan: StreamPlan,
+    forward: Any,
+    sound: np.ndarray,
+    whole: np.ndarray,
+    numbers: np.random.Generator,
+    noise: Callable[[], float],
 ) -> StreamPlan:
     """Feeds of any length, and where those differ, feeds with the traced length's remainder by the step."""
     found = None
@@ -246,10 +252,10 @@ def _overlap_proven(
     return plan
 
 
-def _way(found: TileCheck, why: str, exact: bool = True, noise: float = 0.0) -> Way:
+def _way(found: TileCheck, why: str, exact: bool, noise: Callable[[], float]) -> Way:
     if found.identical and exact:
         return Way("exact", "", None, found.tiles, found.largest)
-    if exact and found.rms <= noise:
+    if exact and found.rms <= noise():
         return Way("exact", COARSE, None, found.tiles, found.largest)
     return Way("approximate", why, found.rms, found.tiles, found.largest)
 

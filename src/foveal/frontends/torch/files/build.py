@@ -217,9 +217,8 @@ def _timm(text: str, pretrained: bool) -> Loaded:
     config = getattr(model, "pretrained_cfg", None) or {}
     channels, *size = config.get("input_size") or (3, 224, 224)
     own = options.get("img_size", size)
-    return Loaded(
-        model, (1, options.get("in_chans", channels), *((own, own) if isinstance(own, int) else own)), None, name
-    )
+    sides = (own, own) if isinstance(own, int) else own
+    return Loaded(model, (1, options.get("in_chans", channels), *sides), None, name)
 
 
 def _factory(package: str, name: str, pretrained: bool) -> Loaded:
