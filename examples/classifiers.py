@@ -128,7 +128,7 @@ def figure(rows: list[dict[str, Any]]) -> Picture:
         left.axvline(1, color=INK, linestyle=":", linewidth=1)
         left.annotate("field = image", (1, 13.5), fontsize=7, rotation=90, xytext=(-9, 0), textcoords="offset points")
         left.set_xlabel("TRF of a unit of the last map / image")
-        right.set_xlabel("ERF of that unit: % of the image above 4.55 % of the largest weight")
+        right.set_xlabel("effective region of that unit: % of the image")
         left.set_ylabel("ImageNet top-1 error (%)")
         made.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=7, frameon=False)
         made.suptitle(f"{len(rows)} torchvision classifiers, first training recipe", fontsize=11)
