@@ -58,7 +58,13 @@ class Target(NamedTuple):
 
     layer: str
     place: tuple[int | None, ...]
-    channel: int | None = None
+    channels: tuple[int, int] | None = None
+    """First and last feature that count; None: all."""
+
+    @property
+    def features(self) -> slice:
+        """Those of a row of features that count."""
+        return slice(None) if self.channels is None else slice(self.channels[0], self.channels[1] + 1)
 
 
 class Procedure(Protocol):
@@ -95,6 +101,9 @@ class Gradient(Protocol):
 
         ``images``: the source's tensor, axis 0 the images where ``batched``. ``signs``: generators by target, image.
         """
+
+    def features(self, images: np.ndarray, targets: Sequence[Target], batched: bool = True) -> list[np.ndarray]:
+        """The values alone: one array (images, features) in float64 per target."""
 
 
 class Mean(NamedTuple):

@@ -200,3 +200,26 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], text: str, tmp_path: 
 
 def test_help_names_the_protocols() -> None:
     assert "replknet" in run("--help").stdout
+
+
+def test_occlusion_stands_beside_the_gradient(tmp_path: Path) -> None:
+    out = tmp_path / "figure.png"
+    asked = (*NET, "--protocol", "occlusion", "--signed", "--patch", "8", "--out", out)
+    result = run(*asked)
+    assert result.exit_code == 0
+    rows = result.stdout.splitlines()
+    assert [line.split("  ")[2].strip() for line in rows[1:5]] == [
+        "tail", "tail, its gradient", "tail, supports", "tail, opposes",
+    ]  # fmt: skip
+    assert out.is_file()
+    assert rows[5].startswith("tail: occlusion and gradient: ")
+    assert "of the weight lies at other patches" in rows[5]
+    data = json.loads(run(*asked[:-2], "--json").stdout)["results"]
+    assert [item["answers"] for item in data] == ["", "supports", "opposes"]
+    assert {"apart", "chance", "ratio", "verdict"} == set(data[0]["gradient"]["reading"])
+
+
+def test_patches_are_of_occlusion() -> None:
+    result = run(*NET, "--patch", "8")
+    assert result.exit_code == 2
+    assert "of the protocols of occlusion" in result.stderr

@@ -52,7 +52,23 @@ def erf(
         typer.Option("--images", metavar="DIR", help="a folder or file, repeatable; default: seeded noise"),
     ] = None,
     count: Annotated[int | None, typer.Option("--count", min=1, help="the first so many images")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="foveal, luo2016, replknet or openerf")] = "foveal",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            help="gradients: foveal, luo2016, replknet, openerf; patches replaced: occlusion (by values of other "
+            "places of the image), occlusion-blur, occlusion-mean",
+        ),
+    ] = "foveal",
+    patch: Annotated[
+        int | None, typer.Option("--patch", min=1, help="side of an occluded patch; default: 144 of them in all")
+    ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="of occlusion: also what supports the unit and what opposes it")
+    ] = False,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="also each group of channels that see unlike parts")
+    ] = False,
     at: Annotated[
         str | None, typer.Option("--at", metavar="Y,X", help="index of the unit; default: the protocol's choice")
     ] = None,
@@ -104,7 +120,8 @@ def erf(
     if isinstance(shape, dict):
         raise FovealError("--input: give one shape here")
     named = (*(weights or ()), "pretrained") if pretrained else tuple(weights or ())
-    settings = Settings(seed, batch, not whole, precision.value if precision else None, tolerance, metric)
+    number = precision.value if precision else None
+    settings = Settings(seed, batch, not whole, number, tolerance, metric, channels, patch, signed)
     asked = Request(tuple(sources or ()), tuple(layers or ()), named, shape, tuple(images or ()), count, protocol,
                     unit(at), settings, energy, threads, input_axes(axes))  # fmt: skip
     request = checked(asked)

@@ -1,6 +1,7 @@
-"""Measured fields: input gradients of units, averaged over images by a protocol, with how well they are known.
+"""Measured fields: input gradients of units, or their answers to occlusion, averaged over images by a protocol, with
+how well they are known.
 
-One forward pass serves all layers asked for. An image whose gradient is zero everywhere or not a number is left out and
+One forward pass serves all layers asked for. An image whose map is zero everywhere or not a number is left out and
 named. What reaches a unit through ``detach``, rounding or argmax has no gradient: such a field may miss information,
 and says so where the trace or the map shows it.
 """
@@ -21,6 +22,8 @@ from foveal.engine.roles import roles
 from foveal.fields.field import Box, Field
 from foveal.fields.measured.cropping import behind
 from foveal.fields.measured.images import SQUASH, ImageSet, Sample, collect
+from foveal.fields.measured.occluded.maps import occluded_maps
+from foveal.fields.measured.occluded.patches import division
 from foveal.fields.measured.protocols import Protocol, protocol_of
 from foveal.fields.measured.provenance import versions
 from foveal.fields.measured.uncertainty import Frame, Interval, Running, intervals
@@ -82,7 +85,8 @@ def measure(
     settings: Settings | None = None,
     axes: Any = None,
 ) -> list[Measured]:
-    """The measured field of one unit of each layer.
+    """The measured field of one unit of each layer; behind it those of its groups of channels and the signed ones,
+    where the settings ask for them.
 
     images: folder, files, array or tensor (N, ...), dataset, or None for seeded noise; the first ``count`` of them.
     at: the unit, by default the protocol's choice. Raises FovealError: no PyTorch model behind the graph, an operation
@@ -93,7 +97,7 @@ def measure(
     names = [layers] if isinstance(layers, str) else list(layers)
     plan = plan_of(graph, names, at, channel, source, procedure, settings)
     given = image_set(graph, plan, images, count, preparation)
-    accounts = [Account(plan, number) for number in range(len(names))]
+    accounts = [Account(plan, number) for number in range(len(plan.fields))]
     for sample, parts in counted(contributions(graph, plan, given, range(len(given))), len(given)):
         for account, part in zip(accounts, parts):
             account.add(sample, part)
@@ -130,7 +134,8 @@ def contributions(
     """Each image of these numbers with one contribution per layer, in order."""
     assert graph.backend is not None
     ready = graph.backend.gradient(plan.source.name, plan.source.axes, plan.settings.dtype, plan.waists)
-    size = plan.settings.batch if plan.layout.batched and _independent(graph, plan) else 1
+    together = plan.layout.batched and _independent(graph, plan)
+    size = plan.settings.batch if together else 1
     for first in range(0, len(numbers), size):
         loaded: list[tuple[int, Sample]] = []
         samples: list[tuple[Sample, str]] = []
@@ -141,7 +146,7 @@ def contributions(
                 samples.append((sample, ""))
             except SourceError as error:
                 samples.append((Sample(images.names[number], "", np.zeros(0)), str(error)))
-        maps = zip(*(_maps(ready, plan, loaded) if loaded else []))
+        maps = zip(*(_maps(ready, plan, loaded, together) if loaded else []))
         for sample, problem in samples:
             if problem:
                 yield sample, [Contribution(None, problem, 0.0) for _ in plan.fields]
@@ -154,7 +159,10 @@ def _independent(graph: Graph, plan: Plan) -> bool:
     return all(known[graph.layer(rf.layer).value][:1] == ("b",) for rf in plan.fields)
 
 
-def _maps(ready: Gradient, plan: Plan, loaded: Sequence[tuple[int, Sample]]) -> list[np.ndarray]:
+def _maps(ready: Gradient, plan: Plan, loaded: Sequence[tuple[int, Sample]], together: bool) -> list[np.ndarray]:
+    if plan.protocol.occlude:
+        numbers, images = [n for n, _ in loaded], [sample.array for _, sample in loaded]
+        return occluded_maps(ready, plan, numbers, images, together)
     arrays = np.stack([sample.array for _, sample in loaded]) if plan.layout.batched else loaded[0][1].array
     if plan.crop is not None:
         cut = [slice(None)] * arrays.ndim
@@ -172,9 +180,10 @@ def _maps(ready: Gradient, plan: Plan, loaded: Sequence[tuple[int, Sample]]) -> 
 def _contribution(plan: Plan, number: int, full: np.ndarray) -> Contribution:
     """The part of a map inside the unit's clipped hull."""
     if not np.isfinite(full).all():
-        return Contribution(None, "the gradient is not a number", 0.0)
-    if not full.any():
-        return Contribution(None, "the gradient is zero everywhere", 0.0)
+        return Contribution(None, f"the {'answer' if plan.protocol.occlude else 'gradient'} is not a number", 0.0)
+    if not full.any() and not plan.rows[number].answers:  # a unit that nothing opposes is no fault
+        what = "no occlusion changes the unit" if plan.protocol.occlude else "the gradient is zero everywhere"
+        return Contribution(None, what, 0.0)
     start = plan.crop.box if plan.crop is not None else ((0, 0),) * full.ndim
     hull = plan.fields[number].box(plan.units[number], clip=True)
     inside = full[tuple(slice(a - s, b - s) for (a, b), (s, _) in zip(hull, start))]
@@ -187,7 +196,8 @@ class Account:
 
     def __init__(self, plan: Plan, number: int) -> None:
         self.plan, self.protocol, self.settings = plan, plan.protocol, plan.settings
-        self.rf, self.unit = rf, unit = plan.fields[number], plan.units[number]
+        self.rf, self.unit, self.row = plan.fields[number], plan.units[number], plan.rows[number]
+        rf, unit = self.rf, self.unit
         self.hull = rf.box(unit, clip=True)
         origin = tuple(a for a, _ in self.hull)
         self.frame = Frame(origin, rf.source_shape, _center(rf, unit), plan.protocol.display == "log10",
@@ -236,14 +246,17 @@ class Account:
 
     def _field(self, values: np.ndarray, method: str) -> Field:
         box = self.rf.box(self.unit) if all(self.rf.known) and not self.rf.withheld(self.unit) else None
+        kind = "occlusion" if self.protocol.occlude else "gradient"
+        first, last = self.row.channels or (-1, None)
         return Field(
-            values, self.frame.origin, self.rf.source_shape, self.rf.layer, self.unit, "gradient", self.rf.source,
-            "data-dependent", method, box, self.frame.center, None, self.plan.channel, self.protocol.squared,
+            values, self.frame.origin, self.rf.source_shape, self.rf.layer, self.unit, kind, self.rf.source,
+            "data-dependent", method, box, self.frame.center, None, first if first == last else None,
+            self.protocol.squared,
         )  # fmt: skip
 
     def _notes(self, graph: Graph) -> list[str]:
         notes = [f"{self.running.count} images"]
-        by = graph.backend.measured_by if graph.backend is not None else ""
+        by = graph.backend.measured_by if graph.backend is not None and not self.protocol.occlude else ""
         notes += [by] if by else []
         notes += [note.text for note in graph.notes if note.code == "weights"]
         if self.skipped:
@@ -252,6 +265,8 @@ class Account:
             notes.append(f"left out: {names}{more}")
         if self.outside > OUTSIDE and "blocks" not in by:  # a block may lie across the border
             notes.append(f"{self.outside:.2g} of a map lies outside the receptive field: please report this network")
+        if self.protocol.occlude:  # passes all that a forward pass passes
+            return [*notes, *self._patches()]
         missed = stopped_at(graph, self.rf.layer)
         if missed:
             notes.append(f"may miss information: no gradient passes {missed}")
@@ -263,6 +278,15 @@ class Account:
                 "argmax and closed gates pass none)"
             )
         return notes
+
+    def _patches(self) -> list[str]:
+        """How fine the map is, and which answers count."""
+        parts = division(self.hull, self.settings.patch)
+        sides = [max(b - a for a, b in row) for row in parts]
+        count, side = ("x".join(map(str, each)) for each in ([len(row) for row in parts], sides))
+        known = f"{count} patches of {side} positions at most: sizes are known to one patch"
+        counted = {"supports": "only answers by which the unit falls", "opposes": "only those by which it rises"}
+        return [known, *(text for word, text in counted.items() if word == self.row.answers)]
 
     def _reach(self) -> tuple[int, ...]:
         """Lengths of the box around what is not zero."""
@@ -276,7 +300,8 @@ class Account:
             **shared,
             "layer": self.rf.layer,
             "unit": list(self.unit),
-            "channel": self.plan.channel,
+            "channels": None if self.row.channels is None else list(self.row.channels),
+            "answers": self.row.answers,
             "source": self.rf.source,
             "source_shape": list(self.rf.source_shape),
             "protocol": to_plain(self.protocol),

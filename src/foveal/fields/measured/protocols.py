@@ -1,9 +1,9 @@
 """Protocols of measured fields, as data: which unit, which scalar is differentiated, how gradients become one map.
 
 A protocol says nothing in code: the published ones stand in ``protocols.yaml``. A front end's ``gradient`` reads
-``features``, ``channels``, ``draws``, ``each``, ``colours`` and ``after``; ``measure`` reads ``unit`` and ``total``;
-pictures read ``display``. ``steps`` tell the same in words, in order. The model is in evaluation mode, so that dropout
-and drop path are off (docs/methods.md 2.4).
+``features``, ``channels``, ``draws``, ``each``, ``colours`` and ``after``; ``measure`` reads ``unit``, ``total`` and
+``occlude``; pictures read ``display``. ``steps`` tell the same in words, in order. The model is in evaluation mode, so
+that dropout and drop path are off (docs/methods.md 2.4).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CHOICES = {
     "total": ("mean", "share"),
     "display": ("linear", "log10"),
     "preparation": ("model", "squash"),
+    "occlude": ("", "noise", "blur", "mean"),
 }
 
 
@@ -61,6 +62,8 @@ class Protocol:
     preparation: str = "model"
     """"model": the model's own; "squash": resized to the source without keeping the shape, bicubic, ImageNet
     statistics."""
+    occlude: str = ""
+    """What stands in a patch of the source while the unit is asked again; empty: nothing, the gradient is taken."""
     size: int | None = None
     """Side of the source where the caller does not say."""
     images: int | None = None
@@ -85,7 +88,8 @@ class Protocol:
     @property
     def method(self) -> str:
         """The procedure in a sentence."""
-        return f"measured input gradient, protocol {self.name}: " + "; ".join(self.steps)
+        what = "measured answers to occlusion" if self.occlude else "measured input gradient"
+        return f"{what}, protocol {self.name}: " + "; ".join(self.steps)
 
 
 PROTOCOLS = {

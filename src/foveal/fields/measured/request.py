@@ -56,12 +56,18 @@ class Request:
 
 
 class Result(NamedTuple):
-    """One measured field, of which source and weights, and its prediction where asked for."""
+    """One measured field, of which source and weights, and its prediction where asked for.
+
+    beside: the gradient field of the same unit on the same images, beside one of occlusion; None also where no gradient
+    passes, and ``why`` says so.
+    """
 
     source: str
     weights: str
     measured: Measured
     energy: Field | None
+    beside: Measured | None = None
+    why: str = ""
 
 
 def from_plain_request(data: dict[str, Any]) -> Request:
@@ -81,10 +87,38 @@ def run(request: Request) -> list[Result]:
         with backend_of(source).threads(request.threads):  # the last bits depend on their number
             graph = graph_of(request, source, weights)
             names = layers_of(graph, request.layers)
+            beside = _Beside(graph, request)
             for item in measure(graph, names, **arguments(request)):
                 predicted = _energy(graph, item.field) if request.energy else None
-                found.append(Result(source, weights, item, predicted))
+                found.append(Result(source, weights, item, predicted, *beside.of(item)))
     return found
+
+
+class _Beside:
+    """The gradient fields beside those of occlusion, each measured once."""
+
+    def __init__(self, graph: Graph, request: Request) -> None:
+        self.graph, self.request = graph, request
+        self.found: dict[tuple[str, tuple[int, int] | None], Measured] = {}
+
+    def of(self, item: Measured) -> tuple[Measured | None, str]:
+        """The one of the same layer and channels, or why there is none; none for signed answers."""
+        if not protocol_of(self.request.protocol).occlude or item.record["answers"]:
+            return None, ""
+        layer, channels = item.field.layer, item.record["channels"]
+        if not any(name == layer for name, _ in self.found):
+            given = arguments(self.request) | {"protocol": "foveal", "at": item.field.unit}
+            given["settings"] = replace(self.request.settings, patch=None, signed=False)
+            try:
+                for each in measure(self.graph, layer, **given):
+                    self.found[layer, _pair(each.record["channels"])] = each
+            except FovealError as error:
+                return None, str(error)
+        return self.found.get((layer, _pair(channels))), ""
+
+
+def _pair(channels: list[int] | None) -> tuple[int, int] | None:
+    return None if channels is None else (channels[0], channels[1])
 
 
 def arguments(request: Request) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
+from foveal.fields.channel_groups import channel_groups
 from foveal.fields.field import Box
 from foveal.fields.measured.cropping import Crop, plan_crop
 from foveal.fields.measured.images import Layout
@@ -26,7 +27,9 @@ class Settings:
     """How to measure, beside protocol and images: everything that can change a bit of the result.
 
     batch: images in one forward pass. crop: whether the source may be cut to what the units see. dtype: None for the
-    model's own precision. tolerance: stop when ``metric``'s interval is within that share of its value.
+    model's own precision. tolerance: stop when ``metric``'s interval is within that share of its value. channels: also
+    each group of channels that see unlike parts. patch: side of an occluded patch, None for few of them. signed: also
+    the occlusions that lower the unit and those that raise it.
     """
 
     seed: int = 0
@@ -35,18 +38,32 @@ class Settings:
     dtype: str | None = None
     tolerance: float | None = None
     metric: str = "sigma"
+    channels: bool = False
+    patch: int | None = None
+    signed: bool = False
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise FovealError(f"unknown metric '{self.metric}' for a tolerance; known: {', '.join(METRICS)}")
         if self.batch < 1:
             raise FovealError(f"batch must be at least 1, got {self.batch}")
+        if self.patch is not None and self.patch < 1:
+            raise FovealError(f"a patch has at least 1 position a side, got {self.patch}")
         if self.dtype not in (None, "float16", "bfloat16", "float32", "float64"):
             raise FovealError(f"unknown precision '{self.dtype}'; known: float32, float64, bfloat16, float16")
 
 
+class Row(NamedTuple):
+    """What one field of a measurement is about: (first, last) of the unit's channels, None for all, and of the answers
+    to occlusion those that count: "" all, "supports" where the unit falls, "opposes" where it rises.
+    """
+
+    channels: tuple[int, int] | None = None
+    answers: str = ""
+
+
 class Plan(NamedTuple):
-    """What one forward pass computes: units, targets of the run, the cut and why there is none."""
+    """What one forward pass computes: for each field its unit and target, the cut and why there is none."""
 
     source: Source
     layout: Layout
@@ -56,7 +73,7 @@ class Plan(NamedTuple):
     crop: Crop | None
     waists: tuple[Waist, ...]
     why_whole: str
-    channel: int | None
+    rows: tuple[Row, ...]
     protocol: Protocol
     settings: Settings
 
@@ -75,6 +92,8 @@ def plan_of(
         raise FovealError(f"{graph.name}: a measured field needs a PyTorch model; this network has none behind it")
     if not layers:
         raise FovealError("a measured field needs a layer")
+    if not protocol.occlude and (settings.signed or settings.patch is not None):
+        raise FovealError("patches and signs are of the protocols of occlusion")
     fields = tuple(receptive_field(graph, name, source) for name in layers)
     if len({rf.source for rf in fields}) > 1:
         raise FovealError("layers measured together must depend on the same source; name it")
@@ -93,9 +112,27 @@ def plan_of(
     if cut is not None and len(fields) == 1 and double:
         waists, place = plan_waists(graph, fields[0], units[0], cut)
         places = (place,)
-    targets = tuple(Target(rf.layer, _index(graph, rf.layer, unit), channel) for rf, unit in zip(fields, places))
+    rows = [_rows(graph, rf, channel, settings) for rf in fields]
+    targets = tuple(
+        Target(rf.layer, _index(graph, rf.layer, unit), row.channels)
+        for rf, unit, mine in zip(fields, places, rows)
+        for row in mine
+    )
+    fields = tuple(rf for rf, mine in zip(fields, rows) for _ in mine)
+    units = tuple(unit for unit, mine in zip(units, rows) for _ in mine)
     why = "" if cut else str(crop)
-    return Plan(chosen, layout, fields, units, targets, cut, waists, why, channel, protocol, settings)
+    every = tuple(row for mine in rows for row in mine)
+    return Plan(chosen, layout, fields, units, targets, cut, waists, why, every, protocol, settings)
+
+
+def _rows(graph: Graph, rf: ReceptiveField, channel: int | None, settings: Settings) -> list[Row]:
+    """The fields of one layer: of all channels or the one asked for, then of each group; each with its signs."""
+    chosen: list[tuple[int, int] | None] = [None if channel is None else (channel, channel)]
+    groups = channel_groups(graph, rf.layer, rf.source) if settings.channels and channel is None else ()
+    if len(groups) > 1:
+        chosen += groups
+    answers = ("", "supports", "opposes") if settings.signed else ("",)
+    return [Row(channels, answer) for channels in chosen for answer in answers]
 
 
 def _retrace(model: Backend, layout: Layout, source: str) -> Any:

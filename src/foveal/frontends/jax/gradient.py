@@ -49,6 +49,21 @@ class Differentiator:
                 for target, row in zip(targets, signs)
             ]
 
+    def features(self, images: np.ndarray, targets: Sequence[Target], batched: bool = True) -> list[np.ndarray]:
+        """One array (images, features) in float64 per target, image by image."""
+        parts = np.split(images, images.shape[0]) if batched else [images]
+        names = tuple(dict.fromkeys(target.layer for target in targets))
+        rows: list[list[np.ndarray]] = [[] for _ in targets]
+        with double() if self.dtype == "float64" else nullcontext():
+            weights = self.runner.weights(self.dtype)
+            function = jax.jit(lambda weights, arrays: self.runner.layers_of(names, self.dtype, weights, arrays))
+            for part in parts:
+                found = function(weights, self.runner.arrays({**self.others, self.source: part}, self.dtype))
+                for row, target in zip(rows, targets):
+                    unit = found[target.layer][tuple(slice(None) if i is None else i for i in target.place)]
+                    row.append(np.asarray(unit, np.float64).reshape(-1)[target.features])
+        return [np.stack(row) for row in rows]
+
     def _map(
         self, image: np.ndarray, target: Target, protocol: Procedure, rng: np.random.Generator, batched: bool
     ) -> np.ndarray:
@@ -72,7 +87,7 @@ class Differentiator:
     def _width(self, target: Target) -> int:
         shape = self._shapes()[target.layer]
         free = [n for n, place in zip(shape, target.place) if place is None]
-        return 1 if target.channel is not None else int(np.prod(free))
+        return len(range(int(np.prod(free)))[target.features])
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         if "shapes" not in self.compiled:
@@ -94,7 +109,7 @@ class Differentiator:
                 if not jnp.issubdtype(array.dtype, jnp.floating):
                     raise FovealError(f"layer '{target.layer}' holds {array.dtype}: whole numbers have no gradient")
                 row = array[tuple(slice(None) if i is None else i for i in target.place)].reshape(-1)
-                row = row if target.channel is None else row[target.channel : target.channel + 1]
+                row = row[target.features]
                 row = jax.nn.relu(row) if protocol.features == "relu" else row
                 return row.mean() if protocol.channels == "mean" else (row * factors.astype(row.dtype)).sum()
 

@@ -53,6 +53,11 @@ class Differentiator:
                 rows[index].append(found)
         return [np.stack(found) for found in rows]
 
+    def features(self, images: np.ndarray, targets: Sequence[Target], batched: bool = True) -> list[np.ndarray]:
+        """One array (images, features) per target, image by image; see :class:`foveal.ir.backend.Gradient`."""
+        parts = np.split(images, images.shape[0]) if batched else [images]
+        return [np.stack(rows) for rows in zip(*(self._features(part, targets) for part in parts))]
+
     def _image(
         self, image: np.ndarray, targets: Sequence[Target], protocol: Procedure, signs: Sequence[np.random.Generator]
     ) -> list[np.ndarray]:
@@ -120,7 +125,7 @@ class Differentiator:
         found = []
         for target in targets:
             rows = outputs[target.layer][tuple(slice(None) if i is None else i for i in target.place)].reshape(-1)
-            found.append(rows if target.channel is None else rows[target.channel : target.channel + 1])
+            found.append(rows[target.features])
         return found
 
 

@@ -27,8 +27,8 @@ from foveal.ir.backend import Procedure, Target
 class _Leaf:
     """Takes the place of the tracer's table of values: the chosen source becomes a leaf that wants a gradient."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, wanted: bool = True) -> None:
+        self.name, self.wanted = name, wanted
         self.tensor: Tensor | None = None
         self.ids: Tensor | None = None
 
@@ -36,7 +36,7 @@ class _Leaf:
         if name == self.name:
             whole = not (tensor.is_floating_point() or tensor.is_complex())
             self.ids = tensor if whole else None
-            self.tensor = None if whole else tensor.requires_grad_(True)
+            self.tensor = None if whole else tensor.requires_grad_(self.wanted)
 
     def embedded(self, module: nn.Module, args: Any, made: Tensor) -> Tensor | None:
         """A hook of embeddings: what is made of token ids is the leaf, as ids have no gradient."""
@@ -110,15 +110,27 @@ class Differentiator:
                 found.append(total / draws)
         return found
 
+    def features(self, images: np.ndarray, targets: Sequence[Target], batched: bool = True) -> list[np.ndarray]:
+        """One array (images, features) in float64 per target; nothing is kept for a backward pass."""
+        with torch.inference_mode(False):
+            _, reader = self._forward(images, targets, differentiated=False)
+        count = images.shape[0] if batched else 1
+        return [
+            self._features(reader.found[number], target, count).double().numpy()
+            for number, target in enumerate(targets)
+        ]
+
     def _features(self, unit: Tensor, target: Target, count: int) -> Tensor:
         """(images, features) of one unit."""
         rows = unit.reshape(count, -1)
         if not rows.dtype.is_floating_point:
             raise FovealError(f"layer '{target.layer}' holds {rows.dtype}: whole numbers have no gradient")
-        return rows if target.channel is None else rows[:, target.channel : target.channel + 1]
+        return rows[:, target.features]
 
-    def _forward(self, images: np.ndarray, targets: Sequence[Target]) -> tuple[Tensor, Reader]:
-        leaf = _Leaf(self.source)
+    def _forward(
+        self, images: np.ndarray, targets: Sequence[Target], differentiated: bool = True
+    ) -> tuple[Tensor, Reader]:
+        leaf = _Leaf(self.source, differentiated)
         given = with_examples(self.inputs, {**self.others, self.source: images}, self.number)
         reader = Reader(self.model, targets)
         with untouched(self.model), _quietly(self.number):
@@ -135,6 +147,8 @@ class Differentiator:
             raise FovealError(
                 f"a gradient is read where a module returns: {', '.join(missing)} is an operation inside one"
             )
+        if leaf.ids is not None and not differentiated:
+            raise FovealError(f"source '{self.source}' takes whole numbers: nothing stands for an occluded one")
         if leaf.tensor is None:
             raise FovealError(
                 f"source '{self.source}' takes whole numbers, which no nn.Embedding reads: they have no gradient"
