@@ -10,6 +10,7 @@ from foveal.fields.metrics.effective import (
     gaussian_side as gaussian_side,
     gaussian_side_90 as gaussian_side_90,
     level_of as level_of,
+    product_side as product_side,
 )
 from foveal.fields.metrics.gaussian import GaussianFit as GaussianFit, fit_gaussian as fit_gaussian
 from foveal.fields.metrics.mass import (

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import gamma, log, pi, sqrt
 from statistics import NormalDist
 
@@ -69,6 +70,15 @@ def effective(
     assert middle is not None  # something has weight, so that there is a center of mass
     around = squares(energy, origin, source_shape, nearest_position(middle, source_shape), (SHARE,), least=0)
     return Effective(region.count, region.side, around[0].side, _at_border(inside, origin, source_shape))
+
+
+def product_side(profiles: Sequence[np.ndarray]) -> float:
+    """The effective side of an energy that is the product of one profile per axis; no profile is zero everywhere."""
+    shares = [profile / profile.max() for profile in profiles]
+    others = reduce(np.multiply.outer, shares[:-1], np.ones(())).ravel()
+    others, last = others[others > LEVEL**2], np.sort(shares[-1])
+    count = int((last.size - np.searchsorted(last, LEVEL**2 / others, side="right")).sum())
+    return float(count ** (1 / len(profiles)))
 
 
 def _at_border(inside: np.ndarray, origin: tuple[int, ...], source_shape: tuple[int, ...]) -> bool:
