@@ -17,7 +17,7 @@ from foveal.core.errors import FovealError
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.conflict import conflict
 from foveal.designs.network import Network, Stage, Stem, fault, from_yaml
-from foveal.designs.search import Found, Score, Settings, front, search
+from foveal.designs.search import Found, Score, Settings, front, recommended, search
 from foveal.designs.spaces.space import Space, space_from_yaml
 from foveal.designs.targets import Target, limit_names, limits, match, misfit
 
@@ -236,6 +236,37 @@ def test_objects_go_to_the_level_of_their_size() -> None:
     assert match(1.0, found)[1] == pytest.approx(np.log2(side) + 2)
     target = Target("detection", (64, 64), objects=(side, 2 * side))
     assert misfit(target, found) == pytest.approx(0.5)
+
+
+def test_a_field_too_wide_is_as_wrong_as_one_too_narrow() -> None:
+    network = Network((3, 64, 64), Stem(3, 2, 8), (Stage("plain", 8, 2), Stage("plain", 8, 2, stride=2)))
+    found = evaluate(network)
+    side = found.levels[0].fits
+
+    def off(*sizes: float, task: str = "classification", **more: float) -> float:
+        return misfit(Target(task, (64, 64), sizes, **more), found)
+
+    assert off(side) == pytest.approx(0)
+    assert off(2 * side) == pytest.approx(1)
+    assert off(side / 2) == pytest.approx(1)  # at least two strides of 4 wide still
+    assert off(4.0) == pytest.approx(np.log2(side / 4) + 1)  # half as many units across as there should be
+    assert off(side, 2 * side) == pytest.approx(0.5)
+    assert off(side, 2 * side, task="segmentation") == pytest.approx(1)  # the largest object
+    assert off(side, context=4 * side) == pytest.approx(2)
+    assert off() == pytest.approx(np.log2(64 / side))  # the image, where nothing is known
+
+
+def test_the_recommended_design_spends_the_budget_inside_the_band() -> None:
+    met = ((0.0,), (0.0,))
+    scores: dict = {
+        (0,): Score(0.0, 50.0, *met, 9.0),  # fits best, and spends half
+        (1,): Score(0.1, 95.0, *met, 3.0), (2,): Score(0.3, 96.0, *met, 5.0),
+        (3,): Score(0.4, 99.0, *met, 8.0),  # outside the band
+        (4,): Score(0.1, 99.0, (0.1,), (1.0,), 9.0), (5,): None,
+    }  # fmt: skip
+    assert recommended(scores, 100.0) == ((2,), 2)
+    assert recommended(scores, None) == ((0,), 2)  # without a budget the cheapest that fits
+    assert recommended({(5,): None}, None) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.designs.choice.reasons import reasons
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.conflict import conflict
@@ -16,7 +17,7 @@ from foveal.designs.inverse import Change, smallest_change
 from foveal.designs.network import Network, fault
 from foveal.designs.recognise import recognise
 from foveal.designs.record import Design, Designs
-from foveal.designs.search import Done, Found, Settings, measured_latency, search
+from foveal.designs.search import Done, Found, Settings, measured_latency, recommended, search
 from foveal.designs.spaces.around import around, changes
 from foveal.designs.spaces.defaults import default_space, known_networks
 from foveal.designs.spaces.space import Genome, Space
@@ -25,6 +26,8 @@ from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
 SPENT = 0.5
 """Share of a budget that is to be used: a network that uses none of it can see far and know nothing."""
 LONGEST_TABLE = 12
+FAR = 1.0
+"""Octaves: what fits worse than the best by more is no alternative, however cheap."""
 
 
 def design(
@@ -40,7 +43,7 @@ def design(
     axes: Any = None,
     **limits: Any,
 ) -> Designs:
-    """Networks for a task, from the cheapest to the one whose effective field fits it best.
+    """Networks for a task: the recommended one, then from the cheapest to the one whose effective field fits best.
 
     input: (channels, *space), or one length for a square of three channels. like: a source string, model or graph to
     vary; space: a space to search instead of the task's own; objects: sizes in pixels; limits: fields of ``Target``
@@ -61,13 +64,18 @@ def design(
     else:
         searched = space or default_space(task, shape, classes or 10, target.lookahead == 0 and len(shape) == 2)
     found = search(searched, target, settings, done)
+    taken, alike = recommended(found.scores, target.budget)
     if found.front:
-        genomes, stands = _thinned(found.front), None
+        fits = {g: score.misfit for g in found.front if (score := found.scores[g]) is not None}
+        near = tuple(g for g, off in fits.items() if off <= min(fits.values()) + FAR)
+        genomes, stands = _thinned(near), None
     else:
         stands = conflict(found, target)
         genomes = () if stands.nearest is None else (stands.nearest,)
     role = "nearest" if stands else "front"
-    designs = [_design(searched, g, target, role, own is not None) for g in genomes]
+    designs = [_design(searched, g, target, role, own is not None) for g in genomes if g != taken]
+    if taken is not None:
+        designs.insert(0, _design(searched, taken, target, "recommended", own is not None))
     if not stands:
         others = _of_other_blocks(searched, found, [one.network for one in designs])
         designs += [_design(searched, g, target, "alternative", own is not None) for g in others]
@@ -75,6 +83,7 @@ def design(
     return Designs(
         target, tuple(designs), tuple([own, *shown] if own else shown), _repairs(own), stands,
         searched.size, len(found.scores), found.complete, settings.seed,
+        reasons(target, designs[0].evaluation, alike) if taken is not None else (),
     )  # fmt: skip
 
 

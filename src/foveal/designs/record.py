@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Design:
-    """One network with its numbers. changed: what it changes of the network it was made from; role: "front",
-    "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit), "known".
+    """One network with its numbers. changed: what it changes of the network it was made from; role: "recommended",
+    "front", "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit),
+    "known".
     """
 
     network: Network
@@ -80,8 +81,9 @@ class Conflict(show.Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Designs(show.Shown):
-    """The answer. designs: the Pareto front from the cheapest on, or the nearest design where ``conflict`` says why
-    none meets the limits; known: networks to compare with; repairs: the smallest changes of the network that was given.
+    """The answer. designs: the recommended one, then the Pareto front from the cheapest on, or the nearest
+    design where ``conflict`` says why none meets the limits; known: networks to compare with; repairs: the smallest
+    changes of the network that was given.
     """
 
     target: Target
@@ -93,6 +95,8 @@ class Designs(show.Shown):
     scored: int
     complete: bool
     seed: int
+    reasons: tuple[str, ...] = ()
+    """Why the first design is recommended."""
 
     def to_json(self) -> str:
         """All designs with their numbers; networks as data."""
@@ -106,6 +110,7 @@ class Designs(show.Shown):
             "scored": self.scored,
             "complete": self.complete,
             "seed": self.seed,
+            "reasons": list(self.reasons),
         }
         return json.dumps(said, indent=1, default=list)
 

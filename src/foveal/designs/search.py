@@ -18,6 +18,7 @@ import numpy as np
 from foveal.core.errors import FovealError, reaching, writing
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
+from foveal.designs.choice.merit import BAND, FULL, merit
 from foveal.designs.closed.evaluate import evaluated
 from foveal.designs.network import Network
 from foveal.designs.spaces.space import Genome, Space
@@ -33,12 +34,13 @@ Timer = Callable[[Any], float]
 
 
 class Score(NamedTuple):
-    """misfit, cost, and how far each limit is broken (in the order of ``limit_names``); None: cannot be built."""
+    """misfit, cost, how far each limit is broken (in the order of ``limit_names``), merit; None: cannot be built."""
 
     misfit: float
     cost: float
     excess: tuple[float, ...]
     values: tuple[float, ...]
+    merit: float = 0.0
 
     @property
     def feasible(self) -> bool:
@@ -85,7 +87,7 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
                 scorer(waiting[start : start + BATCH])
                 done(min(start + BATCH, len(waiting)), len(waiting))
         else:
-            _evolve(space, scorer, len(limit_names(target)), settings, done)
+            _evolve(space, scorer, target, settings, done)
     finally:
         scorer.close()
     return Found(front(scorer.scores), scorer.scores, complete)
@@ -104,6 +106,24 @@ def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:
     return tuple(kept)
 
 
+def recommended(scores: dict[Genome, Score | None], budget: float | None) -> tuple[Genome | None, int]:
+    """The candidate to take, and of how many: among the feasible ones that fit as well as the best does (within
+    ``BAND``) and spend the budget, that of the most merit; without a budget the cheapest that fits so well.
+    """
+    fitting = [(genome, s) for genome, s in scores.items() if s is not None and s.feasible]
+    if budget is not None:
+        fitting = [pair for pair in fitting if pair[1].cost >= FULL * budget] or fitting
+    if not fitting:
+        return None, 0
+    best = min(s.misfit for _, s in fitting)
+    fitting = [pair for pair in fitting if pair[1].misfit <= best + BAND]
+
+    def order(pair: tuple[Genome, Score]) -> tuple[float, float, Genome]:
+        return pair[1].cost if budget is None else -pair[1].merit, pair[1].misfit, pair[0]
+
+    return min(fitting, key=order)[0], len(fitting)
+
+
 def score(space: Space, target: Target, genome: Genome) -> Score | None:
     """The score of one candidate; None where it cannot be built or laid out."""
     network = space.network(genome)
@@ -112,7 +132,8 @@ def score(space: Space, target: Target, genome: Genome) -> Score | None:
         return None
     latency = measured_latency(network) if target.measured else None
     asked = limits(target, found, latency)
-    return Score(*objectives(target, found, latency), tuple(a.excess for a in asked), tuple(a.value for a in asked))
+    broken, values = tuple(a.excess for a in asked), tuple(a.value for a in asked)
+    return Score(*objectives(target, found, latency), broken, values, merit(found))
 
 
 def measured_latency(network: Network) -> float:
@@ -184,14 +205,14 @@ class _Scorer:
     def _learned(self, line: str) -> bool:
         try:
             genome, own = json.loads(line)
-            made = None if own is None else Score(own[0], own[1], tuple(own[2]), tuple(own[3]))
+            made = None if own is None else Score(own[0], own[1], tuple(own[2]), tuple(own[3]), own[4])
         except (ValueError, TypeError, IndexError):
             return False
         self.known[tuple(genome)] = made
         return True
 
 
-def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings, done: Done) -> None:
+def _evolve(space: Space, scorer: _Scorer, target: Target, settings: Settings, done: Done) -> None:
     try:
         nsga2 = import_module("pymoo.algorithms.moo.nsga2")
     except ModuleNotFoundError:
@@ -208,14 +229,14 @@ def _evolve(space: Space, scorer: _Scorer, limits_asked: int, settings: Settings
         mutation=mutation(prob=1.0, prob_var=min(0.5, 1.5 / len(space.choices)), eta=5, vtype=float, repair=repair()),
         eliminate_duplicates=True,
     )
-    problem = _problem(space, scorer, limits_asked)
+    problem = _problem(space, scorer, len(limit_names(target)), 2 if target.spend is None else 3)
     algorithm.setup(problem, termination=("n_gen", settings.generations), seed=settings.seed, verbose=False)
     while algorithm.has_next():
         algorithm.next()
         done(algorithm.n_gen - 1, settings.generations)
 
 
-def _problem(space: Space, scorer: _Scorer, limits_asked: int) -> Any:
+def _problem(space: Space, scorer: _Scorer, limits_asked: int, objectives_asked: int) -> Any:
     base: Any = import_module("pymoo.core.problem").Problem
     counts = np.array([choice.count for choice in space.choices])
 
@@ -223,12 +244,14 @@ def _problem(space: Space, scorer: _Scorer, limits_asked: int) -> Any:
         """The space as pymoo sees it: whole numbers in, objectives and broken limits out."""
 
         def __init__(self) -> None:
-            super().__init__(n_var=len(counts), n_obj=2, n_ieq_constr=limits_asked + 1, xl=0, xu=counts - 1, vtype=int)
+            super().__init__(n_var=len(counts), n_obj=objectives_asked, n_ieq_constr=limits_asked + 1, xl=0,
+                             xu=counts - 1, vtype=int)  # fmt: skip
 
         def _evaluate(self, x: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
             scores = scorer([tuple(int(i) for i in row) for row in np.asarray(x)])
-            worst = (float("1e6"), float("1e18"))
-            out["F"] = np.array([worst if s is None else (s.misfit, s.cost) for s in scores])
+            worst = (float("1e6"), float("1e18"), 0.0)
+            wished = [worst if s is None else (s.misfit, s.cost, -s.merit) for s in scores]
+            out["F"] = np.array(wished)[:, :objectives_asked]
             broken = (1e3,) * limits_asked
             out["G"] = np.array([(*broken, 1.0) if s is None else (*s.excess, 0.0) for s in scores])
 

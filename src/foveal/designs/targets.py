@@ -1,16 +1,17 @@
 """What a network should do, as two objectives and a list of limits that an evaluation meets or breaks.
 
-A level fits what is as wide as its effective side over root 2 (``LevelField.fits``). Classification: that covers the
-image. Detection: each size of object meets a level that fits it (S3FD matches anchors with effective fields,
-docs/methods.md 5.1) and whose stride is no larger. Segmentation: it covers the context a position needs, by default the
-largest object. Sequence: it covers the past (or context) that is asked for.
+The misfit is counted in octaves (factors of two), both ways: a field too wide is as wrong as one too narrow. A level
+fits what is as wide as its effective side over root 2 (``LevelField.fits``). Detection: each size of object meets the
+level nearest to it (S3FD matches anchors with effective fields, docs/methods.md 5.1), whose stride is no larger.
+Classification: the one map fits the objects, each at least two units wide; where nothing is known of them, the image.
+Segmentation: the context a position needs, by default the largest object. Sequence: the context or the past.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import log2
+from math import log2, prod
 from typing import NamedTuple
 
 from foveal.core.errors import FovealError
@@ -20,6 +21,8 @@ from foveal.designs.network import TASKS
 COSTS = ("multiply-adds", "parameters", "memory", "latency")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of object sizes, which stand for all of them."""
+UNITS_ACROSS = 2
+"""Units of a classifier's last map across an object, at least."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,17 @@ class Target:
             raise FovealError("detection needs the sizes of the objects: give --objects FILE or --sizes 16,32,64")
 
     @property
+    def budget(self) -> float | None:
+        """The limit of the cost that is kept small; None without one."""
+        given: float | None = getattr(self, self.cost.replace("-", "_"))
+        return given
+
+    @property
+    def image_alone(self) -> bool:
+        """Whether nothing is known of the objects or the context."""
+        return not self.objects and self.context is None and self.past is None
+
+    @property
     def measured(self) -> bool:
         """Whether candidates must be run."""
         return self.latency is not None or self.cost == "latency"
@@ -89,25 +103,39 @@ def cost_of(cost: str, found: Evaluation, latency: float | None = None) -> float
 
 
 def misfit(target: Target, found: Evaluation) -> float:
-    """0 where the effective field is what the task wants; see the module's text."""
+    """Octaves between what the effective field fits and what the task wants, the mean over its sizes; 0 is best."""
     if target.task == "detection":
         return sum(match(size, found)[1] for size in target.objects) / len(target.objects)
-    if target.context is None and target.past is None and not target.objects:
-        return 1.0 - found.fits
-    wanted = target.context or target.past or max(target.objects)
-    return max(0.0, 1.0 - found.widest.fits / float(wanted))
+    sizes, level = wanted(target), found.widest
+    units = UNITS_ACROSS if target.task == "classification" else 0
+    return sum(_off(size, level, units) for size in sizes) / len(sizes)
+
+
+def wanted(target: Target) -> tuple[float, ...]:
+    """Sides in pixels of what a unit should see: the context or past, the objects, or the image where no more is
+    known.
+    """
+    given = target.context or target.past
+    if given is not None:
+        return (float(given),)
+    if target.objects:
+        return target.objects if target.task in ("classification", "detection") else (max(target.objects),)
+    return (prod(target.space) ** (1 / len(target.space)),)
 
 
 def match(size: float, found: Evaluation) -> tuple[LevelField, float]:
-    """The level for objects of that size, and how far it is off in factors of two: what it fits from the size, and its
-    stride where that is larger than the object.
+    """The level for objects of that size, and how many octaves it is off: what it fits from the size, and its stride
+    where that is larger than the object.
     """
-    offs = [
-        (abs(log2(level.fits / size)) + max(0.0, log2(float(level.stride) / size)), number)
-        for number, level in enumerate(found.levels)
-    ]
+    offs = [(_off(size, level, 1), number) for number, level in enumerate(found.levels)]
     off, number = min(offs)
     return found.levels[number], off
+
+
+def _off(size: float, level: LevelField, units: int) -> float:
+    """units: strides that an object is wide at least."""
+    coarse = max(0.0, log2(units * float(level.stride) / size)) if units else 0.0
+    return abs(log2(level.fits / size)) + coarse
 
 
 def limits(target: Target, found: Evaluation, latency: float | None = None) -> tuple[Limit, ...]:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from foveal.core.errors import FovealError, SourceError
 from foveal.tasks.detection.objects import read_objects, scaled, typed_sizes
@@ -104,10 +106,29 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
     for path, message in [
         ("none.json", "No such file"),
         ("b.json", "not a text file in UTF-8"),
-        ("a.csv", "expected COCO annotations"),
+        ("a.xml", "expected COCO annotations"),
         ("empty", "holds no YOLO label file"),
     ]:
         with pytest.raises(SourceError, match=message):
             read_objects(tmp_path / path, (10, 10))
     with pytest.raises(SourceError, match="say its size"):
         read_objects(written(tmp_path / "c.txt", "0 .5 .5 .5 .5"))
+
+
+def test_sizes_are_read_from_a_table_with_a_heading(tmp_path: Path) -> None:
+    found = read_objects(written(tmp_path / "sizes.csv", "width,height\n10,40\n8,8\n"))
+    assert [item.size for item in found.objects] == [20, 8]
+    assert [item.size for item in read_objects(written(tmp_path / "s.txt", "16\n9x4\n")).objects] == [16, 6]
+    with pytest.raises(SourceError, match="line 3: expected a side, or width and height, got 'wide'"):
+        read_objects(written(tmp_path / "wrong.csv", "side\n10\nwide\n"))
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_pieces_of_masks_are_objects(tmp_path: Path, colours: bool) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[1:5, 1:5], mask[8:11, 2:5], mask[1:5, 5:14] = 1, 1, 2  # two of one kind apart, one of another that touches
+    values = np.stack([mask, 0 * mask, 3 * mask], -1) if colours else mask
+    Image.fromarray(values).save(tmp_path / "a.png")
+    found = read_objects(tmp_path)
+    assert sorted(item.size for item in found.objects) == pytest.approx([3, 4, 6])
+    assert sorted(item.size for item in scaled(found, (40, 60)).objects) == pytest.approx([6, 8, 12])

@@ -85,7 +85,10 @@ def design(
         str | None, typer.Option("--space", metavar="FILE.yaml", help="a space to search (docs/design.md)")
     ] = None,
     objects: Annotated[
-        str | None, typer.Option("--objects", metavar="FILE", help="boxes: COCO .json, YOLO .txt or folder")
+        str | None,
+        typer.Option(
+            "--objects", metavar="FILE", help="COCO .json, YOLO .txt or folder, folder of masks, sizes as .csv"
+        ),
     ] = None,
     sizes: Annotated[
         list[str] | None, typer.Option("--sizes", metavar="N,N", help="object sizes in pixels: 16,32 or 40x80")

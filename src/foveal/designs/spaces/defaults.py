@@ -15,7 +15,7 @@ from foveal.designs.recognise import recognise
 from foveal.designs.spaces.space import Space, space_of
 
 KNOWN = ("resnet18", "resnet50", "mobilenet_v1", "vgg13")
-WIDTHS = (16, 24, 32, 48, 64, 96, 128)
+WIDTHS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 def default_space(task: str, shape: tuple[int, ...], classes: int, causal: bool = False) -> Space:

@@ -1,4 +1,5 @@
-"""Boxes of objects: from a COCO file, from YOLO text files, or sizes typed in. Nothing in a file is executed.
+"""Boxes of objects: from a COCO file, YOLO text files, masks, a list of sizes, or typed in. Nothing in a file is
+executed.
 
 Positions are pixels of the annotated image: an object from column 10 to column 19 has x 10 and width 10, as COCO has
 it.
@@ -14,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import ndimage
+
 from foveal.core.errors import FovealError, SourceError
+from foveal.core.pictures import opened
 from foveal.core.reading import read_text
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:[xX×]\s*(\d+(?:\.\d+)?))?\s*")
+MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")
 LARGEST = 1 << 29
 """Annotation files above this many bytes are refused (COCO's own largest is below it)."""
 
@@ -83,7 +89,8 @@ def read_sides(text: str) -> tuple[float, float] | None:
 
 
 def read_objects(path: str | Path, image_size: tuple[int, int] | None = None) -> ObjectSet:
-    """Objects of an annotation file: COCO (``.json``), or YOLO (``.txt``, or a folder of them).
+    """Objects of an annotation file: COCO (``.json``), YOLO (``.txt``, or a folder of them), sizes (``.csv``, or a
+    ``.txt`` with one a line), or a folder of masks (each connected piece of one value other than 0 is an object).
 
     ``image_size`` (height, width) is what YOLO's fractions are multiplied with. Raises SourceError in one line for a
     file that is missing, too large, not of its format, or that holds no object.
@@ -91,12 +98,59 @@ def read_objects(path: str | Path, image_size: tuple[int, int] | None = None) ->
     place = Path(path)
     if place.suffix.lower() == ".json":
         found = _coco(place)
+    elif place.suffix.lower() == ".csv" or (place.suffix.lower() == ".txt" and _lists_sizes(place)):
+        found = _sizes(place)
+    elif masks := _masks_of(place):
+        found = ObjectSet(tuple(item for mask in masks for item in _pieces(mask)), place.name)
     elif place.is_dir() or place.suffix.lower() == ".txt":
         found = _yolo(place, image_size)
     else:
-        raise SourceError(f"{place}: expected COCO annotations (.json) or YOLO labels (.txt, or a folder of them)")
+        raise SourceError(
+            f"{place}: expected COCO annotations (.json), YOLO labels (.txt, or a folder of them), a folder of masks, "
+            "or sizes (.csv or .txt)"
+        )
     if not found.objects:
         raise SourceError(f"{place}: holds no object with a box" + _left_out(found))
+    return found
+
+
+def _lists_sizes(path: Path) -> bool:
+    return path.is_file() and all(read_sides(_joined(line)) for line in _text(path).splitlines() if line.strip())
+
+
+def _joined(line: str) -> str:
+    """A line of one or two columns, as ``40x80``."""
+    return "x".join(part for part in re.split(r"[,;\s]+", line.strip()) if part)
+
+
+def _sizes(path: Path) -> ObjectSet:
+    """A side, or width and height, in each line; the first line may be a heading."""
+    found = []
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        sides = read_sides(_joined(line))
+        if sides is not None:
+            found.append(Object(*sides))
+        elif line.strip() and number > 1:
+            raise SourceError(f"{path}: line {number}: expected a side, or width and height, got '{line[:60]}'")
+    return ObjectSet(tuple(found), path.name)
+
+
+def _masks_of(path: Path) -> list[Path]:
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in MASKS) if path.is_dir() else []
+
+
+def _pieces(path: Path) -> list[Object]:
+    """Their width and height are those of a square of the piece's area, which is what its size is taken from."""
+    with opened(path) as picture:
+        values = np.asarray(picture).astype(np.int64)
+    if values.ndim == 3:
+        # A colour is one number; an alpha channel says nothing of the kind of object.
+        values = values[..., :3] @ (1 << 8 * np.arange(min(3, values.shape[2])))
+    found = []
+    for value in np.unique(values[values != 0]):
+        pieces, number = ndimage.label(values == value)
+        for area in np.bincount(pieces.ravel(), minlength=number + 1)[1:]:
+            found.append(Object(math.sqrt(area), math.sqrt(area), image=path.name, image_size=values.shape))
     return found
 
 

@@ -42,6 +42,9 @@ def draw_pareto(axes: Axes, designs: Designs) -> None:
             continue
         above = 5 - 17 * (number % 2 == 0)
         axes.annotate(str(number), (one.cost, one.misfit), xytext=(3, above), textcoords="offset points", color=BLUE)
+    taken = [one for one in designs.designs if one.role == "recommended"]
+    for one in taken:
+        axes.plot(one.cost, one.misfit, "*", color=BLUE, markersize=12, label="recommended")
     nearest = [one for one in designs.designs if one.role == "nearest"]
     if nearest:
         place = [n.cost for n in nearest], [n.misfit for n in nearest]
@@ -55,14 +58,8 @@ def draw_pareto(axes: Axes, designs: Designs) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.14)
     axes.set_xlabel(WORDS[target.cost])
-    axes.set_ylabel(_misfit_in_words(target.task))
+    axes.set_ylabel("misfit: octaves between effective field and object (or context)")
     axes.grid(color=PALE, alpha=0.3, linewidth=0.6)
     size = "x".join(map(str, target.space))
     axes.set_title(f"{target.task} on {size}: how well the effective field fits, and what it costs")
     axes.legend(loc="best", frameon=False)
-
-
-def _misfit_in_words(task: str) -> str:
-    if task == "detection":
-        return "misfit: factors of two between object and effective field"
-    return "misfit: share of the input (or context) left uncovered"

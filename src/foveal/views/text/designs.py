@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
 from foveal.fields.metrics.effective import gaussian_side, gaussian_side_90
+from foveal.views.language.translate import translated
 from foveal.views.text.report import fitted_text
 from foveal.views.text.table import Column, Row, Table
 
@@ -29,7 +30,7 @@ COLUMNS = (
     Column("network", False, 2),
 )
 LEGEND = (
-    "misfit: how far the effective field is from what the task wants, 0 is best",
+    "misfit: octaves (factors of two) between the effective field and what the task wants, 0 is best",
     "effective side: of a Gaussian with the energy's spread, an approximation (the 90 % side is {share} of it); "
     "\u2264: limited by the RF; a task wants 1.41 times its object or context; covers: share of the input inside it",
     "even: least over most that a position is read; idle: layers that add no context at this resolution",
@@ -55,6 +56,7 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
         legend=tuple(line.replace("{share}", _share(len(target.space))) for line in LEGEND),
     )
     lines.append(fitted_text(table, width))
+    lines += [translated(sentence) for sentence in designs.reasons]
     for number, one in enumerate(designs.designs, 1):
         if one.role == "alternative":
             lines.append(

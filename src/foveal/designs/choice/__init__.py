@@ -1,0 +1,1 @@
+"""Which of the candidates that fit is the one to take, and why."""
