@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import torchvision
+from partial_ranks import Statistic, family, partial, resampled, residual, told
 from residual_gradients import gradient_page, measure_gradients
-from scipy.stats import spearmanr
 
 import foveal
 from foveal.report.costs import total_cost
@@ -40,7 +40,8 @@ CHAINS = (
     ("resnet50", "resnet101", "resnet152"),
 )
 """Networks of one kind of block, by depth."""
-SAMPLES, SEED = 2000, 0
+GIVEN: dict[str, tuple[str, ...]] = {"rho": (), "cost": ("macs", "params"), "deep": ("macs", "params", "depth")}
+"""What is held fixed in each column of the table."""
 
 
 def classifiers() -> list[str]:
@@ -77,31 +78,60 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def correlations(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Spearman's rank correlation of each quantity with top-1 accuracy, with a 95 % bootstrap interval; accuracies."""
-    accuracy = np.array([row["accuracy"] for row in rows])
-    ratio = np.array([row["trf"] / row["image"] for row in rows])
-    columns = {
-        "trf": ratio,
+    """Spearman's rank correlation of each quantity with top-1 accuracy, as it is and given those of ``GIVEN``, with
+    95 % intervals over families; accuracies.
+    """
+    accuracy, columns = np.array([row["accuracy"] for row in rows]), quantities(rows)
+    groups, ratio = [family(row["name"]) for row in rows], columns["trf"]
+    found = {row["name"]: f"{row['accuracy']:.1f}" for row in rows} | {"families": str(len(set(groups)))}
+    found |= {"below": f"{accuracy[ratio < 1].mean():.1f}", "above": f"{accuracy[ratio >= 1].mean():.1f}"}
+    for given, names in GIVEN.items():
+        for name in columns.keys() - set(names):
+            chosen = _statistic(columns[name], accuracy, [columns[n] for n in names])
+            found[f"{given}_{name}"] = told(resampled(chosen, groups))
+        both = [_statistic(columns[n], accuracy, [columns[g] for g in names]) for n in ("erf", "trf")]
+        found[f"{given}_more"] = told(resampled(lambda drawn, both=both: both[0](drawn) - both[1](drawn), groups))
+    for name, part in (("small", ratio <= 4), ("large", ratio > 4)):
+        own = _statistic(ratio[part], accuracy[part], [])
+        inside = [group for group, chosen in zip(groups, part) if chosen]
+        found |= {f"rho_{name}": told(resampled(own, inside)), f"n_{name}": str(part.sum())}
+    return found
+
+
+def quantities(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """What is held against accuracy, by name."""
+    return {
+        "trf": np.array([row["trf"] / row["image"] for row in rows]),
         "erf": np.array([row["erf_share"] for row in rows]),
         "depth": np.array([row["depth"] for row in rows]),
         "macs": np.array([row["multiply_adds"] for row in rows]),
         "params": np.array([row["parameters"] for row in rows]),
     }
-    top = {row["name"]: f"{row['accuracy']:.1f}" for row in rows}
-    parts = {"below": accuracy[ratio < 1], "above": accuracy[ratio >= 1]}
-    found = top | {name: f"{part.mean():.1f}" for name, part in parts.items()}
-    found |= {f"rho_{name}": _spearman(values, accuracy) for name, values in columns.items()}
-    small, large = ratio <= 4, ratio > 4
-    found |= {"rho_small": _spearman(ratio[small], accuracy[small]), "n_small": str(small.sum())}
-    found |= {"rho_large": _spearman(ratio[large], accuracy[large]), "n_large": str(large.sum())}
-    return found
 
 
-def _spearman(values: np.ndarray, accuracy: np.ndarray) -> str:
-    generator = np.random.default_rng(SEED)
-    draws = [generator.integers(0, len(values), len(values)) for _ in range(SAMPLES)]
-    low, high = np.nanpercentile([spearmanr(values[d], accuracy[d]).statistic for d in draws], [2.5, 97.5])
-    return f"{spearmanr(values, accuracy).statistic:+.2f} ({low:+.2f} to {high:+.2f})"
+def _statistic(values: np.ndarray, accuracy: np.ndarray, given: list[np.ndarray]) -> Statistic:
+    return lambda drawn: partial(values[drawn], accuracy[drawn], [known[drawn] for known in given])
+
+
+def partial_figure(rows: list[dict[str, Any]]) -> Picture:
+    """Ranks without what cost explains: accuracy against TRF and against ERF."""
+    accuracy, columns = np.array([row["accuracy"] for row in rows]), quantities(rows)
+    cost = [columns[name] for name in GIVEN["cost"]]
+    groups = [_family(row["name"]) for row in rows]
+    with styled():
+        made = picture(10.5, 4.6, {"networks": len(rows), "given": "multiply-adds, parameters"})
+        panels = made.subplots(1, 2, sharey=True)
+        for axes, (name, title) in zip(panels, (("trf", "TRF / image"), ("erf", "ERF, share of the image"))):
+            xs, ys = residual(columns[name], cost), residual(accuracy, cost)
+            for group, (color, marker) in [*FAMILIES.items(), ("others", (PALE, "."))]:
+                own = [index for index, other in enumerate(groups) if other == group]
+                axes.plot(xs[own], ys[own], color=color, marker=marker, markersize=5, linestyle="none", label=group)
+            axes.axhline(0, color=PALE, linewidth=0.6)
+            axes.axvline(0, color=PALE, linewidth=0.6)
+            axes.set_xlabel(f"{title}: rank beyond what cost explains")
+        panels[0].set_ylabel("top-1: rank beyond what cost explains")
+        made.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, frameon=False)
+    return made
 
 
 def figure(rows: list[dict[str, Any]]) -> Picture:
@@ -163,6 +193,7 @@ def main(text_only: bool) -> None:
         NUMBERS.write_text(json.dumps({"rows": rows, "gradients": measure_gradients()}, indent=1) + "\n", "utf-8")
     known = json.loads(NUMBERS.read_text(encoding="utf-8"))
     figure(known["rows"]).save(IMAGES / "classifiers.png")
+    partial_figure(known["rows"]).save(IMAGES / "given-cost.png")
     gradients, words = gradient_page(known["gradients"])
     gradients.save(IMAGES / "gradients.png")
     for name in ("vgg16", "resnet50"):
