@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+
+def counted(number: Fraction | int, words: str) -> str:
+    """``1 frame``, ``3/2 frames``: words is the plural."""
+    return f"{Fraction(number)} {words.removesuffix('s') if number == 1 else words}"
+
 
 def bytes_text(count: int) -> str:
     """Bytes as people write them."""

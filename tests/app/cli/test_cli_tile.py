@@ -91,7 +91,7 @@ def test_a_stream_on_the_command_line(tmp_path: Path) -> None:
     result = run("stream", *net, "--chunk", "0.35s", "--timeline", str(picture))
     assert result.exit_code == 0
     for said in (
-        "20 positions = 2 frames = 200 ms", "10 positions; 10 units per second", "40 positions = 4 frames = 400 ms",
+        "20 samples = 2 frames = 200 ms", "10 samples; 10 units per second", "40 samples = 4 frames = 400 ms",
         "0 before + 10 behind; 10 read again", "10 i to 10 i + 20, center 10 i + 10 = 100 i to 100 i + 200 ms",
         "a network without weights cannot be run",
     ):  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_stream_on_the_command_line(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--chunk", "80ms"), "is a time: give the rate too"),
-        (("--rate", "100", "--chunk", "30ms"), "advances by 10 positions (100 ms)"),
+        (("--rate", "100", "--chunk", "30ms"), "advances by 10 samples (100 ms)"),
         (("--chunk", "0"), "expected a positive length"),
         (("--timeline", "chunks.txt"), "must end in one of .png, .svg, .pdf"),
         (("--axis", "H"), "expected one of T"),

@@ -65,7 +65,7 @@ def test_wav2vec() -> None:
     assert StreamPlan.from_json(plan.to_json()) == plan
     text = str(plan)
     for said in (
-        "400 positions = 1.25 frames = 25 ms",
+        "400 samples = 1.25 frames = 25 ms",
         "0 before + 80 behind",
         "50 units per second",
         "yes (",
@@ -324,7 +324,7 @@ def test_bad_input() -> None:
     model = nn.Conv1d(2, 2, 4, 4)
     for options, said in (
         ({"chunk": "80ms"}, "give the rate"),
-        ({"chunk": 3}, "advances by 4 positions"),
+        ({"chunk": 3}, "advances by 4 samples"),
         ({"chunk": "long"}, "expected positions such as 1280"),
     ):
         with pytest.raises(FovealError, match=said):

@@ -137,7 +137,7 @@ def test_tensorflow_same_moves_with_the_length(length: int, past: int, ahead: in
 def test_a_leaking_layer_is_named() -> None:
     found = run(nn.Sequential(Causal(3), Causal(3), nn.Conv1d(4, 4, 3, padding=1), Causal(3, 2)))
     assert codes(found) == [("STR02", "2")]
-    assert "needs 1 position(s) of the future" in found.findings[0].text
+    assert "needs 1 sample of the future" in found.findings[0].text
     assert dict(zip(found.table(LAYERS).column("layer"), found.table(LAYERS).column("adds")))["2"] == 1
     assert run(nn.Sequential(Causal(3), nn.Conv1d(4, 4, 3, padding=1)), lookahead=1).findings == ()
 

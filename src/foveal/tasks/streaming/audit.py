@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from foveal.core.errors import FovealError
-from foveal.core.words import bytes_text
+from foveal.core.words import bytes_text, counted
 from foveal.engine.certainty import certainty
 from foveal.ir.graph import Graph, Layer, Node
 from foveal.report.findings import reachable
@@ -25,6 +25,7 @@ from foveal.tasks.streaming.buffers import Buffer, buffers
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.findings import FINDINGS, Facts
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of
+from foveal.tasks.streaming.record import positions_word
 from foveal.tasks.streaming.tokens.masks import attention
 from foveal.tasks.streaming.used import SHARES, expected, lookbacks
 from foveal.tasks.task import Option, Task
@@ -161,7 +162,7 @@ def _facts(asked: Stream, reach: Reach, rows: Sequence[LayerRow], allowed: int, 
         asked.layer, None if reach.ahead is None else float(reach.ahead), str(_plain(reach.ahead)), allowed,
         [(row.name, str(_plain(row.adds))) for row in rows if row.adds is not None and row.adds > 0],
         certainty(asked.graph, asked.value), first_to_read_all(*place, future=True),
-        past, _milliseconds(asked, late), budget, reach.begin,
+        past, _milliseconds(asked, late), budget, reach.begin, _word(asked),
     )  # fmt: skip
 
 
@@ -275,18 +276,23 @@ def _summary(asked: Stream, reach: Reach, axis: str, kept: Sequence[Buffer]) -> 
     late = latency_of(reach)
     if reach.ahead is None or late is None:
         return (f"{asked.layer} cannot be streamed along {axis}: it needs the whole future.",)
-    past = "the whole past" if reach.back is None else f"{_plain(reach.back)} positions of the past"
+    word = _word(asked)
+    past = "the whole past" if reach.back is None else f"{counted(reach.back, word)} of the past"
     spent = _milliseconds(asked, late)
     time = "" if spent is None else f" = {spent:.4g} ms"
     total = sum(b.elements for b in kept)
-    causal = "is causal" if reach.ahead == 0 else f"needs {_plain(reach.ahead)} positions of the future"
+    causal = "is causal" if reach.ahead == 0 else f"needs {counted(reach.ahead, word)} of the future"
     if reach.begin is not None:
         most = "all" if reach.begin.reach is None else _plain(reach.begin.reach)
         causal += f" (steady: {_plain(reach.ahead)}; first {reach.begin.units} units: {most})"
     return (
-        f"{asked.layer} {causal} along {axis}, and sees {past}; latency {_plain(late)} positions{time}.",
+        f"{asked.layer} {causal} along {axis}, and sees {past}; latency {counted(late, word)}{time}.",
         f"State to keep between steps: {total} elements, {bytes_text(4 * total)}, in {len(kept)} buffers.",
     )
+
+
+def _word(asked: Stream) -> str:
+    return positions_word(source_info(asked.graph, asked.graph.sources[asked.source]), asked.hop)
 
 
 def _milliseconds(asked: Stream, positions: Fraction | None) -> float | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
+from foveal.core.words import counted
 from foveal.engine.certainty import Certainty
 from foveal.ir.graph import Node
 from foveal.ir.rules import traits
@@ -20,7 +22,7 @@ FINDINGS = FindingRules(__file__)
 
 class Facts(NamedTuple):
     """What is asked of ``layer`` and what was found. ahead: positions of the future, None where all of it is needed;
-    text: the same in words; adding: the layers that add to it, with how much; future and past: the first operation that
+    text: the same in words; word: what positions are called; adding: the layers that add to it, with how much; future and past: the first operation that
     reads all of either; spent: milliseconds; budget: those allowed.
     """
 
@@ -35,6 +37,7 @@ class Facts(NamedTuple):
     spent: float | None
     budget: float | None
     begin: Border | None = None
+    word: str = "positions"
 
     def mixes(self) -> str:
         """How the whole future comes in: "unknown", "runs" (backwards too), "takes" (says what it does), "mixes"."""
@@ -89,7 +92,7 @@ def leak(facts: Facts) -> Iterator[Values]:
     if facts.ahead is not None and facts.ahead > facts.allowed:
         more = f" and {len(facts.adding) - LISTED} more" if len(facts.adding) > LISTED else ""
         yield {
-            "layer": facts.adding[0][0] if facts.adding else "", "ahead": facts.text,
+            "layer": facts.adding[0][0] if facts.adding else "", "ahead": counted(Fraction(facts.text), facts.word),
             "allowed": f" ({facts.allowed} allowed)" if facts.allowed else "",
             "listed": ", ".join(" ".join(pair) for pair in facts.adding[:LISTED]) + more,
         }  # fmt: skip
@@ -128,7 +131,7 @@ def border(facts: Facts) -> Iterator[Values]:
     """Padding that mirrors or wraps."""
     begin = facts.begin
     if facts.ahead is not None and begin is not None and (begin.reach is None or begin.reach > facts.allowed):
-        ahead = "the end of the stream" if begin.reach is None else f"{begin.reach} position(s) of the future"
+        ahead = "the end of the stream" if begin.reach is None else f"{counted(begin.reach, facts.word)} of the future"
         yield {"layer": facts.layer, "units": begin.units, "ahead": ahead, "steady": facts.text}
 
 

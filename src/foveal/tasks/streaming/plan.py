@@ -17,6 +17,7 @@ import numpy as np
 
 from foveal.check.automatic import look
 from foveal.core.errors import FovealError, first_line
+from foveal.core.words import counted
 from foveal.frontends.trace import is_input, network
 from foveal.ir.graph import Graph
 from foveal.report.units import source_info
@@ -24,7 +25,7 @@ from foveal.tasks.streaming.audit import findings_of, question
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.overlap import streamed
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of, read_by_first
-from foveal.tasks.streaming.record import Ends, Growth, StreamPlan, Way, positions_of
+from foveal.tasks.streaming.record import Ends, Growth, StreamPlan, Way, positions_of, positions_word
 from foveal.tasks.tiling.stitching import TileCheck, compared
 
 STEPS = 3
@@ -32,6 +33,7 @@ STEPS = 3
 COARSE = "as far as the lower precision that the model computes in tells"
 LISTED = 3
 """So many obstacles are named."""
+DEAD = "all units came out alike on random numbers, so that running it shows little: give weights that let something by"
 UNRUN = "a network without weights cannot be run: write one of text as PyTorch (foveal code) and stream that"
 
 
@@ -102,14 +104,15 @@ def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPla
                           "streamed; ask for a layer before it")  # fmt: skip
     step, left, right, obstacles = chunks_of(asked, reach)
     if chunk is not None and chunk < step:
+        word = positions_word(info, asked.hop)
         spent = "" if asked.rate is None else f" ({step * asked.hop / asked.rate * 1000:.4g} ms)"
-        raise FovealError(f"chunk {chunk}: the network advances by {step} positions{spent}; the smallest chunk is that")
+        raise FovealError(f"chunk {chunk}: the network advances by {counted(step, word)}{spent}; the smallest chunk is that")
     late = max(reach.ahead or Fraction(0), reach.stride - 1)
     small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
     causes = _causes(asked, reach)
     if small and reach.ahead is not None:
         causes += (
-            (f"the network looks {_plain(late)} positions ahead; {allowed} are allowed", "pad on the past's side"),
+            (f"the network looks {counted(late, positions_word(info, asked.hop))} ahead; {allowed} are allowed", "pad on the past's side"),
         )
     exact = left is not None and right is not None and not small
     size = -(-chunk // step) * step if chunk is not None else size_of(step, left, right, info.lengths[axis])
@@ -167,13 +170,15 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
     try:
         whole = forward(sound)
     except FovealError as error:
-        why = f"the model does not run on {total} positions: {first_line(error)}"
+        why = f"the model does not run on {total} {plan.unit}: {first_line(error)}"
         return replace(plan, overlap=Way("unproven", why), state=Way("unproven", why))
 
     def count(positions: int) -> int:
         there = tuple(positions if k == time else n for k, n in enumerate(given.shape))
         return int(forward(np.resize(given, there)).shape[plan.value_axis])
 
+    if whole.shape[plan.value_axis] > 1 and not np.ptp(whole, axis=plan.value_axis).any():
+        plan = replace(plan, warnings=(*plan.warnings, DEAD))
     more = total - plan.source.lengths[plan.axis]  # so long are the tables of positions known
     running, sizes = None, _sizes(numbers, plan.step, total)
     noise = cache(partial(backend.rounding, plan.layer))  # a run of its own, which only what differs asks for
@@ -269,10 +274,6 @@ def _sizes(numbers: np.random.Generator, step: int, total: int) -> list[int]:
         if len(sizes) > 6:
             sizes.append(total)
     return sizes
-
-
-def _plain(number: Fraction) -> str:
-    return str(int(number)) if number.denominator == 1 else f"{float(number):.4g}"
 
 
 def export_onnx(graph: Graph, plan: StreamPlan, path: str) -> list[Any]:

@@ -60,6 +60,13 @@ class Growth:
         return max(0, self.units * ((positions - self.first) // self.period) + self.count)
 
 
+def positions_word(source: SourceInfo, hop: int) -> str:
+    """What positions along time are called: samples or frames of a sound, tokens of a text."""
+    if hop > 1:
+        return "frames"
+    return source.unit if len(source.axes) == 1 else "positions"
+
+
 def positions_of(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
     """A length in positions, from a number of them or a time such as "80ms". Raises FovealError for anything else."""
     if given is None or isinstance(given, int):
@@ -126,6 +133,11 @@ class StreamPlan(show.Shown):
             raise ValueError(f"unknown schema version {self.schema}; this version of foveal reads {SCHEMA}")
         if self.step < 1 or self.chunk % self.step or self.left % self.step or self.stride <= 0:
             raise ValueError(f"no chunks of {self.chunk} by steps of {self.step} after {self.left}")
+
+    @property
+    def unit(self) -> str:
+        """What positions of the source are called: samples, frames, tokens."""
+        return positions_word(self.source, self.hop)
 
     @property
     def latency(self) -> Fraction | None:

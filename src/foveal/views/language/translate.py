@@ -122,6 +122,8 @@ def _filled(template: str, values: dict[str, str]) -> str:
     """The template with what stands for its names, sentences translated; a single word may be the name of a layer."""
     sentences = {name: value for name, value in values.items() if " " in value or value in _WORDS}
     said = values | {name: _chinese(value) or _of_other_units(value) or value for name, value in sentences.items()}
+    counted = (name for name in values if name.startswith("positions"))
+    said |= {name: _COUNTED[values[name].removesuffix("s")] for name in counted}
     return _NAME.sub(lambda one: said[one[1]], template)
 
 
@@ -149,15 +151,17 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Longer sentences first, so that a general one does not take their place."""
     found = []
     for english, chinese in sorted(_table().items(), key=lambda item: -len(_NAME.sub("", item[0]))):
-        if "{" in english and _NAME.sub("", english).strip():
+        if "{" in english and (_NAME.sub("", english).strip() or "{positions}" in english):
             seen: set[str] = set()
             parts = [_group(part, seen) if i % 2 else re.escape(part) for i, part in enumerate(_NAME.split(english))]
             found.append((re.compile("".join(parts), re.DOTALL), chinese))
     return found
 
 
-_KINDS = {"n": r"[-+\d.,/e]+", "op": r"\S+"}
-"""What these names stand for: a number, one word; all other names for anything."""
+_COUNTED = {"position": "个位置", "sample": "个采样点", "frame": "帧", "token": "个词元", "px": "像素", "voxel": "个体素"}
+"""What positions are called, with the word that stands between a number and them."""
+_KINDS = {"n": r"[-+\d.,/e]+", "op": r"\S+", "positions": "|".join(f"{one}s?" for one in _COUNTED)}
+"""What these names stand for: a number, one word, what positions are called; all other names for anything."""
 
 
 def _group(name: str, seen: set[str]) -> str:

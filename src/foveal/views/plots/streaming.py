@@ -48,7 +48,7 @@ def draw_timeline(axes: Axes, plan: StreamPlan) -> None:
                   label="its units are out" if row == 0 else None)  # fmt: skip
     axes.set_yticks(range(CHUNKS), [f"chunk {row}" for row in range(CHUNKS)])
     axes.invert_yaxis()
-    axes.set_xlabel("positions" if plan.rate is None else "milliseconds")
+    axes.set_xlabel(plan.unit if plan.rate is None else "milliseconds")
     axes.margins(y=0.12)
     axes.legend(loc="upper right", frameon=False)
 

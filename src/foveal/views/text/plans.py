@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from foveal.core.visible import visible
-from foveal.core.words import bytes_text
+from foveal.core.words import bytes_text, counted
 from foveal.views.language.translate import translated
 from foveal.views.text.table import aligned
 
@@ -99,24 +99,24 @@ def stream_rows(plan: StreamPlan) -> Rows:
     both = None if plan.lookback is None or plan.lookahead is None else plan.lookback + plan.lookahead + 1
     rows = [
         ("receptive field", long(both)), ("look-back, look-ahead", f"{long(plan.lookback)}; {long(plan.lookahead)}"),
-        ("stride of a unit", _count(plan.stride, "position") + _rate(plan)),
+        ("stride of a unit", counted(plan.stride, plan.unit) + _rate(plan)),
         ("step of the stream", long(Fraction(plan.step))), ("latency of the network", long(plan.latency)),
         ("first unit", "at the end" if plan.wait is None else f"after {long(Fraction(plan.wait))}"),
     ]  # fmt: skip
     for what, ends in (("first", plan.begin), ("last", plan.end)):
         if ends is not None:
-            far = "the other end" if ends.reach is None else _count(ends.reach, "position")
+            far = "the other end" if ends.reach is None else counted(ends.reach, plan.unit)
             side = "ahead" if what == "first" else "back"
             read = "reads" if ends.units == 1 else "read"
             units = f"{what} unit" if ends.units == 1 else f"{what} {ends.units} units"
             rows.append((f"the {units}", f"{read} {far} {side}, through padding that mirrors or wraps"))
-    rows += [("units of n positions", _units(plan)), *_reads(plan)]
+    rows += [(f"units of n {plan.unit}", _units(plan)), *_reads(plan)]
     if plan.origin:
         rows.append(("sampling rate", f"{plan.rate:g} samples per second, from {plan.origin}"))
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
     again = plan.left + plan.right
     rows += [
-        ("chunk", f"{long(Fraction(plan.chunk))} = {_count(plan.chunk / plan.stride, 'unit')}"),
+        ("chunk", f"{long(Fraction(plan.chunk))} = {counted(plan.chunk / plan.stride, 'units')}"),
         ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
         *_in_steps(plan), ("computed twice", f"{plan.twice:.1%} of the stream"),
         ("delay", long(Fraction(plan.chunk + plan.right))),
@@ -185,27 +185,26 @@ def _signed(number: Fraction | float) -> str:
 
 def _kept(plan: StreamPlan) -> str:
     if plan.elements is not None:
-        return f"{_count(plan.elements, 'number')}, {bytes_text(4 * plan.elements)}"
+        return f"{counted(plan.elements, 'numbers')}, {bytes_text(4 * plan.elements)}"
     return "unknown" if plan.state.status in ("refused", "unproven") else "grows with the stream"
 
 
 def _length(plan: StreamPlan, number: Fraction | None) -> str:
-    """``400 samples = 25 ms``."""
+    """``400 samples = 1.25 frames = 25 ms``; ``13 frames = 2080 samples = 130 ms`` of a source of frames."""
     if number is None:
         return "all"
-    spent = plan.milliseconds(number)
-    units = float(number / plan.stride)
-    frames = f" = {units:.4g} frame{'s' * (units != 1)}" if plan.stride > 1 else ""
-    return f"{_count(number, 'position')}{frames}" + ("" if spent is None else f" = {_time(spent)}")
+    said = [counted(number, plan.unit)]
+    units, spent = float(number / plan.stride), plan.milliseconds(number)
+    if plan.hop > 1:
+        said.append(counted(number * plan.hop, "samples"))
+    if plan.stride > 1:
+        word = "unit" if plan.unit == "frames" else "frame"
+        said.append(f"{units:.4g} {word}{'s' * (units != 1)}")
+    return " = ".join([*said, *([] if spent is None else [_time(spent)])])
 
 
 def _time(milliseconds: float) -> str:
     return f"{milliseconds:.4g} ms" if milliseconds < 10000 else f"{milliseconds / 1000:.6g} s"
-
-
-def _count(number: Fraction | int, word: str) -> str:
-    """``1 frame``, ``3/2 frames``."""
-    return f"{_number(number)} {word}{'s' * (number != 1)}"
 
 
 def _rate(plan: StreamPlan) -> str:
@@ -221,14 +220,14 @@ def _number(number: Fraction | int) -> str:
 
 def _way(way: Way) -> str:
     seen = (
-        f" ({_count(way.chunks, 'chunk')} of random sizes in float64: largest difference {way.largest:.2g})"
+        f" ({counted(way.chunks, 'chunks')} of random sizes in float64: largest difference {way.largest:.2g})"
         if way.chunks
         else ""
     )
     if way.status == "exact":
         return f"yes{seen}" + (f", {way.why}" if way.why else "")
     if way.status == "approximate":
-        return f"no: {way.error:.3g} of the root mean square apart ({_count(way.chunks, 'chunk')}, measured): {way.why}"
+        return f"no: {way.error:.3g} of the root mean square apart ({counted(way.chunks, 'chunks')}, measured): {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
 
 
