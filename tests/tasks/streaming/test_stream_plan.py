@@ -235,6 +235,40 @@ def test_less_of_the_future_than_is_needed_is_measured() -> None:
     assert "1 are allowed" in plan.causes[0][0]
 
 
+def test_less_of_the_past_is_measured_beside_what_energy_lets_expect() -> None:
+    """Nine equal taps, four positions before chunks of 8: the first four units miss 4, 3, 2 and 1 of their taps."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.ConstantPad1d((8, 0), 0.0), nn.Conv1d(64, 64, 9, bias=False))
+    plan = foveal.stream(model, inputs=(1, 64, 64), chunk=8, context=4)
+    assert (plan.left, plan.right, plan.lookback, plan.overlap.status) == (4, 0, 8, "approximate")
+    assert plan.overlap.expected == pytest.approx((10 / (8 * 9)) ** 0.5)
+    assert plan.overlap.error == pytest.approx(plan.overlap.expected, rel=0.2)
+    assert "the network looks 8 samples back; 4 are given" in plan.causes[0][0]
+    assert "0.373 expected by the energy field" in str(plan)
+    assert foveal.stream(model, inputs=(1, 64, 64), chunk=8, context=8).overlap.status == "exact"
+
+
+def test_attention_over_everything_has_a_plan_with_its_error() -> None:
+    """All units read all; the strided convolution before still tells their place."""
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.read = nn.Conv1d(1, 4, 4, 3), nn.Linear(4, 12)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x).transpose(1, 2)
+            return x + F.scaled_dot_product_attention(*self.read(x).chunk(3, -1))
+
+    plan = foveal.stream(Attending(), inputs=(1, 1, 60))
+    assert (plan.lookback, plan.lookahead, plan.stride, plan.step) == (None, None, 3, 3)
+    assert (plan.overlap.status, plan.state.status) == ("approximate", "refused")
+    assert "mixes the whole stream, the future included" in plan.overlap.why
+    assert plan.overlap.error is not None
+    assert plan.overlap.expected is not None
+    assert foveal.stream(Wav2Vec(norm=True).eval(), inputs=(1, 1, 1600)).overlap.expected is None  # statistics
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [

@@ -243,3 +243,21 @@ def test_a_thousand_layers_in_a_row_open_in_handfuls(browser: Any, tmp_path: Pat
     page.locator("#layer-rows tr[tabindex='0']").press("End")
     assert chosen(page) == "conv1000"
     page.close()
+
+
+def test_a_signal_is_drawn_chunk_by_chunk(browser: Any, report: Path, tmp_path: Path) -> None:
+    """A kernel of 5 with two samples ahead: chunks of 8, 2 before and 2 behind; an image has no such part."""
+    path = tmp_path / "signal.html"
+    options = PageOptions(kinds=("energy",), positions=(1000.0, 1, None))
+    path.write_text(report_page(foveal.trace("conv5x4,p2", (1, 2, 64)), options), encoding="utf-8")
+    with watched(browser) as found:
+        open_report(found.page, report)
+        assert not found.page.locator("#s-stream, #to-stream").count()
+        open_report(found.page, path)
+        said = found.page.locator("#stream-about").inner_text()
+        assert "8 samples = 8 ms: each is computed with 2 samples = 2 ms before it" in said
+        bars = [found.page.locator(f"#stream rect.{kind}") for kind in ("in", "computed", "again", "kept")]
+        assert [bar.count() for bar in bars] == [4, 4, 7, 4]
+        sides = [bar.nth(1).evaluate("bar => bar.width.baseVal.value") for bar in bars]
+        assert [round(side / sides[1], 3) for side in sides] == [1, 1, 0.25, 0.5]
+        found.check("")

@@ -68,6 +68,14 @@ def stream(
             "computes at most half of the stream twice",
         ),
     ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="N|MS",
+            help="the past that each chunk is computed with, in positions or as 400ms; default: what the network needs",
+        ),
+    ] = None,
     lookahead: Annotated[
         str | None,
         typer.Option("--lookahead", metavar="N|MS", help="the future that is allowed; default: what the network needs"),
@@ -96,9 +104,13 @@ def stream(
     if timeline is not None:
         check_suffix(timeline, PICTURES, "--timeline")
     graph = trace_source(source, shapes, axes=axes)
-    length, ahead = (int(t) if t is not None and t.strip().isdecimal() else t for t in (chunk, lookahead))
+    length, past, ahead = (
+        int(t) if t is not None and t.strip().isdecimal() else t for t in (chunk, context, lookahead)
+    )
     with progress(f"streaming {graph.name}"):
-        plan = plan_of(graph, layer, rate=rate, hop=hop, chunk=length, lookahead=ahead, axis=axis, check=not no_check)
+        plan = plan_of(
+            graph, layer, rate=rate, hop=hop, chunk=length, context=past, lookahead=ahead, axis=axis, check=not no_check
+        )
     print(plan.to_json() if as_json else plan)
     if timeline is not None:
         from foveal.views.plots.streaming import timeline as drawn

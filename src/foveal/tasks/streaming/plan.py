@@ -24,8 +24,9 @@ from foveal.report.units import source_info
 from foveal.tasks.streaming.audit import findings_of, question
 from foveal.tasks.streaming.context import Stream, chunks_of, size_of
 from foveal.tasks.streaming.overlap import streamed
-from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of, read_by_first
+from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all, reach_of, read_by_first, through_mixing
 from foveal.tasks.streaming.record import Ends, Growth, StreamPlan, Way, positions_of, positions_word
+from foveal.tasks.streaming.used import expected_error
 from foveal.tasks.tiling.stitching import TileCheck, compared
 
 STEPS = 3
@@ -45,6 +46,7 @@ def stream(
     rate: float | None = None,
     hop: int = 1,
     chunk: int | str | None = None,
+    context: int | str | None = None,
     lookahead: int | str | None = None,
     axis: str | None = None,
     check: bool = True,
@@ -56,7 +58,8 @@ def stream(
     samples per second (default: what the model's configuration or processor says); hop: samples per position of the
     source (of a spectrogram's frames). chunk: positions, or a time
     such as "80ms" (default: the smallest that computes at most half of the stream twice); it is rounded up to the step.
-    lookahead: positions of the future that are allowed (default: what the network needs); less makes an approximation.
+    context: positions before a chunk that it is computed with (default: what the network needs); less makes an
+    approximation, with the error to expect. lookahead: positions of the future that are allowed (default: what the network needs); less makes an approximation.
     axis: the source axis that is time, by name or number; default the last. check: run both ways and compare.
     Raises FovealError where the layer has no time axis, where a time is given without a rate, and where the chunk is
     smaller than the step.
@@ -71,10 +74,11 @@ def stream(
     asked = question(graph, {"layer": name, "axis": axis, "rate": rate, "hop": hop, "latency": None})
     if axis is None:
         _refuse_image(asked)
-    size, ahead = (
-        positions_of(*given, asked.rate, asked.hop) for given in (("chunk", chunk), ("lookahead", lookahead))
+    size, past, ahead = (
+        positions_of(*given, asked.rate, asked.hop)
+        for given in (("chunk", chunk), ("context", context), ("lookahead", lookahead))
     )
-    plan = _planned(asked, size, ahead)
+    plan = _planned(asked, size, past, ahead)
     if check and graph.backend is not None:
         return _proven(graph, plan)
     why = "a check was not asked for" if graph.backend is not None else UNRUN
@@ -92,43 +96,49 @@ def _refuse_image(asked: Stream) -> None:
                           f"({', '.join(info.axis_names)}), or compute it in pieces with foveal tile")  # fmt: skip
 
 
-def _planned(asked: Stream, chunk: int | None, allowed: int | None) -> StreamPlan:
+def _planned(asked: Stream, chunk: int | None, past: int | None, allowed: int | None) -> StreamPlan:
     graph, axis = asked.graph, asked.axis
     reach = reach_of(graph, asked.value, asked.source, axis)
     found = graph.sources[asked.source]
     info = source_info(graph, found)
+    causes = _causes(asked, reach)
+    if reach is not None and reach.axis is None:
+        reach = through_mixing(graph, asked.value, asked.source, axis) or reach
     if reach is None or reach.axis is None or not reach.stride:
-        causes = _causes(asked, reach)
         why = f" ({causes[0][0]})" if causes else ""
         raise FovealError(f"layer '{asked.layer}' has no position along {info.axis_names[axis]}{why}: it cannot be "
                           "streamed; ask for a layer before it")  # fmt: skip
     step, left, right, obstacles = chunks_of(asked, reach)
+    word = positions_word(info, asked.hop, axis, reach.stride)
     if chunk is not None and chunk < step:
-        word = positions_word(info, asked.hop)
         spent = "" if asked.rate is None else f" ({step * asked.hop / asked.rate * 1000:.4g} ms)"
-        raise FovealError(f"chunk {chunk}: the network advances by {counted(step, word)}{spent}; the smallest chunk is that")
+        raise FovealError(
+            f"chunk {chunk}: the network advances by {counted(step, word)}{spent}; the smallest chunk is that"
+        )
     late = max(reach.ahead or Fraction(0), reach.stride - 1)
     small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
-    causes = _causes(asked, reach)
     if small and reach.ahead is not None:
-        causes += (
-            (f"the network looks {counted(late, positions_word(info, asked.hop))} ahead; {allowed} are allowed", "pad on the past's side"),
-        )
-    exact = left is not None and right is not None and not small
+        causes += ((f"the network looks {counted(late, word)} ahead; {allowed} are allowed", "pad on the past's side"),)
+    short = past is not None and left is not None and past < left
+    if short and reach.back is not None:
+        causes += ((f"the network looks {counted(reach.back, word)} back; {past} are given", "give more context"),)
+    exact = left is not None and right is not None and not small and not short
     size = -(-chunk // step) * step if chunk is not None else size_of(step, left, right, info.lengths[axis])
-    before = -(-(size if left is None else left) // step) * step
+    before = -(-(past if past is not None else size if left is None else left) // step) * step
     after = size if right is None else right
     if small and allowed is not None:
         after = min(after, max(0, floor(allowed - reach.stride) + 1))
     blocked = _shortened(list(dict.fromkeys(obstacles))) if exact else ()
+    thought = None if exact else expected_error(asked, reach, size, before, after)
     unproven = Way("unproven", "" if exact else "; ".join(text for text, _ in causes) or "its reach has no bound")
+    overlap = replace(unproven, expected=thought)
     begin, end = (None if border is None else Ends(*border) for border in (reach.begin, reach.end))
     if begin is not None:
         begin = replace(begin, read=read_by_first(graph, asked.value, asked.source, axis, begin.units))
     return StreamPlan(
         graph.name, asked.layer, info, axis, reach.axis, asked.rate, asked.hop, reach.stride, step,
         info.lengths[axis] % step, reach.back, reach.ahead, begin, end, size,
-        before, after, False, unproven, unproven, None, graph.values[asked.value].shape[reach.axis], causes or blocked,
+        before, after, False, overlap, unproven, None, graph.values[asked.value].shape[reach.axis], causes or blocked,
         (graph.stopped,) if graph.stopped else (), None, asked.origin,
     )  # fmt: skip
 
@@ -171,7 +181,7 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
         whole = forward(sound)
     except FovealError as error:
         why = f"the model does not run on {total} {plan.unit}: {first_line(error)}"
-        return replace(plan, overlap=Way("unproven", why), state=Way("unproven", why))
+        return replace(plan, overlap=replace(plan.overlap, why=why), state=Way("unproven", why))
 
     def count(positions: int) -> int:
         there = tuple(positions if k == time else n for k, n in enumerate(given.shape))
@@ -248,10 +258,11 @@ def _overlap_proven(
             made, chunks = streamed(trial, forward, sound, sizes)
             found = compared(whole, made, chunks)
         except FovealError as error:
-            plan = replace(plan, overlap=Way("refused", first_line(error)))
+            plan = replace(plan, overlap=Way("refused", first_line(error), expected=plan.overlap.expected))
             continue
         why = plan.overlap.why if not exact else "; ".join(t for t, _ in plan.causes) or "chunks differ from the whole"
-        plan = replace(trial, overlap=_way(found, why, exact, noise))
+        way = _way(found, why, exact, noise)
+        plan = replace(trial, overlap=replace(way, expected=None if way.status == "exact" else plan.overlap.expected))
         if plan.overlap.status == "exact" or not exact:
             break
     return plan

@@ -65,7 +65,9 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
         time = _time_axis(strict, kinds)
     if time is None:
         first, last = _ends(strict, None, 0)
-        return Reach(None if first[0] <= 0 else Fraction(0), None if last[0] >= length - 1 else Fraction(0), None, None)
+        low, high = _read_by_operands(graph, value, source, axis)
+        nothing = Fraction(0)
+        return Reach(None if first[0] <= low else nothing, None if last[0] >= high else nothing, None, None)
     progress = advance(local, time) or advance(strict, time)
     assert progress is not None
     stride = abs(progress.rate)
@@ -102,6 +104,41 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
     back = None if several and first[-1] <= begun else _largest(stride, count, first, -1)
     ahead = None if several and last[0] >= closed else _largest(stride, count, last, 1)
     return Reach(back, ahead, stride, time)
+
+
+def _read_by_operands(graph: Graph, value: int, source: int, axis: int) -> tuple[int, int]:
+    """First and last position that the nearest values along time before this one read: windows may end before the last."""
+    found = graph.sources[source]
+    length = graph.values[found.value].shape[found.axes[axis]]
+    made, todo, seen, ends = graph.producers(), [value], set(), []
+    while todo:
+        node = made.get(todo.pop())
+        for operand in () if node is None else node.inputs:
+            reach = None if operand in seen else reach_of(graph, operand, source, axis)
+            seen.add(operand)
+            if reach is None:
+                continue
+            if reach.axis is None:
+                todo.append(operand)
+                continue
+            first, last = _ends(all_dense(one_box(bounds(graph).states[operand][source].strict)[axis]), None, 0)
+            ends.append((max(0, int(first[0])), min(length - 1, int(last[0]))))
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, length - 1)
+
+
+def through_mixing(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
+    """The reach of a value all of whose units read all (attention over everything), along its only axis of positions:
+    stride is that of the last values along time before it, if they are as many; None where there is no such axis.
+    """
+    places = [k for k, kind in enumerate(roles(graph)[value]) if kind == "s" and graph.values[value].shape[k] > 1]
+    if len(places) != 1:
+        return None
+    count = graph.values[value].shape[places[0]]
+    for node in sorted(behind(graph, [value]), key=lambda node: -node.output):
+        found = reach_of(graph, node.output, source, axis)
+        if found is not None and found.axis is not None and graph.values[node.output].shape[found.axis] == count:
+            return Reach(None, None, found.stride, places[0])
+    return None
 
 
 def read_by_first(graph: Graph, value: int, source: int, axis: int, units: int) -> int:

@@ -21,7 +21,8 @@ STATUSES = ("exact", "approximate", "unproven", "refused")
 class Way:
     """One way to run the stream. status: "exact" (it equals the whole, to rounding), "approximate" (``error`` is the
     root mean square difference as a share of the whole's, measured), "unproven" (nothing was run) or "refused"; why:
-    what keeps it from being exact; chunks, largest: of the run that showed it, in float64.
+    what keeps it from being exact; chunks, largest: of the run that showed it, in float64; expected: the error that
+    the energy field lets one expect where the context is too small, for weights and inputs without order.
     """
 
     status: str
@@ -29,6 +30,7 @@ class Way:
     error: float | None = None
     chunks: int = 0
     largest: float | None = None
+    expected: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -60,11 +62,15 @@ class Growth:
         return max(0, self.units * ((positions - self.first) // self.period) + self.count)
 
 
-def positions_word(source: SourceInfo, hop: int) -> str:
-    """What positions along time are called: samples or frames of a sound, tokens of a text."""
-    if hop > 1:
-        return "frames"
-    return source.unit if len(source.axes) == 1 else "positions"
+def positions_word(source: SourceInfo, hop: int, axis: int = 0, stride: Fraction | None = None) -> str:
+    """What positions along time are called: samples of a sound, tokens of a text; frames of what has a hop, of a
+    spectrogram, of a film, and where the network makes several units of one.
+    """
+    if len(source.axes) == 1:
+        return "frames" if source.unit == "samples" and (hop > 1 or (stride or 1) < 1) else source.unit
+    film = (2, 3) if len(source.axes) == 2 else (2, 3, 4)
+    image = len(source.axes) == 2 and source.axes == film and source.shape[1] == 3
+    return "positions" if image or (len(source.axes) == 3 and axis != 0) or len(source.axes) > 3 else "frames"
 
 
 def positions_of(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
@@ -137,7 +143,7 @@ class StreamPlan(show.Shown):
     @property
     def unit(self) -> str:
         """What positions of the source are called: samples, frames, tokens."""
-        return positions_word(self.source, self.hop)
+        return positions_word(self.source, self.hop, self.axis, self.stride)
 
     @property
     def latency(self) -> Fraction | None:

@@ -8,8 +8,13 @@ from foveal.core.errors import FovealError
 from foveal.engine.roles import grid_axes
 from foveal.fields.kinds import field
 from foveal.ir.graph import Graph
+from foveal.ir.rules import traits
+from foveal.tasks.streaming.context import Stream
+from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all
 
 SHARES = (0.5, 0.9, 0.99)
+PLACES = 16
+"""Places in a chunk at which its middle unit is thought to stand, at most."""
 
 
 def lookbacks(weights: np.ndarray, own: int) -> tuple[int, ...] | None:
@@ -21,6 +26,28 @@ def lookbacks(weights: np.ndarray, own: int) -> tuple[int, ...] | None:
     if not total > 0:
         return None
     return tuple(int(np.searchsorted(past, share * total * (1 - 1e-12))) for share in SHARES)
+
+
+def expected_error(asked: Stream, reach: Reach, chunk: int, before: int, behind: int) -> float | None:
+    """The relative error of chunks with this context: the root of the energy that lies outside of them, for the middle
+    unit at every place in a chunk; None where energy has no meaning for the network, or statistics of the stream make the
+    difference. As for tiles, an expectation for
+    weights and inputs without order, no bound (docs/methods.md 7).
+    """
+    assert reach.axis is not None
+    assert reach.stride is not None
+    place = (asked.graph, asked.value, asked.source, asked.axis)
+    for node in (first_to_read_all(*place, future=future) for future in (False, True)):
+        if node is not None and traits(node.op).whole(node.op)[0]:
+            return None  # statistics of the stream: energy takes them as given
+    unit = asked.graph.values[asked.value].shape[reach.axis] // 2
+    weights = expected(asked.graph, asked.layer, asked.source, asked.axis, reach.axis, unit)
+    if weights is None or not weights.sum() > 0:
+        return None
+    summed = np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64) / weights.sum(dtype=np.float64)))
+    starts = int(unit * reach.stride) - np.unique(np.linspace(0, chunk - 1, PLACES).round().astype(int))
+    first, end = (np.clip(starts + edge, 0, weights.size) for edge in (-before, chunk + behind))
+    return float(np.sqrt(max(0.0, np.mean(1 - summed[end] + summed[first]))))
 
 
 def expected(graph: Graph, layer: str, source: int, axis: int, unit_axis: int, unit: int) -> np.ndarray | None:

@@ -158,7 +158,14 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
     return found
 
 
-_COUNTED = {"position": "个位置", "sample": "个采样点", "frame": "帧", "token": "个词元", "px": "像素", "voxel": "个体素"}
+_COUNTED = {
+    "position": "个位置",
+    "sample": "个采样点",
+    "frame": "帧",
+    "token": "个词元",
+    "px": "像素",
+    "voxel": "个体素",
+}
 """What positions are called, with the word that stands between a number and them."""
 _KINDS = {"n": r"[-+\d.,/e]+", "op": r"\S+", "positions": "|".join(f"{one}s?" for one in _COUNTED)}
 """What these names stand for: a number, one word, what positions are called; all other names for anything."""

@@ -23,6 +23,7 @@ from foveal.views.page.fields import KINDS, default_kinds, layer_fields
 from foveal.views.page.pictures import backdrop
 from foveal.views.page.rows.chosen import chosen_layers
 from foveal.views.page.rows.links import leaf_links, parents
+from foveal.views.page.rows.timeline import timeline
 from foveal.views.page.rows.tokens import TokenFinder
 from foveal.views.page.tables import TablePool
 from foveal.views.text.table import Row, table
@@ -132,6 +133,7 @@ def page_data(
         "fields": fields,
         "missing": missing,
         "backdrops": [_backdrop(s.lengths, options.image if k == 0 else None) for k, s in enumerate(report.sources)],
+        "stream": timeline(graph, report, rate, hop),
         "findings": [_finding(found) for found in (*report.findings, *options.findings)],
         "provenance": _provenance(graph, options),
     }

@@ -25,7 +25,8 @@ SCRIPTS = (
     "page/sections/state.js", "page/explorer/stage.js", "page/explorer/stage_moves.js", "page/explorer/grid.js",
     "page/explorer/surface.js", "page/explorer/eye.js", "page/explorer/readout.js", "page/explorer/explorer.js",
     "page/network/network_layout.js", "page/network/network_view.js", "page/network/network.js",
-    "page/sections/growth.js", "page/sections/layer_table.js", "page/sections/sections.js", "page/sections/main.js",
+    "page/sections/growth.js", "page/sections/timeline.js", "page/sections/layer_table.js", "page/sections/sections.js",
+    "page/sections/main.js",
 )  # fmt: skip
 """Parts of the script, in order; later ones use what earlier ones define."""
 STYLES = ("shared/base.css", "page/styles/page.css", "page/styles/explorer.css")

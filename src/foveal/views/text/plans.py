@@ -116,7 +116,7 @@ def stream_rows(plan: StreamPlan) -> Rows:
     late = max(Fraction(0), (plan.lookahead or 0) - plan.stride + 1)
     again = plan.left + plan.right
     rows += [
-        ("chunk", f"{long(Fraction(plan.chunk))} = {counted(plan.chunk / plan.stride, 'units')}"),
+        ("chunk", _chunk(plan)),
         ("overlap: context", f"{plan.left} before + {plan.right} behind; {again} read again by the next"),
         *_in_steps(plan), ("computed twice", f"{plan.twice:.1%} of the stream"),
         ("delay", long(Fraction(plan.chunk + plan.right))),
@@ -129,6 +129,11 @@ def stream_rows(plan: StreamPlan) -> Rows:
     for text, change in plan.causes if not exact else ():
         rows += [("why", text)] + ([("what would change it", change)] if change else [])
     return rows + [("warning", text) for text in plan.warnings]
+
+
+def _chunk(plan: StreamPlan) -> str:
+    said = _length(plan, Fraction(plan.chunk)).split(" = ")
+    return " = ".join(dict.fromkeys([*said, *[counted(plan.chunk / plan.stride, "units")] * (plan.stride >= 1)]))
 
 
 def _in_steps(plan: StreamPlan) -> Rows:
@@ -193,14 +198,16 @@ def _length(plan: StreamPlan, number: Fraction | None) -> str:
     """``400 samples = 1.25 frames = 25 ms``; ``13 frames = 2080 samples = 130 ms`` of a source of frames."""
     if number is None:
         return "all"
-    said = [counted(number, plan.unit)]
-    units, spent = float(number / plan.stride), plan.milliseconds(number)
+    said = [counted(number, plan.unit) if number.denominator == 1 else f"{float(number):.4g} {plan.unit}"]
+    units, spent = number / plan.stride, plan.milliseconds(number)
     if plan.hop > 1:
         said.append(counted(number * plan.hop, "samples"))
     if plan.stride > 1:
-        word = "unit" if plan.unit == "frames" else "frame"
-        said.append(f"{units:.4g} {word}{'s' * (units != 1)}")
-    return " = ".join([*said, *([] if spent is None else [_time(spent)])])
+        word = "units" if plan.unit == "frames" else "frames"
+        said.append(counted(units, word) if units.denominator == 1 else f"{float(units):.4g} {word}")
+    elif plan.stride < 1:
+        said.append(counted(units, "samples"))
+    return " = ".join(dict.fromkeys([*said, *([] if spent is None else [_time(spent)])]))
 
 
 def _time(milliseconds: float) -> str:
@@ -227,8 +234,14 @@ def _way(way: Way) -> str:
     if way.status == "exact":
         return f"yes{seen}" + (f", {way.why}" if way.why else "")
     if way.status == "approximate":
-        return f"no: {way.error:.3g} of the root mean square apart ({counted(way.chunks, 'chunks')}, measured): {way.why}"
+        return f"no: {way.error:.3g} of the root mean square apart ({counted(way.chunks, 'chunks')}, measured{_thought(way)}): {way.why}"
+    if way.expected is not None:
+        return f"not tried; {way.expected:.3g} of the root mean square apart expected by the energy field: {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
+
+
+def _thought(way: Way) -> str:
+    return "" if way.expected is None else f"; {way.expected:.3g} expected by the energy field"
 
 
 def _per_axis(names: list[str], texts: list[str]) -> str:

@@ -258,7 +258,8 @@ def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int, int]:
     """
     reach = []
     for mask in (short, long):
-        rows = mask.reshape(-1, *mask.shape[-2:])
+        number = mask.shape[-1]  # a mask of keys alone is the same for every query
+        rows = mask.reshape(-1, *mask.shape[-2:]).expand(-1, number, -1)
         allowed = rows if rows.dtype == torch.bool else rows > -100
         if not bool((allowed == allowed[0]).all()) or not bool(allowed[0].any(1).all()):
             raise Refused("has a mask that is not one band along time")

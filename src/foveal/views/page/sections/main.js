@@ -6,7 +6,7 @@ async function start() {
   const first = firstRow();
   if (first) state.select(first.id, sourceOf(first));
   startSections();
-  if (state.row) for (const part of [startExplorer, startGrowth, startNetwork, startLayerTable]) part();
+  if (state.row) for (const part of [startExplorer, startGrowth, startTimeline, startNetwork, startLayerTable]) part();
   document.documentElement.dataset.ready = "true";
 }
 
