@@ -22,8 +22,8 @@ FINDINGS = FindingRules(__file__)
 
 class Facts(NamedTuple):
     """What is asked of ``layer`` and what was found. ahead: positions of the future, None where all of it is needed;
-    text: the same in words; word: what positions are called; adding: the layers that add to it, with how much; future and past: the first operation that
-    reads all of either; spent: milliseconds; budget: those allowed.
+    text: the same in words; word: what positions are called; adding: the layers that add to it, with how much; future
+    and past: the first operation that reads all of either; spent: milliseconds; budget: those allowed.
     """
 
     layer: str

@@ -58,8 +58,8 @@ def stream(
     samples per second (default: what the model's configuration or processor says); hop: samples per position of the
     source (of a spectrogram's frames). chunk: positions, or a time
     such as "80ms" (default: the smallest that computes at most half of the stream twice); it is rounded up to the step.
-    context: positions before a chunk that it is computed with (default: what the network needs); less makes an
-    approximation, with the error to expect. lookahead: positions of the future that are allowed (default: what the network needs); less makes an approximation.
+    context, lookahead: positions before a chunk that it is computed with, and of the future that are allowed (default:
+    what the network needs); less makes an approximation, with the error to expect.
     axis: the source axis that is time, by name or number; default the last. check: run both ways and compare.
     Raises FovealError where the layer has no time axis, where a time is given without a rate, and where the chunk is
     smaller than the step.

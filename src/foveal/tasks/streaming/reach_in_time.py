@@ -107,7 +107,7 @@ def _found(graph: Graph, value: int, source: int, axis: int) -> Reach | None:
 
 
 def _read_by_operands(graph: Graph, value: int, source: int, axis: int) -> tuple[int, int]:
-    """First and last position that the nearest values along time before this one read: windows may end before the last."""
+    """First and last position that the nearest values along time before this one read: windows may end earlier."""
     found = graph.sources[source]
     length = graph.values[found.value].shape[found.axes[axis]]
     made, todo, seen, ends = graph.producers(), [value], set(), []

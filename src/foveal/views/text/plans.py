@@ -234,14 +234,13 @@ def _way(way: Way) -> str:
     if way.status == "exact":
         return f"yes{seen}" + (f", {way.why}" if way.why else "")
     if way.status == "approximate":
-        return f"no: {way.error:.3g} of the root mean square apart ({counted(way.chunks, 'chunks')}, measured{_thought(way)}): {way.why}"
+        how = f"{counted(way.chunks, 'chunks')}, measured" + (
+            "" if way.expected is None else f"; {way.expected:.3g} expected by the energy field"
+        )
+        return f"no: {way.error:.3g} of the root mean square apart ({how}): {way.why}"
     if way.expected is not None:
         return f"not tried; {way.expected:.3g} of the root mean square apart expected by the energy field: {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
-
-
-def _thought(way: Way) -> str:
-    return "" if way.expected is None else f"; {way.expected:.3g} expected by the energy field"
 
 
 def _per_axis(names: list[str], texts: list[str]) -> str:
