@@ -11,6 +11,7 @@ import pytest
 
 import foveal
 from foveal.core.finding import Finding
+from foveal.tasks.streaming.plan import unchecked
 from foveal.views.page.build import PageOptions, report_page
 from support.browser import chromium, watched
 
@@ -248,8 +249,9 @@ def test_a_thousand_layers_in_a_row_open_in_handfuls(browser: Any, tmp_path: Pat
 def test_a_signal_is_drawn_chunk_by_chunk(browser: Any, report: Path, tmp_path: Path) -> None:
     """A kernel of 5 with two samples ahead: chunks of 8, 2 before and 2 behind; an image has no such part."""
     path = tmp_path / "signal.html"
-    options = PageOptions(kinds=("energy",), positions=(1000.0, 1, None))
-    path.write_text(report_page(foveal.trace("conv5x4,p2", (1, 2, 64)), options), encoding="utf-8")
+    graph = foveal.trace("conv5x4,p2", (1, 2, 64))
+    options = PageOptions(kinds=("energy",), stream=unchecked(graph, 1000.0, 1))
+    path.write_text(report_page(graph, options), encoding="utf-8")
     with watched(browser) as found:
         open_report(found.page, report)
         assert not found.page.locator("#s-stream, #to-stream").count()

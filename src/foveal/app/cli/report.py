@@ -85,6 +85,7 @@ def report(
     target = _target(out)
     kinds = _kinds(kind, images)
     from foveal.tasks.detection.heads import heads
+    from foveal.tasks.streaming.plan import unchecked
     from foveal.views.page.build import PageOptions, page_data
     from foveal.views.page.render import render
 
@@ -97,6 +98,7 @@ def report(
         language=lang.value if lang else "zh-CN" if language() == "zh-CN" else "",
         command=shlex.join(["foveal", *sys.argv[1:]]),
         heads=heads(graph),
+        stream=unchecked(graph, rate, hop),
         findings=_audits(graph, task or [], not no_check),
         check=not no_check,
         positions=(rate, hop, spacing_of(spacing)),

@@ -13,6 +13,7 @@ from foveal.frontends.text.trace import parse_spec, trace_spec
 from foveal.frontends.trace import trace
 from foveal.ir.graph import Graph
 from foveal.tasks.detection.heads import heads
+from foveal.tasks.streaming.plan import unchecked
 from foveal.views.page.build import PageOptions, page_data
 from foveal.views.page.fields import field_answer
 
@@ -46,7 +47,9 @@ def network_page(
     tick(f"tracing {name}")
     graph = _graph(sort, source, shapes, axes, name)
     tick(f"analyzing {name}")
-    options = PageOptions(kinds=tuple(kinds), image=image, heads=heads(graph), command=f"foveal serve {name}")
+    options = PageOptions(
+        kinds=tuple(kinds), image=image, heads=heads(graph), stream=unchecked(graph), command=f"foveal serve {name}"
+    )
     data = page_data(graph, options, lambda layer: tick(f"computing fields of {layer}"))
     if image is not None:
         data["backdrops"][0]["name"] = image_name

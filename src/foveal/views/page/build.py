@@ -18,6 +18,7 @@ from foveal.report.analyze import visible_layers
 from foveal.report.findings import reachable
 from foveal.report.results import LayerResult, Report
 from foveal.tasks.detection.record import Heads
+from foveal.tasks.streaming.record import StreamPlan
 from foveal.views.language.translate import translated
 from foveal.views.page.fields import KINDS, default_kinds, layer_fields
 from foveal.views.page.pictures import backdrop
@@ -51,6 +52,8 @@ class PageOptions:
     """Findings of audits, shown beside those of the trace."""
     heads: Heads | None = None
     """Of a detector (:func:`foveal.tasks.detection.heads.heads`): the page begins with its levels."""
+    stream: StreamPlan | None = None
+    """Of a network along one axis (:func:`foveal.tasks.streaming.plan.unchecked`): the page draws its chunks."""
     check: bool = True
     """Whether a few runs of the model are held against what the trace cannot prove."""
     positions: tuple[float | None, int, Sequence[float] | None] = (None, 1, None)
@@ -133,7 +136,7 @@ def page_data(
         "fields": fields,
         "missing": missing,
         "backdrops": [_backdrop(s.lengths, options.image if k == 0 else None) for k, s in enumerate(report.sources)],
-        "stream": timeline(graph, report, rate, hop),
+        "stream": None if options.stream is None else timeline(options.stream),
         "findings": [_finding(found) for found in (*report.findings, *options.findings)],
         "provenance": _provenance(graph, options),
     }

@@ -1,26 +1,17 @@
-"""The plan of a stream as the page draws it: for networks along one axis, from the graph alone."""
+"""The plan of a stream as the page draws it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from foveal.core.errors import FovealError
-from foveal.ir.graph import Graph
-from foveal.report.results import Report
-from foveal.tasks.streaming.plan import stream
 from foveal.views.language.translate import translated
 
+if TYPE_CHECKING:
+    from foveal.tasks.streaming.record import StreamPlan
 
-def timeline(graph: Graph, report: Report, rate: float | None, hop: int) -> dict[str, Any] | None:
-    """Chunk, context and waiting in positions, milliseconds a position, what prevents a plan; None where no source is
-    a line, or nothing is left to stream.
-    """
-    if not any(len(source.axes) == 1 for source in report.sources):
-        return None
-    try:
-        plan = stream(graph, rate=rate, hop=hop, check=False)
-    except FovealError:
-        return None
+
+def timeline(plan: StreamPlan) -> dict[str, Any]:
+    """Chunk, context and waiting in positions, milliseconds a position, and what prevents a plan."""
     causes = [text for text, _ in plan.causes] if plan.lookback is None or plan.lookahead is None else []
     return {
         "layer": plan.layer,
@@ -28,7 +19,6 @@ def timeline(graph: Graph, report: Report, rate: float | None, hop: int) -> dict
         "milliseconds": plan.milliseconds(1),
         "chunk": plan.chunk,
         "step": plan.step,
-        "units": float(plan.chunk / plan.stride),
         "left": None if plan.lookback is None else plan.left,
         "right": None if plan.lookahead is None else plan.right,
         "causes": [{"en": text, "zh-CN": translated(text, "zh-CN")} for text in causes],
