@@ -30,10 +30,12 @@ from foveal.ir.graph import Graph, Note, Source
 from foveal.report.costs import total_cost
 from foveal.report.findings import operations_without_rule
 
-LEAST = 0.5
-"""Seconds that a check may always take; else half of what the trace took."""
-SPEED, EACH = 1e10, 1e-4
-"""Multiply-adds per second, and seconds per operation, to say beforehand whether a run is affordable."""
+LEAST = 0.1
+"""Seconds that a check may take of a trace that took less than twice as many; else half of what the trace took."""
+SPEED, EACH, COPIED = 1e10, 1e-4, 6e7
+"""Multiply-adds per second, seconds per operation and weights copied per second, to say beforehand whether a run is
+affordable.
+"""
 TOO_LONG = "a run takes too long: foveal verify does it"
 LARGEST = 1 << 22
 """Elements of the largest tensor that is compared."""
@@ -110,7 +112,8 @@ def _too_large(graph: Graph) -> str:
         return "it has no weights"
     adds = total_cost(graph).value
     run = (adds if isinstance(adds, int) else 0) / SPEED + graph.parameters / 1e9 + len(graph.nodes) * EACH
-    return TOO_LONG if 2 * run > max(LEAST, graph.seconds) / 2 else ""
+    time = max(LEAST, graph.seconds / 2)
+    return TOO_LONG if 2 * run > time or graph.parameters / COPIED > time / 4 else ""
 
 
 class _Look:

@@ -95,7 +95,7 @@ def run_once(
                 name for name, (table, key, item) in kept.items() if values.wrote(item) or table.get(key) is not item
             )
     naming.settle = None
-    del tracer.leaks  # circles that would keep every tensor of the run
+    del tracer.leaks, tracer.set_length  # circles that would keep every tensor of the run
     for what in changed:
         builder.note("changed", "", f"the run changed what could not be given back: {what}")
     if written & kept.keys() - generic and capture is None and error is None:
@@ -163,7 +163,7 @@ class TorchRunner:
         model, given = self.copy(number), with_examples(self.inputs, inputs, number)
         with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the model's own were shown when it was traced
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)  # of the processor alone: the copy is there
             args, kwargs = given.make(Values(GraphBuilder("probe")), True)
             swapped = stand_ins(model, self.training, False, real=True)
             with swapped, experts_by_token(), Watched(model, wanted, found) as watched:

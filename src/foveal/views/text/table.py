@@ -237,7 +237,7 @@ def _legend(report: Report, headings: set[str]) -> tuple[str, ...]:
     statuses = {row.status for row in report.layers}
     marks = {
         "bound": "\u2264 bound: the RF is not larger than this",
-        "data-dependent": "~ data-dependent: data decides; holds for the branches that this input took",
+        "data-dependent": "~ data-dependent: data decides; holds for the branches, indices and lengths of this input",
         "unavailable": f"{UNKNOWN} unavailable",
         "contradicted": f"{UNKNOWN} contradicted: a run of the model showed the number to be wrong",
     }

@@ -209,8 +209,9 @@ def read_value(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwar
         return func(handle.original)
     if x.is_meta:
         raise NeedsValues("a computed value is read by the model")
-    if entry.plain != "is_nonzero" and t.values.depends.get(t.values.read(handle)):
-        t.leaks.read_number(t.values.read(handle))
+    if t.values.depends.get(t.values.read(handle)):
+        t.leaks.read_number(t.values.read(handle), choice=entry.plain == "is_nonzero")
+        t.leaks.read_place(func(x))
     return func(x)
 
 

@@ -2,8 +2,9 @@
 
 Such a run is one on real tensors. What Python has read may come back as a number of an operation, in a new tensor, or
 in memory that foreign code writes. So from then on numbers that take part in arithmetic, tensors that no operation made
-and memory that changed by itself read everything that was read. What such numbers decide beside that - a branch, how
-often a loop runs, an index, a length - is as the run at hand had it; the status says "data-dependent".
+and memory that changed by itself read everything that was read. A length that data sets is such a number once the
+model asks for it. What such numbers decide beside that - a branch, how often a loop runs, an index, a length, a setting
+such as an activation's slope - is as the run at hand had it; the status says "data-dependent".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from foveal.frontends.torch.dispatch.mode import Tracer
 
 _LIBRARIES = ("torch", "numpy", "foveal", "torchvision", "copy", "pickle", "threading", "concurrent", "contextlib")
-_OWN_SLOPE = {"leaky_relu", "elu", "hardtanh", "threshold", "celu", "softplus", "rrelu", "relu6", "selu", "hardswish"}
+_OWN_SLOPE = {"leaky_relu", "elu", "hardtanh", "celu", "softplus", "rrelu", "relu6", "selu", "hardswish"}
 """Activations, whose numbers are settings."""
 _LENGTHS = {"arange", "linspace", "eye", "range"}
+_FILLS = {("pad", "value")}
+_ASKS = ("shape", "size", "numel", "nelement", "__len__")
 
 
 class Leaks:
@@ -44,11 +47,26 @@ class Leaks:
         self.read: list[int] = []
         self.known: dict[int, Tensor] = {}
         self.exposed: list[tuple[Tensor, Tensor]] = []
+        self.forget: Callable[[], None] = lambda: None
+        self.lengths: set[int] = set()
+        """Lengths that data set."""
+        self.places: set[int] = set()
+        """Whole numbers that were read from whole numbers: most often where to read next."""
+        self.choices: list[int] = []
+        """What was read as a yes or no alone."""
+        self.foreign = False
+        """Whether the operation at hand is given numbers that may have been read."""
 
-    def read_number(self, value: int) -> None:
-        """A number came out; where from, a note of the caller's says."""
+    def read_number(self, value: int, choice: bool = False) -> None:
+        """A number came out; where from, a note of the caller's says. choice: a yes or no, which most often decides a
+        branch and counts as a number only where one such is given.
+        """
+        if choice:
+            self.choices.append(value)
+            return
         if not self.read:
-            self.known = {id(item): item for item in gc.get_objects() if issubclass(type(item), Tensor)}
+            kinds = {Tensor, *_subclasses(Tensor)}
+            self.known = {id(item): item for item in gc.get_objects() if type(item) in kinds}
         if value not in self.read:
             self.read.append(value)
 
@@ -77,6 +95,30 @@ class Leaks:
         note = f"{what} at {place}; what is made of them afterwards is taken to read all of them"
         self.t.builder.note("foreign-memory", self.t.builder.scope, note)
 
+    def read_place(self, number: Any) -> None:
+        """A whole number was read."""
+        if isinstance(number, int) and not isinstance(number, bool):
+            self.places.add(number)
+
+    def chosen(self, tensor: Tensor, x: Tensor, axis: int, start: int) -> None:
+        """A part of ``x`` that begins at a place that was read reads all along that axis, and what told the place."""
+        if start not in self.places:
+            return
+        shape, handle = tuple(x.shape), self.t.handles[id(tensor)]
+        whole = self.t.node(ops.Mix((axis % x.dim(),), "part"), (self.t.value(x),), shape, "part")
+        part = self.t.values.replay(whole, handle.steps)
+        handle.value = self.t.node(ops.Pointwise("add"), (part, self._everything(())), tuple(tensor.shape), "part")
+
+    def set_length(self, shape: Sequence[int]) -> None:
+        """Data set the length of a result: from now on the model's own code that asks for it reads a number."""
+        if self.t.real and not self.lengths:
+            self.forget = _asked_for(self._length_asked)
+        self.lengths.update(shape)
+
+    def _length_asked(self, tensor: Tensor) -> None:
+        if not self.lengths.isdisjoint(tensor.shape) and self.t.depends(tensor):
+            self.read_number(self.t.value(tensor))
+
     def settle(self) -> None:
         """Bring in what was written into memory that was given away."""
         for place, (tensor, copy) in enumerate(self.exposed):
@@ -93,6 +135,14 @@ class Leaks:
                 if id(tensor) not in self.t.handles and id(tensor) not in self.known:
                     self.t.values.bind(tensor, self._everything(tuple(tensor.shape)))
 
+    def given(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
+        """Whether an operation that is about to run is given numbers that may have been read."""
+        numbers = [] if self.t.depth or not (self.read or self.choices) else _numbers(func, entry, args, kwargs)
+        if self.choices and any(isinstance(item, bool) for item in numbers):
+            for value in self.choices:
+                self.read_number(value)
+        return bool(numbers and self.read)
+
     def after(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs, result: Result) -> None:
         """Let numbers that were given from Python count; remember what operations made."""
         outputs = [item for item in (result if isinstance(result, (list, tuple)) else (result,))
@@ -101,7 +151,7 @@ class Leaks:
             self.exposed = [(tensor, tensor.detach().clone()) for tensor, _ in self.exposed]
         if not self.read:
             return
-        foreign = entry.plain == "set" or (not self.t.depth and _numbers(func, entry, args, kwargs))
+        foreign = entry.plain == "set" or (not self.t.depth and self.foreign)
         for tensor in [*outputs, *(written(func, args, kwargs) if entry.writes else ())]:
             self.known[id(tensor)] = tensor
             if foreign:
@@ -128,24 +178,35 @@ class Leaks:
         return self.t.node(ops.Sample("numbers read by Python"), self.read, shape, "numbers read by Python")
 
 
+def _subclasses(kind: type) -> set[type]:
+    return {found for own in kind.__subclasses__() for found in (own, *_subclasses(own))}
+
+
 def _alike(copy: Tensor) -> bool:
     """Whether moving its numbers would change nothing: an input of zeros, say."""
     return copy.numel() > 1 and bool((copy == copy.flatten()[0]).all())
 
 
-def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> bool:
-    """Whether a number takes part in the arithmetic of a call."""
+def generic(item: Any) -> Any:
+    """A number that was read is another one for another input: a factor of 0 is none."""
+    return 0.5 if isinstance(item, (bool, int, float, complex)) and item == 0 else item
+
+
+def _numbers(func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> list[Any]:
+    """The numbers that take part in the arithmetic of a call."""
+    found: list[Any] = []
     if entry.plain in _OWN_SLOPE:
-        return False
+        return found
     for place, argument in enumerate(func._schema.arguments):
         item: Any = args[place] if place < len(args) and not argument.kwarg_only else kwargs.get(argument.name)
-        if isinstance(item, bool) or not isinstance(item, (int, float, complex)):
+        if not isinstance(item, (bool, int, float, complex)):
             continue
         length = entry.plain in _LENGTHS and isinstance(item, int)
         slope = argument.name == "alpha" and not argument.kwarg_only  # of an activation, not the factor of a sum
-        if str(argument.type) in ("Tensor", "number", "Optional[number]") and not length and not slope:
-            return True
-    return False
+        kind = str(argument.type) in ("Tensor", "number", "Optional[number]") or (entry.plain, argument.name) in _FILLS
+        if kind and not length and not slope:
+            found.append(item)
+    return found
 
 
 def _line(modules: list[Any]) -> str:
@@ -159,6 +220,31 @@ def _line(modules: list[Any]) -> str:
                 return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
             frame = frame.f_back
     return "an unknown line"
+
+
+def _asked_for(told: Callable[[Tensor], None]) -> Callable[[], None]:
+    """Tell where a model's own code, not PyTorch's, asks how long a tensor is; returns what ends that."""
+    home, before = threading.get_ident(), {name: getattr(Tensor, name) for name in _ASKS}
+    own = {name: vars(Tensor)[name] for name in _ASKS if name in vars(Tensor)}
+
+    def ask(name: str) -> Any:
+        method = before[name].__get__ if name == "shape" else before[name]
+
+        def asked(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            caller = str(sys._getframe(1).f_globals.get("__name__", "")).split(".")[0]
+            if caller not in _LIBRARIES and threading.get_ident() == home:
+                told(tensor)
+            return method(tensor, *args, **kwargs)
+
+        return property(asked) if name == "shape" else asked
+
+    def end() -> None:
+        for name in _ASKS:
+            setattr(Tensor, name, own[name]) if name in own else delattr(Tensor, name)
+
+    for name in _ASKS:
+        setattr(Tensor, name, ask(name))
+    return end
 
 
 @contextmanager
@@ -198,3 +284,4 @@ def handed_out(t: Tracer) -> Iterator[None]:
         Tensor.__reduce_ex__ = reduce  # type: ignore[method-assign]
         for place, before in capsules:
             place.to_dlpack = before  # type: ignore[attr-defined]
+        t.leaks.forget()

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from foveal.frontends.torch.dispatch import constants as constants
 from foveal.frontends.torch.dispatch.creation import RealConstants
 from foveal.frontends.torch.dispatch.fast import FAST
-from foveal.frontends.torch.dispatch.leaks import Leaks
+from foveal.frontends.torch.dispatch.leaks import Leaks, generic
 from foveal.frontends.torch.dispatch.own import OWN, each, own_rule, written
 from foveal.frontends.torch.dispatch.placeholders import Placeholders
 from foveal.frontends.torch.dispatch.restore import unrecorded
@@ -69,6 +69,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.fast = {func: short for func, short in FAST.items() if _untaught(func)} if taught else FAST
         self.func: Overload = None
         self.leaks = Leaks(self)
+        self.set_length = self.leaks.set_length
         self.depth = 0
         self.lock = threading.RLock()
 
@@ -106,6 +107,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _watched(self, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
         """An operation of a run on real tensors, where numbers may come and go out of sight."""
         self.leaks.before(constants.tensors_of(args, kwargs))
+        self.leaks.foreign = self.leaks.given(func, entry, args, kwargs) if not self.depth else self.leaks.foreign
         self.depth += 1
         try:
             result = self._general(func, entry, args, kwargs)
@@ -189,6 +191,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if entry.kind == "rule":
             self.spatial, self.plain, self.func = entry.spatial, entry.plain, func
             rule: table.Rule = entry.function
+            if self.leaks.foreign:
+                args, kwargs = tuple(map(generic, args)), {k: generic(v) for k, v in kwargs.items()}
             made = rule(self, out, *args, **{k: v for k, v in kwargs.items() if k not in _NO_MATTER})
             if made is NotImplemented:
                 return self._decompose(func, entry, args, kwargs)
@@ -223,6 +227,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = self._execute(func, entry, args, kwargs, tensors)
         inputs = [self.value(tensor) for tensor in tensors]
         outputs = out if isinstance(out, (list, tuple)) else (out,)
+        if any(self.depends(tensor) for tensor in tensors):
+            self.set_length([length for item in outputs for length in item.shape])
         made = [self.node(ops.Sample(entry.plain), inputs, item.shape, entry.plain) for item in outputs]
         return self._bind(entry, [], out, made if isinstance(out, (list, tuple)) else made[0])
 
@@ -273,6 +279,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             steps = steps_of(tuple(x.shape), path)
             if self._shares(x, tensor):
                 value = self.values.bind_view(tensor, handle, steps, entry.plain)
+                if self.leaks.places and entry.plain in ("select", "slice", "narrow") and len(args) > 2:
+                    self.leaks.chosen(tensor, x, args[1], args[2])
             else:
                 value = self.values.replay(self.values.read(handle), steps, entry.plain)
                 self.values.bind(tensor, value)

@@ -143,6 +143,7 @@ def index(t: Tracer, out: Tensor, x: Tensor, indices: Sequence[Maybe]) -> int:
     if any(id(item) in t.handles for _, item in given):
         if any(item.dtype is torch.bool and t.depends(item) for _, item in given):
             t.builder.note("data-dependent", t.builder.scope, "the shape of the result of index depends on data")
+            t.set_length(out.shape)
         if len(given) == 1 and given[0][0] == 0 and given[0][1].dtype is not torch.bool and not t.depends(x):
             return t.node(ops.Lookup(), (t.value(given[0][1]),), out.shape, "index")
         axes = [axis for axis, _ in given]

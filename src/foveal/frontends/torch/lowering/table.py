@@ -63,6 +63,9 @@ class Tracer(Protocol):
     def arguments(self, args: Args, kwargs: Kwargs) -> Kwargs:
         """The arguments of the operation at hand by the names of its schema."""
 
+    def set_length(self, shape: Sequence[int]) -> None:
+        """Data set the length of a result."""
+
 
 Rule = Callable[Concatenate[Tracer, ...], Result]
 View = Callable[Concatenate[Tensor, ...], Result]
