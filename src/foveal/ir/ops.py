@@ -28,7 +28,8 @@ class Operation:
 class Convolution(Operation):
     """Inputs x (N, C, *space), kernel (O, C / groups, *taps). Output (N, O, *space'). A bias is not an input.
 
-    ``padding`` is zero padding. Cross-correlation: output o reads o * stride - before + t * dilation.
+    ``padding`` is zero padding. Cross-correlation: output o reads o * stride - before + t * dilation. Where nothing is
+    added (``biased``), an output that reads padding alone is zero.
     """
 
     kernel: Ints
@@ -36,6 +37,7 @@ class Convolution(Operation):
     padding: Pairs
     dilation: Ints
     groups: int = 1
+    biased: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class TransposedConvolution(Operation):
     before: Ints
     dilation: Ints
     groups: int = 1
+    biased: bool = True
 
 
 @dataclass(frozen=True)

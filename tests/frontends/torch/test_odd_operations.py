@@ -47,6 +47,7 @@ def masked(x: Tensor) -> Tensor:
     return y
 
 
+WEIGHT = torch.randn(3, 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "kthvalue over the last axis": lambda x: x.transpose(1, 2).kthvalue(2)[0],
     "mode over the last axis": lambda x: torch.mode(x.transpose(1, 2))[0],
@@ -67,6 +68,26 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "special function": lambda x: torch.special.i1(x),
     "mask over positions": masked,
     "circular with a negative side": lambda x: F.pad(x, (-3, 2), mode="circular"),
+    "a bias from the map": lambda x: F.conv1d(x, WEIGHT.to(x), x.mean((0, 2)), padding=1),
+    "a transposed bias from the map": lambda x: F.conv_transpose1d(x, WEIGHT.to(x), x.mean((0, 2))),
+    "a bias of one sample": lambda x: F.conv1d(x[0], WEIGHT.to(x), x.mean((0, 2))),
+    "a linear bias from the map": lambda x: F.linear(x.mT, WEIGHT[..., 0].to(x), x.mean((0, 2))),
+    "a fixed norm's mean": lambda x: F.batch_norm(x, x.mean((0, 2)), torch.ones(3).to(x)),
+    "a fixed norm's scale": lambda x: F.batch_norm(x, torch.zeros(3).to(x), torch.ones(3).to(x), x.mean((0, 2))),
+    "a norm over features, shifted": lambda x: F.layer_norm(x.mT, (3,), None, x.mean((0, 2))),
+    "a norm over features, scaled": lambda x: F.rms_norm(x.mT, (3,), x.mean((0, 2))),
+    "a slope from the map": lambda x: F.prelu(x, x.mean((0, 2))),
+    "nothing but padding": lambda x: F.conv1d(x, WEIGHT.to(x), padding=4) * x.mean(2, keepdim=True),
+    "nothing but padding, dilated": lambda x: (
+        F.conv1d(x[:, :, :1], WEIGHT.to(x), padding=2, dilation=2) * x[:, :, 9:10]
+    ),
+    "nothing but padding, twice": lambda x: (
+        F.conv1d(F.conv1d(x, WEIGHT.to(x), padding=5).relu(), WEIGHT.to(x), padding=1) * x.mean(2, keepdim=True)
+    ),
+    "nothing but gaps": lambda x: F.conv_transpose1d(x, WEIGHT.to(x), stride=5) * x.mean(2, keepdim=True),
+    "a bias over padding": lambda x: (
+        F.conv1d(x, WEIGHT.to(x), torch.ones(3).to(x), padding=4) * x.mean(2, keepdim=True)
+    ),
     "unpooled to its own size": unpooled((6, 6)),
     "unpooled to another width": unpooled((6, 7)),
     "unpooled to another height": unpooled((7, 6)),

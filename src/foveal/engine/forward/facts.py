@@ -141,7 +141,9 @@ class FactFinder:
                 self._fixed[value] = traits(node.op).fixed(node.op, _Known(self, node))
             finally:
                 self.depth -= 1
-            if (value in self.moving and traits(node.op).pads(node.op)) or self.padded.intersection(node.inputs):
+            about = traits(node.op)
+            border = about.pads(node.op) or (self._fixed[value] is not None and about.kernel(node.op))
+            if (value in self.moving and border) or self.padded.intersection(node.inputs):
                 self.padded.add(value)
 
     def _signals(self, node: Node) -> int:
@@ -263,7 +265,8 @@ class _Known(NamedTuple):
         for way in reads(op, self.shapes, self.out):
             if way.operand >= len(chosen):
                 continue
-            shape, table, pads = self.shapes[way.operand], chosen[way.operand], traits(op).pads(op)
+            shape, table = self.shapes[way.operand], chosen[way.operand]
+            pads = traits(op).pads(op) or traits(op).kernel(op)
             part = self.fixed(way.operand)
             if (table is None or part is None) and not pads:
                 return None

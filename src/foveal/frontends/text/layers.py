@@ -70,7 +70,7 @@ def _convolution(site: Site, value: int) -> int:
     weight = site.weight((outputs, inputs // groups, *kernel))
     _bias(site, outputs)
     lengths = [window_outputs(n, k, s, p, d) for n, (k, s, d), p in zip(space, window, padding, strict=True)]
-    op = ops.Convolution(kernel, stride, padding, dilation, groups)
+    op = ops.Convolution(kernel, stride, padding, dilation, groups, "nobias" not in spec.flags)
     site.taps(kernel, (1, 1, *lengths))
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
@@ -95,7 +95,8 @@ def _transposed(site: Site, value: int) -> int:
         for n, k, s, d, p, e in zip(space, kernel, stride, dilation, padding, extra, strict=True)
     ]
     site.taps(kernel, (1, 1, *lengths))
-    op = ops.TransposedConvolution(kernel, stride, tuple(before for before, _ in padding), dilation, groups)
+    before = tuple(before for before, _ in padding)
+    op = ops.TransposedConvolution(kernel, stride, before, dilation, groups, "nobias" not in spec.flags)
     return site.node(op, [value, weight], (site.shape(value)[0], outputs, *lengths))
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from foveal.ir import ops
 from foveal.ir.cache import Bounded
+from foveal.ir.fixed import Fixed, zeros
 from foveal.ir.relation import ABSENT, All, Blocks, Read, Relabel, Relation, Slide, Step, Table, Taps
 from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.tables import taps as taps_of
-from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window, always
+from foveal.ir.traits import NEITHER, Alike, Known, Mask, Window
 
 
 def _size(op: ops.Convolution | ops.Pool) -> str:
@@ -24,11 +25,26 @@ def only_zeros_read(op: ops.Operation, known: Known) -> Mask:
     return known.only_zeros_read()
 
 
+def sums_of_zeros(op: ops.Convolution | ops.TransposedConvolution, known: Known) -> Fixed | None:
+    """Zero where only padding, gaps or other zeros are read, and nothing is added."""
+    zero = None if op.biased or not _reaches_out(op, known) else known.only_zeros_read()
+    return None if zero is None else zeros(zero)
+
+
+def _reaches_out(op: ops.Convolution | ops.TransposedConvolution, known: Known) -> bool:
+    """Whether an output may read nothing but padding, or something that is known."""
+    if known.fixed(0) is not None or isinstance(op, ops.TransposedConvolution):
+        return True
+    spans = zip(op.padding, op.kernel, op.dilation, strict=True)
+    return any(max(pair) > d * (k - 1) or d > 1 for pair, k, d in spans)
+
+
 @rule(
     ops.Convolution,
     multiply_adds=lambda op, shapes, out: prod(out) * prod(op.kernel) * (shapes[0][1] // op.groups),
     window=lambda op: Window(op.kernel, op.stride, op.padding, op.dilation, op.groups, weighted=True),
-    gain="fixed", alike=NEITHER, shift="", size=_size, wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
+    gain="fixed", alike=NEITHER, shift="", size=_size,
+    wants=lambda op, i: "zero" if i == 1 else "", fixed=sums_of_zeros,
 )  # fmt: skip
 def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Window over the spatial axes, all channels of the own group; kernel taps that are known zeros are not read."""
@@ -48,7 +64,7 @@ def convolution(op: ops.Convolution, shapes: Shapes, out: Shape, facts: tuple[Fa
         op.kernel, op.stride, tuple((b, 0) for b in op.before), op.dilation, op.groups, weighted=True, transposed=True
     ),
     gain="fixed", alike=NEITHER, shift="", size="given",
-    wants=lambda op, i: "zero" if i == 1 else "", fixed=always(None),
+    wants=lambda op, i: "zero" if i == 1 else "", fixed=sums_of_zeros,
 )  # fmt: skip
 def transposed(op: ops.TransposedConvolution, shapes: Shapes, out: Shape, facts: tuple[Facts, ...]) -> tuple[Read, ...]:
     """Output o reads inputs (o + before - t dilation) / stride where that is whole: its phases differ."""

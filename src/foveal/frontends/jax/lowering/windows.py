@@ -49,12 +49,12 @@ def _convolve(t: Tracer, eqn: Equation, value: int, weight: int, groups: int, sh
     taps = t.shape(weight)[2:]
     if any(n > 1 for n in spread) and all(n == 1 for n in stride):
         before = tuple((k - 1) * d - low for k, d, (low, _) in zip(taps, dilation, padding))
-        op = ops.TransposedConvolution(taps, spread, before, dilation, groups)
+        op = ops.TransposedConvolution(taps, spread, before, dilation, groups, biased=False)
         return t.node(op, (value, _mirrored(t, weight, groups)), shape)
     for axis, factor in enumerate(spread):
         value = t.spread(value, axis + 2, factor)
     pairs = tuple((int(low), int(high)) for low, high in padding)
-    return t.node(ops.Convolution(taps, stride, pairs, dilation, groups), (value, weight), shape)
+    return t.node(ops.Convolution(taps, stride, pairs, dilation, groups, biased=False), (value, weight), shape)
 
 
 def _mirrored(t: Tracer, weight: int, groups: int) -> int:

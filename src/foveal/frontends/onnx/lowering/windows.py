@@ -37,20 +37,20 @@ def kernel_of(call: Call, w: Operand) -> tuple[int, ...]:
     return w.shape[2:]
 
 
-def convolve(call: Call, x: Operand, w: Operand) -> Operand:
+def convolve(call: Call, x: Operand, w: Operand, biased: bool = True) -> Operand:
     """The convolution that the call's attributes describe."""
     kernel = kernel_of(call, w)
     strides = spread(call.attribute("strides"), len(kernel), 1)
     dilations = spread(call.attribute("dilations"), len(kernel), 1)
     padding = window_padding(call, x, kernel, strides, dilations)
-    op = ops.Convolution(kernel, strides, padding, dilations, int(call.attribute("group", 1)))
+    op = ops.Convolution(kernel, strides, padding, dilations, int(call.attribute("group", 1)), biased)
     return call.emit(op, (x, call.weight(w)), call.shapes[0])
 
 
 @lowering("Conv")
 def convolution(call: Call, x: Operand, w: Operand, b: Operand | None = None) -> Operand:
     """A bias is no input, unless a source can change it."""
-    return with_vectors(call, convolve(call, x, w), 1, [b])
+    return with_vectors(call, convolve(call, x, w, b is not None), 1, [b])
 
 
 @lowering("ConvInteger")
@@ -90,7 +90,7 @@ def transposed_convolution(call: Call, x: Operand, w: Operand, b: Operand | None
                 raise Refused(f"output_shape {list(asked or call.shapes[0][2:])}, where the windows cover {written}")
         cut = [max(0, n + e - out) for n, e, out in zip(written, extra, call.shapes[0][2:], strict=True)]
         before = tuple(halves(total)[auto != "SAME_UPPER"] for total in cut)
-    op = ops.TransposedConvolution(kernel, strides, before, dilations, int(call.attribute("group", 1)))
+    op = ops.TransposedConvolution(kernel, strides, before, dilations, int(call.attribute("group", 1)), b is not None)
     return with_vectors(call, call.emit(op, (x, call.weight(w)), call.shapes[0]), 1, [b])
 
 

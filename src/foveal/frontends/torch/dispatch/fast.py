@@ -91,12 +91,12 @@ _CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 
 @lru_cache(maxsize=4096)
 def _convolved(
-    x: tuple[int, ...], weight: tuple[int, ...], stride: Ints, padding: Ints, dilation: Ints, groups: int
+    x: tuple[int, ...], weight: tuple[int, ...], stride: Ints, padding: Ints, dilation: Ints, groups: int, biased: bool
 ) -> tuple[tuple[int, ...], ops.Convolution] | None:
     """Output shape and operation, or None where the shapes do not fit."""
     if len(x) != len(weight) or x[1] != weight[1] * groups or weight[0] % groups:
         return None
-    op = convolution_op(weight[2:], stride, padding, dilation, groups)
+    op = convolution_op(weight[2:], stride, padding, dilation, groups, biased)
     space = tuple(map(window_outputs, x[2:], op.kernel, op.stride, op.padding, op.dilation))
     return None if min(space) < 1 else ((x[0], weight[0], *space), op)
 
@@ -113,9 +113,10 @@ def convolution(
     groups: int = 1,
 ) -> Result:
     handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
-    if handle is None or kernel is None:
+    if handle is None or kernel is None or (bias is not None and t.depends(bias)):
         return NotImplemented
-    found = _convolved(tuple(x.shape), tuple(weight.shape), tuple(stride), tuple(padding), tuple(dilation), groups)
+    steps = (tuple(stride), tuple(padding), tuple(dilation))
+    found = _convolved(tuple(x.shape), tuple(weight.shape), *steps, groups, bias is not None)
     if found is None:
         return NotImplemented
     out = convolved(x, weight, found[0])
@@ -133,6 +134,9 @@ def batch_norm(
     handle = t.handles.get(id(x))
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
+    for item in (weight, bias, mean, var):
+        if item is not None and t.depends(item):
+            return NotImplemented
     return _finish(t, blank(x.shape, x.dtype, channels_last(x)), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
 
@@ -178,7 +182,7 @@ def linear_op(rank: int, biased: bool) -> ops.Contract:
 @fast(aten.linear.default)
 def linear(t: Tracer, x: Tensor, weight: Tensor, bias: Maybe = None) -> Result:
     handle, kernel = t.handles.get(id(x)), t.handles.get(id(weight))
-    if handle is None or kernel is None:
+    if handle is None or kernel is None or (bias is not None and t.depends(bias)):
         return NotImplemented
     shape, size = x.shape, weight.shape
     if len(size) != 2 or shape[-1] != size[1]:

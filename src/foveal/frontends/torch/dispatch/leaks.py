@@ -179,7 +179,8 @@ class Leaks:
 
 
 def _subclasses(kind: type) -> set[type]:
-    return {found for own in kind.__subclasses__() for found in (own, *_subclasses(own))}
+    own: list[type] = kind.__subclasses__()
+    return {*own, *(found for each in own for found in _subclasses(each))}
 
 
 def _alike(copy: Tensor) -> bool:
@@ -225,7 +226,7 @@ def _line(modules: list[Any]) -> str:
 def _asked_for(told: Callable[[Tensor], None]) -> Callable[[], None]:
     """Tell where a model's own code, not PyTorch's, asks how long a tensor is; returns what ends that."""
     home, before = threading.get_ident(), {name: getattr(Tensor, name) for name in _ASKS}
-    own = {name: vars(Tensor)[name] for name in _ASKS if name in vars(Tensor)}
+    own: dict[str, Any] = {name: vars(Tensor)[name] for name in _ASKS if name in vars(Tensor)}
 
     def ask(name: str) -> Any:
         method = before[name].__get__ if name == "shape" else before[name]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.table import Made, Operand, Outputs, Tracer, axis_of, rule
+from foveal.frontends.torch.lowering.table import Made, Maybe, Operand, Outputs, Tracer, axis_of, rule
 from foveal.ir import ops
 
 _PLAIN = """
@@ -148,9 +148,27 @@ def cross(t: Tracer, out: Tensor, a: Tensor, b: Tensor, *, dim: int = -1) -> int
     return t.node(pointwise_op("subtract"), products, shape, "cross")
 
 
+def affine(t: Tracer, value: int, shape: Sequence[int], axis: int | None, *vectors: Maybe) -> int:
+    """``value`` and those of the vectors that a source can change (a bias, a scale, a slope) together: along
+    ``axis``, or where None along the last ones.
+    """
+    live = [vector for vector in vectors if vector is not None and t.depends(vector)]
+    if not live:
+        return value
+    inputs = [value]
+    for vector in live:
+        own = t.value(vector)
+        if axis is not None:
+            after = (*(1,) * axis, -1, *(1,) * (len(shape) - axis - 1))
+            own = t.node(ops.Reshape(), (own,), [vector.numel() if n < 0 else n for n in after], t.plain)
+        inputs.append(own)
+    return t.node(pointwise_op("add"), inputs, shape, t.plain)
+
+
 @rule("prelu")
 def prelu(t: Tracer, out: Tensor, x: Tensor, weight: Tensor) -> int:
-    return t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu")
+    value = t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu")
+    return affine(t, value, out.shape, 1 if weight.dim() and weight.numel() > 1 else None, weight)
 
 
 @rule("add", "_add_relu", "__add__")

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from foveal.frontends.products import ORIGIN, undone
+from foveal.frontends.torch.lowering.pointwise import affine
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, axes_of, axis_of, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
@@ -96,9 +97,12 @@ def normalize(t: Tracer, x: Tensor, axes: tuple[int, ...], origin: str, groups: 
 
 
 @rule("layer_norm", "rms_norm", "native_layer_norm", "_fused_rms_norm")
-def layer_norm(t: Tracer, out: Outputs, x: Tensor, shape: Sequence[int], *_: object, **__: object) -> Made:
+def layer_norm(
+    t: Tracer, out: Outputs, x: Tensor, shape: Sequence[int], weight: Maybe = None, bias: object = None, *_: object
+) -> Made:
     axes = tuple(range(x.dim() - len(shape), x.dim()))
-    value = normalize(t, x, axes, t.plain)
+    vectors = [item for item in (weight, bias) if isinstance(item, Tensor)]  # rms_norm has its eps in the place of one
+    value = affine(t, normalize(t, x, axes, t.plain), x.shape, None, *vectors)
     if isinstance(out, (tuple, list)):
         return (value, *(t.node(reduce_op(axes, True, "mean"), (t.value(x),), part.shape, t.plain) for part in out[1:]))
     return value
@@ -128,15 +132,18 @@ def nll_loss(
 
 
 @rule("group_norm")
-def group_norm(t: Tracer, out: Tensor, x: Tensor, count: int, *_: object, **__: object) -> int:
-    return normalize(t, x, tuple(range(1, x.dim())), "group_norm", (1, count))
+def group_norm(
+    t: Tracer, out: Tensor, x: Tensor, count: int, weight: Maybe = None, bias: Maybe = None, *_: object
+) -> int:
+    value = normalize(t, x, tuple(range(1, x.dim())), "group_norm", (1, count))
+    return affine(t, value, x.shape, 1, weight, bias)
 
 
 @rule("native_group_norm")
 def native_group_norm(
     t: Tracer, out: Outputs, x: Tensor, weight: Maybe, bias: Maybe, n: int, c: int, hw: int, count: int, eps: float
 ) -> tuple[int, None, None]:
-    return group_norm(t, out[0], x, count), None, None
+    return group_norm(t, out[0], x, count, weight, bias), None, None
 
 
 @rule("instance_norm")
@@ -144,21 +151,23 @@ def instance_norm(
     t: Tracer, out: Tensor, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, use_input_stats: bool, *_: object
 ) -> int:
     if not use_input_stats:
-        return t.node(ops.Pointwise("batch_norm"), (t.value(x),), out.shape, "instance_norm")
-    return normalize(t, x, tuple(range(2, x.dim())), "instance_norm")
+        value = t.node(ops.Pointwise("batch_norm"), (t.value(x),), out.shape, "instance_norm")
+        return affine(t, value, out.shape, 1, w, b, mean, var)
+    return affine(t, normalize(t, x, tuple(range(2, x.dim())), "instance_norm"), out.shape, 1, w, b)
 
 
-def _batch_norm(t: Tracer, x: Tensor, training: bool) -> int:
+def _batch_norm(t: Tracer, x: Tensor, training: bool, w: Maybe, b: Maybe, *given: Maybe) -> int:
     if training:
-        return normalize(t, x, (0, *range(2, x.dim())), "batch_norm")
-    return t.node(ops.Pointwise("batch_norm"), (t.value(x),), x.shape, "batch_norm")
+        return affine(t, normalize(t, x, (0, *range(2, x.dim())), "batch_norm"), x.shape, 1, w, b)
+    value = t.node(ops.Pointwise("batch_norm"), (t.value(x),), x.shape, "batch_norm")
+    return affine(t, value, x.shape, 1, w, b, *given)
 
 
 @rule("batch_norm")
 def batch_norm(
     t: Tracer, out: Tensor, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, training: bool, *_: object
 ) -> int:
-    return _batch_norm(t, x, training)
+    return _batch_norm(t, x, training, w, b, mean, var)
 
 
 @rule(
@@ -167,19 +176,21 @@ def batch_norm(
 def native_batch_norm(
     t: Tracer, out: Outputs, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, training: bool, *_: object
 ) -> tuple[int, None, None]:
-    return _batch_norm(t, x, training), None, None
+    return _batch_norm(t, x, training, w, b, mean, var), None, None
 
 
 @rule("_native_batch_norm_legit.no_stats")
 def batch_norm_no_stats(
     t: Tracer, out: Outputs, x: Tensor, w: Maybe, b: Maybe, training: bool, *_: object
 ) -> tuple[int, None, None]:
-    return _batch_norm(t, x, training), None, None
+    return _batch_norm(t, x, training, w, b), None, None
 
 
 @rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update")
-def batch_norm_inference(t: Tracer, out: Outputs, x: Tensor, *_: object) -> tuple[int, None, None]:
-    return _batch_norm(t, x, False), None, None
+def batch_norm_inference(
+    t: Tracer, out: Outputs, x: Tensor, w: Maybe, b: Maybe, mean: Maybe, var: Maybe, *_: object
+) -> tuple[int, None, None]:
+    return _batch_norm(t, x, False, w, b, mean, var), None, None
 
 
 @rule("sort", "argsort", "msort")

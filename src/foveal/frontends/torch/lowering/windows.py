@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from foveal.frontends.torch.lowering.pointwise import times
+from foveal.frontends.torch.lowering.pointwise import affine, times
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Sizes, Tracer, ints, rule
 from foveal.ir import ops
 from foveal.ir.lengths import same_padding
@@ -16,7 +16,7 @@ from foveal.ir.lengths import same_padding
 
 @lru_cache(maxsize=4096)
 def convolution_op(
-    kernel: tuple[int, ...], stride: Sizes, padding: Sizes | str, dilation: Sizes, groups: int
+    kernel: tuple[int, ...], stride: Sizes, padding: Sizes | str, dilation: Sizes, groups: int, biased: bool = True
 ) -> ops.Convolution:
     """The convolution of PyTorch's arguments; ``padding`` may be "same" or "valid"."""
     count = len(kernel)
@@ -26,37 +26,40 @@ def convolution_op(
         pairs = tuple(same_padding(1, size, 1, step) for size, step in zip(kernel, dilations, strict=True))
     else:
         pairs = tuple((side, side) for side in ints(0 if isinstance(padding, str) else padding, count))
-    return ops.Convolution(kernel, strides, pairs, dilations, groups)
+    return ops.Convolution(kernel, strides, pairs, dilations, groups, biased)
 
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _convolve(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, op: ops.Operation, origin: str) -> int:
+def _convolve(t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe, op: ops.Operation, origin: str) -> int:
     """Add a convolution; an input without a batch axis gets one of length 1 for the while."""
     value = t.value(x)
     if x.dim() == weight.dim():
-        return t.node(op, (value, t.value(weight)), out.shape, origin)
+        return affine(t, t.node(op, (value, t.value(weight)), out.shape, origin), out.shape, 1, bias)
     value = t.node(ops.Reshape(), (value,), (1, *x.shape), origin)
     value = t.node(op, (value, t.value(weight)), (1, *out.shape), origin)
-    return t.node(ops.Reshape(), (value,), out.shape, origin)
+    return affine(t, t.node(ops.Reshape(), (value,), out.shape, origin), out.shape, 0, bias)
 
 
 def _plain(
-    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
-) -> int:
-    op = convolution_op(tuple(weight.shape[2:]), _tuple(stride), _tuple(padding), _tuple(dilation), groups)
-    return _convolve(t, out, x, weight, op, t.plain)
+    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe, stride: Sizes, padding: Sizes, dilation: Sizes,
+    groups: int,
+) -> int:  # fmt: skip
+    steps = (_tuple(stride), _tuple(padding), _tuple(dilation))
+    op = convolution_op(tuple(weight.shape[2:]), *steps, groups, bias is not None)
+    return _convolve(t, out, x, weight, bias, op, t.plain)
 
 
 def _transposed(
-    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
-) -> int:
+    t: Tracer, out: Tensor, x: Tensor, weight: Tensor, bias: Maybe, stride: Sizes, padding: Sizes, dilation: Sizes,
+    groups: int,
+) -> int:  # fmt: skip
     kernel = tuple(weight.shape[2:])
-    count = len(kernel)
-    op = ops.TransposedConvolution(kernel, ints(stride, count), ints(padding, count), ints(dilation, count), groups)
-    return _convolve(t, out, x, weight, op, t.plain)
+    steps, before, spread = (ints(item, len(kernel)) for item in (stride, padding, dilation))
+    op = ops.TransposedConvolution(kernel, steps, before, spread, groups, bias is not None)
+    return _convolve(t, out, x, weight, bias, op, t.plain)
 
 
 @rule("conv1d", "conv2d", "conv3d", "conv1d.padding", "conv2d.padding", "conv3d.padding")
@@ -71,7 +74,7 @@ def convolution(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> int:
-    return _plain(t, out, x, weight, stride, padding, dilation, groups)
+    return _plain(t, out, x, weight, bias, stride, padding, dilation, groups)
 
 
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "cudnn_convolution")
@@ -89,9 +92,8 @@ def any_convolution(
     groups: int,
     *_: object,
 ) -> int:
-    if transposed:
-        return _transposed(t, out, x, weight, stride, padding, dilation, groups)
-    return _plain(t, out, x, weight, stride, padding, dilation, groups)
+    make = _transposed if transposed else _plain
+    return make(t, out, x, weight, bias, stride, padding, dilation, groups)
 
 
 @rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_transpose2d.input", "conv_transpose3d.input")
@@ -107,7 +109,7 @@ def transposed_convolution(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> int:
-    return _transposed(t, out, x, weight, stride, padding, dilation, groups)
+    return _transposed(t, out, x, weight, bias, stride, padding, dilation, groups)
 
 
 @lru_cache(maxsize=4096)
