@@ -33,7 +33,7 @@ WHOLE = [
     "y / (1 + torch.masked_select(x, x > 0).size(0))",
     "y * torch.where(x > 0)[2].shape[0]",
     "F.pad(y, (1, 1), value=x.max().item())[..., :12]",
-    "F.threshold(y, x.max().item(), 0)",
+    "F.threshold(y, x.mean().item(), 0)",
     "y[..., x[0, 0].argmax()].unsqueeze(-1).expand(1, 1, 12)",
     "F.pad(y, (0, 12))[..., x[0, 0].argmax() :][..., :12]",
 ]

@@ -237,6 +237,47 @@ def counted(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs)
         return torch.zeros(count, dtype=torch.float64).index_add(0, classes, weights.double())
 
 
+@special("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+def bags(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Rows of a table in bags that begin at known places."""
+    names = [argument.name for argument in func._schema.arguments]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    indices, offsets, skipped = given["indices"], given["offsets"], given.get("padding_idx")
+    known = id(indices) not in t.handles
+    if id(offsets) in t.handles or (skipped not in (None, -1) and not known):
+        return NotImplemented
+    ends = [*offsets[1 : -1 if given.get("include_last_offset") else None].tolist(), len(indices)]
+    owners = torch.repeat_interleave(torch.tensor(ends) - offsets[: len(ends)])
+    places = torch.arange(len(owners)) + offsets[0]
+    if known and skipped not in (None, -1):
+        places = places[indices[places] != skipped]
+    with t:
+        rows = torch.embedding(given["weight"], indices[places])
+        if given.get("per_sample_weights") is not None:
+            rows = rows * given["per_sample_weights"][places, None]
+        made = _together(rows, owners[places - offsets[0]], len(ends), ("sum", "mean", "amax")[given.get("mode", 0)])
+    return made, owners, torch.bincount(owners, minlength=len(ends)), owners
+
+
+@special("segment_reduce")
+def segments(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
+    """Neighbours in groups of known lengths."""
+    x, lengths = args[0], kwargs.get("lengths")
+    if lengths is None or id(lengths) in t.handles or lengths.dim() != 1 or kwargs.get("axis", 0):
+        return NotImplemented
+    how = str({"max": "amax", "min": "amin"}.get(args[1], args[1]))
+    with t:
+        return _together(x, torch.repeat_interleave(lengths), len(lengths), how)
+
+
+def _together(rows: Tensor, owners: Tensor, count: int, how: str) -> Tensor:
+    """Rows of the same owner by sum, mean, product or extreme."""
+    empty = torch.zeros(count, *rows.shape[1:], dtype=rows.dtype)
+    if how == "sum":
+        return empty.index_add(0, owners, rows)
+    return empty.index_reduce(0, owners, rows, how, include_self=False)
+
+
 @special("block_diag")
 def blocks(t: Tracer, func: Overload, entry: Entry, args: Args, kwargs: Kwargs) -> Result:
     """Each matrix between zeros."""

@@ -164,7 +164,7 @@ def _shared_heads(t: Tracer, tensor: Tensor, heads: int) -> tuple[int, tuple[int
 
 @rule("embedding")
 def embedding(t: Tracer, out: Tensor, weight: Tensor, indices: Tensor, *_: object) -> int:
-    if t.depends(weight):
+    if t.depends(weight) and id(indices) in t.handles:
         return t.node(ops.Sample("embedding"), (t.value(weight), t.value(indices)), out.shape, "embedding")
     if id(indices) in t.handles:
         return t.node(ops.Lookup(), (t.value(indices),), out.shape, "embedding")
