@@ -61,6 +61,8 @@ FOUND: dict[str, tuple[nn.Module, Any, tuple[int, ...]]] = {
         SEQUENCE,
         (1,),
     ),
+    "mixer": (Net(_mixer, nn.Linear(12, 12), nn.Linear(4, 4), nn.LayerNorm(4)), SEQUENCE, (1,)),
+    "resized along one axis": (Net(lambda x: F.interpolate(x, size=(8, 5), mode="bilinear")), (1, 3, 8, 10), (2, 3)),
     "embedding": (nn.Embedding(10, 4), torch.zeros(1, 12, dtype=torch.long), (1,)),
     "channels last": (nn.Linear(4, 4), (1, 6, 7, 4), (1, 2)),
     "frames": (Net(lambda x, c: c(x.flatten(0, 1)), nn.Conv2d(3, 4, 3)), (1, 5, 3, 8, 8), (1, 3, 4)),
@@ -94,7 +96,7 @@ def test_positions_are_found_from_the_network(name: str) -> None:
 
 
 UNTOLD: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
-    "mixer": (Net(_mixer, nn.Linear(12, 12), nn.Linear(4, 4), nn.LayerNorm(4)), SEQUENCE),
+    "mixer": (Net(_mixer, nn.Linear(12, 12), nn.Linear(4, 4), nn.Identity()), SEQUENCE),
     "flattened": (nn.Sequential(nn.Flatten(), nn.Linear(48, 4)), (1, 3, 4, 4)),
     "pointwise": (nn.ReLU(), (1, 4, 12)),
 }

@@ -169,6 +169,11 @@ class _Evidence:
     def answer(self, number: int, source: Source) -> tuple[Axes, Why]:
         """The counted axes of a source, and why."""
         if number in self.clashes:
+            normed = {a: node for a, node in self._of(self.weak["feature"], number).items() if a}
+            rest = [a for a in range(1, self._rank(number)) if a not in normed and self._long((number, a))]
+            if normed and rest:  # of two layers that mix an axis each, as in an MLP-Mixer
+                node = normed[min(normed)]
+                return tuple(rest), Why(_named(self.graph, node), node.scope)
             first, second = (_named(self.graph, node) for node in self.clashes[number])
             return source.axes, Why(f"{first} and {second} contradict each other", told=False)
         positions, features = self._of(self.positions, number), self._of(self.features, number)
@@ -190,6 +195,8 @@ class _Evidence:
         if 0 in positions:
             rest = rest[1:]  # the batch
         found = tuple(sorted({*positions, *(rest if features else ())}))
+        if not features and set(found) < set(source.axes):  # a map that is resized along one of its axes
+            found = source.axes
         decided = min((*positions.values(), *features.values()), key=lambda node: node.output)
         # An axis of length 1 says nothing: what is left to the default there makes no other layout.
         if not found or {a for a in found if self._long((number, a))} == {
