@@ -1,6 +1,6 @@
 """Some hundreds of small trainings from which the order of candidates of equal cost is learned.
 
-    python benchmarks/design_learning.py [--minutes 60] [--rounds 12] [--records FILE]
+    python benchmarks/design_learning.py [--minutes 60] [--rounds 12] [--first 0] [--records FILE]
 
 One network per cell of ``design_tasks.cells`` and round, drawn at random: any blocks, strides, kernels, counts and
 dilations, with a field from half of the thing to six times it, its width such that it spends the budget. One recipe and
@@ -117,11 +117,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--records", type=Path, default=RECORDS)
     asked = parser.parse_args()
     known, end = kept_lines.read(asked.records), time.process_time() + 60 * asked.minutes
     with kept_lines.writing(asked.records) as write:
-        for number in range(asked.rounds):
+        for number in range(asked.first, asked.rounds):
             for cell in cells():
                 name = f"{cell.name}-{number}"
                 if name not in known and time.process_time() < end:

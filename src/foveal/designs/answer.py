@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.designs.choice.merit import FAR
 from foveal.designs.choice.reasons import reasons
 from foveal.designs.closed.evaluate import Evaluation, evaluate
 from foveal.designs.closed.steps import MisfitError
@@ -26,8 +27,6 @@ from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
 SPENT = 0.5
 """Share of a budget that is to be used: a network that uses none of it can see far and know nothing."""
 LONGEST_TABLE = 12
-FAR = 1.0
-"""Octaves: what fits worse than the best by more is no alternative, however cheap."""
 
 
 def design(
@@ -83,7 +82,7 @@ def design(
     return Designs(
         target, tuple(designs), tuple([own, *shown] if own else shown), _repairs(own), stands,
         searched.size, len(found.scores), found.complete, settings.seed,
-        reasons(target, designs[0].evaluation, alike) if taken is not None else (),
+        reasons(target, designs[0].evaluation, alike, found) if taken is not None else (),
     )  # fmt: skip
 
 

@@ -18,11 +18,13 @@ import numpy as np
 from foveal.core.errors import FovealError, reaching, writing
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
-from foveal.designs.choice.merit import BAND, FULL, merit
+from foveal.designs.choice.merit import BAND, FAR, FULL, merit
+from foveal.designs.choice.settled import settle
 from foveal.designs.closed.evaluate import evaluated
 from foveal.designs.network import Network
+from foveal.designs.spaces.cover import cover, coverable
 from foveal.designs.spaces.space import Genome, Space
-from foveal.designs.targets import Target, limit_names, limits, objectives
+from foveal.designs.targets import Target, least_misfit, limit_names, limits, objectives
 from foveal.designs.text import code
 from foveal.frontends.backends import emitted
 
@@ -51,12 +53,14 @@ class Score(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Found:
     """front: feasible candidates that no other beats in both objectives, by cost; scores: of all that were scored;
-    complete: whether every candidate of the space was.
+    complete: whether every candidate of the space was looked at; alike: of how many at most the recommended one was
+    taken where the space was covered at once and few were scored, else None.
     """
 
     front: tuple[Genome, ...]
     scores: dict[Genome, Score | None]
     complete: bool
+    alike: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
     """
     settings, done = settings or Settings(), done or (lambda now, whole: None)
     scorer = _Scorer(space, target, settings)
+    alike = None
     try:
         complete = space.size <= settings.exhaustive
         if complete:
@@ -86,11 +91,21 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
             for start in range(0, len(waiting), BATCH):
                 scorer(waiting[start : start + BATCH])
                 done(min(start + BATCH, len(waiting)), len(waiting))
-        else:
+        elif settings.exhaustive and coverable(space, target):
+            alike = _covered(space, scorer, target)
+        if not complete and alike is None:
             _evolve(space, scorer, target, settings, done)
     finally:
         scorer.close()
-    return Found(front(scorer.scores), scorer.scores, complete)
+    return Found(front(scorer.scores), scorer.scores, complete or alike is not None, alike)
+
+
+def _covered(space: Space, scorer: _Scorer, target: Target) -> int | None:
+    """Covers the space and scores what an answer needs; None where that was too much."""
+    found = cover(space, target, least_misfit(target) + FAR)
+    if found is None:
+        return None
+    return settle(space, found, target.budget, lambda genomes: [bool(s and s.feasible) for s in scorer(genomes)])
 
 
 def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import log2, prod
-from typing import NamedTuple
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from foveal.core.errors import FovealError
 from foveal.designs.closed.evaluate import Evaluation, LevelField
@@ -106,9 +108,22 @@ def misfit(target: Target, found: Evaluation) -> float:
     """Octaves between what the effective field fits and what the task wants, the mean over its sizes; 0 is best."""
     if target.task == "detection":
         return sum(match(size, found)[1] for size in target.objects) / len(target.objects)
-    sizes, level = wanted(target), found.widest
+    level = found.widest
+    return float(misfit_of(target, level.fits, float(level.stride)))
+
+
+def misfit_of(target: Target, fits: Any, stride: Any) -> Any:
+    """The same of one map, from the side that it fits and its stride; numbers, or arrays of them."""
+    sizes = wanted(target)
     units = UNITS_ACROSS if target.task == "classification" else 0
-    return sum(_off(size, level, units) for size in sizes) / len(sizes)
+    # Beyond that is rounding, which must not put one of two equal candidates first.
+    return np.round(sum([_off(size, fits, stride, units) for size in sizes]) / len(sizes), 9)
+
+
+def least_misfit(target: Target) -> float:
+    """The least that any one map can have, whatever its field: above 0 where sizes differ."""
+    sizes = wanted(target)
+    return float(min(misfit_of(target, size, min(sizes) / UNITS_ACROSS) for size in sizes))
 
 
 def wanted(target: Target) -> tuple[float, ...]:
@@ -127,15 +142,15 @@ def match(size: float, found: Evaluation) -> tuple[LevelField, float]:
     """The level for objects of that size, and how many octaves it is off: what it fits from the size, and its stride
     where that is larger than the object.
     """
-    offs = [(_off(size, level, 1), number) for number, level in enumerate(found.levels)]
+    offs = [(_off(size, level.fits, float(level.stride), 1), number) for number, level in enumerate(found.levels)]
     off, number = min(offs)
-    return found.levels[number], off
+    return found.levels[number], float(off)
 
 
-def _off(size: float, level: LevelField, units: int) -> float:
-    """units: strides that an object is wide at least."""
-    coarse = max(0.0, log2(units * float(level.stride) / size)) if units else 0.0
-    return abs(log2(level.fits / size)) + coarse
+def _off(size: float, fits: Any, stride: Any, units: int) -> Any:
+    """units: strides that an object is wide at least; 0 where that does not matter."""
+    off = np.abs(np.log2(fits / size))
+    return off + np.maximum(0.0, np.log2(units * stride / size)) if units else off
 
 
 def limits(target: Target, found: Evaluation, latency: float | None = None) -> tuple[Limit, ...]:

@@ -6,16 +6,25 @@ one with the most parameters.
 
 from __future__ import annotations
 
-from math import log2
+from typing import Any
+
+import numpy as np
 
 from foveal.designs.closed.evaluate import Evaluation
 
 BAND = 0.25
 """Octaves by which a candidate's misfit may be above the least one and still count as fitting alike."""
+FAR = 1.0
+"""Octaves: what fits worse than the best by more is no alternative, however cheap."""
 FULL = 0.9
 """Share of the budget that a recommended design spends at least, where any does."""
 
 
 def merit(found: Evaluation) -> float:
     """The larger the better; only to be compared between candidates of about equal cost and misfit."""
-    return log2(max(1, found.parameters)) - len(found.unproductive)
+    return float(merit_of(found.parameters))
+
+
+def merit_of(parameters: Any) -> Any:
+    """The same from the numbers that it rests on, which may be arrays."""
+    return np.log2(np.maximum(1, parameters))

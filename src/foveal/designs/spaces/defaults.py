@@ -15,7 +15,7 @@ from foveal.designs.recognise import recognise
 from foveal.designs.spaces.space import Space, space_of
 
 KNOWN = ("resnet18", "resnet50", "mobilenet_v1", "vgg13")
-WIDTHS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 def default_space(task: str, shape: tuple[int, ...], classes: int, causal: bool = False) -> Space:
@@ -27,7 +27,8 @@ def default_space(task: str, shape: tuple[int, ...], classes: int, causal: bool 
     for number in range(4):
         stages.append({
             "block": {"choose": blocks, "as": "block"},
-            "width": {"choose": [width * 2**number for width in WIDTHS], "as": "width"},
+            # Doubled from stage to stage, or the same in all.
+            "width": {"choose": [width * 2**number for width in WIDTHS] + list(WIDTHS), "as": "width"},
             "count": {"choose": [1, 2, 3, 4, 6] if number < 2 else [0, 1, 2, 3, 4, 6]},
             "kernel": {"choose": [3, 5, 7], "as": "kernel"},
             "stride": {"choose": [1, 2]},
@@ -36,7 +37,7 @@ def default_space(task: str, shape: tuple[int, ...], classes: int, causal: bool 
     return space_of({
         "input": list(shape),
         "stem": {"kernel": {"choose": [3, 5, 7]}, "stride": {"choose": [1, 2]}, "pool": {"choose": [False, True]},
-                 "width": {"choose": list(WIDTHS), "as": "width"}},
+                 "width": {"choose": 2 * list(WIDTHS), "as": "width"}},
         "stages": stages,
         "neck": _necks(task),
         "head": {"task": task, "classes": classes},

@@ -93,6 +93,12 @@ def space_from_yaml(text: str) -> Space:
     return space_of(template)
 
 
+def filled_template(space: Space, picked: dict[str, int]) -> dict[str, Any]:
+    """The template with every choice made, by the names of the choices."""
+    made: dict[str, Any] = _filled(space.template, picked, "")
+    return made
+
+
 def _strict(first: dict[str, Any]) -> None:
     text = yaml.safe_dump(to_plain(first | {"stages": [s for s in first.get("stages", []) if _kept(s)]}))
     try:

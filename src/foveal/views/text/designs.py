@@ -46,12 +46,11 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
         lines += [conflict_text(designs.conflict), ""]
     rows = [_row(f"{number}", one) for number, one in enumerate(designs.designs, 1)]
     rows += [_row(one.network.name, one) for one in designs.known]
-    looked = "every one of" if designs.complete else f"{designs.scored:,} of"
     table = Table(
         title=f"{target.task} on {size}: {_counted(len(designs.designs))}",
         columns=COLUMNS,
         rows=tuple(rows),
-        totals=f"{looked} {designs.size:,} candidates scored, seed {designs.seed}",
+        totals=_looked(designs),
         findings=(),
         legend=tuple(line.replace("{share}", _share(len(target.space))) for line in LEGEND),
     )
@@ -67,6 +66,13 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
     for name, change in designs.repairs:
         lines.append(visible(f"smallest change for '{name}': {change}"))
     return "\n".join(lines)
+
+
+def _looked(designs: Designs) -> str:
+    if designs.complete and designs.scored < designs.size:
+        return f"all {designs.size:,} candidates covered at once, {designs.scored:,} of them scored one by one"
+    looked = "every one of" if designs.complete else f"{designs.scored:,} of"
+    return f"{looked} {designs.size:,} candidates scored, seed {designs.seed}"
 
 
 def conflict_text(conflict: Conflict) -> str:
