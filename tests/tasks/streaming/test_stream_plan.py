@@ -199,6 +199,50 @@ def test_attention_over_a_window() -> None:
     assert "not one band" in foveal.stream(holes, inputs=(1, 2, 24)).state.why
 
 
+@pytest.mark.parametrize("way", ["fill", "add", "where"])
+def test_attention_as_products_of_its_own(way: str) -> None:
+    """Three layers of five tokens, scores capped before the mask: as with one operation, four keys and values each."""
+
+    class Own(nn.Module):
+        def __init__(self, width: int | None) -> None:
+            super().__init__()
+            self.width, self.read = width, nn.Linear(2, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            query, key, value = self.read(x.transpose(1, 2)).chunk(3, -1)
+            place = torch.arange(query.shape[1])
+            apart = place[:, None] - place[None]
+            allowed = (apart >= 0) & (apart < (self.width or 10**6))
+            scores = torch.tanh(query @ key.transpose(1, 2) / 3) * 3
+            if way == "fill":
+                scores = scores.masked_fill(~allowed, float("-inf"))
+            elif way == "add":
+                scores = scores + torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
+            else:
+                scores = torch.where(allowed, scores, torch.tensor(-1e9, dtype=scores.dtype))
+            return (torch.softmax(scores, -1) @ value).transpose(1, 2)
+
+    plan = foveal.stream(nn.Sequential(*(Own(5) for _ in range(3))), inputs=(1, 2, 48))
+    assert (plan.lookback, plan.lookahead) == (12, 0)
+    assert (plan.overlap.status, plan.state.status, plan.elements) == ("exact", "exact", 3 * 2 * 4 * 2)
+    if way == "fill":
+        plan = foveal.stream(Own(None), inputs=(1, 2, 48))
+        assert (plan.lookback, plan.state.status, plan.elements) == (None, "exact", None)
+        assert "trace a source that is longer than the window" in plan.warnings[0]
+
+
+def test_spectra_of_a_stream() -> None:
+    """Windows of 32 every 8: 16 to 17 on each side, centered by what mirrors at the ends."""
+
+    class Spectra(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stft(x, 32, 8, window=torch.hamming_window(32, dtype=x.dtype), return_complex=True).abs()
+
+    plan = foveal.stream(Spectra(), inputs=(1, 256))
+    assert (plan.lookback, plan.lookahead, plan.stride, plan.step) == (16, 15, 8, 8)
+    assert (plan.overlap.status, plan.state.status) == ("exact", "exact")
+
+
 def test_chunk_masks_with_other_layers() -> None:
     """Chunks of 4 and of 5 behind a convolution: the stream advances by their common multiple."""
     model = nn.Sequential(chunked(4, 1), nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(2, 2, 3), window(3), chunked(5, 0))

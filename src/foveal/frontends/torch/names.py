@@ -207,7 +207,9 @@ class Naming:
         handle = self.values.handles.get(id(tensor))
         value = None if handle is None else self.values.read(handle)
         if value is None or value not in self.values.depends:
-            is_output = name.partition(".")[0] == "output"
+            # a single whole number is the books of a cache, no map of the network's
+            counter = tensor.dim() == 0 and not tensor.is_floating_point()
+            is_output = name.partition(".")[0] == "output" and not counter
             if value is not None or is_output or isinstance(tensor, nn.Parameter):
                 self.builder.graph.constants[name] = is_output
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from foveal.frontends.torch.stream.program import Call, Prepared, Ref, Shapes, filled_in
@@ -180,11 +181,15 @@ class Attention(Step):
             here = torch.arange(stop) < (self.sinks - away if away < self.sinks else 0)
             open_ = torch.cat((torch.ones(count, away, dtype=torch.bool), open_ | (here & (apart >= 0))), 1)
         keys, rows = (join((old, cut(x, axis, 0, stop)), axis) for old, x in zip(sinks, (key, value)))
-        given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
-        made = functional.scaled_dot_product_attention(cut(query, axis, 0, count), keys, rows, attn_mask=open_, **given)
+        made = self.attend(cut(query, axis, 0, count), keys, rows, open_, values)
         place = phase + count  # of the next query
         first = 0 if self.back is None else max(0, (place // self.size - self.back) * self.size - start)
         kept = (cut(key, axis, first), cut(value, axis, first), before + count - first, place % self.size)
         more = min(first, self.sinks - away)
         sinks = tuple(join((old, cut(x, axis, 0, more)), axis) for old, x in zip(sinks, (key, value)))
         return made, (cut(query, axis, count), *kept, *sinks)
+
+    def attend(self, query: Tensor, keys: Tensor, rows: Tensor, open_: Tensor, values: Values) -> Tensor:
+        """The sums of the values that are open to each query."""
+        given = {k: v for k, v in filled_in(self.call.given, values).items() if k in ("scale", "enable_gqa")}
+        return functional.scaled_dot_product_attention(query, keys, rows, attn_mask=open_, **given)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.core.errors import FovealError, first_line
-from foveal.frontends.torch.stream import windows
+from foveal.frontends.torch.stream import products
 from foveal.frontends.torch.stream.program import Program, names_in
 from foveal.frontends.torch.stream.steps import Step, join
 from foveal.frontends.torch.stream.table import step_of
@@ -35,6 +35,7 @@ class StreamingModule(nn.Module):
         super().__init__()
         if program.output not in program.shapes:
             raise FovealError("the output does not depend on the source")
+        products.fuse(program)
         self.program = program
         self.steps: list[Step] = [step_of(program, call) for call in program.calls]
         self.notes = program.notes
@@ -181,4 +182,4 @@ def _like(a: Any, b: Any, counting: bool = False) -> bool:
     return a.shape == b.shape if isinstance(a, Tensor) else counting or bool(a == b)
 
 
-__all__ = ["StreamingModule", "windows"]
+__all__ = ["StreamingModule"]

@@ -171,6 +171,16 @@ def pooled(program: Program, call: Call) -> Step:
     return _window(call, name, x, span, stride[k], sides, call.func, given, float("-inf") if most else 0.0)
 
 
+@makes("stft")
+def spectrum(program: Program, call: Call) -> Step:
+    """Spectra of windows; the padding by which the first is centered stands before, as an operation of its own."""
+    (name, x), given = only(program, call), call.given
+    size = given["n_fft"]
+    if given.get("center") or x.time != len(x.short) - 1:
+        raise Refused("takes spectra in a way that has no form with state yet")
+    return _window(call, name, x, size, given["hop_length"] or size // 4, (0, 0), call.func, given)
+
+
 @makes("unfold")
 def unfolded(program: Program, call: Call) -> Step:
     (name, x), given = only(program, call), call.given
@@ -239,12 +249,9 @@ def attention(program: Program, call: Call) -> Step:
     if mask is not None:
         if mask.name in program.shapes:
             raise Refused("is masked by what the stream makes")
-        back, ahead, size, sinks = _band(*program.fixed[mask.name])
+        back, ahead, size, sinks = band_of(*program.fixed[mask.name])
         if back is None:
-            program.notes.append(
-                f"{call.place}: its mask lets a unit read all units before it, {three[0][1].lengths[1]} at most here; "
-                "a window that is longer looks the same: trace a source that is longer than the window"
-            )
+            program.notes.append(note_of_all(call.place, three[0][1].lengths[1]))
     elif not call.given["is_causal"]:
         raise Refused("attends to the whole stream, the future included")
     names = tuple(name for name, _ in three)
@@ -252,7 +259,15 @@ def attention(program: Program, call: Call) -> Step:
     return carried.Attention(call, names, shapes, back, ahead, size, sinks)  # type: ignore[arg-type]
 
 
-def _band(short: Tensor, long: Tensor) -> tuple[int | None, int, int, int]:
+def note_of_all(place: str, count: int) -> str:
+    """What a mask without an end to the past may hide."""
+    return (
+        f"{place}: its mask lets a unit read all units before it, {count} at most here; "
+        "a window that is longer looks the same: trace a source that is longer than the window"
+    )
+
+
+def band_of(short: Tensor, long: Tensor) -> tuple[int | None, int, int, int]:
     """How many chunks a mask lets a query look back (None: to the beginning) and ahead, their size (1: positions), and
     how many first positions stay in reach; raises Refused for any other mask.
     """
