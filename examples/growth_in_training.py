@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from typing import Any
 
+import numpy as np
 import torch
-from experiments_common import DATA, pairs, scattered_digits
+from experiments_common import DATA, DOCS, IMAGES, interval, pairs, scattered_digits
 from torch import Tensor, nn
 
 import foveal
@@ -163,11 +165,90 @@ def run_all() -> None:
                       f"{run['seconds']} s", flush=True)  # fmt: skip
 
 
+def growth(runs: list[dict[str, Any]], place: str, metric: str, epoch: int) -> tuple[float, float]:
+    """Change since before training in percent: mean over the starts and half the width of its 95 % interval."""
+    changes = [100 * (run["epochs"][epoch][place][metric][0] / run["epochs"][0][place][metric][0] - 1) for run in runs]
+    return interval(changes)
+
+
+def verdict(mean: float, half: float) -> str:
+    """What an interval allows to say."""
+    return "grows" if mean - half > 0 else "shrinks" if mean + half < 0 else "neither shown"
+
+
+def groups() -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The starts of each task and kind of network."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for (task, kind, _), run in sorted(kept_runs().items()):
+        found.setdefault((task, kind), []).append(run)
+    return found
+
+
+def table() -> str:
+    """One line for each task, kind of network and place: sides before and after, growth of three measures, verdicts."""
+    lines = [
+        "| task | network | measured on | accuracy (%) | effective side, before and after | its growth (%) "
+        "| 90 % side (%) | sigma (%) | effective side |",
+        "|" + "---|" * 9,
+    ]
+    for (task, kind), runs in groups().items():
+        right = interval([100 * run["epochs"][-1]["accuracy"] for run in runs])
+        for place, name in (("room", "mosaics"), ("image", "the image")):
+            sides = [np.mean([run["epochs"][e][place]["effective_side"][0] for run in runs]) for e in (0, -1)]
+            changes = [growth(runs, place, metric, -1) for metric in METRICS]
+            cells = [task, kind, name, f"{right[0]:.1f} ± {right[1]:.1f}", f"{sides[0]:.1f}, {sides[1]:.1f}"]
+            cells += [f"{mean:+.1f} ± {half:.1f}" for mean, half in changes] + [verdict(*changes[0])]
+            lines.append(f"| {' | '.join(cells)} |")
+    seeds = len(next(iter(groups().values())))
+    minutes = sum(run["seconds"] for run in kept_runs().values()) / 60
+    lines.append(
+        f"\n{seeds} starts, {EPOCHS} epochs; intervals: 95 %, Student's t over the starts; {minutes:.0f} minutes on "
+        "one thread of a machine shared with other work."
+    )
+    return "\n".join(lines)
+
+
+def picture() -> None:
+    """Growth by epoch with its interval, for each task."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, frames = pyplot.subplots(1, len(TASKS), figsize=(9, 3.6), sharey=True)
+    for frame, task in zip(frames, TASKS):
+        for kind, color in zip(KINDS, ("#0072b2", "#d55e00")):
+            points = [growth(groups()[task, kind], "room", "effective_side", e) for e in range(EPOCHS + 1)]
+            mean, half = (np.array(column) for column in zip(*points))
+            frame.fill_between(range(EPOCHS + 1), mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
+            frame.plot(range(EPOCHS + 1), mean, color=color, label=kind)
+        frame.axhline(0, color="#888888", linewidth=0.8)
+        frame.set(title=task, xlabel="epoch", xticks=range(0, EPOCHS + 1, 5))
+        frame.spines[["top", "right"]].set_visible(False)
+    frames[0].set_ylabel("growth of the effective side (%)")
+    frames[0].legend(frameon=False)
+    figure.tight_layout()
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(IMAGES / "growth.png", dpi=110)
+
+
+def write_page() -> None:
+    """The table between its marks, and the picture."""
+    page = DOCS / "experiments.md"
+    text, count = re.subn(r"(<!-- growth -->\n).*?(<!-- end -->)", lambda m: m[1] + table() + "\n" + m[2],
+                          page.read_text(encoding="utf-8"), flags=re.DOTALL)  # fmt: skip
+    assert count == 1, "the page has no place for the table"
+    page.write_text(text, encoding="utf-8")
+    picture()
+
+
 def main() -> None:
+    """Run what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draw", action="store_true")
     if not parser.parse_args().draw:
         run_all()
+    write_page()
 
 
 if __name__ == "__main__":

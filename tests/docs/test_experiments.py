@@ -6,8 +6,10 @@ import json
 import re
 
 import experiments_common as common
+import growth_in_training
 import numpy as np
 import pytest
+import torch
 
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.network import from_yaml
@@ -68,3 +70,23 @@ def test_pairs_lie_as_far_apart_as_they_say() -> None:
 
 def test_intervals_of_one_seed_have_no_width() -> None:
     assert common.interval([0.5]) == (0.5, 0.0)
+
+
+def test_growth_in_training_is_what_the_lines_say() -> None:
+    """Twenty runs of twenty-one measurements; the page's mean and interval of plain networks on bars by hand."""
+    runs = [json.loads(line) for line in growth_in_training.LINES.read_text(encoding="utf-8").splitlines()]
+    assert len(runs) == 20
+    assert {len(run["epochs"]) for run in runs} == {21}
+    mine = [run["epochs"] for run in runs if (run["task"], run["kind"]) == ("bars", "plain")]
+    changes = np.array([100 * (e[-1]["room"]["side_90"][0] / e[0]["room"]["side_90"][0] - 1) for e in mine])
+    half = 2.776 * changes.std(ddof=1) / np.sqrt(5)
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert f"{changes.mean():+.1f} ± {half:.1f}" in page
+    assert growth_in_training.table() in page
+
+
+def test_mosaics_are_nine_images() -> None:
+    images = torch.arange(18.0).reshape(18, 1, 1, 1).expand(18, 1, 2, 2)
+    made = growth_in_training.mosaics(images, 2)
+    assert made.shape == (2, 1, 6, 6)
+    assert made[1, 0, ::2, ::2].flatten().tolist() == list(range(9, 18))

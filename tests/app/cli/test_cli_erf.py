@@ -223,3 +223,20 @@ def test_patches_are_of_occlusion() -> None:
     result = run(*NET, "--patch", "8")
     assert result.exit_code == 2
     assert "of the protocols of occlusion" in result.stderr
+
+
+def test_over_checkpoints(tmp_path: Path) -> None:
+    """Epoch 9 comes before epoch 10; the log has a line for each."""
+    for number, factory in ((10, second), (9, first)):
+        torch.save(factory().state_dict(), tmp_path / f"epoch{number}.pt")
+    result = run(*NET, "--checkpoints", tmp_path / "*.pt", "--log", tmp_path / "log")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:3]] == ["epoch9.pt", "epoch10.pt"]
+    assert lines[3].startswith("tail: effective side ")
+    assert "the intervals over the images " in lines[3]
+    rows = (tmp_path / "log" / "effective.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["9", "tail"], ["10", "tail"]]
+    assert list((tmp_path / "log").glob("events.out.tfevents.*"))
+    assert "no file matches" in run(*NET, "--checkpoints", tmp_path / "none*.pt").stderr
+    assert "give both" in run(*NET, "--log", tmp_path / "log").stderr

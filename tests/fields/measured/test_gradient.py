@@ -232,3 +232,16 @@ def test_what_cannot_be_measured() -> None:
         measure(foveal.trace("conv3x4 conv3x4", (1, 3, 16, 16)), "conv1")
     with pytest.raises(FovealError, match="an operation inside one"):
         measure(foveal.trace(seeded(Residual), (1, 3, 32, 32)), "add", count=1)
+
+
+def test_weights_that_a_fused_optimiser_wrote_are_seen() -> None:
+    """It writes without counting it, so that a copy kept from before looks as if it were still true."""
+    net = seeded(Residual).train()
+    graph = foveal.trace(net, (1, 3, 32, 32))
+    before = measure(graph, "tail", count=1)[0].field.values
+    optimizer = torch.optim.AdamW(net.parameters(), 0.1, fused=True)
+    net(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    optimizer.step()
+    after = measure(graph, "tail", count=1)[0].field.values
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, measure(foveal.trace(net, (1, 3, 32, 32)), "tail", count=1)[0].field.values)

@@ -76,6 +76,16 @@ def erf(
         list[str] | None,
         typer.Option("--weights", metavar="FILE", help="weights (.pt, .safetensors) or 'random'; repeatable"),
     ] = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints", metavar="GLOB", help="weights of one training, 'run/*.pt', in order of their numbers"
+        ),
+    ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option("--log", metavar="DIR", help="with --checkpoints: write CSV and TensorBoard's files here"),
+    ] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="load trained weights")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="seed of noise, signs and bootstrap")] = 0,
     tolerance: Annotated[
@@ -106,6 +116,7 @@ def erf(
     axes: AxesOption = None,
 ) -> None:
     """The effective receptive field of a layer's central unit, measured on images, with intervals."""
+    from foveal.app.training.checkpoints import checkpoints
     from foveal.fields.measured.measure import Settings
     from foveal.fields.measured.request import Request, checked
 
@@ -119,7 +130,10 @@ def erf(
     shape = input_shapes(shapes)
     if isinstance(shape, dict):
         raise FovealError("--input: give one shape here")
-    named = (*(weights or ()), "pretrained") if pretrained else tuple(weights or ())
+    if log is not None and over is None:
+        raise FovealError("--log writes what --checkpoints measures; give both")
+    kept = checkpoints(over) if over is not None else []
+    named = (*(weights or ()), *kept, *(["pretrained"] if pretrained else []))
     number = precision.value if precision else None
     settings = Settings(seed, batch, not whole, number, tolerance, metric, channels, patch, signed)
     asked = Request(tuple(sources or ()), tuple(layers or ()), named, shape, tuple(images or ()), count, protocol,
@@ -132,7 +146,27 @@ def erf(
     else:
         results, code = _sweep(request, sweep, workers, ray)
     _show(request, results, out, as_json)
+    if kept:
+        _over(kept, results, log, as_json)
     raise typer.Exit(code)
+
+
+def _over(kept: Sequence[str], results: Sequence[Result], log: str | None, as_json: bool) -> None:
+    """What became of each layer from the first checkpoint to the last, and the lines of every epoch where wanted."""
+    from foveal.app.training.checkpoints import epochs
+    from foveal.app.training.log import Log, line_of
+    from foveal.views.text.erf import grown
+
+    mine = [result for result in results if result.weights in kept]
+    if not as_json:
+        print("\n".join(map(visible, grown(mine))))
+    if log is not None:
+        file = Log(log)
+        for number, path in zip(epochs(kept), kept):
+            lines = [line_of(number, each.measured) for each in mine if each.weights == path]
+            if lines:
+                file.write(lines)
+        print(visible(f"written: {file.folder}"), file=sys.stderr)
 
 
 def _run(request: Request) -> list[Result]:

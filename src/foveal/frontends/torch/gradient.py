@@ -76,6 +76,7 @@ class Differentiator:
         self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
     ) -> None:
         self.number = getattr(torch, dtype) if dtype else precision_of(runner.model)
+        runner.copies.clear()  # fused optimisers write weights without counting it: no old copy is known to be true
         self.model = in_mode(runner.copy(self.number), False).requires_grad_(False)
         self.waists = waists
         self.inputs = runner.inputs

@@ -101,6 +101,34 @@ def _notes(result: Result) -> list[str]:
     return found
 
 
+def grown(results: Sequence[Result]) -> list[str]:
+    """For each network and layer the effective side with the first weights and with the last, and whether their
+    intervals over the images lie apart.
+    """
+    rows: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        rows.setdefault((result.source, part_of(result.measured, result.measured.record["answers"])), []).append(result)
+    found = []
+    for (_, name), mine in rows.items():
+        first, last = (each.measured.intervals["effective_side"] for each in (mine[0], mine[-1]))
+        if len(mine) > 1 and first.value and last.value is not None:
+            sides = translated(
+                f"effective side {_with_interval(first, '.1f')}, at the end {_with_interval(last, '.1f')}"
+            )
+            found.append(
+                f"{name}: {sides}: {100 * (last.value / first.value - 1):+.0f} %; {translated(_apart(first, last))}"
+            )
+    return found
+
+
+def _apart(first: Interval, last: Interval) -> str:
+    if first.low is None or first.high is None or last.low is None or last.high is None:
+        return "too few images for an interval"
+    if first.high < last.low or last.high < first.low:
+        return "the intervals over the images lie apart"
+    return "the intervals over the images meet: no change is shown"
+
+
 READINGS = {
     "agree": "they agree",
     "unknown": "one image does not tell what is chance",

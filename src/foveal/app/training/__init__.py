@@ -1,0 +1,1 @@
+"""The effective field of a network that is being trained."""

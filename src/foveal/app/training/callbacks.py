@@ -1,0 +1,81 @@
+"""A watch told by three trainers when epochs begin and end; each takes what :class:`Watch` takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from foveal.app.training.watch import Watch
+
+
+def lightning_callback(*layers: str, **how: Any) -> Any:
+    """A callback for the Trainer of PyTorch Lightning (``lightning`` or ``pytorch_lightning``).
+
+    It writes into the folder of the trainer's logger, or its default root, unless ``folder`` says otherwise.
+    """
+    try:
+        from lightning.pytorch import Callback
+    except ModuleNotFoundError:
+        from pytorch_lightning import Callback
+
+    class EffectiveField(Callback):  # type: ignore[misc, unused-ignore]
+        """See :func:`lightning_callback`."""
+
+        def __init__(self, watch: Watch) -> None:
+            self.watch, self.start = watch, 0.0
+
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.is_global_zero:
+                folder = getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir
+                self.watch.begin(pl_module, folder, trainer.current_epoch)
+
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            self.start = time.perf_counter()
+
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.is_global_zero:
+                self.watch.epoch(trainer.current_epoch + 1, time.perf_counter() - self.start)
+
+        def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+            self.watch.ended()
+
+    return EffectiveField(Watch(layers, **how))
+
+
+def hugging_face_callback(*layers: str, **how: Any) -> Any:
+    """A callback for the Trainer of transformers; it writes into its output folder unless ``folder`` says otherwise."""
+    from transformers import TrainerCallback
+
+    class EffectiveField(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """See :func:`hugging_face_callback`."""
+
+        def __init__(self, watch: Watch) -> None:
+            self.watch, self.start = watch, 0.0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            if state.is_world_process_zero:
+                self.watch.begin(given["model"], args.output_dir, round(state.epoch or 0))
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            if state.is_world_process_zero:
+                self.watch.epoch(round(state.epoch), time.perf_counter() - self.start)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            self.watch.ended()
+
+    return EffectiveField(Watch(layers, **how))
+
+
+def keras_callback(*layers: str, **how: Any) -> Any:
+    """A callback for ``model.fit`` of Keras 3 on PyTorch or JAX; it writes into ``foveal-training`` unless ``folder``
+    says otherwise.
+    """
+    from foveal.frontends.keras.callback import told
+
+    watch = Watch(layers, **how)
+    made = told(watch.begin, watch.epoch, watch.ended)
+    made.watch = watch
+    return made
