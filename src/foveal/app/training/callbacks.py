@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from foveal.app.training.watch import Watch
+from foveal.core.errors import FovealError
 
 
 def lightning_callback(*layers: str, **how: Any) -> Any:
@@ -13,12 +16,9 @@ def lightning_callback(*layers: str, **how: Any) -> Any:
 
     It writes into the folder of the trainer's logger, or its default root, unless ``folder`` says otherwise.
     """
-    try:
-        from lightning.pytorch import Callback
-    except ModuleNotFoundError:
-        from pytorch_lightning import Callback
+    base: Any = _trainer("lightning.pytorch", "pytorch_lightning").Callback
 
-    class EffectiveField(Callback):  # type: ignore[misc, unused-ignore]
+    class EffectiveField(base):  # type: ignore[misc]
         """See :func:`lightning_callback`."""
 
         def __init__(self, watch: Watch) -> None:
@@ -44,9 +44,9 @@ def lightning_callback(*layers: str, **how: Any) -> Any:
 
 def hugging_face_callback(*layers: str, **how: Any) -> Any:
     """A callback for the Trainer of transformers; it writes into its output folder unless ``folder`` says otherwise."""
-    from transformers import TrainerCallback
+    base: Any = _trainer("transformers").TrainerCallback
 
-    class EffectiveField(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class EffectiveField(base):  # type: ignore[misc]
         """See :func:`hugging_face_callback`."""
 
         def __init__(self, watch: Watch) -> None:
@@ -79,3 +79,12 @@ def keras_callback(*layers: str, **how: Any) -> Any:
     made = told(watch.begin, watch.epoch, watch.ended)
     made.watch = watch
     return made
+
+
+def _trainer(*names: str) -> Any:
+    """The first of these modules whose package is installed; raises FovealError where none is."""
+    for name in names:
+        if find_spec(name.partition(".")[0]) is not None:
+            return import_module(name)
+    packages = " or ".join(name.partition(".")[0] for name in names)
+    raise FovealError(f"this callback needs a trainer that is not installed: pip install {packages}")
