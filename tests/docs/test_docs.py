@@ -12,6 +12,7 @@ import yaml
 
 import foveal.extend
 import foveal.testing
+import foveal.training
 from support.paths import ROOT
 
 CITING = ("src", "tests", "benchmarks", "examples")
@@ -61,7 +62,7 @@ def test_the_site_shows_every_page_once() -> None:
 
 def test_the_reference_has_every_public_name() -> None:
     shown = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    modules = (foveal, foveal.extend, foveal.testing)
+    modules = (foveal, foveal.extend, foveal.testing, foveal.training)
     assert sorted(shown) == sorted(f"{module.__name__}.{name}" for module in modules for name in module.__all__)
 
 
