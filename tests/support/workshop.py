@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -94,6 +96,16 @@ def furnish(folder: Path) -> None:
     (folder / "package").mkdir()
     for name in ("package/__init__.py", "package/module.py", "mypackage.py", "small_unet.py"):
         (folder / name).write_text("" if "init" in name else CODE)
+    _checkpoints(folder / "run")
+
+
+def _checkpoints(folder: Path) -> None:
+    """Weights of the network of code, as if of two epochs."""
+    folder.mkdir()
+    known: dict[str, Any] = {}
+    exec(CODE, known)
+    for epoch in (1, 2):
+        torch.save(known["UNet"]().state_dict(), folder / f"epoch{epoch}.pt")
 
 
 def _network(*lengths: int | str) -> onnx.ModelProto:
