@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from foveal.core.errors import FovealError
 from foveal.ir.backend import Procedure
+
+
+def only_plain(device: str | None, dtype: str | None) -> None:
+    """Raises FovealError for what PyTorch models alone have: other devices and mixed precision."""
+    if device not in (None, "cpu") or dtype == "mixed":
+        raise FovealError("another device and mixed precision are for PyTorch models")
 
 
 def reduced(gradient: np.ndarray, axes: tuple[int, ...], protocol: Procedure, batched: bool) -> np.ndarray:

@@ -213,10 +213,13 @@ class Backend(ABC):
         """A module's own weights as arrays, for reading only, and its plain numbers (``eps`` ...)."""
 
     @abstractmethod
-    def gradient(self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()) -> Gradient:
-        """Ready to differentiate by one source. dtype: None for the model's own; waists: what is kept of some layers.
+    def gradient(
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = (), device: str | None = None
+    ) -> Gradient:
+        """Ready to differentiate by one source. dtype: None for the model's own; waists: what is kept of some layers;
+        device: where the model runs, None for the CPU.
 
-        Raises FovealError where this source or precision cannot be measured.
+        Raises FovealError where this source, precision or device cannot be measured.
         """
 
     def lacks_batch(self, shape: tuple[int, ...]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from foveal.core.errors import FovealError
 from foveal.fields.measured.measure import Settings, central_unit, measure, plan_of
 from foveal.fields.measured.protocols import protocol_of
 from support.networks.small_nets import Gated, Residual, Rounded, positive_stack, seeded
+from support.rounding import close
 
 WHOLE = Settings(crop=False)
 
@@ -245,3 +248,71 @@ def test_weights_that_a_fused_optimiser_wrote_are_seen() -> None:
     after = measure(graph, "tail", count=1)[0].field.values
     assert not np.array_equal(before, after)
     np.testing.assert_array_equal(after, measure(foveal.trace(net, (1, 3, 32, 32)), "tail", count=1)[0].field.values)
+
+
+class Ways(nn.Module):
+    """A norm and an attention in another order of memory; which of two convolutions runs, the image says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.one, self.two = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.first(x))
+        y = self.one(y) if x.mean() > 0 else self.two(y)
+        return self.last(y.permute(0, 2, 3, 1))
+
+
+def test_later_images_are_measured_as_the_first_one_is() -> None:
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    images += torch.tensor([1.0, 1.0, -1.0, 1.0]).reshape(4, 1, 1, 1)
+    graph = foveal.trace(seeded(Ways), torch.ones(1, 3, 8, 8))
+    for layer in ("last", "norm"):
+        every, *alone = (
+            measure(graph, layer, images=some, at=(4, 4), protocol="luo2016", settings=WHOLE)[0].field.full()
+            for some in (images, *images[:, None])
+        )
+        assert close(every, np.mean(alone, axis=0), dtype=np.float32)
+
+
+def test_a_device_is_where_the_model_runs_and_one_that_is_not_there_is_told() -> None:
+    graph = foveal.trace(seeded(Residual), (1, 3, 32, 32))
+    plain, named = (measure(graph, "tail", count=2, settings=Settings(device=place))[0] for place in (None, "cpu"))
+    assert np.array_equal(plain.field.values, named.field.values)
+    for name in ("cuda:99", "nowhere"):
+        with pytest.raises(FovealError, match=f"device '{name}' cannot be used here"):
+            measure(graph, "tail", count=1, settings=Settings(device=name))
+
+
+def test_mixed_precision_is_near_the_whole_one_and_refused_where_the_scale_counts() -> None:
+    graph = foveal.trace(seeded(Residual), (1, 3, 32, 32))
+    whole, mixed = (measure(graph, "tail", count=3, settings=Settings(dtype=name))[0] for name in (None, "mixed"))
+    assert np.abs(mixed.field.values - whole.field.values).max() < 0.1 * whole.field.values.max()
+    with pytest.raises(FovealError, match="mixed precision"):
+        measure(graph, "tail", count=1, protocol="replknet", settings=Settings(dtype="mixed"))
+    double = foveal.trace(seeded(Residual).double(), (1, 3, 32, 32))
+    with pytest.raises(FovealError, match="mixed precision is for models in float32"):
+        measure(double, "tail", count=1, settings=Settings(dtype="mixed"))
+
+
+class Apart(torch.autograd.Function):
+    """An operation whose gradient is known for one draw at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(gradient.numpy() * 1.0)
+
+
+def test_draws_in_one_pass_back_are_those_one_by_one() -> None:
+    model = seeded(Residual)
+    several = replace(protocol_of("foveal"), draws=4)
+    together = measure(foveal.trace(model, (1, 3, 32, 32)), "tail", count=2, protocol=several)[0].field.values
+    model.tail.register_forward_hook(lambda _module, _args, output: Apart.apply(output))
+    alone = measure(foveal.trace(model, (1, 3, 32, 32)), "tail", count=2, protocol=several)[0].field.values
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6 * alone.max())

@@ -39,6 +39,7 @@ class Precision(StrEnum):
     float32 = "float32"
     float64 = "float64"
     bfloat16 = "bfloat16"
+    mixed = "mixed"
 
 
 def erf(
@@ -96,6 +97,9 @@ def erf(
     batch: Annotated[int, typer.Option("--batch", min=1, help="images in one forward pass")] = 1,
     whole: Annotated[bool, typer.Option("--whole", help="never cut the source to what the unit sees")] = False,
     precision: Annotated[Precision | None, typer.Option("--precision", help="default: the model's own")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="where the model runs, such as cuda; default: cpu")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="threads of the framework")] = None,
     energy: Annotated[bool, typer.Option("--energy", help="show the predicted field beside it")] = False,
     out: Annotated[
@@ -135,7 +139,7 @@ def erf(
     kept = checkpoints(over) if over is not None else []
     named = (*(weights or ()), *kept, *(["pretrained"] if pretrained else []))
     number = precision.value if precision else None
-    settings = Settings(seed, batch, not whole, number, tolerance, metric, channels, patch, signed)
+    settings = Settings(seed, batch, not whole, number, tolerance, metric, channels, patch, signed, device)
     asked = Request(tuple(sources or ()), tuple(layers or ()), named, shape, tuple(images or ()), count, protocol,
                     unit(at), settings, energy, threads, input_axes(axes))  # fmt: skip
     request = checked(asked)

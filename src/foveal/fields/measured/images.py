@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import floor
 from pathlib import Path
@@ -25,6 +27,8 @@ NOISE_IMAGES = 20
 """How many images of noise are drawn where nothing says how many."""
 
 
+AHEAD = 2
+"""Batches of files that are read before they are asked for."""
 SQUASH = Preparation(fit="squash", origin="protocol")
 
 
@@ -69,6 +73,30 @@ class ImageSet:
     def load(self, index: int) -> Sample:
         """The image of that number."""
         return self.loader(index)
+
+    def batches(self, numbers: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, Sample, str]]]:
+        """The images of these numbers, with why one cannot be read. Files are read while the caller works on those
+        before; a dataset may draw from streams that belong to the caller's thread.
+        """
+        if not {"folder", "files"} & self.origin.keys():
+            yield from map(self._batch, numbers)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = deque(ahead.submit(self._batch, some) for some in numbers[:AHEAD])
+            for some in [*numbers[AHEAD:], *[None] * min(AHEAD, len(numbers))]:
+                found = waiting.popleft().result()
+                if some is not None:
+                    waiting.append(ahead.submit(self._batch, some))
+                yield found
+
+    def _batch(self, numbers: Sequence[int]) -> list[tuple[int, Sample, str]]:
+        found = []
+        for number in numbers:
+            try:
+                found.append((number, self.load(number), ""))
+            except SourceError as error:
+                found.append((number, Sample(self.names[number], "", np.zeros(0)), str(error)))
+        return found
 
 
 def collect(images: Any, layout: Layout, preparation: Preparation, count: int | None = None, seed: int = 0) -> ImageSet:

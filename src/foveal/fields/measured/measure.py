@@ -15,7 +15,7 @@ from zlib import crc32
 
 import numpy as np
 
-from foveal.core.errors import FovealError, SourceError
+from foveal.core.errors import FovealError
 from foveal.core.progress import counted
 from foveal.core.serial import to_plain
 from foveal.engine.roles import roles
@@ -133,21 +133,14 @@ def contributions(
 ) -> Iterator[tuple[Sample, list[Contribution]]]:
     """Each image of these numbers with one contribution per layer, in order."""
     assert graph.backend is not None
-    ready = graph.backend.gradient(plan.source.name, plan.source.axes, plan.settings.dtype, plan.waists)
+    settings = plan.settings
+    ready = graph.backend.gradient(plan.source.name, plan.source.axes, settings.dtype, plan.waists, settings.device)
     together = plan.layout.batched and _independent(graph, plan)
-    size = plan.settings.batch if together else 1
-    for first in range(0, len(numbers), size):
-        loaded: list[tuple[int, Sample]] = []
-        samples: list[tuple[Sample, str]] = []
-        for number in numbers[first : first + size]:
-            try:
-                sample = images.load(number)
-                loaded.append((number, sample))
-                samples.append((sample, ""))
-            except SourceError as error:
-                samples.append((Sample(images.names[number], "", np.zeros(0)), str(error)))
+    size = settings.batch if together else 1
+    for batch in images.batches([numbers[first : first + size] for first in range(0, len(numbers), size)]):
+        loaded = [(number, sample) for number, sample, problem in batch if not problem]
         maps = zip(*(_maps(ready, plan, loaded, together) if loaded else []))
-        for sample, problem in samples:
+        for _, sample, problem in batch:
             if problem:
                 yield sample, [Contribution(None, problem, 0.0) for _ in plan.fields]
             else:

@@ -29,7 +29,7 @@ class Settings:
     batch: images in one forward pass. crop: whether the source may be cut to what the units see. dtype: None for the
     model's own precision. tolerance: stop when ``metric``'s interval is within that share of its value. channels: also
     each group of channels that see unlike parts. patch: side of an occluded patch, None for few of them. signed: also
-    the occlusions that lower the unit and those that raise it.
+    the occlusions that lower the unit and those that raise it. device: where the model runs, None for the CPU.
     """
 
     seed: int = 0
@@ -41,6 +41,7 @@ class Settings:
     channels: bool = False
     patch: int | None = None
     signed: bool = False
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -49,8 +50,8 @@ class Settings:
             raise FovealError(f"batch must be at least 1, got {self.batch}")
         if self.patch is not None and self.patch < 1:
             raise FovealError(f"a patch has at least 1 position a side, got {self.patch}")
-        if self.dtype not in (None, "float16", "bfloat16", "float32", "float64"):
-            raise FovealError(f"unknown precision '{self.dtype}'; known: float32, float64, bfloat16, float16")
+        if self.dtype not in (None, "float16", "bfloat16", "float32", "float64", "mixed"):
+            raise FovealError(f"unknown precision '{self.dtype}'; known: float32, float64, bfloat16, float16, mixed")
 
 
 class Row(NamedTuple):
@@ -94,6 +95,10 @@ def plan_of(
         raise FovealError("a measured field needs a layer")
     if not protocol.occlude and (settings.signed or settings.patch is not None):
         raise FovealError("patches and signs are of the protocols of occlusion")
+    if settings.dtype == "mixed" and protocol.display == "log10":
+        raise FovealError(
+            f"protocol '{protocol.name}' depends on the scale of the gradients, which mixed precision does not hold"
+        )
     fields = tuple(receptive_field(graph, name, source) for name in layers)
     if len({rf.source for rf in fields}) > 1:
         raise FovealError("layers measured together must depend on the same source; name it")

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from foveal.frontends.gradients import only_plain
 from foveal.frontends.jax.gradient import Differentiator
 from foveal.frontends.jax.run import JaxRunner
 from foveal.ir.backend import Backend
@@ -24,9 +25,10 @@ class JaxBackend(JaxRunner, Backend):
         return str(jnp.zeros(()).dtype)
 
     def gradient(
-        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = (), device: str | None = None
     ) -> Differentiator:
         """By ``jax.grad``."""
+        only_plain(device, dtype)
         return Differentiator(self, source, axes, dtype)
 
     def laid_out(self, axes: Mapping[str, tuple[int, ...]]) -> JaxBackend:

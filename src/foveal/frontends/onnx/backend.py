@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foveal.core.errors import FovealError
+from foveal.frontends.gradients import only_plain
 from foveal.frontends.onnx import passes
 from foveal.frontends.onnx.gradient import Differentiator
 from foveal.frontends.onnx.load import OnnxFile, adopt, read_bytes, read_file
@@ -26,9 +27,10 @@ class OnnxBackend(OnnxRunner, Backend):
     retraces = True
 
     def gradient(
-        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = (), device: str | None = None
     ) -> Differentiator:
         """By finite differences."""
+        only_plain(device, dtype)
         return Differentiator(self, source, axes, dtype)
 
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:

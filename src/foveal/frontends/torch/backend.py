@@ -64,7 +64,7 @@ class TorchBackend(TorchRunner, Backend):
 
     def generic(self) -> TorchBackend:
         """A copy in which each zero of a weight, biases apart, is a number of the size of the others."""
-        model = self._copy_anew(torch.float64)
+        model = self.copied_anew(torch.float64)
         with torch.no_grad():
             for name, item in model.named_parameters():
                 zero = item == 0
@@ -107,10 +107,10 @@ class TorchBackend(TorchRunner, Backend):
         return sampling(self.model, channels)
 
     def gradient(
-        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+        self, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = (), device: str | None = None
     ) -> Differentiator:
         """By autograd, of a copy."""
-        return Differentiator(self, source, axes, dtype, waists)
+        return Differentiator(self, source, axes, dtype, waists, device)
 
     def retraced(self, source: str, shape: tuple[int, ...]) -> Graph | None:
         """On meta tensors, on real ones where those do not do, as in a trace; the graph has no model behind it."""
@@ -123,7 +123,7 @@ class TorchBackend(TorchRunner, Backend):
     def streaming(self, source: str, axis: int, step: int, layer: str, dtype: str | None = None) -> StreamingModule:
         """Recorded at the traced length and at one step more."""
         number = getattr(torch, dtype) if dtype else precision_of(self.model)
-        model = self._copy_anew(number).train(self.training)
+        model = self.copied_anew(number).train(self.training)
         slot = next(slot for slot in self.inputs.slots() if slot.name == source)
 
         def call(length: int) -> Any:
@@ -140,11 +140,11 @@ class TorchBackend(TorchRunner, Backend):
         """By the conversions between precisions of one run."""
         with default_dtype(torch.float64):
             call = with_examples(self.inputs, self.example(0), torch.float64).make(Values(GraphBuilder("run")), True)
-            return Recorder(self._copy_anew(torch.float64).train(self.training), *call, layer).rounding()
+            return Recorder(self.copied_anew(torch.float64).train(self.training), *call, layer).rounding()
 
     def redrawn(self, seed: int) -> TorchBackend:
         """Kernels over the fan in, positive scales, small shifts; in double precision."""
-        model = in_mode(self._copy_anew(torch.float64), self.training)
+        model = in_mode(self.copied_anew(torch.float64), self.training)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for tensor in model.parameters():

@@ -1,14 +1,15 @@
 """Input gradients of a traced PyTorch model: one forward pass, one backward pass per unit, no gradients of weights.
 
-The model runs as a copy in evaluation mode on the CPU, in its own precision unless told otherwise. A unit's features
-are copied out as soon as their layer is named, before an in-place operation can change them, and the run ends once the
-last layer that is asked for was reached.
+The model runs as a copy in evaluation mode, on the CPU and in its own precision unless told otherwise. A unit's
+features are copied out as soon as their layer is named, before an in-place operation can change them, and the run ends
+once the last layer that is asked for was reached. The first run tells which modules that is about; later runs watch
+these alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from foveal.core.errors import FovealError, VerificationError, first_line
-from foveal.frontends.torch.dispatch.restore import untouched
+from foveal.frontends.torch.dispatch.restore import kept_of, untouched
 from foveal.frontends.torch.dispatch.swap import in_mode
 from foveal.frontends.torch.lowering.higher import experts_by_token
 from foveal.frontends.torch.run import Reached, Reader, TorchRunner, default_dtype, precision_of, with_examples
@@ -57,27 +58,51 @@ class _InOrder(TorchFunctionMode):
     mode on the CPU, PyTorch 2.14 puts one of another order, a transposed map's, at wrong positions.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.needed = False
+        """Whether one was of another order."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "").partition(".")[0] in _NORMS:
             output = made[0] if isinstance(made, tuple) else made
             if output.requires_grad:
-                output.register_hook(Tensor.contiguous)
+                output.register_hook(self._ordered)
         return made
+
+    def _ordered(self, gradient: Tensor) -> Tensor:
+        self.needed = self.needed or not gradient.is_contiguous()
+        return gradient.contiguous()
 
 
 class Differentiator:
     """A model ready to give input gradients of one source.
 
-    ``dtype``: "float32", "float64" ...; None for the model's own. Raises FovealError where it cannot be copied.
+    ``dtype``: "float32", "float64" ...; None for the model's own; "mixed": that, with products of matrices in bfloat16.
+    ``device``: where it runs, None for the CPU. Raises FovealError where it cannot be copied or moved there.
     """
 
     def __init__(
-        self, runner: TorchRunner, source: str, axes: tuple[int, ...], dtype: str | None = None, waists: Any = ()
+        self,
+        runner: TorchRunner,
+        source: str,
+        axes: tuple[int, ...],
+        dtype: str | None = None,
+        waists: Any = (),
+        device: str | None = None,
     ) -> None:
-        self.number = getattr(torch, dtype) if dtype else precision_of(runner.model)
+        self.mixed = dtype == "mixed"
+        self.number = getattr(torch, dtype) if dtype and not self.mixed else precision_of(runner.model)
+        if self.mixed and self.number != torch.float32:
+            raise FovealError(f"mixed precision is for models in float32; this one is in {self.number}")
         runner.copies.clear()  # fused optimisers write weights without counting it: no old copy is known to be true
-        self.model = in_mode(runner.copy(self.number), False).requires_grad_(False)
+        self.device, model = _moved(runner, self.number, device or "cpu")
+        self.model = in_mode(model, False).requires_grad_(False)
+        self.modules = list(self.model.named_modules())
+        self.kept = kept_of(self.model)
+        self.known: dict[tuple[tuple[Target, ...], tuple[int, ...]], tuple[tuple[nn.Module, ...], _InOrder | None]] = {}
+        """Of calls with these targets and shape: the modules to watch, and what their norms were asked."""
         self.waists = waists
         self.inputs = runner.inputs
         self.source = source
@@ -102,13 +127,11 @@ class Differentiator:
             count = images.shape[0] if batched else 1
             for number, target in enumerate(targets):
                 rows = self._features(reader.found[number], target, count)
-                draws = protocol.draws if protocol.channels == "signs" else 1
-                total = np.zeros(())
-                for _ in range(draws):
-                    gradient = _differentiated(rows, leaf, protocol, signs[number], target.layer)
-                    gradient = torch.zeros_like(leaf) if gradient is None else gradient
-                    total = total + reduced(gradient.detach(), self.axes, protocol, batched)
-                found.append(total / draws)
+                gradients = _differentiated(rows, leaf, protocol, signs[number], target.layer)
+                total = reduced(gradients[0], self.axes, protocol, batched)
+                for gradient in gradients[1:]:
+                    total = total + reduced(gradient, self.axes, protocol, batched)
+                found.append(total / len(gradients))
         return found
 
     def features(self, images: np.ndarray, targets: Sequence[Target], batched: bool = True) -> list[np.ndarray]:
@@ -117,7 +140,7 @@ class Differentiator:
             _, reader = self._forward(images, targets, differentiated=False)
         count = images.shape[0] if batched else 1
         return [
-            self._features(reader.found[number], target, count).double().numpy()
+            self._features(reader.found[number], target, count).double().cpu().numpy()
             for number, target in enumerate(targets)
         ]
 
@@ -131,18 +154,15 @@ class Differentiator:
     def _forward(
         self, images: np.ndarray, targets: Sequence[Target], differentiated: bool = True
     ) -> tuple[Tensor, Reader]:
-        leaf = _Leaf(self.source, differentiated)
-        given = with_examples(self.inputs, {**self.others, self.source: images}, self.number)
-        reader = Reader(self.model, targets)
-        with untouched(self.model), _quietly(self.number):
-            args, kwargs = given.make(leaf, real=True)  # type: ignore[arg-type]
-            try:
-                with reader, _hooked(self.model, leaf), _cut_at(self.model, self.waists):
-                    reader.outputs(self.model(*args, **kwargs))
-            except Reached:
-                pass
-            except Exception as error:
-                raise VerificationError(f"the model cannot be run: {first_line(error)} ({reader.place()})") from error
+        call = tuple(targets), images.shape
+        makers, asked = self.known.get(call, ((), None))
+        in_order = _InOrder() if asked is None or asked.needed else None
+        leaf, reader = self._watched(images, targets, makers, in_order, differentiated)
+        if makers and len(reader.found) < len(targets):  # these images take other ways
+            in_order = _InOrder()
+            leaf, reader = self._watched(images, targets, (), in_order, differentiated)
+        if not makers and differentiated:
+            self.known[call] = reader.alone, in_order
         missing = sorted({t.layer for n, t in enumerate(targets) if n not in reader.found})
         if missing:
             raise FovealError(
@@ -156,31 +176,82 @@ class Differentiator:
             )
         return leaf.tensor, reader
 
+    def _watched(
+        self,
+        images: np.ndarray,
+        targets: Sequence[Target],
+        makers: Sequence[nn.Module],
+        in_order: _InOrder | None,
+        differentiated: bool,
+    ) -> tuple[_Leaf, Reader]:
+        """One run, of which the named modules are watched, or all where none is."""
+        leaf = _Leaf(self.source, differentiated)
+        given = with_examples(self.inputs, {**self.others, self.source: images}, self.number)
+        reader = Reader(self.model, targets, self.modules, makers)
+        with untouched(self.model, kept=self.kept), _quietly(self.number), in_order or nullcontext():
+            args, kwargs = given.make(leaf, real=True, device=self.device)  # type: ignore[arg-type]
+            mixed = torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
+            try:
+                with reader, _hooked(self.model, leaf), _cut_at(self.model, self.waists), mixed:
+                    reader.outputs(self.model(*args, **kwargs))
+            except Reached:
+                pass
+            except Exception as error:
+                raise VerificationError(f"the model cannot be run: {first_line(error)} ({reader.place()})") from error
+        return leaf, reader
+
+
+def _moved(runner: TorchRunner, number: torch.dtype, device: str) -> tuple[torch.device, nn.Module]:
+    """The device of that name and a copy of the model there."""
+    try:
+        place = torch.device(device)
+        if place.type == "cpu":
+            return place, runner.copy(number)
+        torch.zeros(1, device=place)
+        return place, runner.copied_anew(number).to(place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise FovealError(f"device '{device}' cannot be used here: {first_line(error)}") from None
+
 
 def _differentiated(
     rows: Tensor, leaf: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator], layer: str
-) -> Tensor | None:
-    """None where the layer does not read the source; raises FovealError where the model records no gradient."""
-    scalar = _scalar(rows, protocol, signs)
-    if not scalar.requires_grad:
+) -> Sequence[Tensor]:
+    """One gradient for each draw of signs, zero where the layer does not read the source; raises FovealError where the
+    model records no gradient.
+    """
+    scalars = _scalars(rows, protocol, signs)
+    if not scalars[0].requires_grad:
         raise FovealError(
             f"no gradient reaches layer '{layer}': the model switches gradients off on the way "
             "(torch.no_grad, inference_mode, detach), or the layer does not depend on the source"
         )
+    if len(scalars) > 1:
+        try:  # all draws in one pass back
+            ones = torch.eye(len(scalars), dtype=rows.dtype, device=rows.device)
+            every = torch.stack(scalars)
+            together = torch.autograd.grad(every, leaf, ones, True, allow_unused=True, is_grads_batched=True)[0]
+            return [_or_zero(together, leaf)] if together is None else list(together.detach())
+        except RuntimeError:  # an operation without a rule for that
+            pass
     try:
-        return torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0]
+        found = [torch.autograd.grad(scalar, leaf, retain_graph=True, allow_unused=True)[0] for scalar in scalars]
     except RuntimeError as error:
         raise FovealError(f"layer '{layer}' has no gradient: {first_line(error)}") from error
+    return [_or_zero(gradient, leaf) for gradient in found]
 
 
-def _scalar(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> Tensor:
-    """What is differentiated: images do not mix, so their sum serves them all."""
+def _or_zero(gradient: Tensor | None, leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if gradient is None else gradient.detach()
+
+
+def _scalars(rows: Tensor, protocol: Procedure, signs: Sequence[np.random.Generator]) -> list[Tensor]:
+    """What is differentiated, for each draw: images do not mix, so their sum serves them all."""
     if protocol.features == "relu":
         rows = rows.relu()
-    if protocol.channels == "signs":
-        drawn = np.stack([g.integers(0, 2, rows.shape[1]) * 2 - 1 for g in signs])
-        rows = rows * torch.as_tensor(drawn).to(rows.dtype)
-    return rows.mean(1).sum() if protocol.channels == "mean" else rows.sum()
+    if protocol.channels != "signs":
+        return [rows.mean(1).sum() if protocol.channels == "mean" else rows.sum()]
+    drawn = [np.stack([g.integers(0, 2, rows.shape[1]) * 2 - 1 for g in signs]) for _ in range(protocol.draws)]
+    return [(rows * torch.as_tensor(each).to(rows)).sum() for each in drawn]
 
 
 def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Procedure, batched: bool) -> np.ndarray:
@@ -195,7 +266,7 @@ def reduced(gradient: Tensor, axes: tuple[int, ...], protocol: Procedure, batche
         values = values.double().sum(colours) if protocol.colours == "sum" else values.double().mean(colours)
     if protocol.after == "relu":
         values = values.relu()
-    found: np.ndarray = values.double().numpy()
+    found: np.ndarray = values.double().cpu().numpy()
     return found if batched else found[None]
 
 
@@ -237,7 +308,7 @@ def _quietly(number: torch.dtype) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number), experts_by_token(), _InOrder():
+        with torch.inference_mode(False), torch.enable_grad(), default_dtype(number), experts_by_token():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

@@ -57,9 +57,9 @@ class Inputs:
 
         return Inputs(fill(self.args), fill(self.kwargs))
 
-    def make(self, values: Values, real: bool, seed: int = 0) -> tuple[Args, Kwargs]:
-        """The arguments as tensors, meta or real, each counted one a source of ``values``."""
-        device = "cpu" if real else "meta"
+    def make(self, values: Values, real: bool, seed: int = 0, device: Any = "cpu") -> tuple[Args, Kwargs]:
+        """The arguments as tensors, meta or real (on ``device``), each counted one a source of ``values``."""
+        device = device if real else "meta"
         generator = torch.Generator().manual_seed(seed)
         made = self.changed(lambda slot: _tensor(slot, device, generator, values))
         return made.args, made.kwargs
@@ -93,20 +93,20 @@ def _with_parts(item: Any, change: Callable[[Any, Any], Any]) -> Any:
     return item
 
 
-def _tensor(slot: Slot, device: str, generator: torch.Generator, values: Values) -> Tensor:
+def _tensor(slot: Slot, device: Any, generator: torch.Generator, values: Values) -> Tensor:
     if not slot.axes and slot.example is not None and not slot.example.is_meta:
-        return slot.example.detach().to("cpu", copy=True)
+        return slot.example.detach().to("cpu" if device == "meta" else device, copy=True)
     if device == "meta":
         example = slot.example
         tensor = torch.empty(slot.shape, dtype=slot.dtype, device="meta")
         if example is not None and example.shape == tensor.shape:  # its layout in memory as well
             tensor = torch.empty_like(example.detach(), dtype=slot.dtype, device="meta")
     elif slot.example is not None and not slot.example.is_meta:
-        tensor = slot.example.detach().to("cpu", copy=True)
+        tensor = slot.example.detach().to(device, copy=True)
     elif slot.dtype.is_floating_point:
-        tensor = torch.rand(slot.shape, dtype=slot.dtype, generator=generator)
+        tensor = torch.rand(slot.shape, dtype=slot.dtype, generator=generator).to(device)
     else:
-        tensor = torch.zeros(slot.shape, dtype=slot.dtype)
+        tensor = torch.zeros(slot.shape, dtype=slot.dtype, device=device)
     if slot.axes:
         values.source(tensor, slot.axes, slot.name)
     else:

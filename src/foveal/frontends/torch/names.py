@@ -25,7 +25,9 @@ from foveal.frontends.torch.dispatch.own import Inside, own_module
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.export import ExportedModule
 from foveal.frontends.torch.lowering.table import Args, Result
+from foveal.ir.backend import Target
 from foveal.ir.extension import REGISTRY
+from foveal.ir.graph import GraphBuilder
 
 
 def tensors_in(item: Any, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -230,3 +232,62 @@ class Naming:
         self.builder.layer(name, value, "operation", plain)
         if self.capture is not None:
             self.capture(name, tensor)
+
+
+class Reached(BaseException):
+    """Ends a forward pass once every layer was read; no model catches it."""
+
+
+class Reader(Naming):
+    """Copies the units' features out as their layers are named, before an in-place operation can change them.
+
+    ``makers``: the modules that returned them in a run before, where these alone need to be watched.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        targets: Sequence[Target],
+        modules: Sequence[tuple[str, nn.Module]] | None = None,
+        makers: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__(model, Values(GraphBuilder("run")), modules=modules)
+        self.targets = targets
+        self.found: dict[int, Tensor] = {}
+        self.makers: dict[int, nn.Module | None] = {}
+        self.watched = tuple(dict.fromkeys(makers))
+        self.leaving: nn.Module | None = None
+
+    def __enter__(self) -> Naming:
+        if not self.watched:
+            return super().__enter__()
+        self.hooks = [module.register_forward_hook(self._made) for module in self.watched]
+        return self
+
+    def _made(self, module: nn.Module, _args: Args, output: Result) -> None:
+        if threading.get_ident() in self.threads:
+            self.module_output(self.paths[id(module)] or "output", type(module).__name__, 0, False, output)
+
+    def _leave(self, module: nn.Module, args: Args, output: Result) -> None:
+        self.leaving = module
+        super()._leave(module, args, output)
+
+    @property
+    def alone(self) -> tuple[nn.Module, ...]:
+        """The modules that returned the features, if one may watch these alone: each has one name, which it has from
+        its place in a model of PyTorch's own making; else none.
+        """
+        found = [self.makers.get(number) for number in range(len(self.targets))]
+        plain = self.describe is None and not REGISTRY.modules and not isinstance(self.model, ExportedModule)
+        if not plain or any(module is None or id(module) in self.shared for module in found):
+            return ()
+        return tuple(module for module in found if module is not None and id(module) in self.paths)
+
+    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
+        for number, target in enumerate(self.targets):
+            if target.layer == name and number not in self.found:
+                index = tuple(slice(None) if i is None else i for i in target.place)
+                self.found[number] = tensor[index].clone()
+                self.makers[number] = self.leaving
+        if len(self.found) == len(self.targets):
+            raise Reached

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
 from foveal.frontends.torch.lowering.higher import experts_by_token, uncompiled
-from foveal.frontends.torch.names import Capture, Naming
+from foveal.frontends.torch.names import Capture, Naming, Reached as Reached, Reader as Reader
 from foveal.ir.backend import Target
 from foveal.ir.graph import Graph, GraphBuilder
 
@@ -207,14 +207,15 @@ class TorchRunner:
         key = self.copied(number)
         if key not in self.copies:
             self.copies.clear()
-            self.copies[key] = self._copy_anew(number)
+            self.copies[key] = self.copied_anew(number)
         return self.copies[key]
 
     def copied(self, number: torch.dtype) -> tuple[torch.dtype, int]:
         """What a copy is kept by."""
         return number, sum(tensor._version for tensor in (*self.model.parameters(), *self.model.buffers()))
 
-    def _copy_anew(self, number: torch.dtype) -> nn.Module:
+    def copied_anew(self, number: torch.dtype) -> nn.Module:
+        """A copy that nobody else has."""
         _fits(self.model, number)
         try:
             with torch.inference_mode(False):  # what is copied inside could take part in no gradient
@@ -306,27 +307,6 @@ class Watched(Naming):
     def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
         if name in self.wanted:
             self.found[name] = tensor.detach().cpu().resolve_conj().numpy().copy()
-
-
-class Reached(BaseException):
-    """Ends a forward pass once every layer was read; no model catches it."""
-
-
-class Reader(Naming):
-    """Copies the units' features out as their layers are named, before an in-place operation can change them."""
-
-    def __init__(self, model: nn.Module, targets: Sequence[Target]) -> None:
-        super().__init__(model, Values(GraphBuilder("run")))
-        self.targets = targets
-        self.found: dict[int, Tensor] = {}
-
-    def _name_output(self, name: str, tensor: Tensor, kind: str, parameters: int, leaf: bool) -> None:
-        for number, target in enumerate(self.targets):
-            if target.layer == name and number not in self.found:
-                index = tuple(slice(None) if i is None else i for i in target.place)
-                self.found[number] = tensor[index].clone()
-        if len(self.found) == len(self.targets):
-            raise Reached
 
 
 class TorchLayer:

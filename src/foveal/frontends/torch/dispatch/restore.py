@@ -42,11 +42,17 @@ _LRU = type(functools.cache(len))
 
 @contextmanager
 def untouched(
-    model: nn.Module, changed: list[str] | None = None, modules: Iterable[tuple[str, nn.Module]] | None = None
+    model: nn.Module,
+    changed: list[str] | None = None,
+    modules: Iterable[tuple[str, nn.Module]] | None = None,
+    kept: Callable[[], None] | None = None,
 ) -> Iterator[None]:
-    """Within, the model may run; afterwards all is as it was. ``changed`` is told what is not."""
+    """Within, the model may run; afterwards all is as it was. ``changed`` is told what is not. ``kept``: what brings
+    back what hangs on the model, where it runs many times (:func:`kept_of`).
+    """
     told = [] if changed is None else changed
-    undo = [_streams(), _settings(), _held(model.named_modules() if modules is None else modules, told)]
+    held = kept or _held(model.named_modules() if modules is None else modules, told).undo
+    undo = [_streams(), _settings(), held]
     try:
         yield
     finally:
@@ -100,7 +106,12 @@ def _settings() -> Callable[[], None]:
     return undo
 
 
-def _held(modules: Iterable[tuple[str, nn.Module]], told: list[str]) -> Callable[[], None]:
+def kept_of(model: nn.Module) -> Callable[[], None]:
+    """Brings back what hangs on the model now, as often as it is called."""
+    return partial(_held(model.named_modules(), []).undo, last=False)
+
+
+def _held(modules: Iterable[tuple[str, nn.Module]], told: list[str]) -> _Kept:
     kept = _Kept(told)
     kinds: dict[type, None] = {}
     for _, module in modules:
@@ -112,7 +123,7 @@ def _held(modules: Iterable[tuple[str, nn.Module]], told: list[str]) -> Callable
         kept.dictionary(space)
     for kind in classes:
         kept.attributes_of(kind)
-    return kept.undo
+    return kept
 
 
 def _own(module: str) -> bool:
@@ -172,14 +183,16 @@ class _Kept:
             else:
                 self.inside((item,))
 
-    def undo(self) -> None:
+    def undo(self, last: bool = True) -> None:
+        """All as it was; ``last``: it is not asked for again."""
         if any(self.empty):
             for table in self.empty:
                 table.clear()
         for each in reversed(self.undoing):
             each()
-        self.undoing.clear()  # they hold this object, and with it all that was kept
-        self.seen.clear()
+        if last:
+            self.undoing.clear()  # they hold this object, and with it all that was kept
+            self.seen.clear()
 
     def inside(self, items: Any) -> None:
         """All that these hold, at any depth."""
