@@ -182,6 +182,19 @@ def test_an_irregular_resize_and_a_stride() -> None:
         assert plan.check(model, noise(length)).identical or not plan.exact
 
 
+@pytest.mark.parametrize(("factor", "told"), [(1.5, "by up to 0.002 of a position"), (2, ""), (4 / 3, "")])
+def test_coordinates_that_single_precision_rounds_are_told(factor: float, told: str) -> None:
+    """By 16,800 * 2^-23 here; a step of 2/3 of a position is no number of that precision, one of 1/2 or 3/4 is."""
+    model = nn.Upsample(scale_factor=factor, mode="linear")
+    plan = tile(foveal.trace(model, (1, 1, 168)), source_size=16800, tile=1680)
+    x = torch.arange(16800.0).remainder(2)[None, None]
+    with torch.no_grad():
+        difference = float((torch.as_tensor(plan.run(model, x)) - model(x)).abs().max())
+    assert plan.exact
+    assert (difference > 1e-4, difference < 0.002) == (bool(told), True)
+    assert (told in plan.warnings[0]) if told else plan.warnings == ()
+
+
 SEEDS = (9, 12, 76, 107, 109, 122, 133, 154, 161, 192, 204)
 
 

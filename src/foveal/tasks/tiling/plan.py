@@ -39,6 +39,8 @@ from foveal.tasks.tiling.retrace import can_retrace, runs_with, unlike_at_tile, 
 from foveal.tasks.tiling.sizes import MODERATE, moderate_sizes, smallest_sizes
 
 Size = Sequence[int] | int
+ROUNDED = 1e-4
+"""A share of a position, from which on rounded coordinates are told."""
 
 
 def tile(
@@ -90,7 +92,7 @@ def _tile(found: _Basis, tile: Size | None) -> TilePlan:
     plan = TilePlan(
         found.graph.name, found.layer, found.info, axes, found.value_axes, found.status, found.obstacles + apart,
         found.error, memory(found.graph, value, found.traced, axes), found.method + _one_tile(found, axes, tile),
-        tuple(warnings(found.graph)),
+        (*warnings(found.graph), *(_rounded(found.graph, value, found.info) if _several(axes) else ())),
     )  # fmt: skip
     return replace(plan, **proven(found.graph, plan, apart)._asdict()) if plan.exact else plan
 
@@ -225,6 +227,29 @@ def warnings(graph: Graph) -> Iterator[str]:
     if graph.stopped:
         yield f"{graph.stopped}; the last layer traced is not the network's output"
     yield from (note.text for note in graph.notes if note.code == "not-checked")
+
+
+def _several(axes: Sequence[AxisPlan]) -> bool:
+    """Whether there is more than one tile."""
+    return any(len(axis.starts) > 1 for axis in axes)
+
+
+def _rounded(graph: Graph, value: int, info: SourceInfo) -> Iterator[str]:
+    """Coordinates between positions, which single precision rounds: those of a long source more than of a tile."""
+    source = next(source for source in graph.sources if source.name == info.name)
+    traced = [graph.values[source.value].shape[axis] for axis in source.axes]
+    longer = max(wanted / length for wanted, length in zip(info.lengths, traced, strict=True))
+    for node in graph.behind(value):
+        before, after = graph.values[node.inputs[0]].shape, graph.values[node.output].shape
+        for axis in traits(node.op).resamples(node.op) if traits(node.op).alike(node.op).hands else ():
+            parts = Fraction(before[axis], after[axis]).denominator
+            rounding = before[axis] * longer * 2.0**-23
+            if parts & (parts - 1) and rounding > ROUNDED:
+                yield (
+                    f"{node.place}: single precision rounds its coordinates by up to {rounding:.1g} of a position "
+                    "at the end of the source, and tiles differ from the whole by as much of a step between neighbours"
+                )
+                return
 
 
 def _sizes(given: Size | None, default: Sequence[int], what: str) -> tuple[int, ...]:
