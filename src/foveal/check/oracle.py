@@ -147,10 +147,18 @@ def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
     """One forward pass; every tensor that a module returned, by layer name."""
     import torch
 
+    from foveal.frontends.torch.dispatch.restore import untouched
+
     found: Outputs = {}
     args = [torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items() if name.isdigit()]
     kwargs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items() if not name.isdigit()}
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), _captured(model, found):
+    with (
+        untouched(model),
+        warnings.catch_warnings(),
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _captured(model, found),
+    ):
         warnings.simplefilter("ignore")  # the model's own warnings were shown when its user ran it
         try:
             model(*args, **kwargs)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import foveal
 from foveal import testing
+from foveal.check.units import check
 from foveal.core.errors import FovealError
 from support.paths import ROOT
 
@@ -135,6 +136,8 @@ def test_containers_globals_and_streams_are_given_back(real: bool) -> None:
     assert state(model) == before
     assert graph.backend is not None
     graph.backend.run(graph.backend.example(0), ["output"])
+    graph.backend.probe(graph.backend.example(0), ["output"])
+    check(model, (1, 1, 12), rounds=1, graph=graph)
     foveal.field(graph, "output", kind="gradient", images=torch.zeros(1, 1, 12))
     assert state(model)[7:] == before[7:]
     user.remove()

@@ -161,7 +161,7 @@ class TorchRunner:
         number, wanted = torch.float64, set(layers)
         found: dict[str, np.ndarray] = {}
         model, given = self.copy(number), with_examples(self.inputs, inputs, number)
-        with default_dtype(number), torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+        with untouched(model), default_dtype(number), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the model's own were shown when it was traced
             torch.default_generator.manual_seed(0)  # of the processor alone: the copy is there
             args, kwargs = given.make(Values(GraphBuilder("probe")), True)
