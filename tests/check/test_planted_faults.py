@@ -181,6 +181,8 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "known zeros too wide": (lambda x: product(x, DENSE.triu()), same),
     "exp of -inf lost": (segments, attention),
     "a shared scale as pointwise": (lambda x: x / x.abs().amax(2, keepdim=True), same),
+    "a minus infinity lost behind a scale": (
+        lambda x: x @ ((x.mT @ x).masked_fill(~NEAR, -np.inf) * 0.1).softmax(2).mT, attention),
     # what leaves the dispatcher
     "a side channel through numpy": (side_channel, conv),
     "values read as a list": (read_as_list, conv),
@@ -191,6 +193,8 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "a result written into a buffer": (into_a_buffer, lambda x: x * 1),
     "a number read by Python": (lambda x: conv(x) * x.abs().max().item(), conv),
     "a branch on data": (branching, same),
+    "a length that data set, as a number": (lambda x: conv(x) * len((x > 0).nonzero()), conv),
+    "a place that data set": (lambda x: x * 2 + x[:, :, x[0].sum(0).argmax()].unsqueeze(2), same),
     # layout and odd operations
     "another memory order": (lambda x: x.transpose(1, 2).reshape(1, 4, T), lambda x: x.reshape(1, 4, T)),
     "an offset left out": (
@@ -205,6 +209,10 @@ FAULTS: dict[str, tuple[Function, Function]] = {
     "a mask assignment as whole": (masked_assignment, whole),
     "roll the other way": (lambda x: x.roll(2, 2), lambda x: x.roll(-2, 2)),
     "flip ignored": (lambda x: x.flip(2), same),
+    "a bias of the map's as a weight": (lambda x: F.conv1d(x, WEIGHTS[3].to(x), x.mean((0, 2)), padding=1), conv),
+    "a scale of the map's as a weight": (lambda x: F.layer_norm(x.mT, (4,), x.mean((0, 2))).mT * 2,
+                                         lambda x: F.layer_norm(x.mT, (4,)).mT * 2),
+    "a table's order": (lambda x: F.embedding(torch.arange(T).flip(0), x[0].T).T[None], same),
     "wrong dilation": (lambda x: conv(x, 3, 2), conv),
     "a kernel too large": (conv, lambda x: conv(x, 5)),
     "padding sides swapped": (lambda x: conv(x, 4, 1, 1), lambda x: conv(x, 4, 1, 2)),
