@@ -316,3 +316,21 @@ def test_a_row_whose_one_score_padding_may_close_reads_that_padding(form: str, m
     graph = foveal.trace(Attention(WEIGHTS[form]).eval(), (torch.randn(1, 4, LENGTH), torch.ones(1, LENGTH) > 0))
     field = foveal.receptive_field(graph, "output", source=graph.sources[1].name)
     assert [field.box(unit, clip=True) for unit in (0, 1)] == [((0, 1),), ((0, 2),)]
+
+
+def test_a_causal_mask_over_padded_chunks_holds_unclipped_too() -> None:
+    """As Mamba-2 writes its chunks: nine positions padded to twelve; a chunk's end passes on to later chunks alone."""
+
+    class Chunks(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            parts = F.pad(x, (0, 3)).reshape(3, 4)
+            within = torch.ones(4, 4, dtype=torch.bool).tril()
+            own = (parts[:, None] * parts[:, :, None]).exp().masked_fill(~within, 0) @ parts[..., None]
+            level = F.pad(parts.sum(-1), (1, 0))
+            sums = level[None, :] - level[:, None] + torch.full((4, 4), -torch.inf).triu(1)
+            states = sums.exp() @ torch.cat([torch.zeros(1), parts.sum(-1)])
+            return (own[..., 0] + states[:-1, None]).reshape(1, 1, 12)[..., :9]
+
+    rf = foveal.receptive_field(foveal.trace(Chunks(), (1, 1, 9)), "output")
+    assert (rf.status, rf.sizes, rf.start) == ("exact", ((1, 9),), (0,))
+    assert [rf.box((unit,)) for unit in range(9)] == [((0, unit + 1),) for unit in range(9)]

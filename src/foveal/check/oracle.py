@@ -75,6 +75,10 @@ def prepare(model: nn.Module, inputs: Any, axes: Mapping[str, Sequence[int]] | N
     ``inputs``: a shape, a tensor or array, a sequence of these (positional) or a dict of these (keywords). A shape
     stands for floating numbers; integer examples are passed as they are.
     """
+    from torch import nn
+
+    from foveal.frontends.torch.dispatch.swap import in_mode
+
     if isinstance(inputs, Mapping):
         items = {str(key): value for key, value in inputs.items()}
     elif _is_single(inputs):
@@ -84,7 +88,8 @@ def prepare(model: nn.Module, inputs: Any, axes: Mapping[str, Sequence[int]] | N
     arrays = {name: _array(value) for name, value in items.items()}
     counted = {name: tuple((axes or {}).get(name, counted_axes(array.ndim))) for name, array in arrays.items()}
     try:
-        return Call(copy.deepcopy(model).double().eval(), arrays, counted)
+        model = nn.Module.double(copy.deepcopy(model))  # a class may mean something else by the word
+        return Call(in_mode(model, False), arrays, counted)
     except Exception as error:
         raise VerificationError(f"the model cannot be copied: {first_line(error)}") from error
 
@@ -170,8 +175,10 @@ def run(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> Outputs:
 @contextmanager
 def _captured(model: nn.Module, found: Outputs) -> Iterator[None]:
     """Record what each module returns, at the moment it returns (later in-place operations cannot reach the copy)."""
+    from foveal.frontends.torch.files.wrappers import is_wrapper, named_modules
 
-    children = {path for path, _ in model.named_modules()}
+    modules = [(path, module) for path, module in named_modules(model) if not path or not is_wrapper(module)]
+    children = {path for path, _ in modules}
 
     def hook_for(path: str) -> Any:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
@@ -187,7 +194,7 @@ def _captured(model: nn.Module, found: Outputs) -> Iterator[None]:
 
         return hook
 
-    handles = [module.register_forward_hook(hook_for(path or "output")) for path, module in model.named_modules()]
+    handles = [module.register_forward_hook(hook_for(path or "output")) for path, module in modules]
     try:
         yield
     finally:

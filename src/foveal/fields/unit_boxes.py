@@ -103,7 +103,8 @@ def known_zeros_out(graph: Graph, value: int, box: Box) -> Box:
     zero = facts.zero(value)
     if zero is None or prod(np.broadcast_shapes(zero.shape, box[0].lengths)) > LISTED:
         return box
-    return apply((Keep(~zero, value in facts.padded),), box)
+    mask = facts.masked(value)
+    return apply((*(() if mask is None else (Keep(~mask),)), Keep(~zero, value in facts.padded)), box)
 
 
 def extremes(numbers: np.ndarray, seen: list[np.ndarray]) -> tuple[int, int] | None:

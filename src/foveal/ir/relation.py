@@ -258,11 +258,14 @@ class Outside(Step):
 
 @dataclass(frozen=True, eq=False)
 class KeepAll(Step):
-    """Keep, then All, in one: every output reads the kept positions along ``axes``."""
+    """Keep, then All, in one: every output reads the kept positions along ``axes``. ``mask``: what is kept unclipped,
+    where the rest of what is left out is padding.
+    """
 
     keep: np.ndarray = field(repr=False)
     axes: Ints
     padding: bool = False
+    mask: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def patterns(self) -> tuple[np.ndarray, np.ndarray]:

@@ -87,6 +87,8 @@ def _short(report: Report, most: int) -> list[_Line]:
     shown = lines
     for depth in range(max(line.first.name.count(".") for line in lines), -1, -1):
         level = _changing([line for line in lines if line.first.name.count(".") <= depth])
+        if not level:  # nothing has so short a name
+            break
         for leaves in (False, True):
             shown = _folded(level, leaves)
             if len(shown) <= most:

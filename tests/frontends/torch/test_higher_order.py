@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.associative_scan import associative_scan
 from torch._higher_order_ops.map import map as mapped
 from torch._higher_order_ops.scan import scan
 from torch._higher_order_ops.while_loop import while_loop
@@ -47,6 +48,12 @@ def backward(m: Model, x: Tensor) -> Tensor:
     return scan(step, torch.zeros(1, 4), x.permute(2, 0, 1), reverse=True)[1].permute(1, 2, 0)  # type: ignore
 
 
+def running(mode: str) -> Callable[[Model, Tensor], Tensor]:
+    """A gated sum, as state-space networks write it."""
+    step = lambda a, b: (a[0] * b[0], a[1] * b[0] + b[1])  # noqa: E731
+    return lambda m, x: associative_scan(step, (torch.sigmoid(x), x), dim=2, combine_mode=mode)[1]
+
+
 def each(m: Model, x: Tensor) -> Tensor:
     return mapped(lambda y: torch.relu(y), x.permute(2, 0, 1)).permute(1, 2, 0)  # type: ignore
 
@@ -66,7 +73,7 @@ def scored(m: Model, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("run", "before", "after"),
     [(three_times, 3, 3), (recurrent, LENGTH, 0), (backward, 0, LENGTH), (each, 0, 0), (window, 4, 0),
-     (scored, 0, LENGTH)],
+     (scored, 0, LENGTH), (running("pointwise"), LENGTH, 0), (running("generic"), LENGTH, 0)],
 )  # fmt: skip
 def test_functions_are_traced(run: Callable[[Model, Tensor], Tensor], before: int, after: int) -> None:
     """How far a unit reads back and ahead."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import UserDict
+from collections import OrderedDict, UserDict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 import foveal
+import foveal.testing
 from foveal.core.errors import SourceError
 from foveal.fields.receptive_field import receptive_field
 from foveal.report.analyze import analyze, selected_layers
+from foveal.report.summary import stages
 from support.needs import needs
 
 SHAPE = (1, 3, 32, 32)
@@ -81,6 +83,29 @@ def test_a_training_run_is_never_started() -> None:
 )
 def test_names_are_those_of_the_module_inside(wrap: Any) -> None:
     assert foveal.trace(wrap(), SHAPE).layers == NAMES
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel], ids=["compiled", "parallel"])
+def test_a_wrapped_part_has_the_names_that_it_has_without(wrap: Any) -> None:
+    inside = small()
+    model = nn.Sequential(OrderedDict(net=wrap(inside), head=nn.Conv2d(4, 2, 1))).eval()
+    graph = foveal.trace(model, SHAPE)
+    assert graph.layers == ["net.0", "net.1", "net.2", "net.3", "net", "head", "output"]
+    assert receptive_field(graph, inside[3]).layer == "net.3"
+    assert foveal.verify(graph, "net").agrees
+
+
+def test_other_words_of_a_class_are_not_called_either() -> None:
+    class Words(Trains):
+        def refuse(self, *_: object, **__: object) -> None:
+            raise AssertionError("not meant")
+
+        double = float = half = cpu = to = apply = eval = refuse  # type: ignore[assignment]
+
+    model = Words()
+    assert foveal.testing.check(model, (1, 3, 9, 9)).agrees
+    assert foveal.verify(foveal.trace(model, SHAPE), "output").agrees
 
 
 def test_what_has_no_forward_says_what_it_holds() -> None:
@@ -165,6 +190,32 @@ def test_depth_counts_below_what_all_have_in_common() -> None:
     assert names == ["model.0", "model.1.logits"]
 
 
+def test_the_short_table_is_never_empty() -> None:
+    """Forty maps of as many sizes, all of them below one module, as in a detector's heads."""
+
+    class Heads(nn.ModuleDict):
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [part(x) for part in self.values()]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            kinds = (lambda n: nn.Conv2d(1, 1, n), lambda n: nn.AvgPool2d(n, 1))
+            self.heads = Heads({f"part{k}": kinds[k % 2](1 + 2 * k) for k in range(40)})
+
+        def forward(self, x: Tensor) -> list[Tensor]:
+            found: list[Tensor] = self.heads(x)
+            return found
+
+    assert 5 < len(stages(analyze(foveal.trace(Net(), (1, 1, 90, 90)))).layers) <= 25
+
+
+def test_what_a_configuration_says_of_the_image_is_taken() -> None:
+    model = small()
+    model.config = {"image_size": [96, 64]}  # type: ignore[assignment]
+    assert foveal.trace(model).values[0].shape == (1, 3, 96, 64)
+
+
 def test_a_path_alone_is_its_first_tensor_and_the_main_output_is_no_cache() -> None:
     graph = foveal.trace(Under(), (1, 2, 24))
     assert graph.layer("model.1").name == "model.1.logits"
@@ -189,6 +240,11 @@ class Sample:
     number: int = 1
 
 
+class Photo(NamedTuple):
+    image: Any
+    number: int
+
+
 class Images(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -196,6 +252,14 @@ class Images(nn.Module):
 
     def forward(self, images: list[Tensor]) -> list[Tensor]:
         return [self.net(image[None]) for image in images]
+
+
+class Detector(Images):
+    """As torchvision's."""
+
+    def forward(self, images: list[Tensor], targets: Any = None) -> list[Tensor]:  # type: ignore[override]
+        assert targets is None
+        return super().forward(images)
 
 
 class Words(nn.Module):
@@ -220,6 +284,8 @@ class Words(nn.Module):
         (Words(), UserDict({"image": np.zeros(SHAPE, np.float32), "ids": np.ones((1, 7), int)}),
          {"image": SHAPE, "ids": (1, 7)}),
         (nn.Sequential(nn.Embedding(50, 4), nn.Linear(4, 4)), (1, 7), {"input": (1, 7)}),
+        (Batch(), Photo(torch.zeros(SHAPE), 1), {"image": SHAPE}),
+        (Detector(), [torch.zeros(3, 32, 32)], {"input.0": (3, 32, 32)}),
     ],
 )  # fmt: skip
 def test_inputs_as_people_call_models(model: nn.Module, inputs: Any, sources: dict[str, Any]) -> None:

@@ -32,9 +32,12 @@ class _TooDeep(Exception):
 
 
 class FactFinder:
-    """Facts about the values of one graph, each worked out at most once."""
+    """Facts about the values of one graph, each worked out at most once. ``pads``: what is known because a source was
+    padded counts too.
+    """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, pads: bool = True) -> None:
+        self.graph, self.pads = graph, pads
         self.values = graph.values
         self.producers: dict[int, Node] = {}
         self._fixed: dict[int, Fixed | None] = {}
@@ -46,7 +49,8 @@ class FactFinder:
         self.depth = 0
         self._ways: dict[int, tuple[Read, ...]] = {}
         self.padded: set[int] = set()
-        """Values that sources set whose known numbers are (also) padding; weights and masks do not go on beyond."""
+        """Values that sources set and that padding may take part in; weights and masks do not go on beyond."""
+        self._masks: FactFinder | None = None
         self.masks_trusted: set[int] = set()
         """Outputs of nodes whose relation leaves something out because of a fact."""
         self.finite: dict[int, str] = {}
@@ -82,7 +86,7 @@ class FactFinder:
                 found[position] = facts
         if found is None:
             return None
-        masks = [f for i, f in zip(node.inputs, found, strict=True) if i not in self.padded]
+        masks = [f for i, f in zip(node.inputs, found, strict=True) if i not in self.padded or f.mask is not None]
         if any(f.zero is not None or f.closed is not None or f.fixed is not None for f in masks):
             self.masks_trusted.add(node.output)
         return tuple(found)
@@ -103,7 +107,18 @@ class FactFinder:
         zero = self.zero(operand)
         if zero is None:
             return None
-        return Facts(zero=zero, value=self.values[operand].data, padding=operand in self.padded)
+        mask = self.masked(operand)
+        padding = operand in self.padded and (mask is None or bool((zero != mask).any()))
+        return Facts(zero=zero, value=self.values[operand].data, padding=padding, mask=mask if padding else None)
+
+    def masked(self, value: int) -> Mask:
+        """Where the value is zero whatever the input, and would be without padding that takes part in it."""
+        if value not in self.padded:
+            return self.zero(value)
+        if self._masks is None:
+            self._masks = FactFinder(self.graph, pads=False)
+            self._masks.producers = self.producers
+        return self._masks.zero(value)
 
     def zero(self, value: int) -> Mask:
         """Where the value is zero whatever the input; None where nothing is known to be."""
@@ -133,7 +148,7 @@ class FactFinder:
         item, node = self.values[value], self.producers.get(value)
         if item.data is not None:
             self._fixed[value] = constant(item.data)
-        elif node is None:
+        elif node is None or (not self.pads and value in self.moving and traits(node.op).pads(node.op)):
             self._fixed[value] = None
         else:
             self.depth += 1

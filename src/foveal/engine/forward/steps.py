@@ -300,6 +300,8 @@ def _keep_clipped(keep: np.ndarray, hull: Hull) -> Hull:
 
 
 def _keep_all(step: rel.KeepAll, hull: Hull) -> Hull:
+    if step.mask is not None:
+        return _keep_all(rel.KeepAll(step.keep, step.axes, step.padding), _keep(rel.Keep(step.mask), hull))
     keep = _to_rank(step.keep, hull.data.ndim - 1)
     if all(hull.data.shape[axis + 1] == 1 for axis in step.axes):
         any_kept = np.asarray(keep.any(axis=step.axes, keepdims=True))

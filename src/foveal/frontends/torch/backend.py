@@ -21,7 +21,7 @@ from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.defaults import from_first_layer
 from foveal.frontends.torch.files.rate import sampling
 from foveal.frontends.torch.files.weights import left_over, load_weights
-from foveal.frontends.torch.files.wrappers import unwrapped
+from foveal.frontends.torch.files.wrappers import named_modules, unwrapped
 from foveal.frontends.torch.gradient import Differentiator
 from foveal.frontends.torch.run import TorchLayer, TorchRunner, default_dtype, precision_of, run_once, with_examples
 from foveal.frontends.torch.stream.module import StreamingModule
@@ -55,7 +55,7 @@ class TorchBackend(TorchRunner, Backend):
         if callable(known):
             found: str | None = known().get(id(module))
             return found
-        return next((name for name, part in self.model.named_modules() if part is module), None)
+        return next((name for name, part in named_modules(self.model) if part is module), None)
 
     @property
     def weightless(self) -> bool:

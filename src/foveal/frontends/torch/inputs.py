@@ -131,10 +131,17 @@ def readings(inputs: Any, axes: Any = None, model: nn.Module | None = None) -> l
         hinted = len(inputs) > 1 or parameters[0].name in BATCH or "dict" in str(parameters[0].annotation).lower()
         return [batch, several] if hinted else [several, batch]
     found = [read_inputs(inputs, axes)]
-    if isinstance(inputs, list) and not _is_shape(inputs) and parameters is not None and len(parameters) == 1:
-        one = Inputs((_read(inputs, "input", axes, count()),), {})
-        found = [one, *found] if len(inputs) > 1 else [*found, one]
+    together = isinstance(inputs, list) or hasattr(inputs, "_fields")
+    if together and not _is_shape(inputs) and parameters and len(_needed(parameters)) <= 1:
+        one = Inputs((_read(inputs, "input" if isinstance(inputs, list) else "", axes, count()),), {})
+        alone = len(parameters) == 1 or "list" in str(parameters[0].annotation).lower()
+        found = [one, *found] if len(inputs) > 1 and alone else [*found, one]
     return found
+
+
+def _needed(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Those that a call cannot leave out."""
+    return [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
 
 BATCH = {"batch", "data", "sample", "batch_dict", "data_dict", "inputs_dict", "input_dict"}

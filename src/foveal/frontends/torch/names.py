@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from foveal.frontends.torch.dispatch.own import Inside, own_module
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.export import ExportedModule
+from foveal.frontends.torch.files.wrappers import is_wrapper, named_modules
 from foveal.frontends.torch.lowering.table import Args, Result
 from foveal.ir.backend import Target
 from foveal.ir.extension import REGISTRY
@@ -74,6 +75,10 @@ class Naming:
         ours = type(model).__module__.startswith("foveal.")  # a user's class may mean something else by these words
         names = getattr(model, "layer_names", None) if ours else None
         modules = list(model.named_modules()) if modules is None else modules
+        self.wrappers = {id(module) for path, module in modules if path and is_wrapper(module)}
+        """Those inside, which have no name of their own: what they hold goes by theirs."""
+        if self.wrappers:
+            modules = named_modules(model)
         self.paths: dict[int, str] = names() if names else {id(m): name for name, m in modules}
         self.modules = set(self.paths.values())
         self.shared = set() if names else self._shared(modules)
@@ -156,6 +161,8 @@ class Naming:
             if top is module:
                 break
         self.builder.scope = self.stack[-1][1] if self.stack else ""
+        if id(module) in self.wrappers:
+            return
         own = 0
         for parameter in module._parameters.values() if module._parameters else ():
             own += 0 if parameter is None else parameter.numel()

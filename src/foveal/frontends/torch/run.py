@@ -231,7 +231,9 @@ class TorchRunner:
                 for name, item in list(module.__dict__.items()):
                     if isinstance(item, Tensor) and item.dtype.is_floating_point:
                         module.__dict__[name] = item.to(number)
-        return model.cpu().to(number)
+        if isinstance(model, torch.jit.ScriptModule):
+            return model.cpu().to(number)
+        return nn.Module.to(model, "cpu", number)  # a class may mean something else by the word
 
 
 def _fits(model: nn.Module, number: torch.dtype) -> None:

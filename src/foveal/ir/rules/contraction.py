@@ -13,6 +13,9 @@ from foveal.ir.rules.registry import Facts, Shape, Shapes, rule
 from foveal.ir.rules.tables import table, taps
 from foveal.ir.traits import NEITHER, Product
 
+Zeros = list[tuple[ops.Ints, np.ndarray]]
+"""Labels of an operand, and where it is zero."""
+
 
 def _multiply_adds(op: ops.Contract, shapes: Shapes, out: Shape) -> int:
     lengths: dict[int, int] = {}
@@ -41,7 +44,9 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
         return matrix
     if not zeros:
         return tuple(Read(i, _plain(labels, op.out), fan=fan, edges=True) for i, labels in enumerate(op.labels))
-    ways = [_masked(labels, op.out, zeros, padding) for labels in op.labels]
+    masks = [(op.labels[i], f.mask if f.padding else f.zero) for i, f in enumerate(facts)]
+    masks = [(labels, mask) for labels, mask in masks if mask is not None] if padding else []
+    ways = [_masked(labels, op.out, zeros, padding, masks) for labels in op.labels]
     summed = ways[0][1]
     kept = None if padding else summed.keep.mean(axis=summed.axes) * fan
     return tuple(
@@ -97,10 +102,19 @@ def _plain(labels: ops.Ints, out: ops.Ints) -> tuple[Step, ...]:
 
 
 def _masked(
-    labels: ops.Ints, out: ops.Ints, zeros: list[tuple[ops.Ints, np.ndarray]], padding: bool
+    labels: ops.Ints, out: ops.Ints, zeros: Zeros, padding: bool, masks: Zeros
 ) -> tuple[Relabel, KeepAll, Relabel]:
     every = list(out) + sorted({label for other, _ in zeros for label in other} | set(labels) - set(out))
     every = list(dict.fromkeys(every))
+    wide = Relabel(tuple(labels.index(label) if label in labels else None for label in every))
+    summed = tuple(axis for axis, label in enumerate(every) if label not in out)
+    narrow = Relabel(tuple(range(len(out))))
+    mask = _kept(every, masks) if masks else None
+    return (wide, KeepAll(_kept(every, zeros + masks), summed, padding, mask), narrow)
+
+
+def _kept(every: list[int], zeros: Zeros) -> np.ndarray:
+    """Where no factor is zero, over all labels."""
     keep = np.ones((1,) * len(every), dtype=bool)
     for other, zero in zeros:
         full = zero.reshape((1,) * (len(other) - zero.ndim) + zero.shape)
@@ -108,7 +122,4 @@ def _masked(
         moved = full.transpose([other.index(label) for label in present])
         shape = [moved.shape[present.index(label)] if label in other else 1 for label in every]
         keep = keep & ~moved.reshape(shape)
-    wide = Relabel(tuple(labels.index(label) if label in labels else None for label in every))
-    summed = tuple(axis for axis, label in enumerate(every) if label not in out)
-    narrow = Relabel(tuple(range(len(out))))
-    return (wide, KeepAll(keep, summed, padding), narrow)
+    return keep

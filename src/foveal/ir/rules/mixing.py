@@ -27,6 +27,7 @@ def pointwise(op: ops.Pointwise, shapes: Shapes, out: Shape, facts: tuple[Facts,
     """The same element of each operand; a constant zero annuls the other factor."""
     annulling = facts if op.name == "multiply" else facts[:1] if op.name == "divide" else ()
     zeros = [(f.zero, f.padding) for f in annulling if f.zero is not None]
+    zeros += [(f.mask, False) for f in annulling if f.mask is not None]
     found = []
     for i, shape in enumerate(shapes):
         relation = broadcast(shape, out)

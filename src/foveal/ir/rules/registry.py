@@ -23,7 +23,7 @@ class Facts(NamedTuple):
     zero: Boolean, broadcastable to the operand's shape, true where it is zero whatever the input.
     closed: the same, true where it adds nothing to the softmax that reads it.
     fixed: which elements are numbers whatever the input.
-    padding: the zeros are (also) zero padding, and there only because the source ends.
+    padding: the zeros are (also) zero padding, and there only because the source ends; mask: those that are not.
     value: the operand itself, where it is a constant.
     """
 
@@ -31,6 +31,7 @@ class Facts(NamedTuple):
     closed: np.ndarray | None = None
     fixed: Fixed | None = None
     padding: bool = False
+    mask: np.ndarray | None = None
     value: np.ndarray | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,10 +36,12 @@ def default_inputs(model: Any) -> Any:
         side = 224 if "classif" in type(model).__name__.lower() else side
         return (1, int(yaml.get("channels") or yaml.get("ch") or 3), side, side)
     first = first_layer(model)
-    for name in ("image_size", "img_size", "input_size"):
-        size = _lengths(_plain(model, name))
-        if size and first is not None and _rank(first[1]) == len(size) + 2:
-            return (1, channels(first[1]), *size)
+    places = [model, *(held for name in ("config", "cfg", "hparams") if (held := _plain(model, name)) is not None)]
+    for place in places:
+        for name in ("image_size", "img_size", "input_size"):
+            size = _lengths(place.get(name) if isinstance(place, Mapping) else _plain(place, name))
+            if size and first is not None and _rank(first[1]) == len(size) + 2 and len(_required(model)) <= 1:
+                return (1, channels(first[1]), *size)
     return None
 
 
@@ -147,7 +149,7 @@ def _plain(model: Any, name: str) -> Any:
 def _lengths(size: Any) -> tuple[int, ...]:
     if isinstance(size, int) and not isinstance(size, bool):
         return (size, size)
-    if isinstance(size, (tuple, list)) and size and all(isinstance(n, int) for n in size):
+    if isinstance(size, Sequence) and not isinstance(size, str) and size and all(isinstance(n, int) for n in size):
         return tuple(size)[-2:] if len(size) > 3 else tuple(size)
     if isinstance(size, Mapping) and {"height", "width"} <= set(size):
         return (size["height"], size["width"])

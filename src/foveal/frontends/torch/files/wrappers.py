@@ -13,6 +13,8 @@ from foveal.core.errors import SourceError
 
 LAYERS = 8
 """Wrappers around one another that are taken off."""
+_AROUND = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What ``torch.compile``, sharded parameters and checkpoints of activations call the module that they hold."""
 _EMPTY = ("lightning", "pytorch_lightning")
 """Packages whose base class has a forward that only raises."""
 
@@ -35,15 +37,32 @@ def _inside(model: Any) -> nn.Module | None:
         inner = None if isinstance(model, type) else _quietly(model, "model")
         return inner if isinstance(inner, nn.Module) else None
     modules = model._modules
-    for name in ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"):
-        if name in modules:  # torch.compile, sharded parameters, checkpoints of activations
-            return modules[name]
-    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
-        return modules["module"]
+    if is_wrapper(model):
+        return next(modules[name] for name in (*_AROUND, "module") if name in modules)
     if any(kind.__name__ == "PeftModel" for kind in type(model).__mro__):
         base: Any = model.get_base_model()  # type: ignore[operator]
         return None if base is modules.get("base_model") else base  # a learned prompt is put before the inputs
     return None if has_forward(model) else modules.get("model", modules.get("module"))
+
+
+def named_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Path and module, as ``model.named_modules()``, but a wrapper inside (a compiled part) takes no place in a path:
+    it and what it holds share one.
+    """
+    found, around = [], {path for path, module in model.named_modules() if path and is_wrapper(module)}
+    for path, module in model.named_modules():
+        for wrapper in sorted(around, key=len, reverse=True):
+            if path.startswith(f"{wrapper}."):
+                path = ".".join([wrapper, *path[len(wrapper) + 1 :].split(".")[1:]])
+        found.append((path, module))
+    return found
+
+
+def is_wrapper(module: nn.Module) -> bool:
+    """Whether a module only runs the one that it holds."""
+    return isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)) or any(
+        name in module._modules for name in _AROUND
+    )
 
 
 def has_forward(module: nn.Module) -> bool:

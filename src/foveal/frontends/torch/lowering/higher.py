@@ -52,7 +52,16 @@ def _map(function: Callable[..., Any], parts: Any, more: Args = ()) -> Result:
     return pytree.tree_unflatten(stacked, found[0][1])
 
 
+def _associative_scan(combine: Callable[..., Any], parts: Any, more: Args = ()) -> Result:
+    """Halves that are combined, as PyTorch itself defines it."""
+    from torch._higher_order_ops.associative_scan import generic_associative_scan
+
+    each = torch.vmap(combine, in_dims=(0,) * 2 * len(parts) + (None,) * len(more))
+    return generic_associative_scan(each, parts, additional_inputs=more)
+
+
 HIGHER: dict[str, Callable[..., Result]] = {
+    "associative_scan": _associative_scan,
     "cond": _cond,
     "flex_attention": _attention,
     "map_impl": _map,
