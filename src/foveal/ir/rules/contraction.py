@@ -44,8 +44,8 @@ def contract(op: ops.Contract, shapes: Shapes, out: Shape, facts: tuple[Facts, .
         return matrix
     if not zeros:
         return tuple(Read(i, _plain(labels, op.out), fan=fan, edges=True) for i, labels in enumerate(op.labels))
-    masks = [(op.labels[i], f.mask if f.padding else f.zero) for i, f in enumerate(facts)]
-    masks = [(labels, mask) for labels, mask in masks if mask is not None] if padding else []
+    sure = [(labels, f.mask if f.padding else f.zero) for labels, f in zip(op.labels, facts, strict=True)]
+    masks = [(labels, mask) for labels, mask in sure if mask is not None and padding]
     ways = [_masked(labels, op.out, zeros, padding, masks) for labels in op.labels]
     summed = ways[0][1]
     kept = None if padding else summed.keep.mean(axis=summed.axes) * fan

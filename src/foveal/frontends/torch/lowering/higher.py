@@ -57,7 +57,7 @@ def _associative_scan(combine: Callable[..., Any], parts: Any, more: Args = ()) 
     from torch._higher_order_ops.associative_scan import generic_associative_scan
 
     each = torch.vmap(combine, in_dims=(0,) * 2 * len(parts) + (None,) * len(more))
-    return generic_associative_scan(each, parts, additional_inputs=more)
+    return generic_associative_scan(each, parts, additional_inputs=more)  # type: ignore[no-untyped-call]
 
 
 HIGHER: dict[str, Callable[..., Result]] = {
