@@ -75,21 +75,15 @@ def prepare(model: nn.Module, inputs: Any, axes: Mapping[str, Sequence[int]] | N
     ``inputs``: a shape, a tensor or array, a sequence of these (positional) or a dict of these (keywords). A shape
     stands for floating numbers; integer examples are passed as they are.
     """
-    from torch import nn
+    from foveal.frontends.torch.dispatch.swap import in_mode, in_number
 
-    from foveal.frontends.torch.dispatch.swap import in_mode
-
-    if isinstance(inputs, Mapping):
-        items = {str(key): value for key, value in inputs.items()}
-    elif _is_single(inputs):
-        items = {"0": inputs}
-    else:
-        items = {str(index): value for index, value in enumerate(inputs)}
+    single = not isinstance(inputs, Mapping) and _is_single(inputs)
+    named = inputs.items() if isinstance(inputs, Mapping) else enumerate([inputs] if single else inputs)
+    items = {str(key): value for key, value in named}
     arrays = {name: _array(value) for name, value in items.items()}
     counted = {name: tuple((axes or {}).get(name, counted_axes(array.ndim))) for name, array in arrays.items()}
     try:
-        model = nn.Module.double(copy.deepcopy(model))  # a class may mean something else by the word
-        return Call(in_mode(model, False), arrays, counted)
+        return Call(in_mode(in_number(copy.deepcopy(model)), False), arrays, counted)
     except Exception as error:
         raise VerificationError(f"the model cannot be copied: {first_line(error)}") from error
 
@@ -177,14 +171,13 @@ def _captured(model: nn.Module, found: Outputs) -> Iterator[None]:
     """Record what each module returns, at the moment it returns (later in-place operations cannot reach the copy)."""
     from foveal.frontends.torch.files.wrappers import is_wrapper, named_modules
 
-    modules = [(path, module) for path, module in named_modules(model) if not path or not is_wrapper(module)]
-    children = {path for path, _ in modules}
+    modules = {path: module for path, module in named_modules(model) if not path or not is_wrapper(module)}
 
     def hook_for(path: str) -> Any:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             for name, tensor in _tensors(path, output):
                 first, _, rest = name[len(path) + 1 :].partition(".")
-                if f"{path}.{first}" in children:
+                if f"{path}.{first}" in modules:
                     name = f"{path}[{first}]" + (f".{rest}" if rest else "")
                 unique, count = name, 1
                 while unique in found:
@@ -194,7 +187,7 @@ def _captured(model: nn.Module, found: Outputs) -> Iterator[None]:
 
         return hook
 
-    handles = [module.register_forward_hook(hook_for(path or "output")) for path, module in modules]
+    handles = [module.register_forward_hook(hook_for(path or "output")) for path, module in modules.items()]
     try:
         yield
     finally:

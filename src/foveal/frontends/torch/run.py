@@ -21,7 +21,7 @@ from foveal.frontends.torch.dispatch.leaks import handed_out
 from foveal.frontends.torch.dispatch.mode import Tracer
 from foveal.frontends.torch.dispatch.placeholders import Placeholders
 from foveal.frontends.torch.dispatch.restore import unrecorded, untouched
-from foveal.frontends.torch.dispatch.swap import float_buffers, seeded, stand_ins
+from foveal.frontends.torch.dispatch.swap import float_buffers, in_number, seeded, stand_ins
 from foveal.frontends.torch.dispatch.threads import followed
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.inputs import Inputs, Slot
@@ -231,9 +231,7 @@ class TorchRunner:
                 for name, item in list(module.__dict__.items()):
                     if isinstance(item, Tensor) and item.dtype.is_floating_point:
                         module.__dict__[name] = item.to(number)
-        if isinstance(model, torch.jit.ScriptModule):
-            return model.cpu().to(number)
-        return nn.Module.to(model, "cpu", number)  # a class may mean something else by the word
+        return in_number(model, number)
 
 
 def _fits(model: nn.Module, number: torch.dtype) -> None:

@@ -64,6 +64,13 @@ def stand_ins(
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
+def in_number(module: nn.Module, number: torch.dtype = torch.float64) -> nn.Module:
+    """All numbers in one precision, on the CPU. A class may use the words ``to``, ``cpu`` and ``double`` otherwise."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return module.cpu().to(number)
+    return nn.Module.to(module, "cpu", number)
+
+
 def in_mode(module: nn.Module, training: bool) -> nn.Module:
     """Set the mode of a module and of all in it. A class may use the word ``train`` for something else, such as a
     training run: its method is called only where it takes a ``mode``. In evaluation a fake quantiser keeps the range
