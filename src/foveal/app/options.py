@@ -255,6 +255,12 @@ def spacing_of(text: str | None) -> list[float] | None:
         raise FovealError(f"--spacing '{text}': expected millimetres such as 0.5 or 1,1,3") from None
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal; None for a file or a pipe, where lines are as long as they are."""
+    found = console()
+    return None if found is None else found.width
+
+
 def console() -> Console | None:
     """The terminal (or COLUMNS) to fit tables to; None for a file or a pipe, where nothing is left out."""
     from rich.console import Console

@@ -19,6 +19,7 @@ from foveal.app.options import (
     check_suffix,
     input_axes,
     input_shapes,
+    terminal_width,
     unit,
 )
 from foveal.core.errors import FovealError, writing
@@ -225,7 +226,7 @@ def _show(request: Request, results: Sequence[Result], out: str | None, as_json:
             place.write_text(text + "\n", encoding="utf-8")
     elif out is not None:
         erf_picture(request, results).save(out)
-    print(text if as_json else erf_table(results))
+    print(text if as_json else erf_table(results, terminal_width()))
     said = [part for result in results for part in result.measured.field.method.split("; ") if NO_PLACE in part]
     for part in dict.fromkeys(said):
         print(visible(part), file=sys.stderr)

@@ -45,4 +45,4 @@ def explain(
         )
         explanation_page(found).save(out)
     print(visible(f"{found.network}: {layer}, unit {found.field.unit}: {found.field.kind}"))
-    print(*aligned(found.rows), visible(f"written: {out}"), sep="\n")
+    print(*aligned(found.rows, options.terminal_width()), visible(f"written: {out}"), sep="\n")

@@ -123,4 +123,4 @@ def _table(found: Field, groups: Sequence[ChannelGroup], each: bool) -> str:
     from foveal.views.text.field import channel_rows, field_rows
     from foveal.views.text.table import aligned
 
-    return "\n".join(aligned([*field_rows(found), *channel_rows(groups, each)]))
+    return "\n".join(aligned([*field_rows(found), *channel_rows(groups, each)], options.terminal_width()))

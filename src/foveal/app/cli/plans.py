@@ -16,6 +16,7 @@ from foveal.app.options import (
     SourceArgument,
     check_suffix,
     lengths,
+    terminal_width,
     trace_source,
 )
 from foveal.core.errors import FovealError
@@ -47,13 +48,14 @@ def tile(
 ) -> None:
     """How to compute a layer over a large image in tiles: halo, starts, smallest tile, memory, overhead."""
     from foveal.tasks.tiling.plan import tile as plan_of
+    from foveal.views.text.plans import plan_text
 
     wanted = _size("--tile", tile_size)
     whole = _size("--size", size)
     graph = trace_source(source, shapes, axes=axes)
     with progress(f"tiling {graph.name}"):
         plan = plan_of(graph, layer, whole, wanted, error=error, check=not no_check)
-    print(plan.to_json() if as_json else plan)
+    print(plan.to_json() if as_json else plan_text(plan, terminal_width()))
 
 
 def stream(
@@ -100,6 +102,7 @@ def stream(
 ) -> None:
     """How to run a network along time in chunks: context, latency, state, and what equals the whole run."""
     from foveal.tasks.streaming.plan import export_onnx, stream as plan_of
+    from foveal.views.text.plans import stream_text
 
     if timeline is not None:
         check_suffix(timeline, PICTURES, "--timeline")
@@ -111,7 +114,7 @@ def stream(
         plan = plan_of(
             graph, layer, rate=rate, hop=hop, chunk=length, context=past, lookahead=ahead, axis=axis, check=not no_check
         )
-    print(plan.to_json() if as_json else plan)
+    print(plan.to_json() if as_json else stream_text(plan, terminal_width()))
     if timeline is not None:
         from foveal.views.plots.streaming import timeline as drawn
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rich.cells import cell_len
+
 from foveal.core.serial import to_plain
 from foveal.core.visible import visible
 from foveal.fields.measured.occluded.reading import reading
@@ -16,6 +18,7 @@ from foveal.fields.measured.provenance import KEY
 from foveal.fields.measured.request import record
 from foveal.fields.measured.uncertainty import Interval
 from foveal.views.language.translate import translated
+from foveal.views.text.table import aligned
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -27,11 +30,15 @@ COLUMNS = ("network", "weights", "layer", "unit", "images", "RF", "sigma", "effe
            "90 % side")  # fmt: skip
 
 
-def erf_table(results: Sequence[Result]) -> str:
-    """One line a result: size of the RF, then metrics with the middle 95 % of the bootstrap in brackets."""
-    rows = [COLUMNS, *(row for result in results for row in _rows(result))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+def erf_table(results: Sequence[Result], width: int | None = None) -> str:
+    """One line a result: size of the RF, then metrics with the middle 95 % of the bootstrap in brackets; where the
+    terminal is too narrow for that, one below the other.
+    """
+    rows = [tuple(map(translated, COLUMNS)), *(row for result in results for row in _rows(result))]
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    lines = ["  ".join(cell + " " * (n - cell_len(cell)) for cell, n in zip(row, widths)).rstrip() for row in rows]
+    if width is not None and max(map(cell_len, lines)) > width:
+        lines = [line for row in rows[1:] for line in ("", *aligned(list(zip(COLUMNS, row)), width))][1:]
     notes = list(dict.fromkeys(note for result in results for note in _notes(result)))
     return "\n".join(map(visible, [*lines, *notes]))
 

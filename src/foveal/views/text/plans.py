@@ -60,9 +60,9 @@ def plan_rows(plan: TilePlan) -> Rows:
     return rows
 
 
-def plan_text(plan: TilePlan) -> str:
-    """The plan as lines of text."""
-    return "\n".join([visible(translated(f"{plan.network}: {plan.layer} in tiles")), *aligned(plan_rows(plan))])
+def plan_text(plan: TilePlan, width: int | None = None) -> str:
+    """The plan as lines of text; width: of the terminal."""
+    return "\n".join([visible(translated(f"{plan.network}: {plan.layer} in tiles")), *aligned(plan_rows(plan), width)])
 
 
 def plan_html(plan: TilePlan) -> str:
@@ -76,9 +76,9 @@ def _html(title: str, found: Rows) -> str:
     return f"<p><b>{escape(visible(title))}</b></p>\n<table>\n{body}\n</table>"
 
 
-def stream_text(plan: StreamPlan) -> str:
-    """The plan of a stream as lines of text."""
-    return "\n".join([visible(translated(_stream_title(plan))), *aligned(stream_rows(plan))])
+def stream_text(plan: StreamPlan, width: int | None = None) -> str:
+    """The plan of a stream as lines of text; width: of the terminal."""
+    return "\n".join([visible(translated(_stream_title(plan))), *aligned(stream_rows(plan), width)])
 
 
 def stream_html(plan: StreamPlan) -> str:
@@ -198,16 +198,20 @@ def _length(plan: StreamPlan, number: Fraction | None) -> str:
     """``400 samples = 1.25 frames = 25 ms``; ``13 frames = 2080 samples = 130 ms`` of a source of frames."""
     if number is None:
         return "all"
-    said = [counted(number, plan.unit) if number.denominator == 1 else f"{float(number):.4g} {plan.unit}"]
+    said = [counted(number, plan.unit) if number.denominator == 1 else f"{_about(number)} {plan.unit}"]
     units, spent = number / plan.stride, plan.milliseconds(number)
     if plan.hop > 1:
         said.append(counted(number * plan.hop, "samples"))
     if plan.stride > 1:
         word = "units" if plan.unit == "frames" else "frames"
-        said.append(counted(units, word) if units.denominator == 1 else f"{float(units):.4g} {word}")
+        said.append(counted(units, word) if units.denominator == 1 else f"{_about(units)} {word}")
     elif plan.stride < 1:
         said.append(counted(units, "samples"))
     return " = ".join(dict.fromkeys([*said, *([] if spent is None else [_time(spent)])]))
+
+
+def _about(number: Fraction) -> str:
+    return f"{float(number):.4g}" if number < 1000 else f"{float(number):.1f}"
 
 
 def _time(milliseconds: float) -> str:

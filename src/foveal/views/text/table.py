@@ -6,9 +6,11 @@ A cell with two ends ("140-168") says that the units of one layer differ.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, repeat
 
 from rich.cells import cell_len
 
@@ -108,11 +110,26 @@ def measured_text(source: SourceInfo, values: Sequence[float | Fraction | None])
     return cells[0] if len(set(cells)) == 1 else "x".join(cells)
 
 
-def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """A line for each name and value, the values one below the other."""
+def aligned(rows: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
+    """A line for each name and value, the values one below the other; width: of the terminal, at which they go on."""
     said = [(translated(name), translated(value)) for name, value in rows]
-    width = max(cell_len(name) for name, _ in said)
-    return [visible(f"{name}{' ' * (width - cell_len(name))}  {value}".rstrip()) for name, value in said]
+    names = max(cell_len(name) for name, _ in said)
+    room = None if width is None else max(20, width - names - 2)
+    return [
+        visible(f"{name}{' ' * (names - cell_len(name))}  {part}".rstrip())
+        for first, value in said
+        for name, part in zip(chain([first], repeat("")), [value] if room is None else _lines(value, room))
+    ]
+
+
+def _lines(text: str, room: int) -> list[str]:
+    """The text in lines of so many cells, cut between words; numbers are never cut, Chinese is cut anywhere."""
+    lines = [""]
+    for word in re.findall(r"[\u3000-\uffef]|[^\s\u3000-\uffef]+|\s+", text):
+        if cell_len(lines[-1] + word) > room and lines[-1].strip():
+            lines.append("")
+        lines[-1] += word if lines[-1] or not word.isspace() else ""
+    return [line.rstrip() for line in lines]
 
 
 def axes_text(values: Sequence[int | Fraction | None], signed: bool = False) -> str:
