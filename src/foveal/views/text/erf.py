@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from rich.cells import cell_len
 
 from foveal.core.serial import to_plain
