@@ -254,3 +254,33 @@ def test_operator_sets_from_7_on() -> None:
         foveal.trace(models.cnn(opset=6))
     with pytest.raises(SourceError, match=r"operator set 999 is newer than .*: update onnx"):
         foveal.trace(models.cnn(opset=999))
+
+
+def test_energy_of_a_file_is_that_of_the_same_module() -> None:
+    """Weights as constants of the graph, a norm's numbers, slopes: by name, as PyTorch keeps them in modules."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    slopes = [torch.nn.PReLU(4, 0.3), torch.nn.LeakyReLU(0.2)]
+    first, norm, last = torch.nn.Conv1d(1, 4, 3), torch.nn.BatchNorm1d(4, eps=1e-3), torch.nn.Conv1d(4, 2, 3)
+    norm.weight.data.uniform_(0.5, 2)
+    norm.running_var.uniform_(0.5, 2)
+    net = torch.nn.Sequential(first, norm, slopes[0], last, slopes[1]).eval()
+    held = {"a": first.weight, "g": norm.weight, "b": norm.bias, "m": norm.running_mean, "v": norm.running_var,
+            "p": slopes[0].weight[:, None], "l": last.weight}  # fmt: skip
+    constants = [helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(item.detach().numpy()))
+                 for name, item in held.items()]  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["1"], "conv"),
+        helper.make_node("BatchNormalization", ["1", "g", "b", "m", "v"], ["2"], "norm", epsilon=1e-3),
+        helper.make_node("PRelu", ["2", "p"], ["3"], "slope"),
+        helper.make_node("Conv", ["3", "l"], ["4"], "last"),
+        helper.make_node("LeakyRelu", ["4"], ["y"], "leak", alpha=0.2),
+    ]
+    given, made = (helper.make_tensor_value_info(n, 1, s) for n, s in (("x", [1, 1, 12]), ("y", [1, 2, 8])))
+    model = helper.make_model(helper.make_graph([*constants, *nodes], "net", [given], [made]), ir_version=8,
+                              opset_imports=[helper.make_opsetid("", 17)])  # fmt: skip
+    found, expected = foveal.trace(model), foveal.trace(net, (1, 1, 12))
+    for detail in ("squares", "model"):
+        one = field(found, found.layers[-1], "energy", weights=detail)
+        two = field(expected, expected.layers[-1], "energy", weights=detail)
+        np.testing.assert_allclose(one.values, two.values, rtol=1e-5)

@@ -25,7 +25,7 @@ SINGLY = 1024
 BLOCKS = 256
 """Blocks per image at most."""
 STEP = 2.0**-6
-"""Size of a change. Sources are normalised images of unit variance; single precision carries 1e-7 of a unit's value."""
+"""Size of a change, in standard deviations of the image; single precision carries 1e-7 of a unit's value."""
 
 
 class Differentiator:
@@ -73,23 +73,26 @@ class Differentiator:
         )
         shape = (draws, *image.shape) if singly else (draws, *(image.shape[a] for a in self.axes))
         found = [np.zeros(shape) for _ in targets]
-        probes = self._elements(image, targets) if singly else self._blocks(image, targets, first)
+        step = STEP * (float(image.std()) or 1.0)
+        probes = self._elements(image, targets, step) if singly else self._blocks(image, targets, first, step)
         for place, share, up, down in probes:
             for index, (a, b) in enumerate(zip(up, down, strict=True)):
                 change = (_scalars(a, weights[index], protocol) - _scalars(b, weights[index], protocol)) / share
                 found[index][(slice(None), *place)] = change.reshape(-1, *(1,) * (found[index][(0, *place)].ndim))
         return [self._map(values, protocol, singly) for values in found]
 
-    def _elements(self, image: np.ndarray, targets: Sequence[Target]) -> Iterator[Any]:
+    def _elements(self, image: np.ndarray, targets: Sequence[Target], size: float) -> Iterator[Any]:
         for place in product(*map(range, image.shape)):
             both = []
-            for step in (STEP, -STEP):
+            for step in (size, -size):
                 changed = image.copy()
                 changed[place] += step
                 both.append(self._features(changed, targets))
-            yield place, 2 * STEP, both[0], both[1]
+            yield place, 2 * size, both[0], both[1]
 
-    def _blocks(self, image: np.ndarray, targets: Sequence[Target], first: list[np.ndarray]) -> Iterator[Any]:
+    def _blocks(
+        self, image: np.ndarray, targets: Sequence[Target], first: list[np.ndarray], step: float
+    ) -> Iterator[Any]:
         """Place on the map, divisor, responses; of root mean square: the response over the root of the block's size."""
         sizes = self._block(image)
         lengths = [image.shape[a] for a in self.axes]
@@ -101,9 +104,9 @@ class Differentiator:
                 index[axis] = part
             changed = image.copy()
             block = changed[tuple(index)]
-            block += STEP * generator.choice([-1.0, 1.0], block.shape)
+            block += step * generator.choice([-1.0, 1.0], block.shape)
             area = prod(part.stop - part.start for part in place)
-            yield place, STEP * area**0.5, self._features(changed, targets), first
+            yield place, step * area**0.5, self._features(changed, targets), first
 
     def _block(self, image: np.ndarray) -> tuple[int, ...]:
         """The smallest block, of like sides, with which the source is covered by few enough."""

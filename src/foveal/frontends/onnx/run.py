@@ -20,6 +20,10 @@ from foveal.frontends.onnx.inputs import Entry
 from foveal.frontends.onnx.load import OnnxFile, first_line, numbers
 from foveal.frontends.onnx.observe import observe, session_of
 
+_NAMES = {"epsilon": "eps", "alpha": "negative_slope"}
+_PARTS = {"BatchNormalization": ("weight", "bias", "running_mean", "running_var"), "PRelu": ("weight",)}
+"""What inputs behind the first are called."""
+
 
 @dataclass
 class OnnxRunner:
@@ -84,14 +88,19 @@ class OnnxRunner:
         return observe(data, feeds, names)
 
     def array(self, name: str) -> np.ndarray | None:
-        """The initialiser of that name; None where there is none."""
+        """The initialiser or constant of that name; None where there is none."""
         for tensor in self.file.model.graph.initializer:
             if tensor.name == name:
                 return numbers(tensor, self.file.folder)
+        for node in self.file.model.graph.node:
+            if node.op_type == "Constant" and name in node.output and node.attribute[0].name == "value":
+                return numbers(node.attribute[0].t, self.file.folder)
         return None
 
     def settings(self, path: str) -> dict[str, Any]:
-        """The plain numbers among the attributes of the layer of that name, and its initialisers by input position."""
+        """The plain numbers among the attributes of the layer of that name, and its weights where they have the part
+        that PyTorch's names say.
+        """
         tensor = self.tensors.get(path)
         found: dict[str, Any] = {}
         for node in self.file.model.graph.node:
@@ -99,7 +108,11 @@ class OnnxRunner:
                 for attribute in node.attribute:
                     value = helper.get_attribute_value(attribute)
                     if isinstance(value, (int, float)):
-                        found[attribute.name] = value
+                        found[_NAMES.get(attribute.name, attribute.name)] = value
+                arrays = {part: self.array(name) for part, name in zip(_PARTS.get(node.op_type, ()), node.input[1:])}
+                found |= {part: array for part, array in arrays.items() if array is not None}
+                if node.op_type == "LeakyRelu":
+                    found.setdefault("negative_slope", 0.01)
         return found
 
     def _feeds(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

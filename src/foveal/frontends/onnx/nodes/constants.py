@@ -33,13 +33,13 @@ RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 LEAST_MASK = -100.0
 
 
-def stored(tensor: TensorProto, folder: Path | None) -> Operand:
-    """An operand whose numbers stay where they are until they are asked for."""
+def stored(tensor: TensorProto, folder: Path | None, name: str = "") -> Operand:
+    """An operand whose numbers stay where they are until they are asked for; by the tensor's name or another."""
     shape = check_dimensions(tensor.dims, tensor.name)
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     outside = tensor.data_location == TensorProto.EXTERNAL
     look = partial(numbers, tensor, folder, seen=True) if outside else None
-    return Operand(shape, dtype, partial(numbers, tensor, folder), name=tensor.name, look=look)
+    return Operand(shape, dtype, partial(numbers, tensor, folder), name=name or tensor.name, look=look)
 
 
 def known(array: np.ndarray, name: str = "") -> Operand:
@@ -52,7 +52,7 @@ def constant_node(node: NodeProto, folder: Path | None) -> Operand:
     """The value of a Constant node."""
     for attribute in node.attribute:
         if attribute.name == "value":
-            return stored(attribute.t, folder)
+            return stored(attribute.t, folder, node.output[0])
         if attribute.name == "sparse_value":
             return known(_dense(attribute.sparse_tensor, folder))
         if attribute.name in ("value_float", "value_floats"):
