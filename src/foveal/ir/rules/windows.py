@@ -35,8 +35,10 @@ def _reaches_out(op: ops.Convolution | ops.TransposedConvolution, known: Known) 
     """Whether an output may read nothing but padding, or something that is known."""
     if known.fixed(0) is not None or isinstance(op, ops.TransposedConvolution):
         return True
-    spans = zip(op.padding, op.kernel, op.dilation, strict=True)
-    return any(max(pair) > d * (k - 1) or d > 1 for pair, k, d in spans)
+    for (before, after), k, d in zip(op.padding, op.kernel, op.dilation, strict=True):
+        if before > k - 1 or after > k - 1 or d > 1:
+            return True
+    return False
 
 
 @rule(

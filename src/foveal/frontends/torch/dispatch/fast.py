@@ -135,7 +135,8 @@ def batch_norm(
     if handle is None or training or mean is None or mean.shape[0] != x.shape[1]:
         return NotImplemented
     for item in (weight, bias, mean, var):
-        if item is not None and t.depends(item):
+        own = None if item is None else t.handles.get(id(item))
+        if own is not None and own.original is None and item is not None and t.depends(item):
             return NotImplemented
     return _finish(t, blank(x.shape, x.dtype, channels_last(x)), _BATCH_NORM, (t.values.read(handle),), "batch_norm")
 
