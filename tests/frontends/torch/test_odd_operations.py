@@ -72,6 +72,20 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "bags": lambda x: F.embedding_bag(torch.arange(36), x[0].T, torch.tensor([0, 3, 3, 20]), mode="max"),
     "bags but for one": lambda x: F.embedding_bag(torch.arange(36).view(18, 2), x[0].T, mode="mean", padding_idx=4),
     "segments": lambda x: torch.segment_reduce(x[0].T.contiguous(), "min", lengths=torch.tensor([3, 20, 13])),
+    "weights of classes": lambda x: F.nll_loss(
+        x, torch.zeros(1, 36, dtype=torch.long), x.mean((0, 2)), reduction="none"
+    ),
+    "a recurrent layer with generated weights": lambda x: torch.gru(
+        x[:, :2].mT,
+        torch.zeros(1, 1, 3).to(x),
+        [x.mean(2).expand(9, 3)[:, :2], *(torch.ones(9, *shape).to(x) for shape in ((3,), (), ()))],
+        True,
+        1,
+        0.0,
+        False,
+        False,
+        True,
+    )[0],
     "a bias from the map": lambda x: F.conv1d(x, WEIGHT.to(x), x.mean((0, 2)), padding=1),
     "a transposed bias from the map": lambda x: F.conv_transpose1d(x, WEIGHT.to(x), x.mean((0, 2))),
     "a bias of one sample": lambda x: F.conv1d(x[0], WEIGHT.to(x), x.mean((0, 2))),

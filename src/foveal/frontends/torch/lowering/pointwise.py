@@ -165,6 +165,15 @@ def affine(t: Tracer, value: int, shape: Sequence[int], axis: int | None, *vecto
     return t.node(pointwise_op("add"), inputs, shape, t.plain)
 
 
+def with_all_of(t: Tracer, value: int, shape: Sequence[int], *tensors: Maybe) -> int:
+    """``value`` and, at each place, all of those tensors that a source can change."""
+    for tensor in tensors:
+        if tensor is not None and t.depends(tensor):
+            whole = t.node(ops.Reduce(tuple(range(tensor.dim())), False, "weights"), (t.value(tensor),), (), t.plain)
+            value = t.node(pointwise_op("add"), (value, whole), shape, t.plain)
+    return value
+
+
 @rule("prelu")
 def prelu(t: Tracer, out: Tensor, x: Tensor, weight: Tensor) -> int:
     value = t.node(pointwise_op("prelu"), (t.value(x),), out.shape, "prelu")

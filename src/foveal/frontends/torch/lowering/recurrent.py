@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from foveal.frontends.torch.lowering.pointwise import with_all_of
 from foveal.frontends.torch.lowering.table import Outputs, Tracer, rule
 from foveal.frontends.torch.lowering.views import RESHAPE
 from foveal.ir import ops
@@ -36,7 +37,7 @@ def recurrent(
         for side, direction in enumerate(directions):
             shape = (*x.shape[:-1], width)
             op = ops.Scan(time, direction, t.plain, (x.dim() - 1,))
-            run = t.node(op, (value,), shape, t.plain)
+            run = with_all_of(t, t.node(op, (value,), shape, t.plain), shape, *params)
             run = _with_state(
                 t, run, shape, [state for state in states if t.depends(state)], layer * len(directions) + side, time
             )

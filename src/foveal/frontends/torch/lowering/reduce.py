@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from foveal.frontends.products import ORIGIN, undone
-from foveal.frontends.torch.lowering.pointwise import affine
+from foveal.frontends.torch.lowering.pointwise import affine, with_all_of
 from foveal.frontends.torch.lowering.table import Made, Maybe, Outputs, Tracer, axes_of, axis_of, rule
 from foveal.frontends.torch.lowering.views import RESHAPE, permute_op
 from foveal.ir import ops
@@ -125,6 +125,7 @@ def nll_loss(
     value = t.node(reduce_op((axis,), False, "nll_loss"), (t.value(x),), shape, "nll_loss")
     if t.depends(target):
         value = t.node(ops.Pointwise("nll_loss"), (value, t.value(target)), shape, "nll_loss")
+    value = with_all_of(t, value, shape, weight)
     if reduction != 0 and shape:
         name = {1: "mean", 2: "sum"}[reduction]
         value = t.node(reduce_op(tuple(range(len(shape))), False, name), (value,), first.shape, "nll_loss")
