@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -27,8 +28,10 @@ from foveal.views import plots
 from foveal.views.explain import explain
 from foveal.views.foveate import foveate, human_view
 from foveal.views.pictures import eye_chart
+from foveal.views.plots import style
 from foveal.views.plots.axes import gaussian, shares, window
 from foveal.views.plots.explain import explanation_page
+from foveal.views.plots.streaming import timeline
 from foveal.views.plots.style import Picture
 
 EDGES = [5, 13, 24, 31, 36, 37, 36, 31, 24, 13, 5]
@@ -296,3 +299,21 @@ def test_bad_input_is_one_line(call: Callable[[], object], text: str) -> None:
         call()
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_pictures_speak_chinese_where_a_font_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words of titles, axes, legends and ticks; names of layers stay."""
+    monkeypatch.setenv("FOVEAL_LANG", "zh-CN")
+    plan = foveal.stream("gallery:tcn", rate=16000.0, check=False)
+    for font, said in (
+        ("DejaVu Sans", ["tcn：relu9，以 56 为一块", "毫秒", "第 0 块"]),
+        (None, ["milliseconds", "chunk 0"]),
+    ):
+        monkeypatch.setattr(style, "_chinese_font", lambda font=font: font)
+        figure = timeline(plan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the font of the test has no such signs
+            figure.draw_without_rendering()
+        axes = figure.get_axes()[0]
+        texts = [axes.get_title(), axes.get_xlabel(), axes.get_yticklabels()[0].get_text()]
+        assert set(said) <= set(texts)

@@ -1,8 +1,8 @@
 """English sentences in Chinese, by their patterns: records stay English, views say them in the reader's language.
 
-``zh-CN.yaml`` (audits), ``zh-text.yaml`` (tables, plans, errors) and ``zh-help.yaml`` (options) map an English sentence
-with {names} in place of its numbers and words to a Chinese one with the same names. What stands for a name is
-translated too where it is a sentence of its own; what has no pattern stays English.
+``zh-CN.yaml`` (audits), ``zh-text.yaml`` (tables, plans, errors), ``zh-help.yaml`` (options) and ``zh-plots.yaml``
+(pictures) map an English sentence with {names} in place of its numbers and words to a Chinese one with the same names.
+What stands for a name is translated too where it is a sentence of its own; what has no pattern stays English.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foveal.core.finding import Finding
     from foveal.tasks.record import Audit, AuditTable, Cell
 
-TABLES = ("zh-help.yaml", "zh-text.yaml", "zh-CN.yaml")
+TABLES = ("zh-plots.yaml", "zh-help.yaml", "zh-text.yaml", "zh-CN.yaml")
 _NAME = re.compile(r"\{(\w+)(?:![rs])?(?::[^}]*)?\}")
 Found = TypeVar("Found", bound="Finding")
 

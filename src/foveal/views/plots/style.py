@@ -9,19 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from foveal.core.errors import FovealError, writing
+from foveal.core.language import language
 from foveal.core.version import __version__
 from foveal.core.visible import visible
 from foveal.report.results import unit_of
+from foveal.views.language.translate import translated
 
 if TYPE_CHECKING:
     from foveal.fields.field import Field
@@ -55,12 +61,40 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 FORMATS = (".png", ".svg", ".pdf")
+CHINESE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei",
+    "SimHei",
+)  # fmt: skip
+"""Those that are looked for, in this order; without one, pictures stay English."""
+
+
+@cache
+def _chinese_font() -> str | None:
+    known = {each.name for each in font_manager.fontManager.ttflist}
+    return next((name for name in CHINESE_FONTS if name in known), None)
+
+
+def _settings() -> dict[Any, Any]:
+    font = _chinese_font() if language() == "zh-CN" else None
+    return _SETTINGS if font is None else _SETTINGS | {"font.family": ["DejaVu Sans", font]}
 
 
 class Picture(Figure):
     """A figure that carries where its numbers came from and writes that into the file."""
 
     provenance: Mapping[str, Any]
+
+    def draw(self, renderer: RendererBase) -> None:
+        """As any figure, with its texts in the reader's language where a font has its signs."""
+        if language() == "zh-CN" and _chinese_font() is not None:
+            for axis in (axis for axes in self.get_axes() for axis in (axes.xaxis, axes.yaxis)):
+                named_ticks: Any = getattr(getattr(axis.get_major_formatter(), "func", None), "args", ({},))[0]
+                if isinstance(named_ticks, dict):  # of several words: others are names of layers
+                    named_ticks |= {at: translated(text) for at, text in named_ticks.items() if " " in text}
+            for item in self.findobj(Text):
+                assert isinstance(item, Text)
+                item.set_text(translated(item.get_text()))
+        super().draw(renderer)
 
     def save(self, path: str | Path, dpi: float = DPI) -> None:
         """Write a PNG, SVG or PDF; the same picture gives the same bytes. Raises FovealError where that fails.
@@ -71,7 +105,7 @@ class Picture(Figure):
         if kind not in FORMATS:
             raise FovealError(f"{path}: a picture is written as one of {', '.join(FORMATS)}")
         drawn = BytesIO()
-        with mpl.rc_context(_SETTINGS):
+        with mpl.rc_context(_settings()):
             self.savefig(drawn, format=kind[1:], dpi=dpi, metadata=self._metadata(kind))
         with writing(path) as place:
             place.write_bytes(drawn.getvalue())
@@ -87,7 +121,7 @@ class Picture(Figure):
 
 def picture(width: float, height: float, provenance: Mapping[str, Any]) -> Picture:
     """An empty figure of that size in inches (100 dots each)."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_settings()):
         figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
@@ -104,7 +138,7 @@ def panel(width: float, height: float, provenance: Mapping[str, Any]) -> tuple[P
 @contextmanager
 def styled() -> Iterator[None]:
     """The settings of all pictures, around a function or as a context; text takes its size when it is made."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_settings()):
         yield
 
 

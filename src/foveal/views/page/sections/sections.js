@@ -87,7 +87,7 @@ function findingsNote() {
   const counts = ["error", "warning", "info"].map((s) => [s, DATA.findings.filter((f) => f.severity === s).length]);
   return counts
     .filter(([, n]) => n)
-    .map(([s, n]) => `${n} ${t(`severity_${s}`)}`)
+    .map(([s, n]) => `${n} ${t(n === 1 ? `severity_${s}` : `severities_${s}`)}`)
     .join(", ");
 }
 
