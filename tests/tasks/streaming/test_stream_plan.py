@@ -199,20 +199,26 @@ def test_attention_over_a_window() -> None:
     assert "not one band" in foveal.stream(holes, inputs=(1, 2, 24)).state.why
 
 
-@pytest.mark.parametrize("way", ["fill", "add", "where"])
+@pytest.mark.parametrize("way", ["fill", "add", "where", "einsum", "module"])
 def test_attention_as_products_of_its_own(way: str) -> None:
     """Three layers of five tokens, scores capped before the mask: as with one operation, four keys and values each."""
 
     class Own(nn.Module):
         def __init__(self, width: int | None) -> None:
             super().__init__()
-            self.width, self.read = width, nn.Linear(2, 6)
+            self.width, self.read, self.own = width, nn.Linear(2, 6), nn.MultiheadAttention(2, 1, batch_first=True)
 
         def forward(self, x: Tensor) -> Tensor:
             query, key, value = self.read(x.transpose(1, 2)).chunk(3, -1)
             place = torch.arange(query.shape[1])
             apart = place[:, None] - place[None]
             allowed = (apart >= 0) & (apart < (self.width or 10**6))
+            if way == "module":
+                return self.own(query, key, value, attn_mask=~allowed)[0].transpose(1, 2)
+            if way == "einsum":
+                query, key, value = (item.unflatten(-1, (2, 1)) for item in (query, key, value))
+                scores = torch.einsum("bqhd,bkhd->bhqk", query, key).masked_fill(~allowed, -torch.inf)
+                return torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), value).flatten(2).transpose(1, 2)
             scores = torch.tanh(query @ key.transpose(1, 2) / 3) * 3
             if way == "fill":
                 scores = scores.masked_fill(~allowed, float("-inf"))
