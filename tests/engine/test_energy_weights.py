@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -207,13 +208,48 @@ def test_gates_are_noted() -> None:
     assert "gates at their mean square" in found.method
 
 
-@pytest.mark.parametrize(
-    ("layer", "name"),
-    [(nn.GroupNorm(2, 4), "group_norm at 1"), (nn.InstanceNorm1d(4), "norm at 1")],
-)
-def test_gains_that_depend_on_the_data_are_unavailable(layer: nn.Module, name: str) -> None:
+@pytest.mark.parametrize("detail", ["model", "squares"])
+@pytest.mark.parametrize("layer", [nn.GroupNorm(2, 4), nn.LayerNorm([4, 10]), nn.InstanceNorm1d(4, affine=True)])
+def test_norms_by_their_own_input_count_their_scale_and_say_so(layer: nn.Module, detail: str) -> None:
+    nn.init.constant_(layer.weight, 3.0)
     graph = trace(nn.Sequential(nn.Conv1d(4, 4, 3), layer), (1, 4, 12))
-    with pytest.raises(FovealError, match=f"own weights is not available here: .*{name}.*depends on the data"):
+    plain, scaled = (field(graph, name, "energy", weights=detail) for name in ("0", "1"))
+    assert close(scaled.full(), 9 * plain.full(), dtype=np.float32)
+    assert scaled.status == "approximation"
+    assert "as if it had unit variance" in scaled.method
+
+
+def test_a_scale_for_each_channel_counts_channel_by_channel() -> None:
+    """By hand: the norm hands on 2 and 3 times its features, which the layer behind it takes once and five times."""
+    norm, last = nn.GroupNorm(1, 2), nn.Conv1d(2, 1, 1, bias=False)
+    norm.weight.data, last.weight.data = torch.tensor([2.0, 3.0]), torch.tensor([[[1.0], [5.0]]])
+    graph = trace(nn.Sequential(norm, last), (1, 2, 4))
+    assert close(field(graph, "1", "energy", at=2, weights="squares").full()[2], 4.0 + 25 * 9, dtype=np.float32)
+    assert close(field(graph, "1", "energy", at=2, weights="model").full()[2], 13 * 6.5 * 2, dtype=np.float32)
+
+
+def test_attention_is_followed_along_its_values_at_uniform_weights() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.queries, self.values = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+            self.values.weight.data.fill_(3.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.softmax(self.queries(x) @ x.transpose(1, 2), -1) @ self.values(x)
+
+    found = field(trace(Attention(), (1, 5, 1), axes=(1,)), "output", "energy", weights="squares")
+    assert close(found.values, np.full(5, 9 / 25), dtype=np.float32)
+    assert "uniform weights" in found.method
+
+
+def test_gains_that_depend_on_the_data_are_unavailable() -> None:
+    class Power(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.exp()
+
+    graph = trace(nn.Sequential(nn.Conv1d(4, 4, 3), Power()), (1, 4, 12))
+    with pytest.raises(FovealError, match=r"own weights is not available here: .*exp at 1.*depends on the data"):
         field(graph, "1", "energy", weights="model")
     assert field(graph, "1", "energy").values.any()
 

@@ -141,3 +141,31 @@ def test_a_receptive_field_of_a_long_list_is_no_copy_and_kept_for_layers_alike()
     assert rf.grid == (90000,)
     assert all(np.shares_memory(a, hull.data) for a, hull in zip(rf.first, state.strict[0], strict=True))
     assert same.memo is rf.memo
+
+
+class Padded(nn.Module):
+    """Causal layers that double their reach, each behind padding of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv1d(1, 1, 2, dilation=2**i) for i in range(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for i, layer in enumerate(self.layers):
+            x = x + torch.tanh(layer(nn.functional.pad(x, (2**i, 0))))
+        return x
+
+
+def test_a_billion_padded_samples_need_no_more_than_a_thousand() -> None:
+    """Padding, receptive fields, the energy of the middle unit and its sides: nothing is kept for each position."""
+    said, peaks = [], []
+    for length in (2000, 2000, 1_000_000_000):
+        tracemalloc.start()
+        report = foveal.analyze(foveal.trace(Padded(), (1, 1, length)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert report.verdict is not None
+        said.append((report.verdict.size, report.verdict.effective, report.verdict.side_90))
+    assert said[0] == said[2]
+    assert said[0][0] == (256,)
+    assert peaks[2] < 2 * peaks[1] + 1e6, peaks

@@ -139,7 +139,8 @@ class Verdict:
     size: unclipped, of the unit that sees most; smallest: of the one that sees least, where units differ; local:
     without global context, where that differs; whole: the first layer whose units see the whole source; effective
     and side_90: effective side and 90 % side of the middle unit's energy (:mod:`foveal.fields.metrics.effective`);
-    at_border: whether what counts reaches the end of the source. None where there is no such number.
+    at_border: whether what counts reaches the end of the source. None where there is no such number; unasked: because
+    the unit sees so many positions that it is worked out only when asked for.
     """
 
     layer: str
@@ -154,6 +155,7 @@ class Verdict:
     effective: float | None
     side_90: int | None
     at_border: bool = False
+    unasked: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,10 @@ def verdict(graph: Graph, rows: Sequence[LayerResult]) -> Verdict | None:
     read = prod(b - a for a, b in rf.box(rf.middle, clip=True))
     few = read <= SMALL or prod(rf.source_shape) <= LARGEST
     used = _used(graph, rf) if few else None
+    side, side_90, at_border = (None, None, False) if used is None else (used.side, used.side_90, used.at_border)
     return Verdict(
         row.name, source.name, rf.source_shape, size, smallest, row.local, row.stride, row.status, whole,
-        *((None, None, False) if used is None else (used.side, used.side_90, used.at_border)),
+        side, side_90, at_border, not few,
     )  # fmt: skip
 
 

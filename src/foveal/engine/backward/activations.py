@@ -17,6 +17,9 @@ POINTS = 800
 REACH = 8.0
 """Quadrature: points over plus and minus so many standard deviations (a fine grid, since slopes may jump; even,
 so that a jump at zero falls between two points)."""
+SMOOTH = frozenset(("sigmoid", "silu", "gelu", "mish", "softplus", "log_sigmoid"))
+FEW, NARROW = 100, 2.0
+"""Points that give the same to rounding where the slope is smooth, for inputs of at most that standard deviation."""
 
 
 def _normal(z: np.ndarray) -> np.ndarray:
@@ -86,7 +89,8 @@ def mean_square_slope(name: str, mean: np.ndarray | float = 0.0, spread: np.ndar
     if name in STRAIGHT:
         low, high, slope = STRAIGHT[name]
         return _between(low, high, mean, spread) * slope * slope
-    return _mean_square(SLOPES[name], mean, spread)
+    few = name in SMOOTH and float(np.max(spread)) <= NARROW
+    return _mean_square(SLOPES[name], mean, spread, FEW if few else POINTS)
 
 
 @cache
@@ -107,8 +111,10 @@ def _between(low: float, high: float, mean: np.ndarray | float, spread: np.ndarr
     return np.asarray(special.ndtr((high - center) / width) - special.ndtr((low - center) / width))
 
 
-def _mean_square(function: Slope, mean: np.ndarray | float, spread: np.ndarray | float) -> np.ndarray:
-    grid = np.linspace(-REACH, REACH, POINTS)
+def _mean_square(
+    function: Slope, mean: np.ndarray | float, spread: np.ndarray | float, points: int = POINTS
+) -> np.ndarray:
+    grid = np.linspace(-REACH, REACH, points)
     weight = _normal(grid)
     z = np.asarray(mean, dtype=float).reshape(-1, 1) + np.asarray(spread, dtype=float).reshape(-1, 1) * grid
     return np.asarray((function(z) ** 2) @ weight / weight.sum())

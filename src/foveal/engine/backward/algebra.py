@@ -89,7 +89,7 @@ class Algebra:
         """Keep floating point numbers near one; the factor goes into ``scale``."""
         if flow.data.dtype.kind != "f" or not flow.data.size:
             return flow
-        largest = float(np.abs(flow.data).max())
+        largest = max(float(flow.data.max()), -float(flow.data.min()))
         if largest == 0 or 1e-100 < largest < 1e100:
             return flow
         return replace(flow, data=flow.data / largest, scale=flow.scale + float(np.log(largest)))
@@ -142,7 +142,7 @@ def _same_scale(a: Flow, b: Flow) -> tuple[Flow, Flow]:
         return a, b
     scale = max(a.scale, b.scale)
     return tuple(  # type: ignore[return-value]
-        Flow(f.data * np.exp(f.scale - scale), f.runs, scale) for f in (a, b)
+        f if f.scale == scale else Flow(f.data * np.exp(f.scale - scale), f.runs, scale) for f in (a, b)
     )
 
 

@@ -73,44 +73,54 @@ def contracted(
     if not whole:
         merged = tuple(axis for axis, label in enumerate(other) if label not in placed)
         squares = squares.mean(axis=merged, keepdims=True, dtype=np.float64) if merged else squares
+    data, squares, scale = _single(flow.data, squares) if whole else (flow.data, squares, 0.0)
     names = {label: i for i, label in enumerate(dict.fromkeys((*mine, *other, *out)))}
     present = [label for label in mine if label in other or label in out]
     data = np.einsum(
-        squares, [names[x] for x in other], flow.data, [names[x] for x in out], [names[x] for x in present]
-    )
+        squares, [names[x] for x in other], data, [names[x] for x in out], [names[x] for x in present],
+        optimize=True,
+    )  # fmt: skip
     index = tuple(slice(None) if label in present else None for label in mine)
-    return Flow(np.asarray(data[index]), {}, flow.scale)
+    return Flow(np.asarray(data[index]), {}, flow.scale + scale)
+
+
+def _single(data: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Both in single precision, the contributions relative to the largest; and its logarithm. What is lost is below
+    1e-38 of it.
+    """
+    peak = float(data.max(initial=0)) or 1.0
+    return np.asarray(data / peak, dtype=np.float32), squares.astype(np.float32, copy=False), float(np.log(peak))
 
 
 def _over_taps(flow: Flow, squares: np.ndarray, groups: int, way: Way) -> Flow:
     """Sum over taps of the moved contributions, weighted; channels are mixed where ``squares`` has them.
 
-    Only the box that holds anything is worked on. Products of channels are in single precision, relative to the largest
-    number: what is lost is below 1e-38 of it.
+    Only the box that holds anything is worked on. Products of channels are in single precision.
     """
     taps = squares.shape[2:]
     mixing = squares.shape[0] > 1 or squares.shape[1] > 1
     data = dense(flow, 1, squares.shape[0]).data if mixing else flow.data
     first = data.ndim - len(taps)
     data, start = _cropped(data, first)
-    peak = float(data.max(initial=0)) if mixing else 1.0
-    if mixing and peak > 0:
-        data = np.asarray(data / peak, dtype=np.float32)
-        squares = squares.astype(np.float32)
+    data, squares, scale = _single(data, squares) if mixing else (data, squares, 0.0)
+    depthwise = groups == data.shape[1] and squares.shape[1] == 1
+    every = _every_tap(data, squares, groups) if mixing and not depthwise else None
     channels = squares.shape[1] * groups if mixing else data.shape[1]
     result = np.zeros((data.shape[0], channels, *way.lengths), dtype=data.dtype)
     flat = squares.reshape(*squares.shape[:2], -1)
     for number, tap in enumerate(product_of(*(range(k) for k in taps))):
         routes = [_route(way, i, t, start[i], data.shape[first + i]) for i, t in enumerate(tap)]
         weight = flat[:, :, number]
-        if any(route is None for route in routes) or not weight.any():
+        if any(route is None for route in routes):
             continue
         target, origin = zip(*[route for route in routes if route is not None], strict=True)
-        part = data[(slice(None), slice(None), *origin)]
-        moved = _mixed(part, weight, groups) if mixing else part * float(weight[0, 0])
+        part = (data if every is None else every[number])[(slice(None), slice(None), *origin)]
+        if depthwise and mixing:
+            part = part * weight.reshape(-1, *[1] * len(taps))
+        moved = part if mixing else part * float(weight[0, 0])
         result[(slice(None), slice(None), *target)] += moved
     runs = {axis: ends for axis, ends in flow.runs.items() if axis != 1 or not mixing}
-    return Flow(result, runs, flow.scale + (float(np.log(peak)) if mixing and peak > 0 else 0.0))
+    return Flow(result, runs, flow.scale + scale)
 
 
 def _cropped(data: np.ndarray, first: int) -> tuple[np.ndarray, list[int]]:
@@ -138,14 +148,13 @@ def _route(way: Way, i: int, tap: int, start: int, count: int) -> tuple[slice, s
     return (strided, single) if way.forward else (single, strided)
 
 
-def _mixed(data: np.ndarray, weight: np.ndarray, groups: int) -> np.ndarray:
-    """Sum over the output channels of each group, (N, O, ...) to (N, C, ...)."""
+def _every_tap(data: np.ndarray, squares: np.ndarray, groups: int) -> np.ndarray:
+    """For each tap the sum over the output channels of each group: (N, O, ...) to (taps, N, C, ...), in one product."""
     n, channels, *space = data.shape
-    if groups == channels and weight.shape[1] == 1:
-        return np.asarray(data * weight.reshape(-1, *[1] * len(space)))
     blocked = data.reshape(n, groups, channels // groups, -1)
-    weights = weight.reshape(groups, channels // groups, -1).swapaxes(1, 2)
-    return np.asarray((weights[None] @ blocked).reshape(n, -1, *space))
+    weights = squares.reshape(groups, channels // groups, -1).swapaxes(1, 2)  # each row an input channel and a tap
+    moved = (weights[None] @ blocked).reshape(n, groups * squares.shape[1], -1, *space)
+    return np.moveaxis(moved, 2, 0)
 
 
 def _out_dense(flow: Flow, path: tuple[Stage, ...], first: int) -> Flow:

@@ -6,8 +6,9 @@ weight's own square, channel by channel (docs/methods.md 2.3; Luo et al. 2016 fo
 
 Norms in evaluation: gamma^2 / (variance + epsilon). Activations: mean squared slope for the normal input that the norm
 before them promises (its beta, gamma), else for a unit normal. Multiplication by a parameter or constant: its square.
-A bounded gate: its mean square; the path through the gate is left out. Anything whose factor depends on the data is an
-error that names the operation and the layer.
+A bounded gate: its mean square; the path through the gate is left out. Norms by statistics of their own input (layer
+norm, group norm): gamma^2, as if that input had unit variance; the statistics are left out. Attention: uniform weights
+on the values. Anything else whose factor depends on the data is an error that names the operation and the layer.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from foveal.engine.backward.algebra import Flow, dense
 from foveal.engine.backward.gains import Gains
 from foveal.engine.backward.kernels import contracted, convolved
 from foveal.engine.backward.stages import Stage
+from foveal.engine.forward.bounds import bounds
+from foveal.engine.roles import roles
 from foveal.ir.graph import Graph, Node
 from foveal.ir.relation import Read
 from foveal.ir.rules import traits
 
 MEANS = "norms and activations by their mean over channels"
 SLOPED = "activations by their mean squared slope for normal inputs"
+NORMED = "norms by statistics of their own input as if it had unit variance"
 GATED = "gates at their mean square, the path through the gate left out"
 PLAIN = frozenset(("add", "subtract", "dropout", "negative", "abs", "clone", "contiguous", "identity"))
 HALVES = frozenset(("maximum", "minimum", "fmax", "fmin"))
@@ -52,6 +56,9 @@ class OwnGains(Gains):
             if factor is None or self.detail == "model":
                 return None
             return per_channel(flow, 1, factor)
+        if self._normalises(node):
+            found = self._scaled(node) if self.detail == "squares" else None
+            return None if found is None else per_channel(flow, *found)
         if len(node.inputs) < 2 or way.operand > 1 or self.partners(node, way):
             return None
         window, product = known.kernel(node.op), known.product(node.op)
@@ -77,7 +84,29 @@ class OwnGains(Gains):
             return 1.0
         if known.gain(op) == "fixed":
             return super().own(node, way)
+        if self._normalises(node):
+            self.notes.add(NORMED)
+            gamma = self._gamma_of(node)
+            if self.detail == "squares" and self._scaled(node) is not None:
+                return 1.0
+            return 1.0 if gamma is None else float((gamma**2).mean())
         raise unavailable(node, "has a gain that depends on the data")
+
+    def _normalises(self, node: Node) -> bool:
+        """Whether an element is divided by statistics of what lies around it."""
+        kinds = {way.kind for way in bounds(self.graph).facts.ways(node)}
+        return traits(node.op).gain(node.op) == "unit" and kinds == {"value", "statistics"}
+
+    def _gamma_of(self, node: Node) -> np.ndarray | None:
+        gamma = self.model.settings(node.scope).get("weight")
+        return None if gamma is None else np.asarray(gamma, dtype=float)
+
+    def _scaled(self, node: Node) -> tuple[int, np.ndarray] | None:
+        """The axis of features that a norm scales, and by what squares; None where that is not told apart."""
+        gamma, shape = self._gamma_of(node), self.graph.values[node.output].shape
+        pairs = enumerate(zip(shape, roles(self.graph)[node.output], strict=True))
+        axes = [axis for axis, (n, role) in pairs if role == "c" and gamma is not None and n == gamma.size > 1]
+        return None if len(axes) != 1 or gamma is None or gamma.ndim != 1 else (axes[0], gamma**2)
 
     def array(self, value: int, node: Node) -> np.ndarray:
         """The numbers of a value that depends on no source; raises FovealError where they are not known."""

@@ -124,7 +124,9 @@ def _squares(
     least: int = 1,
 ) -> tuple[Square, ...]:
     """One pass: the mass on each ring of equal largest-axis distance, summed up from the middle."""
-    mass = np.cumsum(np.bincount(rings(values.shape, origin, at), values.ravel().astype(np.float64), limit + 1))
+    ring = rings(values.shape, origin, at)
+    limit = min(limit, max(int(ring.max(initial=0)), least))  # nothing lies further out
+    mass = np.cumsum(np.bincount(ring, values.ravel().astype(np.float64), limit + 1))
     total = float(mass[-1]) if mass.size else 0.0
     found = []
     for share in shares:

@@ -28,6 +28,8 @@ from foveal.ir.traits import Known, Mask
 
 LARGEST_PRODUCT = 1 << 32
 """Multiplications spent on the known zeros of a product of two masks."""
+LONGEST = 1 << 22
+"""Positions up to which numbers that padding puts at the ends of a line are kept."""
 FAINT = -20.0
 """A score that is this number, beside scores that inputs set, may weigh less than rounding shows: e^-20 is 2e-9."""
 
@@ -289,7 +291,9 @@ def moved(move: Callable[[list[np.ndarray], int], np.ndarray], known: Known, lea
 
 
 def padded(op: ops.Pad, known: Known) -> Fixed | None:
-    """Padding with one number is that number; axes that are not padded keep their shortest form."""
+    """Padding with one number is that number; axes that are not padded keep their shortest form. Of a long line nothing
+    is kept for each position: that its padding reads nothing stands in the relation.
+    """
     part = known.fixed(0)
     if op.mode != "constant":
         return None if part is None else known.unsaid()
@@ -298,6 +302,8 @@ def padded(op: ops.Pad, known: Known) -> Fixed | None:
     lengths = [n if any(w) else m for n, m, w in zip(known.shapes[0], code.shape, op.widths, strict=True)]
     code = np.broadcast_to(code, lengths)
     code = code[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(lengths, op.widths, strict=True))]
+    if part is None and code.size > LONGEST:
+        return None
     wide = [(max(0, a), max(0, b)) for a, b in op.widths]
     code = np.pad(narrow(code, cells.low.size + 1), wide, constant_values=cells.low.size)
     return made(code, rows(cells, number(float(op.value))), "" if part is None else part.cause)
