@@ -89,7 +89,7 @@ def _units(graph: Graph, layer: Layer, source: Source) -> list[Target]:
             index[axis] = at
         found.append(Target(layer.name, tuple(index)))
         if count > 1:
-            found.append(Target(layer.name, tuple(index), (7 * len(found) + 1) % count))
+            found.append(Target(layer.name, tuple(index), ((7 * len(found) + 1) % count,) * 2))
     return found
 
 
@@ -103,7 +103,7 @@ def _predicted(graph: Graph, target: Target, source: Source, unit: tuple[int, ..
     """Boolean over the source's axes. A field of one channel is that of one index on the first axis of features."""
     layer = target.layer
     lengths = _features(graph, graph.layer(layer).value)
-    channel = None if target.channel is None else target.channel // prod(lengths[1:])
+    channel = None if target.channels is None else target.channels[0] // prod(lengths[1:])
     try:
         told = foveal.field(graph, layer, "support", unit, channel=channel, source=source.name)
         return np.asarray(told.full() > 0)
@@ -151,16 +151,16 @@ def _by_change(graph: Graph, model: Any, source: Source, layers: list[Layer], ou
 
 def _values(found: dict[str, np.ndarray], target: Target) -> np.ndarray:
     values = found[target.layer][tuple(slice(None) if index is None else index for index in target.place)]
-    return values if target.channel is None else values.reshape(1, -1)[:, target.channel]
+    return values if target.channels is None else values.reshape(1, -1)[:, target.features]
 
 
 def _judge(graph: Graph, source: Source, target: Target, seen: np.ndarray, outcome: Outcome) -> None:
     unit = tuple(index for index in target.place if index is not None)
     told = _predicted(graph, target, source, unit)
-    single = target.channel is not None
+    single = target.channels is not None
     outcome.features += single
     outcome.units += not single
-    where = f"{target.layer} {unit} of {source.name}" + (f", feature {target.channel}" if single else "")
+    where = f"{target.layer} {unit} of {source.name}" + (f", feature {target.channels[0]}" if target.channels else "")
     if (seen & ~told).any():
         outcome.small.append(where)
     elif receptive_field(graph, target.layer, source.name).status == "exact":

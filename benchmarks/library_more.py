@@ -127,7 +127,7 @@ KERAS: dict[str, tuple[dict[str, Any], str]] = {
     "XceptionBackbone": ({"stackwise_conv_filters": [[4, 8], [8, 8]], "stackwise_pooling": [True, False],
                           "image_shape": _SQUARE}, "image"),
     "CSPNetBackbone": ({"stem_filters": 8, "stem_kernel_size": 3, "stem_strides": 2, "stackwise_depth": [1, 1],
-                        "stackwise_strides": [1, 2], "stackwise_num_filters": [8, 16], "block_type": "basic_block",
+                        "stackwise_strides": [1, 2], "stackwise_num_filters": [8, 16], "block_type": "dark_block",
                         "image_shape": _SQUARE}, "image"),
     "MiTBackbone": ({"layerwise_depths": [1, 1], "num_layers": 2, "layerwise_num_heads": [1, 2],
                      "layerwise_sr_ratios": [2, 1], "max_drop_path_rate": 0.0, "layerwise_patch_sizes": [7, 3],

@@ -183,3 +183,14 @@ def test_a_rule_without_a_case_would_be_noticed(reached: set[str], monkeypatch: 
     monkeypatch.setitem(RULES, "made_up", RULES["cos"])
     with pytest.raises(AssertionError, match="add a case"):
         test_every_rule_has_a_case(reached)
+
+
+def test_an_imaginary_part_of_zeros_hides_no_mask() -> None:
+    """As FNet mixes its tokens: the norm behind multiplies the mixed values."""
+
+    def mixed(x: Array) -> Array:
+        y = x + jnp.fft.fft(lax.complex(x, jnp.zeros_like(x))).real
+        return y * lax.rsqrt((y * y).mean(-1, keepdims=True))
+
+    graph = foveal.trace(mixed, SIGNAL)
+    assert foveal.receptive_field(graph, "output").status == "exact"

@@ -143,7 +143,8 @@ def _result(name: str, cells: list[Cells], wide: bool, level: bool) -> Cells:
     else:
         zero = np.all([c.low == 0 for c in cells], axis=0) & (name in KEEPS_ZERO)
         value = np.where(numbers & zero, 0.0, np.nan)
-        lost = lost | (~zero & np.any([c.special for c in cells], axis=0))
+        told = [c.special & ((c.low != 0) | (name != "complex")) for c in cells]  # a part that is zero hides nothing
+        lost = lost | (~zero & np.any(told, axis=0))
         low_offsets = [c.free & wide & (c.high <= -SWITCHED_OFF) for c in cells]
         lost = lost | np.any(low_offsets, axis=0)
         numbers = numbers & zero
