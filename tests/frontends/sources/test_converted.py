@@ -47,6 +47,20 @@ def test_a_tflite_file_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("ending", "why"),
+    [("caffemodel", "caffe2onnx"), ("weights", "load them in PyTorch"), ("xml", "OpenVINO.*as ONNX"),
+     ("mlmodel", "Core ML.*as ONNX"), ("pdiparams", "paddle2onnx"), ("plan", "TensorRT"), ("rknn", "one chip"),
+     ("gguf", "hf:FOLDER")],
+)  # fmt: skip
+def test_files_of_other_programs_are_told_what_to_give(ending: str, why: str, tmp_path: Path) -> None:
+    net = tmp_path / f"我的 网络.{ending}"
+    net.write_bytes(b"\x00")
+    with pytest.raises(SourceError, match=why) as error:
+        foveal.trace(str(net))
+    assert "\n" not in str(error.value)
+
+
 def test_folders_of_other_programs_are_told_what_to_write(tmp_path: Path) -> None:
     for name, why in (("config.json", r"write hf:"), ("saved_model.pb", r"SavedModel.*tf2onnx.convert --saved-model")):
         folder = tmp_path / name.partition(".")[0]

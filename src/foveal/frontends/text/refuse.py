@@ -12,6 +12,7 @@ from foveal.frontends.text.kinds import KINDS
 from foveal.frontends.text.limits import shown
 
 PICTURE = "a picture, not a network; give the network as SOURCE and the picture with --image"
+CHIP = "a network compiled for one chip; give the ONNX file or the model that it was made from"
 FILES = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"), PICTURE),
     ".pb": "a TensorFlow graph; convert it: python -m tf2onnx.convert --saved-model FOLDER --output net.onnx",
@@ -31,7 +32,12 @@ FILES = {
     ".mnn": "an MNN network; give the ONNX file or the model that it was made from",
     ".pdmodel": "a Paddle network; convert it to ONNX (paddle2onnx) and give net.onnx",
     ".xml": "an OpenVINO model; export the original as ONNX",
-    ".engine": "a TensorRT engine; give the ONNX file that it was made from",
+    ".pdiparams": "Paddle weights; convert the network to ONNX (paddle2onnx) and give net.onnx",
+    **dict.fromkeys((".engine", ".trt", ".plan"), "a TensorRT engine; give the ONNX file that it was made from"),
+    **dict.fromkeys((".rknn", ".om", ".dlc", ".hef"), CHIP),
+    ".pte": "an ExecuTorch program; give the .pt2 file that it was made from",
+    ".gguf": "weights in llama.cpp's form; give the model's own configuration: hf:FOLDER with its config.json",
+    ".hdf5": "a Keras file of the old form; load it in Keras and save it as net.keras",
     ".py": "Python code; give the function that makes the network behind it: net.py:factory",
     ".ipynb": "a notebook; call foveal.analyze(model, shape) in it, or give package.module:factory",
     ".json": "data, not a network; give a network as SOURCE",
@@ -46,11 +52,11 @@ FILES = {
 def refuse(text: str) -> None:
     """Raises SourceError where the text names something that is no specification."""
     word = text.strip()
-    if not word or re.search(r"\s", word) or word.endswith((".yaml", ".yml")):
-        return
-    suffix = Path(word).suffix.lower()
-    if suffix in FILES:
+    suffix, spaced = Path(word).suffix.lower(), re.search(r"\s", word) is not None
+    if suffix in FILES and (not spaced or Path(word).exists()):
         raise SourceError(f"'{shown(word)}' is {FILES[suffix]}")
+    if not word or spaced or word.endswith((".yaml", ".yml")):
+        return
     if "/" in word or "\\" in word or word in (".", ".."):
         _refuse_path(word)
     prefix = word.partition(":")[0]
