@@ -21,7 +21,7 @@ def places(shape: Shape) -> np.ndarray:
 
 def mostly_zero(array: np.ndarray) -> bool:
     """Whether an array is a fixed table of what goes where (an adjacency, a filter bank), not weights: of two axes or
-    more, at least half of it zero, but not all.
+    more, at least half of it zero, but not all, or banded.
     """
     if array.ndim < 2 or array.dtype.kind not in "fciub" or array.size < 4:
         return False
@@ -29,7 +29,25 @@ def mostly_zero(array: np.ndarray) -> bool:
     if array.size > 8192 and np.count_nonzero(few) > 0.75 * few.size:
         return False
     used = int(np.count_nonzero(array))
-    return 0 < 2 * used <= array.size
+    return 0 < 2 * used <= array.size or (used < array.size and banded(array))
+
+
+def banded(array: np.ndarray) -> bool:
+    """Whether a quarter of a matrix or more is zero in a way that no training leaves behind: what is not is one run in
+    each row or in each column, or lies as its mirror image does. Weights that lack whole rows or columns are pruned.
+    """
+    if array.ndim < 2 or min(array.shape[-2:]) < 3:
+        return False
+    live = array != 0
+    if np.count_nonzero(live) > 0.75 * live.size:
+        return False
+    if bool((live == (live.any(-1)[..., None] & live.any(-2)[..., None, :])).all()):
+        return False
+    for axis in (-1, -2):
+        edges = np.diff(live, axis=axis).sum(axis=axis) + live.take(0, axis) + live.take(-1, axis)
+        if bool((edges <= 2).all()):
+            return True
+    return live.shape[-1] == live.shape[-2] and bool((live == np.swapaxes(live, -1, -2)).all())
 
 
 def back(target: np.ndarray, count: int) -> np.ndarray | None:

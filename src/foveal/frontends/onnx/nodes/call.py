@@ -63,6 +63,7 @@ class Materials:
             array = x.array
             assert array is not None
             fixed = array.size == 1 and isinstance(op, ops.Pointwise) and op.name in ("multiply", "divide")
+            fixed = fixed or (isinstance(op, ops.Select) and array.dtype.kind == "f" and not array.any())
             if fixed or array.dtype.kind in "biu" or decides(_floats(array)):
                 return self.constant(x)
         return self.weight(x)

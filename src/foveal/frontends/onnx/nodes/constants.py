@@ -17,6 +17,7 @@ import onnx
 from onnx import AttributeProto, NodeProto, TensorProto
 
 from foveal.core.errors import SourceError
+from foveal.frontends import tables
 from foveal.frontends.onnx.load import check_dimensions, first_line, numbers
 from foveal.frontends.onnx.lowering.table import Operand
 
@@ -130,8 +131,8 @@ def _constant_of_shape(node: NodeProto, inputs: Sequence[Operand | None]) -> np.
 
 
 def decides(array: np.ndarray) -> bool:
-    """Whether the numbers of a float array say what is read: a mask of 0 and 1, entries of -100 or less, a zero; any
-    number that stands alone may scale or shift a mask.
+    """Whether the numbers of a float array say what is read: a mask of 0 and 1, entries of -100 or less, a zero, a
+    matrix of bands (a filter bank, a graph, a decay); any number that stands alone may scale or shift a mask.
     """
     if array.ndim == 0:
         return True
@@ -143,4 +144,6 @@ def decides(array: np.ndarray) -> bool:
     if bool((array <= LEAST_MASK).any()):
         return True
     zeros = int((array == 0).sum())
-    return 0 < zeros < array.size and zeros + int((array == 1).sum()) == array.size
+    if 0 < zeros < array.size and zeros + int((array == 1).sum()) == array.size:
+        return True
+    return zeros > 0 and tables.banded(array)
