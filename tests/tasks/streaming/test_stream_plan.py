@@ -293,9 +293,12 @@ def test_less_of_the_past_is_measured_beside_what_energy_lets_expect() -> None:
     assert (plan.left, plan.right, plan.lookback, plan.overlap.status) == (4, 0, 8, "approximate")
     assert plan.overlap.expected == pytest.approx((10 / (8 * 9)) ** 0.5)
     assert plan.overlap.error == pytest.approx(plan.overlap.expected, rel=0.2)
-    assert "the network looks 8 samples back; 4 are given" in plan.causes[0][0]
+    assert "the network looks 8 samples back, 4 are given" in plan.causes[0][0]
     assert "0.373 expected by the energy field" in str(plan)
     assert foveal.stream(model, inputs=(1, 64, 64), chunk=8, context=8).overlap.status == "exact"
+    assert foveal.stream(model, inputs=(1, 64, 64), chunk=200, context=4).overlap.chunks == 3
+    alone = foveal.stream(model, inputs=(1, 64, 64), chunk=2000, context=4)  # one chunk is the whole
+    assert (alone.overlap.status, alone.overlap.error) == ("unproven", None)
 
 
 def test_attention_over_everything_has_a_plan_with_its_error() -> None:

@@ -31,6 +31,8 @@ from foveal.tasks.tiling.stitching import TileCheck, compared
 
 STEPS = 3
 """By how many steps the source of a proof is longer than the traced one."""
+LONGEST = 16
+"""By how much a source of such a proof may be longer, to hold several chunks."""
 COARSE = "as far as the lower precision that the model computes in tells"
 LISTED = 3
 """So many obstacles are named."""
@@ -128,10 +130,10 @@ def _planned(asked: Stream, chunk: int | None, past: int | None, allowed: int | 
     late = max(reach.ahead or Fraction(0), reach.stride - 1)
     small = allowed is not None and (reach.ahead is None or allowed < reach.ahead)
     if small and reach.ahead is not None:
-        causes += ((f"the network looks {counted(late, word)} ahead; {allowed} are allowed", "pad on the past's side"),)
+        causes += ((f"the network looks {counted(late, word)} ahead, {allowed} are allowed", "pad on the past's side"),)
     short = past is not None and left is not None and past < left
     if short and reach.back is not None:
-        causes += ((f"the network looks {counted(reach.back, word)} back; {past} are given", "give more context"),)
+        causes += ((f"the network looks {counted(reach.back, word)} back, {past} are given", "give more context"),)
     exact = left is not None and right is not None and not small and not short
     size = -(-chunk // step) * step if chunk is not None else size_of(step, left, right, info.lengths[axis])
     before = -(-(past if past is not None else size if left is None else left) // step) * step
@@ -178,6 +180,8 @@ def _proven(graph: Graph, plan: StreamPlan) -> StreamPlan:
     numbers = np.random.default_rng(0)
     total = plan.source.lengths[plan.axis]
     total = max(total, min(plan.wait or 0, 4 * total)) + STEPS * plan.step
+    if plan.overlap.why:  # the error is measured over several chunks
+        total += max(0, -(-(min(STEPS * plan.chunk, LONGEST * total) - total) // plan.step)) * plan.step
     example = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in backend.example(0).items()}
     time = plan.source.axes[plan.axis]
     given = example[plan.source.name]
@@ -283,6 +287,8 @@ def _way(found: TileCheck, why: str, exact: bool, noise: Callable[[], float]) ->
         return Way("exact", "", None, found.tiles, found.largest)
     if exact and found.rms <= noise():
         return Way("exact", COARSE, None, found.tiles, found.largest)
+    if not exact and found.tiles < 2:
+        return Way("unproven", why)  # one chunk is the whole
     return Way("approximate", why, found.rms, found.tiles, found.largest)
 
 

@@ -242,7 +242,7 @@ def _way(way: Way) -> str:
             "" if way.expected is None else f"; {way.expected:.3g} expected by the energy field"
         )
         return f"no: {way.error:.3g} of the root mean square apart ({how}): {way.why}"
-    if way.expected is not None:
+    if way.status == "unproven" and way.expected is not None:
         return f"not tried; {way.expected:.3g} of the root mean square apart expected by the energy field: {way.why}"
     return f"{'not possible' if way.status == 'refused' else 'not tried'}{': ' if way.why else ''}{way.why}"
 
