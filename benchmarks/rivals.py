@@ -1,6 +1,7 @@
 """The public tools that still run, behind one small interface: what each does for a model, and the size it gives.
 
-torchscan comes from its package (extra ``bench``). rfa_toolbox is imported from the folder that FOVEAL_RFA_TOOLBOX
+They come from their packages (extra ``bench``). Most tell no receptive field: torchinfo, thop, ptflops and fvcore count
+parameters and multiply-adds, torchview draws the graph. rfa_toolbox is imported from the folder that FOVEAL_RFA_TOOLBOX
 names: its published code imports ``Sequence`` from ``collections``, which Python dropped, so a local copy must be
 mended first (see README.md). A tool that is missing is "not available", never an error.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 Shape = tuple[int, ...]
@@ -33,10 +35,44 @@ class Rival:
 
 def rivals() -> list[Rival]:
     """All tools; ``analyze`` is None where one is not available."""
+    counters = [Rival(name, analyze, _no_size, "") for name, analyze in _counters().items()]
     return [
+        *counters,
         Rival("torchscan", _torchscan(), _torchscan_size, "the module's own kernel, not accumulated"),
         Rival("rfa_toolbox", _rfa_toolbox(), _rfa_size, "largest finite size of any layer, whichever layer is asked"),
     ]
+
+
+def _counters() -> dict[str, Callable[[nn.Module, Shape], Any] | None]:
+    """Tools that list layers without receptive fields."""
+    found: dict[str, Callable[[nn.Module, Shape], Any] | None] = dict.fromkeys(COUNTERS)
+    for name, call in COUNTERS.items():
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        found[name] = lambda model, shape, module=module, call=call: call(module, model, shape)
+    return found
+
+
+def _fvcore(_module: Any, model: nn.Module, shape: Shape) -> Any:
+    counter = importlib.import_module("fvcore.nn").FlopCountAnalysis(model, torch.zeros(shape))
+    return counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_module()
+
+
+COUNTERS: dict[str, Callable[[Any, nn.Module, Shape], Any]] = {
+    "torchinfo": lambda tool, model, shape: str(tool.summary(model, input_size=shape, verbose=0)),
+    "thop": lambda tool, model, shape: tool.profile(model, (torch.zeros(shape),), verbose=False),
+    "ptflops": lambda tool, model, shape: tool.get_model_complexity_info(
+        model, shape[1:], as_strings=False, print_per_layer_stat=False, verbose=False
+    ),
+    "fvcore": _fvcore,
+    "torchview": lambda tool, model, shape: tool.draw_graph(model, input_size=shape, device="cpu"),
+}
+
+
+def _no_size(_result: Any, _layer: str) -> str:
+    return ""
 
 
 def _torchscan() -> Callable[[nn.Module, Shape], Any] | None:

@@ -1,7 +1,8 @@
-"""How long foveal takes, next to the plain meta forward pass and to the public tools, in one process.
+"""How long foveal takes, next to the plain meta forward pass, to a real one and to the public tools, in one process.
 
-    python benchmarks/speed.py                      five models; FOVEAL_RFA_TOOLBOX names a mended copy of rfa_toolbox
+    python benchmarks/speed.py                      seven models; FOVEAL_RFA_TOOLBOX names a mended copy of rfa_toolbox
     python benchmarks/speed.py --markdown FILE      the tables as Markdown as well
+    python benchmarks/speed.py --json FILE          every number, for programs (bench-output/speed.json unless said)
 
 All contestants take turns, round by round, in one thread, so that a slow moment of the machine hits all of them; the
 median of the processor time counts, which other work on the machine hardly changes. Nothing is asserted: times belong
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import platform
 import time
@@ -28,6 +30,7 @@ from rich.progress import Progress
 from torch import nn
 
 import foveal
+from apart import LARGE, Apart, apart_table, measured_apart
 from foveal.check import automatic
 from foveal.engine.forward.bounds import bounds
 from foveal.ir.graph import Note
@@ -65,6 +68,8 @@ CASES = (
     Case("inception_v3", "Mixed_7c", 1311, 299),
     Case("densenet121", "features.norm5", 2071),
     Case("swin_t", "features.7.1.mlp.3", 224),
+    Case("vit_b_16", "encoder.layers.encoder_layer_11.mlp.3", 224),
+    Case("efficientnet_b0", "features.8.0", 851),
 )
 
 
@@ -80,7 +85,8 @@ class Result:
 def main() -> None:
     """Run all cases and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", metavar="FILE", default="bench-output/speed.json")
     parser.add_argument("--only", nargs="*", default=[case.name for case in CASES], metavar="MODEL")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown as well")
     options = parser.parse_args()
@@ -92,14 +98,20 @@ def main() -> None:
         task = progress.add_task("rounds", total=len(chosen) * options.rounds)
         for case in chosen:
             results.append(measure(case, tools, options.rounds, lambda: progress.advance(task)))
-    console = Console()
+    console = Console(width=200)
     console.print(rich_table("Median milliseconds of processor time", *times(results)))
     console.print(rich_table("Times the plain meta forward pass", *ratios(results)))
     console.print(rich_table("Size at the named layer", *sizes(results)))
+    large = [measured_apart(name) for name in LARGE]
+    console.print(rich_table("Large inputs, each in a process of its own", *apart_table(large)))
     for case in chosen:
         console.print(f"automatic check of {case.name} over its trace: {check_share(case)}")
     if options.markdown:
-        Path(options.markdown).write_text(page(results, options.rounds, tools), encoding="utf-8")
+        Path(options.markdown).write_text(page(results, options.rounds, tools, large), encoding="utf-8")
+    output = Path(options.json)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    kept = [{"model": r.case.name, "seconds": r.seconds, "sizes": r.sizes} for r in results]
+    output.write_text(json.dumps({"models": kept, "large": large, "versions": versions()}, indent=1), encoding="utf-8")
 
 
 def measure(case: Case, tools: list[Rival], rounds: int, tick: Callable[[], Any]) -> Result:
@@ -150,8 +162,15 @@ def _contestants(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, 
     def trace_and_bounds() -> None:
         bounds(foveal.trace(model, case.shape))
 
+    real = torch.zeros(case.shape)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(real)
+
     found: dict[str, Callable[[], Any]] = {
         "meta forward": plain,
+        "real forward": forward,
         "trace": lambda: foveal.trace(model, case.shape),
         "trace + bounds": trace_and_bounds,
         "whole report": lambda: foveal.analyze(foveal.trace(model, case.shape)),
@@ -166,7 +185,9 @@ def _sizes(case: Case, model: nn.Module, tools: list[Rival]) -> dict[str, str]:
     rf = foveal.receptive_field(foveal.trace(model, case.shape), case.layer)
     found = {"foveal": f"{rf.size_text()} ({rf.status})"}
     for tool in tools:
-        found[tool.name] = tool.size(tool.analyze(model, case.shape), case.layer) if tool.analyze else "not available"
+        if tool.answers:
+            known = tool.analyze and tool.size(tool.analyze(model, case.shape), case.layer)
+            found[tool.name] = known or "not available"
     return found
 
 
@@ -188,29 +209,37 @@ def ratios(results: list[Result]) -> Content:
 
 def sizes(results: list[Result]) -> Content:
     """What each tool says about the same layer."""
-    names = tuple(results[0].sizes)
+    names = tuple(name for name in results[0].sizes if any(result.sizes[name] for result in results))
     return ("model", "layer", "right", *names), [
-        (r.case.name, r.case.layer, str(r.case.truth), *r.sizes.values()) for r in results
+        (r.case.name, r.case.layer, str(r.case.truth), *(r.sizes[name] for name in names)) for r in results
     ]
 
 
-def page(results: list[Result], rounds: int, tools: list[Rival]) -> str:
+def versions() -> str:
+    """What was measured with."""
+    return f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+
+
+def page(results: list[Result], rounds: int, tools: list[Rival], large: list[Apart]) -> str:
     """The tables with the machine they were measured on."""
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
-    meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools)
+    meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools if tool.answers)
     parts = [
         "# Benchmarks",
         paragraph(
-            f"`make bench` writes these tables. Machine: {os.cpu_count()} cores ({platform.machine()}); {versions}. "
+            f"`make bench` writes these tables. Machine: {os.cpu_count()} cores ({platform.machine()}); {versions()}. "
             f"Processor time of one thread; median of {rounds} rounds in which all contestants take turns in one "
             f"process ({SLOW_ROUNDS} rounds for what takes over {SLOW:g} s). *trace + bounds* holds clipped and "
             "unclipped bounds of every unit of every layer; *whole report* adds every number of the table that "
-            "`foveal analyze` prints."
+            "`foveal analyze` prints, without the automatic check; *real forward* is the model on one image of zeros. "
+            "torchinfo, thop, ptflops and fvcore list layers with costs, torchview the graph: no receptive fields."
         ),
         "## Milliseconds",
         markdown_table(*times(results)),
         "## Times the plain meta forward pass",
         markdown_table(*ratios(results)),
+        "## Large inputs, and the command line",
+        "Each in a process of its own. *over imports*: memory at its peak beyond what the imports took.",
+        markdown_table(*apart_table(large)),
         "## The size each tool gives",
         "Unclipped size at the layer's default input.",
         markdown_table(*sizes(results)),
