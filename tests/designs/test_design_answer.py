@@ -128,6 +128,9 @@ def test_resnet18_at_32_pixels_loses_its_unproductive_layers() -> None:
     text = str(found)
     assert "every block stays': stage 3 stride 2 to 1; stage 4 stride 2 to 1" in text
     assert "unproductive layers 7 to 0" in text
+    by_hand = found.known[1]
+    assert (by_hand.role, by_hand.evaluation.levels[0].size, by_hand.evaluation.unproductive) == ("by hand", 109, ())
+    assert "idle layers 7 to 0, multiply-adds 37.5M to 556M (14.8 times)" in text
     assert "the 90 % side is 0.63 of it" in text  # 3.898 / 6.231 in the plane, docs/methods.md 2.2
     assert "≤: limited by the RF" in text
 

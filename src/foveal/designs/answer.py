@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from foveal.core.errors import FovealError
+from foveal.designs.choice.halving import Score, halve
 from foveal.designs.choice.merit import FAR
 from foveal.designs.choice.reasons import reasons
-from foveal.designs.closed.evaluate import Evaluation, evaluate
+from foveal.designs.closed.evaluate import Evaluation, evaluate as closed_form
 from foveal.designs.closed.steps import MisfitError
 from foveal.designs.conflict import conflict
 from foveal.designs.inverse import Change, smallest_change
 from foveal.designs.network import Network, fault
 from foveal.designs.recognise import recognise
 from foveal.designs.record import Design, Designs
-from foveal.designs.search import Done, Found, Settings, measured_latency, recommended, search
-from foveal.designs.spaces.around import around, changes
+from foveal.designs.search import Done, Found, Settings, fitting, measured_latency, recommended, search
+from foveal.designs.spaces.around import around, changes, for_small_images
 from foveal.designs.spaces.defaults import default_space, known_networks
 from foveal.designs.spaces.space import Genome, Space
 from foveal.designs.targets import QUANTILES, Target, cost_of, misfit
+from foveal.frontends.backends import emitted
 
 SPENT = 0.5
 """Share of a budget that is to be used: a network that uses none of it can see far and know nothing."""
@@ -40,12 +42,16 @@ def design(
     settings: Settings | None = None,
     done: Done | None = None,
     axes: Any = None,
+    evaluate: Score | None = None,
+    epochs: int = 9,
     **limits: Any,
 ) -> Designs:
     """Networks for a task: the recommended one, then from the cheapest to the one whose effective field fits best.
 
     input: (channels, *space), or one length for a square of three channels. like: a source string, model or graph to
-    vary; space: a space to search instead of the task's own; objects: sizes in pixels; limits: fields of ``Target``
+    vary; space: a space to search instead of the task's own; objects: sizes in pixels; evaluate: a function from a
+    network (a module) and a number of epochs to a score, by which successive halving chooses among the candidates that
+    fit, the last one trained for ``epochs``; limits: fields of ``Target``
     (multiply_adds, parameters, memory, latency, halo, lookahead, past, context, even, ...).
     Raises FovealError for what does not fit together.
     """
@@ -75,15 +81,29 @@ def design(
     designs = [_design(searched, g, target, role, own is not None) for g in genomes if g != taken]
     if taken is not None:
         designs.insert(0, _design(searched, taken, target, "recommended", own is not None))
+    if evaluate is not None and taken is not None:
+        drawn = [_design(searched, g, target, "trained", own is not None) for g in fitting(found.scores, target.budget)]
+        designs = _trained(drawn, evaluate, epochs) + designs[1:]
     if not stands:
         others = _of_other_blocks(searched, found, [one.network for one in designs])
         designs += [_design(searched, g, target, "alternative", own is not None) for g in others]
     shown = [_judged(one, target, "known") for one in known]
+    if own is not None and (by_hand := for_small_images(own.network)) is not None:
+        shown.insert(0, _judged(by_hand, target, "by hand"))
     return Designs(
         target, tuple(designs), tuple([own, *shown] if own else shown), _repairs(own), stands,
         searched.size, len(found.scores), found.complete, settings.seed,
-        reasons(target, designs[0].evaluation, alike, found) if taken is not None else (),
+        reasons(target, designs[0].evaluation, alike, found, designs) if taken is not None else (),
     )  # fmt: skip
+
+
+def _trained(designs: list[Design], score: Score, epochs: int) -> list[Design]:
+    """From the best on: those that came further, and of these the better."""
+    build = emitted("training").built
+    rounds = halve([one.code() for one in designs], lambda code, length: score(build(code), length), epochs)
+    made = [replace(one, trained=own) for one, own in zip(designs, rounds)]
+    made.sort(key=lambda one: (len(one.trained), one.trained[-1][1]), reverse=True)
+    return [replace(made[0], role="recommended"), *made[1:]]
 
 
 def _thinned(front: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -113,7 +133,7 @@ def _design(space: Space, genome: tuple[int, ...], target: Target, role: str, va
 
 
 def _judged(network: Network, target: Target, role: str, changed: tuple[str, ...] = ()) -> Design:
-    found = evaluate(network)
+    found = closed_form(network)
     return Design(network, found, misfit(target, found), _cost(target, network, found), role, changed)
 
 
@@ -139,7 +159,7 @@ def _own(like: Any, given: Sequence[int] | int | None, task: str, classes: int |
     if wrong := fault(network):
         raise FovealError(f"{network.name}: {wrong}")
     try:
-        return Design(network, evaluate(network), 0.0, 0.0, "known")
+        return Design(network, closed_form(network), 0.0, 0.0, "known")
     except MisfitError as error:
         raise FovealError(f"{network.name} does not fit the input {network.input}: {error}") from None
 

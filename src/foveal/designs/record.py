@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Design:
-    """One network with its numbers. changed: what it changes of the network it was made from; role: "recommended",
-    "front", "alternative" (the best of a kind of block that the front does not have), "nearest" (breaks a limit),
-    "known".
+    """One network with its numbers. changed: what it changes of the network it was made from; trained: (epochs, score)
+    of each round; role: "recommended", "front", "alternative" (the best of a kind of block that the front does not
+    have), "trained" (for ``evaluate``), "nearest" (breaks a limit), "known", "by hand" (the usual change for small
+    images).
     """
 
     network: Network
@@ -35,6 +37,7 @@ class Design:
     cost: float
     role: str = "front"
     changed: tuple[str, ...] = ()
+    trained: tuple[tuple[int, float], ...] = ()
 
     def code(self) -> str:
         """PyTorch source with a class ``Net``; it does not need foveal."""
@@ -115,8 +118,8 @@ class Designs(show.Shown):
         return json.dumps(said, indent=1, default=list)
 
     def save(self, folder: str | Path, onnx: bool = False) -> list[Path]:
-        """Write code, text specification, network data and report of each design, the plot and the JSON; returns the
-        files. onnx: also each design as ONNX, which needs PyTorch.
+        """Write code, text specification, network data and report of each design, a script that trains one, the plot
+        and the JSON; returns the files. onnx: also each design as ONNX, which needs PyTorch.
         """
         place = Path(folder)
         texts = {"designs.json": self.to_json() + "\n"}
@@ -129,6 +132,8 @@ class Designs(show.Shown):
             }
         with reaching(place):
             place.mkdir(parents=True, exist_ok=True)
+        if self.target.task != "detection":
+            texts["train.py"] = resources.files("foveal.designs.choice").joinpath("train.py.txt").read_text("utf-8")
         for name, text in texts.items():
             with writing(place / name) as beside:
                 beside.write_text(text, encoding="utf-8")

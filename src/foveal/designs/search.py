@@ -125,18 +125,22 @@ def recommended(scores: dict[Genome, Score | None], budget: float | None) -> tup
     """The candidate to take, and of how many: among the feasible ones that fit as well as the best does (within
     ``BAND``) and spend the budget, that of the most merit; without a budget the cheapest that fits so well.
     """
-    fitting = [(genome, s) for genome, s in scores.items() if s is not None and s.feasible]
+    alike = _alike(scores, budget)
+    return (alike[0][1], len(alike)) if alike else (None, 0)
+
+
+def fitting(scores: dict[Genome, Score | None], budget: float | None, most: int = 9) -> list[Genome]:
+    """Candidates to train: those that could be recommended, from the best of the rule on."""
+    return [genome for _, genome in _alike(scores, budget)[:most]]
+
+
+def _alike(scores: dict[Genome, Score | None], budget: float | None) -> list[tuple[tuple[float, float], Genome]]:
+    found = [(genome, s) for genome, s in scores.items() if s is not None and s.feasible]
     if budget is not None:
-        fitting = [pair for pair in fitting if pair[1].cost >= FULL * budget] or fitting
-    if not fitting:
-        return None, 0
-    best = min(s.misfit for _, s in fitting)
-    fitting = [pair for pair in fitting if pair[1].misfit <= best + BAND]
-
-    def order(pair: tuple[Genome, Score]) -> tuple[float, float, Genome]:
-        return pair[1].cost if budget is None else -pair[1].merit, pair[1].misfit, pair[0]
-
-    return min(fitting, key=order)[0], len(fitting)
+        found = [pair for pair in found if pair[1].cost >= FULL * budget] or found
+    best = min((s.misfit for _, s in found), default=0.0)
+    near = [(genome, s) for genome, s in found if s.misfit <= best + BAND]
+    return sorted(((s.cost if budget is None else -s.merit, s.misfit), genome) for genome, s in near)
 
 
 def score(space: Space, target: Target, genome: Genome) -> Score | None:

@@ -299,6 +299,11 @@ class Backend(ABC):
         raise self.lacking("running with state")
 
     @classmethod
+    def built(cls, code: str) -> Any:
+        """The network of emitted code, with random weights."""
+        raise cls.lacking("running emitted code")
+
+    @classmethod
     def latency(cls, code: str, shape: tuple[int, ...]) -> float:
         """Milliseconds of one inference of emitted code on this device."""
         raise cls.lacking("running emitted code")

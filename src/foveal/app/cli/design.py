@@ -141,6 +141,11 @@ def design(
         typer.Option("--code", min=1, metavar="N", help="print the PyTorch code of design N instead of the table"),
     ] = None,
     as_json: JsonOption = False,
+    evaluate: Annotated[
+        str | None,
+        typer.Option("--evaluate", metavar="FILE.py:NAME", help="train candidates with this function (docs/design.md)"),
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="for --evaluate: of the last candidate")] = 9,
     inverse: Annotated[Inverse | None, typer.Option("--inverse", help="a single question instead of a search")] = None,
     kernel: Annotated[int, typer.Option("--kernel", min=1, help="for --inverse tcn and rates")] = 3,
     per_block: Annotated[
@@ -168,6 +173,7 @@ def design(
     if as_json and show is not None:
         raise FovealError("--json and --code exclude each other")
     from foveal.designs import Settings, design as find_designs
+    from foveal.designs.choice.halving import load_score
 
     limits: dict[str, Any] = {
         "multiply_adds": _number("--budget", budget), "parameters": _number("--parameters", parameters),
@@ -184,7 +190,8 @@ def design(
     with _bar() as done:
         found = find_designs(task, shape, like=like, axes=input_axes(axes), space=searched, objects=boxes,
                              classes=classes, settings=settings,
-                       done=done, **limits)  # fmt: skip
+                             evaluate=None if evaluate is None else load_score(evaluate), epochs=epochs,
+                             done=done, **limits)  # fmt: skip
     _show(found, show, as_json, out, onnx)
     raise typer.Exit(1 if found.conflict is not None else 0)
 

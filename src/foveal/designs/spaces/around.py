@@ -6,9 +6,11 @@ number of other entries is the number of changes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from foveal.core.serial import to_plain
+from foveal.designs.closed.evaluate import evaluated
 from foveal.designs.network import Network
 from foveal.designs.spaces.space import Genome, Space, space_of
 
@@ -34,6 +36,15 @@ def around(
         if number >= len(network.stages) - LOOSE_STAGES and len(stage.dilation) == 1:
             own["dilation"] = _choice(list(stage.dilation), ([1], [2]))
     return space_of(template)
+
+
+def for_small_images(network: Network) -> Network | None:
+    """What people make of a network by hand for small images: a 3-wide stem without stride and pool; None where it has
+    one, or where it does not fit together.
+    """
+    stem = replace(network.stem, kernel=3, stride=1, pool=False)
+    made = replace(network, stem=stem, name=f"{network.name}, 3x3 stem")
+    return None if not stem.width or stem == network.stem or evaluated(made) is None else made
 
 
 def changes(space: Space, genome: Genome) -> list[str]:

@@ -200,6 +200,11 @@ class TorchBackend(TorchRunner, Backend):
         return TorchLayer(model, layer)
 
     @classmethod
+    def built(cls, code: str) -> Any:
+        """A module."""
+        return emitted.build(code)
+
+    @classmethod
     def latency(cls, code: str, shape: tuple[int, ...]) -> float:
         """The median of a few runs with batch 1."""
         return emitted.latency_of(code, shape)

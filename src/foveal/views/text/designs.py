@@ -61,11 +61,25 @@ def designs_text(designs: Designs, width: int | None = None) -> str:
             lines.append(
                 f"  {number}: the best with {one.network.stages[-1].block} blocks, which the front does not have"
             )
+        if one.trained:
+            told = ", ".join(f"{score:.4g} after {epochs}" for epochs, score in one.trained)
+            lines.append(translated(f"  {number}: trained: {told} epochs"))
         if one.changed:
             lines.append(f"  {number}: {'; '.join(one.changed)}")
+    lines += [translated(_beside(one, designs.known[0])) for one in designs.known if one.role == "by hand"]
     for name, change in designs.repairs:
         lines.append(visible(f"smallest change for '{name}': {change}"))
     return "\n".join(lines)
+
+
+def _beside(made: Design, own: Design) -> str:
+    """What the usual change for small images does to a network."""
+    new, old = made.evaluation, own.evaluation
+    return (
+        f"by hand, {made.network.name} without stride and pool: misfit {own.misfit:.3f} to {made.misfit:.3f}, "
+        f"idle layers {len(old.unproductive)} to {len(new.unproductive)}, multiply-adds {short(old.multiply_adds)} "
+        f"to {short(new.multiply_adds)} ({new.multiply_adds / old.multiply_adds:.3g} times)"
+    )
 
 
 def _looked(designs: Designs) -> str:
@@ -101,7 +115,7 @@ def _row(name: str, one: Design) -> Row:
         short(found.multiply_adds), short(found.parameters), f"{found.memory / 2**20:.1f} MiB",
         in_words(one.network),
     )  # fmt: skip
-    return Row(tuple(map(visible, cells)), one.role == "known", "exact")
+    return Row(tuple(map(visible, cells)), one.role in ("known", "by hand"), "exact")
 
 
 def _share(axes: int) -> str:
