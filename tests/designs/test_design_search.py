@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from foveal.core.errors import FovealError
+from foveal.designs.choice.merit import merit_of, rule
 from foveal.designs.closed.evaluate import evaluate
 from foveal.designs.conflict import conflict
 from foveal.designs.network import Network, Stage, Stem, fault, from_yaml
@@ -246,11 +247,11 @@ def test_a_field_too_wide_is_as_wrong_as_one_too_narrow() -> None:
     def off(*sizes: float, task: str = "classification", **more: float) -> float:
         return misfit(Target(task, (64, 64), sizes, **more), found)
 
-    assert off(side) == pytest.approx(0)
-    assert off(2 * side) == pytest.approx(1)
-    assert off(side / 2) == pytest.approx(1)  # at least two strides of 4 wide still
-    assert off(4.0) == pytest.approx(np.log2(side / 4) + 1)  # half as many units across as there should be
-    assert off(side, 2 * side) == pytest.approx(0.5)
+    assert off(side / 1.5) == pytest.approx(0)  # the object and what is around it
+    assert off(2 * side / 1.5) == pytest.approx(1)
+    assert off(8.0) == pytest.approx(abs(np.log2(side / 12)))  # two strides of 4 wide
+    assert off(4.0) == pytest.approx(np.log2(side / 6) + 1)  # half as many units across as there should be
+    assert off(side / 1.5, 2 * side / 1.5) == pytest.approx(0.5)
     assert off(side, 2 * side, task="segmentation") == pytest.approx(1)  # the largest object
     assert off(side, context=4 * side) == pytest.approx(2)
     assert off() == pytest.approx(np.log2(64 / side))  # the image, where nothing is known
@@ -264,9 +265,24 @@ def test_the_recommended_design_spends_the_budget_inside_the_band() -> None:
         (3,): Score(0.4, 99.0, *met, 8.0),  # outside the band
         (4,): Score(0.1, 99.0, (0.1,), (1.0,), 9.0), (5,): None,
     }  # fmt: skip
-    assert recommended(scores, 100.0) == ((2,), 2)
-    assert recommended(scores, None) == ((0,), 2)  # without a budget the cheapest that fits
-    assert recommended({(5,): None}, None) == (None, 0)
+    target = Target("classification", (32, 32), multiply_adds=100.0)
+    assert recommended(scores, target) == ((2,), 2)
+    free = Target("classification", (32, 32))
+    assert recommended(scores, free) == ((0,), 2)  # without a budget the cheapest that fits
+    assert recommended({(5,): None}, free) == (None, 0)
+
+
+def test_the_learned_rule_weighs_field_and_parameters() -> None:
+    known = Target("classification", (32, 32), (8.0,), multiply_adds=1e6)
+    weights = rule()["weights"]
+    # 12 px fit objects of 8; 6 are an octave too narrow, 24 one too wide; a stride of 4 is half of 8.
+    assert merit_of(known, 1024, 12.0, 4.0) == pytest.approx(10 * weights["parameters"])
+    assert merit_of(known, 1024, 6.0, 2.0) == pytest.approx(10 * weights["parameters"] + weights["narrow"])
+    assert merit_of(known, 1024, 24.0, 8.0) == pytest.approx(
+        10 * weights["parameters"] + weights["wide"] + weights["coarse"]
+    )
+    assert weights["narrow"] < weights["wide"] < 0 < weights["parameters"]
+    assert merit_of(Target("classification", (32, 32)), 1024, 6.0, 2.0) == 10  # nothing is known of the objects
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def design(
     else:
         searched = space or default_space(task, shape, classes or 10, target.lookahead == 0 and len(shape) == 2)
     found = search(searched, target, settings, done)
-    taken, alike = recommended(found.scores, target.budget)
+    taken, alike = recommended(found.scores, target)
     if found.front:
         fits = {g: score.misfit for g in found.front if (score := found.scores[g]) is not None}
         near = tuple(g for g, off in fits.items() if off <= min(fits.values()) + FAR)
@@ -82,7 +82,7 @@ def design(
     if taken is not None:
         designs.insert(0, _design(searched, taken, target, "recommended", own is not None))
     if evaluate is not None and taken is not None:
-        drawn = [_design(searched, g, target, "trained", own is not None) for g in fitting(found.scores, target.budget)]
+        drawn = [_design(searched, g, target, "trained", own is not None) for g in fitting(found.scores, target)]
         designs = _trained(drawn, evaluate, epochs) + designs[1:]
     if not stands:
         others = _of_other_blocks(searched, found, [one.network for one in designs])

@@ -18,7 +18,7 @@ import numpy as np
 from foveal.core.errors import FovealError, reaching, writing
 from foveal.core.serial import to_plain
 from foveal.core.workers import in_processes, on_ray
-from foveal.designs.choice.merit import BAND, FAR, FULL, merit
+from foveal.designs.choice.merit import FAR, FULL, band, merit
 from foveal.designs.choice.settled import settle
 from foveal.designs.closed.evaluate import evaluated
 from foveal.designs.network import Network
@@ -102,10 +102,20 @@ def search(space: Space, target: Target, settings: Settings | None = None, done:
 
 def _covered(space: Space, scorer: _Scorer, target: Target) -> int | None:
     """Covers the space and scores what an answer needs; None where that was too much."""
-    found = cover(space, target, least_misfit(target) + FAR)
-    if found is None:
-        return None
-    return settle(space, found, target.budget, lambda genomes: [bool(s and s.feasible) for s in scorer(genomes)])
+    worst = least_misfit(target) + FAR
+    while True:
+        found = cover(space, target, worst)
+        alike = None if found is None else settle(
+            space, found, target, lambda genomes: [bool(s and s.feasible) for s in scorer(genomes)]
+        )  # fmt: skip
+        if found is None or worst == np.inf:
+            return alike
+        # Where nothing fits as well as could be, candidates that fit worse belong to the answer too.
+        reached = [pair[1].misfit for pair in _spending(scorer.scores, target)]
+        needed = min(reached) + FAR if reached else np.inf
+        if needed <= worst:
+            return alike
+        worst = needed
 
 
 def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:
@@ -121,26 +131,33 @@ def front(scores: dict[Genome, Score | None]) -> tuple[Genome, ...]:
     return tuple(kept)
 
 
-def recommended(scores: dict[Genome, Score | None], budget: float | None) -> tuple[Genome | None, int]:
+def recommended(scores: dict[Genome, Score | None], target: Target) -> tuple[Genome | None, int]:
     """The candidate to take, and of how many: among the feasible ones that fit as well as the best does (within
-    ``BAND``) and spend the budget, that of the most merit; without a budget the cheapest that fits so well.
+    ``band``) and spend the budget, that of the most merit; without a budget the cheapest that fits so well.
     """
-    alike = _alike(scores, budget)
+    alike = _alike(scores, target)
     return (alike[0][1], len(alike)) if alike else (None, 0)
 
 
-def fitting(scores: dict[Genome, Score | None], budget: float | None, most: int = 9) -> list[Genome]:
+def fitting(scores: dict[Genome, Score | None], target: Target, most: int = 9) -> list[Genome]:
     """Candidates to train: those that could be recommended, from the best of the rule on."""
-    return [genome for _, genome in _alike(scores, budget)[:most]]
+    return [genome for _, genome in _alike(scores, target)[:most]]
 
 
-def _alike(scores: dict[Genome, Score | None], budget: float | None) -> list[tuple[tuple[float, float], Genome]]:
-    found = [(genome, s) for genome, s in scores.items() if s is not None and s.feasible]
-    if budget is not None:
-        found = [pair for pair in found if pair[1].cost >= FULL * budget] or found
+def _alike(scores: dict[Genome, Score | None], target: Target) -> list[tuple[tuple[float, float], Genome]]:
+    found, budget = _spending(scores, target), target.budget
     best = min((s.misfit for _, s in found), default=0.0)
-    near = [(genome, s) for genome, s in found if s.misfit <= best + BAND]
+    near = [(genome, s) for genome, s in found if s.misfit <= best + band(target)]
     return sorted(((s.cost if budget is None else -s.merit, s.misfit), genome) for genome, s in near)
+
+
+def _spending(scores: dict[Genome, Score | None], target: Target) -> list[tuple[Genome, Score]]:
+    """The feasible candidates that spend the budget; all feasible ones where none does or there is no budget."""
+    found = [(genome, s) for genome, s in scores.items() if s is not None and s.feasible]
+    if target.budget is None:
+        return found
+    least = FULL * target.budget
+    return [pair for pair in found if pair[1].cost >= least] or found
 
 
 def score(space: Space, target: Target, genome: Genome) -> Score | None:
@@ -152,7 +169,7 @@ def score(space: Space, target: Target, genome: Genome) -> Score | None:
     latency = measured_latency(network) if target.measured else None
     asked = limits(target, found, latency)
     broken, values = tuple(a.excess for a in asked), tuple(a.value for a in asked)
-    return Score(*objectives(target, found, latency), broken, values, merit(found))
+    return Score(*objectives(target, found, latency), broken, values, merit(target, found))
 
 
 def measured_latency(network: Network) -> float:

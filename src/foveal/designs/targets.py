@@ -23,8 +23,10 @@ from foveal.designs.network import TASKS
 COSTS = ("multiply-adds", "parameters", "memory", "latency")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of object sizes, which stand for all of them."""
-UNITS_ACROSS = 2
-"""Units of a classifier's last map across an object, at least."""
+ROOM = 1.5
+"""Sides of an object that a classifier's field should fit: the object and what is around it (docs/experiments.md)."""
+UNITS_ACROSS = 2 * ROOM
+"""Units of a classifier's last map across an object and its room, at least: two across the object."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,16 @@ def least_misfit(target: Target) -> float:
 
 
 def wanted(target: Target) -> tuple[float, ...]:
-    """Sides in pixels of what a unit should see: the context or past, the objects, or the image where no more is
-    known.
+    """Sides in pixels of what a unit should see: the context or past, the objects (for a classifier with room around
+    them), or the image where no more is known.
     """
     given = target.context or target.past
     if given is not None:
         return (float(given),)
+    if target.objects and target.task == "classification":
+        return tuple(ROOM * size for size in target.objects)
     if target.objects:
-        return target.objects if target.task in ("classification", "detection") else (max(target.objects),)
+        return target.objects if target.task == "detection" else (max(target.objects),)
     return (prod(target.space) ** (1 / len(target.space)),)
 
 
@@ -147,7 +151,7 @@ def match(size: float, found: Evaluation) -> tuple[LevelField, float]:
     return found.levels[number], float(off)
 
 
-def _off(size: float, fits: Any, stride: Any, units: int) -> Any:
+def _off(size: float, fits: Any, stride: Any, units: float) -> Any:
     """units: strides that an object is wide at least; 0 where that does not matter."""
     off = np.abs(np.log2(fits / size))
     return off + np.maximum(0.0, np.log2(units * stride / size)) if units else off

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foveal.designs.choice.merit import BAND, FULL
+from foveal.designs.choice.merit import BAND, FULL, learned, rule
 from foveal.designs.closed.evaluate import PER_SIDE, Evaluation
 from foveal.designs.record import Design
 from foveal.designs.search import Found
-from foveal.designs.targets import Target, wanted
+from foveal.designs.targets import ROOM, Target, wanted
 
 
 def reasons(
@@ -18,6 +18,7 @@ def reasons(
     sizes = sorted(wanted(target))
     middle = sizes[len(sizes) // 2]
     level = min(found.levels, key=lambda level: abs(level.effective / middle - PER_SIDE))
+    middle /= ROOM if learned(target) else 1
     what = "image" if target.image_alone else "context" if target.context or target.past else "middle object"
     said = [
         f"recommended: design 1: effective side {level.effective:.0f} px, {level.effective / middle:.1f} times "
@@ -41,14 +42,19 @@ def _by_training(designs: Sequence[Design]) -> list[str]:
 
 def _by_rule(target: Target, alike: int, searched: Found) -> list[str]:
     number = f"{alike:,}" if searched.alike is None else f"at most {searched.alike:,}"
+    sure = "how sure: a rule, not a prediction of accuracy; train an alternative beside it"
+    spending = f"{number} candidates that spend {100 * FULL:.0f} % of the budget, where any does"
     if target.budget is None:
         first = f"it is the cheapest of {number} candidates that fit within {BAND:g} octaves of the best"
-    else:
-        first = (
-            f"it has the most parameters of {number} candidates that spend {100 * FULL:.0f} % of the budget, "
-            f"where any does, and fit within {BAND:g} octaves of the best"
+    elif learned(target):
+        first = f"by the learned rule (field and stride over object, parameters) it is the first of {spending}"
+        right, low, high = (50 * (1 + tau) for tau in rule()["tau"])
+        sure = (
+            f"how sure: that rule put {right:.0f} % ({low:.0f} to {high:.0f}) of pairs of equal cost in order, on "
+            "trainings with objects of other sizes than it was fitted on"
         )
+    else:
+        first = f"it has the most parameters of {spending}, and fit within {BAND:g} octaves of the best"
     whole = "no candidate of this space is better by that rule: all were looked at"
     part = "the search is a sample: this space may hold a better one by that rule"
-    sure = "how sure: a rule from small trainings, not a prediction of accuracy; train an alternative beside it"
     return [first, whole if searched.complete else part, sure]

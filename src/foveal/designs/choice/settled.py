@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from foveal.designs.choice.merit import BAND, FULL, merit_of
+from foveal.designs.choice.merit import FULL, band, merit_of
 from foveal.designs.spaces.cover import Covered, Group, genome_of
 from foveal.designs.spaces.space import Genome, Space
+from foveal.designs.targets import Target
 
 PART = 25
 MOST = 3_000
@@ -20,13 +21,14 @@ MOST = 3_000
 
 
 def settle(
-    space: Space, covered: tuple[list[Group], Covered], budget: float | None,
+    space: Space, covered: tuple[list[Group], Covered], target: Target,
     feasible: Callable[[Sequence[Genome]], list[bool]],
 ) -> int | None:  # fmt: skip
     """Scores (by asking ``feasible``) the candidate to recommend, the front, and the best of each group; returns of how
     many at most the first was taken, None where no answer was found among the first ``MOST``.
     """
     groups, all_ = covered
+    budget = target.budget
     if not len(all_.cost):
         return None
     tried: dict[int, bool] = {}
@@ -48,8 +50,12 @@ def settle(
         best = first(among[np.argsort(all_.misfit[among], kind="stable")])
         if best is None:
             return None
-        alike = among[all_.misfit[among] <= all_.misfit[best] + BAND]
-        keys = all_.cost[alike] if budget is None else -merit_of(all_.parameters[alike])
+        alike = among[all_.misfit[among] <= all_.misfit[best] + band(target)]
+        keys = (
+            all_.cost[alike]
+            if budget is None
+            else -merit_of(target, all_.parameters[alike], all_.fits[alike], all_.stride[alike])
+        )
         return None if first(alike[np.lexsort((all_.misfit[alike], keys))]) is None else len(alike)
 
     alike = taken(np.arange(len(all_.cost)))

@@ -49,11 +49,13 @@ class Chains(NamedTuple):
 
 
 class Covered(NamedTuple):
-    """Candidates within the limits that are counted here: misfit, cost, parameters, and which they are."""
+    """Candidates within the limits that are counted here: their numbers, and which they are."""
 
     misfit: np.ndarray
     cost: np.ndarray
     parameters: np.ndarray
+    fits: np.ndarray
+    stride: np.ndarray
     group: np.ndarray
     place: np.ndarray
 
@@ -307,5 +309,6 @@ def _judged(c: Chains, target: Target, classes: int, group: int) -> Covered:
     kept = work >= (target.spend or 0)
     for limit, values in ((target.multiply_adds, cost), (target.parameters, parameters)):
         kept &= limit is None or values <= limit
-    made = Covered(misfit_of(target, _fits(c), c.rate), work, parameters, np.full(len(cost), group), c.place)
+    fits, number = _fits(c), np.full(len(cost), group)
+    made = Covered(misfit_of(target, fits, c.rate), work, parameters, fits, c.rate, number, c.place)
     return Covered(*(values[kept] for values in made))

@@ -32,7 +32,8 @@ COLUMNS = (
 LEGEND = (
     "misfit: octaves (factors of two) between the effective field and what the task wants, 0 is best",
     "effective side: of a Gaussian with the energy's spread, an approximation (the 90 % side is {share} of it); "
-    "\u2264: limited by the RF; a task wants 1.41 times its object or context; covers: share of the input inside it",
+    "\u2264: limited by the RF; a task wants 1.41 times its object or context, a classifier 2.12 times its object; "
+    "covers: share of the input inside it",
     "even: least over most that a position is read; idle: layers that add no context at this resolution",
 )
 
