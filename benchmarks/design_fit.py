@@ -29,7 +29,7 @@ from foveal.designs.targets import ROOM
 
 DRAWS = 2_000
 KEPT = RECORDS.with_name("design-rules.json")
-CHOSEN = "fit: narrow, wide, coarse, parameters"
+CHOSEN = "fit: narrow, wide, coarse, narrowest, parameters"
 SHIPPED = RECORDS.parents[3] / "src" / "foveal" / "designs" / "choice" / "rule.json"
 Rule = Callable[[dict[str, float]], float]
 
@@ -46,7 +46,7 @@ def terms(record: dict[str, Any]) -> dict[str, float]:
         "coarse": max(0.0, log2(2 * float(level.stride) / record["size"])), "stride": log2(float(level.stride)),
         "parameters": log2(found.parameters), "depth": log2(len(windows)), "idle": float(len(found.unproductive) > 0),
         "entry": log2(network.stem.stride * (1 + network.stem.pool)),
-        "width": log2(network.stages[-1].width), "ratio": ratio,
+        "narrowest": log2(found.narrowest), "ratio": ratio,
     }  # fmt: skip
 
 
@@ -106,15 +106,17 @@ def main() -> None:
     above = np.clip((np.array([r["accuracy"] for r in records]) - chance) / (1 - chance), 0.01, 0.995)
     y = np.log(above / (1 - above))
     fixed = {
-        "parameters": x["parameters"], "field alone": -x["off"],
+        "parameters": x["parameters"], "narrowest layer": x["narrowest"], "field alone": -x["off"],
         "the pilot's rule": -4 * (x["off"] > 0.5) - 4 * x["idle"] + x["parameters"] / 20,
     }  # fmt: skip
     few = {
         "fit: narrow, wide": ("narrow", "wide"),
         "fit: narrow, wide, parameters": ("narrow", "wide", "parameters"),
-        CHOSEN: ("narrow", "wide", "coarse", "parameters"),
-        "fit: and depth": ("narrow", "wide", "coarse", "parameters", "depth"),
-        "fit: and entry": ("narrow", "wide", "coarse", "parameters", "entry"),
+        "fit: narrow, wide, coarse, parameters": ("narrow", "wide", "coarse", "parameters"),
+        "fit: narrow, wide, coarse, narrowest": ("narrow", "wide", "coarse", "narrowest"),
+        CHOSEN: ("narrow", "wide", "coarse", "narrowest", "parameters"),
+        "fit: and depth": ("narrow", "wide", "coarse", "narrowest", "parameters", "depth"),
+        "fit: and entry": ("narrow", "wide", "coarse", "narrowest", "parameters", "entry"),
     }
     told: dict[str, Any] = {"records": len(records), "cells": len(set(cells)), "rules": {}}
     for name, numbers in fixed.items():

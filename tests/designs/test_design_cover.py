@@ -63,7 +63,7 @@ def test_what_is_counted_at_once_is_what_is_scored() -> None:
     groups, all_ = found
     genomes = [genome_of(searched, groups, all_, i) for i in range(len(all_.cost))]
     scores = search(searched, target).scores
-    merits = merit_of(target, all_.parameters, all_.fits, all_.stride)
+    merits = merit_of(target, all_.parameters, all_.narrowest, all_.fits, all_.stride)
     for genome, *numbers in zip(genomes, all_.misfit, all_.cost, merits):
         score = scores[genome]
         assert score is not None

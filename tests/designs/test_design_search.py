@@ -276,13 +276,14 @@ def test_the_learned_rule_weighs_field_and_parameters() -> None:
     known = Target("classification", (32, 32), (8.0,), multiply_adds=1e6)
     weights = rule()["weights"]
     # 12 px fit objects of 8; 6 are an octave too narrow, 24 one too wide; a stride of 4 is half of 8.
-    assert merit_of(known, 1024, 12.0, 4.0) == pytest.approx(10 * weights["parameters"])
-    assert merit_of(known, 1024, 6.0, 2.0) == pytest.approx(10 * weights["parameters"] + weights["narrow"])
-    assert merit_of(known, 1024, 24.0, 8.0) == pytest.approx(
+    assert merit_of(known, 1024, 1, 12.0, 4.0) == pytest.approx(10 * weights["parameters"])
+    assert merit_of(known, 1024, 1, 6.0, 2.0) == pytest.approx(10 * weights["parameters"] + weights["narrow"])
+    assert merit_of(known, 1024, 1, 24.0, 8.0) == pytest.approx(
         10 * weights["parameters"] + weights["wide"] + weights["coarse"]
     )
+    assert merit_of(known, 1, 8, 12.0, 4.0) == pytest.approx(3 * weights["narrowest"])
     assert weights["narrow"] < weights["wide"] < 0 < weights["parameters"]
-    assert merit_of(Target("classification", (32, 32)), 1024, 6.0, 2.0) == 10  # nothing is known of the objects
+    assert merit_of(Target("classification", (32, 32)), 1024, 1, 6.0, 2.0) == 10  # nothing is known of the objects
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What is best among candidates of equal cost: a rule of few terms, learned from small trainings.
 
 For classifiers of objects of known size: octaves by which the field is narrower and wider than ``ROOM`` times the
-object, those by which the stride is more than half the object, and the parameters, weighed as some hundred trainings on
-synthetic tasks say (docs/experiments.md; ``rule.json`` holds the weights and how well they put networks in order on
-sizes that they were not fitted on). For other tasks, where nothing was learned: of those that fit alike the one with
-the most parameters.
+object, those by which the stride is more than half the object, the width of the narrowest convolution and the
+parameters, weighed as some hundred trainings on synthetic tasks say (docs/experiments.md; ``rule.json`` holds the
+weights and how well they put networks in order on sizes that they were not fitted on). For other tasks, where nothing
+was learned: of those that fit alike the one with the most parameters.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ FULL = 0.9
 
 def merit(target: Target, found: Evaluation) -> float:
     """The larger the better; only to be compared between candidates of about equal cost."""
-    return float(merit_of(target, found.parameters, found.widest.fits, float(found.widest.stride)))
+    level = found.widest
+    return float(merit_of(target, found.parameters, found.narrowest, level.fits, float(level.stride)))
 
 
-def merit_of(target: Target, parameters: Any, fits: Any, stride: Any) -> Any:
+def merit_of(target: Target, parameters: Any, narrowest: Any, fits: Any, stride: Any) -> Any:
     """The same from the numbers that it rests on, which may be arrays."""
     large = np.log2(np.maximum(1, parameters))
     if not learned(target):
         return large
     sizes, weights = wanted(target), rule()["weights"]
-    made = weights["parameters"] * large
+    made = weights["parameters"] * large + weights["narrowest"] * np.log2(narrowest)
     for size in sizes:
         off = {"narrow": size / fits, "wide": fits / size, "coarse": UNITS_ACROSS * stride / size}
         made = made + sum(weights[name] * np.maximum(0.0, np.log2(one)) for name, one in off.items()) / len(sizes)

@@ -47,7 +47,8 @@ def _by_rule(target: Target, alike: int, searched: Found) -> list[str]:
     if target.budget is None:
         first = f"it is the cheapest of {number} candidates that fit within {BAND:g} octaves of the best"
     elif learned(target):
-        first = f"by the learned rule (field and stride over object, parameters) it is the first of {spending}"
+        terms = "field and stride over object, narrowest layer, parameters"
+        first = f"by the learned rule ({terms}) it is the first of {spending}"
         right, low, high = (50 * (1 + tau) for tau in rule()["tau"])
         sure = (
             f"how sure: that rule put {right:.0f} % ({low:.0f} to {high:.0f}) of pairs of equal cost in order, on "

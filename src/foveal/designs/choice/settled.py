@@ -28,7 +28,7 @@ def settle(
     many at most the first was taken, None where no answer was found among the first ``MOST``.
     """
     groups, all_ = covered
-    budget = target.budget
+    budget, merits = target.budget, merit_of(target, all_.parameters, all_.narrowest, all_.fits, all_.stride)
     if not len(all_.cost):
         return None
     tried: dict[int, bool] = {}
@@ -51,11 +51,7 @@ def settle(
         if best is None:
             return None
         alike = among[all_.misfit[among] <= all_.misfit[best] + band(target)]
-        keys = (
-            all_.cost[alike]
-            if budget is None
-            else -merit_of(target, all_.parameters[alike], all_.fits[alike], all_.stride[alike])
-        )
+        keys = all_.cost[alike] if budget is None else -merits[alike]
         return None if first(alike[np.lexsort((all_.misfit[alike], keys))]) is None else len(alike)
 
     alike = taken(np.arange(len(all_.cost)))

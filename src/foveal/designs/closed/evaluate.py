@@ -61,7 +61,8 @@ class Evaluation:
     """levels: from the finest to the coarsest output. covered, effective, fits: shares of the source inside the middle
     unit's box and inside centered squares of those sides, for the widest level. halo: context a tile that starts on a
     multiple of ``grain`` needs on its worse side. unproductive: layers of the trunk that add no context here. memory:
-    bytes of all activations alive at once, norms and activation functions in place.
+    bytes of all activations alive at once, norms and activation functions in place. narrowest: channels of the
+    narrowest convolution of the trunk.
     """
 
     levels: tuple[LevelField, ...]
@@ -75,6 +76,7 @@ class Evaluation:
     multiply_adds: int
     parameters: int
     memory: int
+    narrowest: int
 
     @property
     def widest(self) -> LevelField:
@@ -150,6 +152,7 @@ def evaluate_steps(steps: Steps, network: Network) -> Evaluation:
     return Evaluation(
         levels, _covered(steps, values, output.step, space), near, fits, even, tuple(idle),
         _halo(outer, grain), grain, cost, weights, _memory(steps, values),
+        min([step.channels for step in steps.steps if step.trunk and step.kind == "conv"], default=network.input[0]),
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class Chains(NamedTuple):
     weights: np.ndarray
     idle: np.ndarray
     image: np.ndarray
+    narrowest: np.ndarray
 
     def of(self, kept: np.ndarray) -> Chains:
         """Only some of them."""
@@ -56,6 +57,7 @@ class Covered(NamedTuple):
     parameters: np.ndarray
     fits: np.ndarray
     stride: np.ndarray
+    narrowest: np.ndarray
     group: np.ndarray
     place: np.ndarray
 
@@ -215,7 +217,7 @@ def _stems(templates: list[dict[str, Any]]) -> Chains:
         channels, *space = template["input"]
         one = np.ones(1)
         start = Chains(np.array([number]), np.array([number]), one, one * channels, np.array(space, float)[:, None],
-                       0 * one, one, one, 0 * one, 0 * one, np.zeros(1, bool), one * max(space))  # fmt: skip
+                       0 * one, one, one, 0 * one, 0 * one, np.zeros(1, bool), one * max(space), one * 1e9)  # fmt: skip
         if stem["width"]:
             start = _window(start, one * stem["width"], stem["kernel"], stem["stride"])
             start = _window(start, None, 3, 2) if stem["pool"] else start
@@ -288,8 +290,9 @@ def _window(
     lengths = (c.lengths + padded - span - 1) // stride + 1
     longest = c.lengths.max(0)
     taps = kernel ** len(lengths) * (1 if depthwise else c.width)
-    cost, weights = c.cost, c.weights
+    cost, weights, narrowest = c.cost, c.weights, c.narrowest
     if channels is not None:
+        narrowest = np.minimum(narrowest, channels)
         cost = cost + lengths.prod(0) * channels * taps
         weights = weights + channels * (taps + (2 if norm else 1))
     smallest = c.smallest + span * c.rate
@@ -298,7 +301,7 @@ def _window(
         rate=c.rate * stride, width=c.width if channels is None else channels, lengths=lengths,
         variance=c.variance + c.rate**2 * dilation**2 * (kernel**2 - 1) / 12, size=c.size + span * c.rate,
         smallest=smallest, cost=np.where(lengths.min(0) < 1, np.inf, cost), weights=weights,
-        idle=c.idle | seen | (longest <= span + 1),
+        idle=c.idle | seen | (longest <= span + 1), narrowest=narrowest,
     )  # fmt: skip
 
 
@@ -310,5 +313,5 @@ def _judged(c: Chains, target: Target, classes: int, group: int) -> Covered:
     for limit, values in ((target.multiply_adds, cost), (target.parameters, parameters)):
         kept &= limit is None or values <= limit
     fits, number = _fits(c), np.full(len(cost), group)
-    made = Covered(misfit_of(target, fits, c.rate), work, parameters, fits, c.rate, number, c.place)
+    made = Covered(misfit_of(target, fits, c.rate), work, parameters, fits, c.rate, c.narrowest, number, c.place)
     return Covered(*(values[kept] for values in made))
