@@ -30,7 +30,7 @@ from foveal.designs.targets import ROOM
 DRAWS = 2_000
 KEPT = RECORDS.with_name("design-rules.json")
 CHOSEN = "fit: narrow, wide, coarse, narrowest, parameters"
-SHIPPED = RECORDS.parents[3] / "src" / "foveal" / "designs" / "choice" / "rule.json"
+SHIPPED = RECORDS.parents[2] / "src" / "foveal" / "designs" / "choice" / "rule.json"
 Rule = Callable[[dict[str, float]], float]
 
 

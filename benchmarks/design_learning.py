@@ -4,7 +4,7 @@
 
 One network per cell of ``design_tasks.cells`` and round, drawn at random: any blocks, strides, kernels, counts and
 dilations, with a field from half of the thing to six times it, its width such that it spends the budget. One recipe and
-one thread. A line of docs/data/experiments/design-learning.jsonl per training; what has a line is not run again.
+one thread. A line of docs/data/design-learning.jsonl per training; what has a line is not run again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from foveal.designs.network import Head, Network, Stage, Stem
 from foveal.designs.text import code
 from foveal.frontends.torch.emitted import build
 
-RECORDS = Path(__file__).parent.parent / "docs" / "data" / "experiments" / "design-learning.jsonl"
+RECORDS = Path(__file__).parent.parent / "docs" / "data" / "design-learning.jsonl"
 EPOCHS, BATCH, RATE = 10, 64, 4e-3
 LOWEST, STEP, STEPS = -1.0, 0.5, 8
 """Log2 of the field over the thing: one slice per round, in turn."""
