@@ -52,7 +52,8 @@ def _by_rule(target: Target, alike: int, searched: Found) -> list[str]:
         right, low, high = (50 * (1 + tau) for tau in rule()["tau"])
         sure = (
             f"how sure: that rule put {right:.0f} % ({low:.0f} to {high:.0f}) of pairs of equal cost in order, on "
-            "trainings with objects of other sizes than it was fitted on"
+            "trainings with objects of other sizes than it was fitted on; that does not make the first the best: "
+            "train a standard network beside it"
         )
     else:
         first = f"it has the most parameters of {spending}, and fit within {BAND:g} octaves of the best"
