@@ -34,6 +34,7 @@ def test_a_ratio_by_hand() -> None:
     assert trained_pages.ratio({"predicted": [36.2, 29], "measured_90": 165.0}) == pytest.approx(0.1758, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_installed_gives_its_line() -> None:
     """MTCNN's first, on its own photographs."""
     needs("skimage", "scikit-image")
