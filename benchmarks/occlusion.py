@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 
 import torch
-from trained_networks import networks
 
 import foveal
 from foveal.fields.measured.measure import measure
 from foveal.fields.measured.occluded.reading import reading
+from trained_networks import networks
 
 
 def main() -> None:
