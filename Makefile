@@ -99,6 +99,7 @@ experiments: $(VENV)/.installed-dev  ## the proofs by training of docs/experimen
 	$(RUN)/python examples/experiments_resnet32.py
 	$(RUN)/python examples/experiments_article.py
 	$(RUN)/python examples/growth_in_training.py
+	$(RUN)/python examples/experiments_fit.py
 	$(RUN)/python examples/experiments_tables.py
 	$(RUN)/python examples/needed_context.py
 

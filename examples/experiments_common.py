@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,46 @@ def accuracy(network: Network, data: Data, seed: int, epochs: int, rate: float =
     return right / len(test_x)
 
 
+CHECK, PATIENCE, TAIL, FALL, SOLVED, BEGUN = 50, 3, 100, 0.98, 0.02, 0.95
+
+
+def until_flat(
+    model: nn.Module, loss_of: Callable[[], torch.Tensor], rate: float, least: int, most: int, chance: float
+) -> tuple[int, bool]:
+    """Train with AdamW at one rate until the loss is flat (or for ``most`` steps), then TAIL steps while the rate goes
+    to zero; the steps, and whether it was flat.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
+    losses: list[float] = []
+    while not flat(losses, least, chance) and len(losses) * CHECK < most:
+        losses.append(_steps(optimizer, loss_of, [rate] * CHECK))
+    _steps(optimizer, loss_of, [rate * (1 - step / TAIL) for step in range(TAIL)])
+    return len(losses) * CHECK + TAIL, flat(losses, least, chance)
+
+
+def flat(losses: list[float], least: int, chance: float) -> bool:
+    """Of mean losses of CHECK steps each: whether the last PATIENCE of them did not go below FALL times the best before
+    them, after ``least`` steps, or nothing is left to learn. Near the loss of ``chance`` nothing was learned yet, and
+    no rest is called flat.
+    """
+    if not losses or losses[-1] < SOLVED or losses[-1] > BEGUN * chance:
+        return bool(losses) and losses[-1] < SOLVED
+    return len(losses) * CHECK >= least and min(losses[-PATIENCE:]) > FALL * min(losses[:-PATIENCE])
+
+
+def _steps(optimizer: torch.optim.Optimizer, loss_of: Callable[[], torch.Tensor], rates: list[float]) -> float:
+    """The mean loss of as many steps as there are rates."""
+    total = 0.0
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += float(loss.detach())
+    return total / len(rates)
+
+
 def trial(
     name: str, network: Network, data: Data, epochs: int, seeds: tuple[int, ...] = SEEDS, **how: Any
 ) -> dict[str, Any]:
@@ -125,6 +168,38 @@ def kept(name: str) -> dict[str, Any]:
     """The numbers of an experiment that ran before: ``--draw`` draws them again."""
     found: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return found
+
+
+def resumed(path: Path, names: list[str], run: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Name -> record of all lines of a file of JSON lines, after ``run`` made those of ``names`` that had none, so that
+    a run goes on where it stopped. The file is read anew before each: several processes may share the work.
+    """
+    for name in names:
+        if name not in lines(path):
+            record = {"name": name} | run(name)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+    return lines(path)
+
+
+def lines(path: Path) -> dict[str, dict[str, Any]]:
+    """Name -> record; a line that was cut short counts as none, and of two with one name the first counts."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            record = json.loads(line)
+            found.setdefault(record["name"], record)
+    return found
+
+
+def put(page: Path, tables: dict[str, str]) -> None:
+    """Texts into a page, each between its mark ``<!-- name -->`` and the next ``<!-- end -->``."""
+    text = page.read_text(encoding="utf-8")
+    for name, made in tables.items():
+        mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(mark, lambda m, made=made: m[1] + made + "\n" + m[2], text, flags=re.DOTALL)
+        assert count == 1, f"the page has no place for '{name}'"
+    page.write_text(text, encoding="utf-8")
 
 
 def whiskers(axes: Any, rows: list[dict], x: list[float], joined: bool = True, **style: Any) -> None:

@@ -6,10 +6,11 @@ python examples/experiments_tables.py
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
-DOCS = Path(__file__).parent.parent / "docs"
+from experiments_common import DOCS, put
+from experiments_fit import rows
+from fit_page import accuracies, relations, state
+
 COLUMNS = ("network", "accuracy (%)", "RF", "effective side", "multiply-adds", "parameters", "unproductive layers")
 NAMES = ("context", "resnet32", "article")
 
@@ -43,13 +44,9 @@ def main() -> None:
         "bars": table(told["context"]["bars"]), "digits": table(told["context"]["digits"]),
         "resnet32": table(told["resnet32"]["rows"]), "article": table(told["article"]["rows"]),
     }  # fmt: skip
-    page = DOCS / "experiments.md"
-    text = page.read_text(encoding="utf-8")
-    for name, made in tables.items():
-        mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(mark, lambda m, made=made: m[1] + made + "\n" + m[2], text, flags=re.DOTALL)
-        assert count == 1, f"the page has no place for the table '{name}'"
-    page.write_text(text, encoding="utf-8")
+    own = rows()
+    tables |= {"fit": accuracies(own) + "\n\n" + state(own), "fit-answers": relations(own)}
+    put(DOCS / "experiments.md", tables)
 
 
 if __name__ == "__main__":
