@@ -93,7 +93,7 @@ bench-compare: $(VENV)/.installed-torch  ## two commits in turns, with ratios: m
 bench: $(VENV)/.installed-bench  ## speed, against other tools
 	$(RUN)/python benchmarks/speed.py
 
-# Half an hour on two idle cores.
+# An hour and a half on two idle cores.
 experiments: $(VENV)/.installed-dev  ## the proofs by training of docs/experiments.md and docs/needed-context.md
 	$(RUN)/python examples/experiments_context.py
 	$(RUN)/python examples/experiments_resnet32.py
