@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from foveal.fields.channel_groups import channel_groups as channel_groups
+from foveal.fields.channel_groups import channel_groups
 from foveal.fields.kinds import field
 from foveal.fields.metrics import Effective
 from foveal.ir.graph import Graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 
 from foveal.app.training.events import EventFile
@@ -40,14 +40,11 @@ class Line:
 def line_of(epoch: int, item: Measured) -> Line:
     """Of one measured field."""
     known, box = item.intervals, item.field.box
-    area = 1.0
-    for first, last in box or ():
-        area *= last - first
     side = known["effective_side"]
     return Line(
         epoch,
         item.field.layer,
-        None if box is None else area ** (1 / len(box)),
+        None if box is None else prod(last - first for first, last in box) ** (1 / len(box)),
         side.value,
         side.low,
         side.high,

@@ -31,7 +31,7 @@ def lookbacks(weights: np.ndarray, own: int) -> tuple[int, ...] | None:
 def expected_error(asked: Stream, reach: Reach, chunk: int, before: int, behind: int) -> float | None:
     """The relative error of chunks with this context: the root of the energy outside of them, for the middle unit at
     every place in a chunk; None where energy has no meaning for the network, or statistics of the stream make the
-    difference. As for tiles, an expectation for weights and inputs without order, no bound (docs/methods.md 7).
+    difference. As for tiles, an expectation for weights and inputs without order, no bound (docs/methods.md 6.4).
     """
     assert reach.axis is not None
     assert reach.stride is not None

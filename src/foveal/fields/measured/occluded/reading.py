@@ -24,8 +24,7 @@ CHANCE = 0.3989
 class Reading:
     """apart: share of the weight that one field has at other patches than the other (total variation, 0 to 1); chance:
     what the spread over the images alone gives; ratio: standard deviation of the occlusion field over the gradient's;
-    verdict: "agree", "wider", "narrower" (the occlusion field), "elsewhere"; "unknown" of one
-    image.
+    verdict: "agree", "wider", "narrower" (the occlusion field), "elsewhere"; "unknown" of one image.
     """
 
     apart: float
