@@ -182,13 +182,15 @@ def resumed(path: Path, names: list[str], run: Callable[[str], dict[str, Any]]) 
     return lines(path)
 
 
-def lines(path: Path) -> dict[str, dict[str, Any]]:
-    """Name -> record; a line that was cut short counts as none, and of two with one name the first counts."""
-    found: dict[str, dict[str, Any]] = {}
+def lines(path: Path, *keys: str) -> dict[Any, dict[str, Any]]:
+    """Name, or the values of several keys, -> record; a line that was cut short counts as none, and of two alike the
+    first counts.
+    """
+    found: dict[Any, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with suppress(ValueError):
+        with suppress(ValueError, KeyError):
             record = json.loads(line)
-            found.setdefault(record["name"], record)
+            found.setdefault(tuple(record[key] for key in keys) if keys else record["name"], record)
     return found
 
 

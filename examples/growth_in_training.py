@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from typing import Any
 
 import numpy as np
 import torch
-from experiments_common import DATA, DOCS, IMAGES, interval, pairs, scattered_digits
+from experiments_common import DATA, DOCS, IMAGES, interval, lines, pairs, put, scattered_digits
 from torch import Tensor, nn
 
 import foveal
@@ -137,14 +136,7 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
 
 def kept_runs() -> dict[tuple[str, str, int], dict[str, Any]]:
     """The runs that have a line; one cut short by an interruption has none."""
-    found = {}
-    for line in LINES.read_text(encoding="utf-8").splitlines() if LINES.exists() else ():
-        try:
-            run = json.loads(line)
-            found[run["task"], run["kind"], run["seed"]] = run
-        except (ValueError, KeyError):
-            continue
-    return found
+    return lines(LINES, "task", "kind", "seed")
 
 
 def run_all() -> None:
@@ -186,7 +178,7 @@ def groups() -> dict[tuple[str, str], list[dict[str, Any]]]:
 
 def table() -> str:
     """One line for each task, kind of network and place: sides before and after, growth of three measures, verdicts."""
-    lines = [
+    rows = [
         "| task | network | measured on | accuracy (%) | effective side, before and after | its growth (%) "
         "| 90 % side (%) | sigma (%) | effective side |",
         "|" + "---|" * 9,
@@ -198,14 +190,14 @@ def table() -> str:
             changes = [growth(runs, place, metric, -1) for metric in METRICS]
             cells = [task, kind, name, f"{right[0]:.1f} ± {right[1]:.1f}", f"{sides[0]:.1f}, {sides[1]:.1f}"]
             cells += [f"{mean:+.1f} ± {half:.1f}" for mean, half in changes] + [verdict(*changes[0])]
-            lines.append(f"| {' | '.join(cells)} |")
+            rows.append(f"| {' | '.join(cells)} |")
     seeds = len(next(iter(groups().values())))
     minutes = sum(run["seconds"] for run in kept_runs().values()) / 60
-    lines.append(
+    rows.append(
         f"\n{seeds} starts, {EPOCHS} epochs; intervals: 95 %, Student's t over the starts; {minutes:.0f} minutes on "
         "one thread of a machine shared with other work."
     )
-    return "\n".join(lines)
+    return "\n".join(rows)
 
 
 def picture() -> None:
@@ -234,11 +226,7 @@ def picture() -> None:
 
 def write_page() -> None:
     """The table between its marks, and the picture."""
-    page = DOCS / "experiments.md"
-    text, count = re.subn(r"(<!-- growth -->\n).*?(<!-- end -->)", lambda m: m[1] + table() + "\n" + m[2],
-                          page.read_text(encoding="utf-8"), flags=re.DOTALL)  # fmt: skip
-    assert count == 1, "the page has no place for the table"
-    page.write_text(text, encoding="utf-8")
+    put(DOCS / "experiments.md", {"growth": table()})
     picture()
 
 
