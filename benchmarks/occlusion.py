@@ -12,7 +12,7 @@ import argparse
 import torch
 
 import foveal
-from foveal.fields.measured.measure import measure
+from foveal.fields.measured.measure import Measured, measure
 from foveal.fields.measured.occluded.reading import reading
 from trained_networks import networks
 
@@ -34,11 +34,10 @@ def main() -> None:
         print(protocol, *sides(found), reading(found, gradient, None), sep="\t", flush=True)
 
 
-def sides(item: object) -> tuple[str, str]:
+def sides(item: Measured) -> list[str]:
     """Effective side and 90 % side, with their intervals."""
-    known = item.intervals  # type: ignore[attr-defined]
-    pairs = ((known[name], form) for name, form in (("effective_side", ".1f"), ("side_90", ".0f")))
-    return tuple(f"{one.value:{form}} [{one.low:{form}}, {one.high:{form}}]" for one, form in pairs)
+    pairs = ((item.intervals[name], form) for name, form in (("effective_side", ".1f"), ("side_90", ".0f")))
+    return [f"{one.value:{form}} [{one.low:{form}}, {one.high:{form}}]" for one, form in pairs]
 
 
 if __name__ == "__main__":
