@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,17 @@ from foveal.designs.targets import ROOM
 DRAWS = 2_000
 KEPT = RECORDS.with_name("design-rules.json")
 CHOSEN = "fit: narrow, wide, coarse, narrowest, parameters"
+FITS = {
+    "fit: narrow, wide": ("narrow", "wide"),
+    "fit: narrow, wide, parameters": ("narrow", "wide", "parameters"),
+    "fit: narrow, wide, coarse, parameters": ("narrow", "wide", "coarse", "parameters"),
+    "fit: narrow, wide, coarse, narrowest": ("narrow", "wide", "coarse", "narrowest"),
+    CHOSEN: ("narrow", "wide", "coarse", "narrowest", "parameters"),
+    "fit: and depth": ("narrow", "wide", "coarse", "narrowest", "parameters", "depth"),
+    "fit: and entry": ("narrow", "wide", "coarse", "narrowest", "parameters", "entry"),
+}
+"""Terms of the fitted rules, by name."""
 SHIPPED = RECORDS.parents[2] / "src" / "foveal" / "designs" / "choice" / "rule.json"
-Rule = Callable[[dict[str, float]], float]
 
 
 def terms(record: dict[str, Any]) -> dict[str, float]:
@@ -91,6 +99,25 @@ def _centred(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return made
 
 
+def rules(
+    x: dict[str, np.ndarray], y: np.ndarray, cells: np.ndarray, sizes: np.ndarray, families: np.ndarray
+) -> dict[str, Any]:
+    """How each rule does; the fitted ones on sizes, and on families, that they were not fitted on."""
+    fixed = {
+        "parameters": x["parameters"], "narrowest layer": x["narrowest"], "field alone": -x["off"],
+        "the pilot's rule": -4 * (x["off"] > 0.5) - 4 * x["idle"] + x["parameters"] / 20,
+    }  # fmt: skip
+    found: dict[str, Any] = {name: {"tau": tau(numbers, y, cells)} for name, numbers in fixed.items()}
+    for name, chosen in FITS.items():
+        weights = fitted(chosen, x, y, cells, np.ones(len(y), bool))
+        found[name] = {
+            "tau": tau(held_out(chosen, x, y, cells, sizes), y, cells),
+            "tau, held-out family": tau(held_out(chosen, x, y, cells, families), y, cells),
+            "weights": dict(zip(chosen, weights.round(3).tolist())),
+        }
+    return found
+
+
 def main() -> None:
     """Print and keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,29 +132,7 @@ def main() -> None:
     chance = 1 / CLASSES
     above = np.clip((np.array([r["accuracy"] for r in records]) - chance) / (1 - chance), 0.01, 0.995)
     y = np.log(above / (1 - above))
-    fixed = {
-        "parameters": x["parameters"], "narrowest layer": x["narrowest"], "field alone": -x["off"],
-        "the pilot's rule": -4 * (x["off"] > 0.5) - 4 * x["idle"] + x["parameters"] / 20,
-    }  # fmt: skip
-    few = {
-        "fit: narrow, wide": ("narrow", "wide"),
-        "fit: narrow, wide, parameters": ("narrow", "wide", "parameters"),
-        "fit: narrow, wide, coarse, parameters": ("narrow", "wide", "coarse", "parameters"),
-        "fit: narrow, wide, coarse, narrowest": ("narrow", "wide", "coarse", "narrowest"),
-        CHOSEN: ("narrow", "wide", "coarse", "narrowest", "parameters"),
-        "fit: and depth": ("narrow", "wide", "coarse", "narrowest", "parameters", "depth"),
-        "fit: and entry": ("narrow", "wide", "coarse", "narrowest", "parameters", "entry"),
-    }
-    told: dict[str, Any] = {"records": len(records), "cells": len(set(cells)), "rules": {}}
-    for name, numbers in fixed.items():
-        told["rules"][name] = {"tau": tau(numbers, y, cells)}
-    for name, chosen in few.items():
-        weights = fitted(chosen, x, y, cells, np.ones(len(y), bool))
-        told["rules"][name] = {
-            "tau": tau(held_out(chosen, x, y, cells, sizes), y, cells),
-            "tau, held-out family": tau(held_out(chosen, x, y, cells, families), y, cells),
-            "weights": dict(zip(chosen, weights.round(3).tolist())),
-        }
+    told = {"records": len(records), "cells": len(set(cells)), "rules": rules(x, y, cells, sizes, families)}
     for name, own in told["rules"].items():
         mean, low, high = own["tau"]
         print(f"{name:32s} tau {mean:+.2f} ({low:+.2f} to {high:+.2f})", own.get("weights", ""))
