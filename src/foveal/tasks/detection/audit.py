@@ -267,7 +267,7 @@ def _range(sides: Sequence[float]) -> str:
 
 OPTIONS = (
     Option("layer", str, "a head layer; default: the convolutions behind which none stands", repeated=True),
-    Option("objects", str, "annotations: COCO (.json), YOLO (.txt or a folder)", metavar="FILE"),
+    Option("objects", str, "COCO .json, YOLO .txt or folder, folder of masks, sizes as .csv", metavar="FILE"),
     Option(
         "object_size", str, "sizes typed in, such as 32 or 40x80 (width x height)", metavar="SIZES", repeated=True
     ),
