@@ -223,15 +223,16 @@ def versions() -> str:
 def page(results: list[Result], rounds: int, tools: list[Rival], large: list[Apart]) -> str:
     """The tables with the machine they were measured on."""
     meanings = "\n".join(f"- {tool.name}: {tool.answers}" for tool in tools if tool.answers)
+    part = f" (here of {len(results)} of its {len(CASES)} networks)" if len(results) < len(CASES) else ""
     fewer = f" ({SLOW_ROUNDS} rounds for what takes over {SLOW:g} s)" if rounds > SLOW_ROUNDS else ""
     parts = [
         "# Benchmarks",
         paragraph(
-            f"`make bench` writes these tables. Machine: {os.cpu_count()} cores ({platform.machine()}); {versions()}. "
-            f"Processor time of one thread; median of {rounds} rounds in which all contestants take turns in one "
-            f"process{fewer}. *trace + bounds* holds clipped and unclipped bounds of every unit of every layer; "
-            "*whole report* adds every number of the table that "
-            "`foveal analyze` prints, without the automatic check; *real forward* is the model on one image of zeros. "
+            f"`make bench` makes these tables{part}. Machine: {os.cpu_count()} cores ({platform.machine()}); "
+            f"{versions()}. Processor time of one thread; median of {rounds} rounds in which all contestants take "
+            f"turns in one process{fewer}. *trace + bounds* holds clipped and unclipped bounds of every unit of "
+            "every layer; *whole report* adds every number of the table that `foveal analyze` prints, without the "
+            "automatic check; *real forward* is the model on one image of zeros. "
             "torchinfo, thop, ptflops and fvcore list layers with costs, torchview the graph: no receptive fields."
         ),
         "## Milliseconds",
