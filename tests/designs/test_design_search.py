@@ -309,7 +309,8 @@ def test_faults_of_spaces_name_the_place(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [({"task": "tracking"}, "unknown task"), ({"cost": "watts"}, "unknown cost"), ({"multiply_adds": -1.0}, "above 0"),
-     ({"task": "detection"}, "needs the sizes")],
+     ({"task": "detection"}, "needs the sizes"), ({"halo": -1}, "0 or more"), ({"lookahead": -1}, "0 or more"),
+     ({"objects": (4.0, 9.0)}, "larger than the input"), ({"objects": (float("nan"),)}, "above 0")],
 )  # fmt: skip
 def test_faults_of_targets(given: dict, message: str) -> None:
     with pytest.raises(FovealError, match=message):

@@ -40,6 +40,16 @@ def test_halving_finds_the_best_and_costs_what_was_said() -> None:
     assert rounds(1, 4) == [(1, 4)]
 
 
+def test_trainings_that_diverge_come_last() -> None:
+    scores = [float("nan"), -3.0, 1.0, float("nan")]
+    found = halve(range(4), lambda network, epochs: scores[network], 9)
+    assert [len(own) for own in found] == [1, 2, 3, 1]
+    with pytest.raises(FovealError, match="no candidate was trained"):
+        halve(range(2), lambda network, epochs: float("nan"), 9)
+    with pytest.raises(FovealError, match="the function gave 'good'; expected a number"):
+        halve(range(2), lambda network, epochs: "good", 9)  # type: ignore[arg-type,return-value]
+
+
 @pytest.mark.needs("torch")
 def test_the_recommended_design_is_the_one_that_trained_best() -> None:
     found = design(space=space_from_yaml(SPACE), evaluate=lambda net, epochs: sum(p.numel() for p in net.parameters()))
@@ -69,6 +79,11 @@ def test_the_script_trains_and_scores(tmp_path: Path, monkeypatch: pytest.Monkey
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert "by successive halving" in done.stdout
     assert "after 4 epochs" in done.stdout
+
+
+def test_objects_and_sizes_exclude_each_other() -> None:
+    command = ["design", "--input", "1,32,32", "--sizes", "8", "--objects", "labels.json"]
+    assert "exclude each other" in CliRunner().invoke(app, command).output
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,7 +106,7 @@ class Designs(show.Shown):
         """All designs with their numbers; networks as data."""
         said: dict[str, Any] = {
             "target": to_plain(self.target),
-            "designs": [to_plain(one) for one in self.designs],
+            "designs": [to_plain(one) | _trained(one) for one in self.designs],
             "known": [to_plain(one) for one in self.known],
             "repairs": [{"name": name} | to_plain(change) for name, change in self.repairs],
             "conflict": None if self.conflict is None else to_plain(self.conflict),
@@ -144,3 +145,8 @@ class Designs(show.Shown):
         for path in drawn:
             show.figure(self).save(path)
         return [*(place / name for name in texts), *exported, *drawn]
+
+
+def _trained(one: Design) -> dict[str, Any]:
+    """Epochs and scores; null of a training that diverged, as JSON has no such number."""
+    return {"trained": [[epochs, score if isfinite(score) else None] for epochs, score in one.trained]}

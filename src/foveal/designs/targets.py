@@ -63,6 +63,18 @@ class Target:
             given = getattr(self, name)
             if given is not None and not given > 0:
                 raise FovealError(f"{name.replace('_', '-')} {given}: expected a number above 0")
+        for name in ("halo", "lookahead"):
+            given = getattr(self, name)
+            if given is not None and not given >= 0:
+                raise FovealError(f"{name} {given}: expected a number of positions, 0 or more")
+        if not all(0 < size < float("inf") for size in self.objects):
+            raise FovealError("sizes of objects: expected numbers above 0, in pixels of the input")
+        image = prod(self.space) ** (1 / len(self.space))
+        if self.objects and max(self.objects) > image * (1 + 1e-9):
+            raise FovealError(
+                f"an object of {max(self.objects):.4g} px is larger than the input of {image:.4g} px: sizes are those "
+                "in the input; give a larger --input or smaller --sizes"
+            )
         if self.task == "detection" and not self.objects:
             raise FovealError("detection needs the sizes of the objects: give --objects FILE or --sizes 16,32,64")
 

@@ -152,7 +152,9 @@ def test_a_watch_in_a_loop_of_ones_own(tmp_path: Path) -> None:
     assert "after 1 of 2 epochs, 1 would have taken more than 1 %" in str(watch)
     with torch.no_grad():
         model[0].weight[:] = float("nan")
+    spent = watch.purse.spent
     watch.epoch(3, 86400.0)
+    assert watch.purse.spent > spent  # what failed took time too
     assert "1 could not be measured" in str(watch)
     with pytest.raises(foveal.core.errors.FovealError, match="nowhere"):
         Watch("nowhere", images=IMAGES).begin(model)

@@ -24,6 +24,17 @@ from support.networks.small_nets import Residual, Rounded, positive_stack, seede
 from support.paths import NETWORKS
 
 
+class Forgets(nn.Module):
+    """A convolution of nothing that the input holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(3, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.c(x * 0 + 1)
+
+
 def picture(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(4))
 
@@ -142,6 +153,9 @@ def test_an_image_that_no_patch_changes_is_named() -> None:
     images = torch.cat([torch.ones(1, 3, 24, 24), picture(1, 3, 24, 24)])
     found = measure(graph, "2", images=images, protocol="occlusion")[0]
     assert found.skipped == (("image 0", "no occlusion changes the unit"),)
+    nothing = foveal.trace(Forgets(), (1, 3, 24, 24))
+    with pytest.raises(FovealError, match="no occlusion changes the unit"):
+        measure(nothing, "c", images=images, protocol="occlusion")
 
 
 def test_how_to_read_two_fields() -> None:

@@ -60,6 +60,8 @@ def test_yolo_file_and_folder(tmp_path: Path) -> None:
     assert (polygon.x, polygon.y, polygon.width, polygon.height) == pytest.approx((20, 10, 40, 40))
     assert one.left_out == (("empty box", 1),)
     assert len(read_objects(tmp_path, (100, 200))) == 3
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "two.png")  # a picture, not a mask
+    assert len(read_objects(tmp_path, (100, 200))) == 3
 
 
 def test_typed_sizes() -> None:

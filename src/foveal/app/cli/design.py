@@ -266,6 +266,8 @@ def _objects(path: str | None, typed: list[str] | None, shape: Any) -> list[floa
         return []
     from foveal.tasks.detection.objects import read_objects, scaled, typed_sizes
 
+    if path is not None and typed:
+        raise FovealError("--objects and --sizes exclude each other: the sizes are read from the file, or typed in")
     if path is None:
         return [item.size for item in typed_sizes(typed or []).objects]
     if shape is None:

@@ -85,11 +85,13 @@ class Watch:
         if not self.purse.affords():
             self.missed += 1
             return
+        start = time.perf_counter()
         try:
             lines = self._measured(epoch)
         except FovealError as error:  # a network that has diverged, say: no reason to stop its training
             _LOGGER.warning("epoch %d: the effective field was not measured: %s", epoch, error)
             self.failed += 1
+            self.purse.pay(time.perf_counter() - start)
             return
         self.purse.pay(self._seconds)
         self._write(lines)

@@ -7,6 +7,7 @@ one is left. Each round costs about the same, and what all will cost is known be
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,5 +50,18 @@ def halve(
     for count, length in rounds(len(networks), epochs):
         alive = sorted(alive, key=lambda i: (-found[i][-1][1] if found[i] else 0.0, i))[:count]
         for index in alive:
-            found[index] += ((length, float(score(networks[index], length))),)
+            found[index] += ((length, _number(score(networks[index], length))),)
+        if alive and all(found[index][-1][1] == -math.inf for index in alive):
+            raise FovealError("--evaluate: no candidate was trained to a number")
     return found
+
+
+def _number(given: Any) -> float:
+    """A score; a training that diverged (not a number) is below every other. Raises FovealError for anything else."""
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        raise FovealError(
+            f"--evaluate: the function gave {given!r}; expected a number, the larger the better"
+        ) from None
+    return -math.inf if math.isnan(value) else value

@@ -136,7 +136,9 @@ def _sizes(path: Path) -> ObjectSet:
 
 
 def _masks_of(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in MASKS) if path.is_dir() else []
+    """None of a folder that holds YOLO labels beside the pictures that they are of."""
+    masks = sorted(file for file in path.iterdir() if file.suffix.lower() in MASKS) if path.is_dir() else []
+    return [] if any(file.with_suffix(".txt").is_file() for file in masks) else masks
 
 
 def _pieces(path: Path) -> list[Object]:

@@ -51,7 +51,10 @@ def _layers(plan: Plan) -> list[tuple[int, int]]:
 def _one(ready: Gradient, plan: Plan, number: int, image: np.ndarray, mine: slice, together: bool) -> list[np.ndarray]:
     """The maps of one layer's fields for one image."""
     rf, unit = plan.fields[mine.start], plan.units[mine.start]
-    parts = division(rf.box(unit, clip=True), plan.settings.patch)
+    seen = rf.box(unit, clip=True)
+    if any(first >= end for first, end in seen):  # reads nothing: no occlusion changes it
+        seen = tuple((first, first + 1) for first, _ in seen)
+    parts = division(seen, plan.settings.patch)
     axes = _axes(plan.layout)
     sides = [(row[-1][1] - row[0][0]) / len(row) for row in parts]
     random = np.random.default_rng([plan.settings.seed, number, crc32(rf.layer.encode())])
