@@ -102,7 +102,7 @@ COMMANDS = [
     Guess(
         29,
         "analyze gallery:vgg16",
-        "212 of the 224 px of the image; it uses about 164 of them (effective side; 90 % side 107)",
+        "212 of the 224 px of the image; it uses about 164 of them (effective side before training; 90 % side 107)",
     ),
     Guess(30, "analyze gallery:resnet18 --all", "layer4.relu4"),
     Guess(31, "analyze resnet18", "write gallery:resnet18, torchvision:resnet18", True),

@@ -30,7 +30,8 @@ def verdict_lines(report: Report) -> list[str]:
     first = f"a unit of {verdict.layer} sees {told}" + (f" = {length} {source.measure}" if length else "")
     if verdict.effective is not None:
         part = f"; it uses about {verdict.effective:.0f} {'of them' if len(set(verdict.size)) == 1 else 'a side'}"
-        first += f"{part} (effective side{f', up to the border of the {image}' if verdict.at_border else ''}"
+        border = f", up to the border of the {image}" if verdict.at_border else ""
+        first += f"{part} (effective side before training{border}"
         first += ")" if verdict.side_90 is None else f"; 90 % side {verdict.side_90})"
     elif verdict.unasked:
         first += "; how much of that it uses is worked out only when asked (foveal field), as it takes long"
