@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from foveal.frontends.torch.dispatch.own import Inside, own_module
 from foveal.frontends.torch.dispatch.values import Values
 from foveal.frontends.torch.files.export import ExportedModule
-from foveal.frontends.torch.files.wrappers import is_wrapper, named_modules
+from foveal.frontends.torch.files.wrappers import named_modules, wrappers
 from foveal.frontends.torch.lowering.table import Args, Result
 from foveal.ir.backend import Target
 from foveal.ir.extension import REGISTRY
@@ -75,7 +75,7 @@ class Naming:
         ours = type(model).__module__.startswith("foveal.")  # a user's class may mean something else by these words
         names = getattr(model, "layer_names", None) if ours else None
         modules = list(model.named_modules()) if modules is None else modules
-        self.wrappers = {id(module) for path, module in modules if path and is_wrapper(module)}
+        self.wrappers = wrappers([module for path, module in modules if path])
         """Those inside, which have no name of their own: what they hold goes by theirs."""
         if self.wrappers:
             modules = named_modules(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ LAYERS = 8
 """Wrappers around one another that are taken off."""
 _AROUND = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """What ``torch.compile``, sharded parameters and checkpoints of activations call the module that they hold."""
+_HOLDERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 _EMPTY = ("lightning", "pytorch_lightning")
 """Packages whose base class has a forward that only raises."""
 
@@ -60,9 +62,16 @@ def named_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def is_wrapper(module: nn.Module) -> bool:
     """Whether a module only runs the one that it holds."""
-    return isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)) or any(
-        name in module._modules for name in _AROUND
-    )
+    return bool(wrappers((module,)))
+
+
+def wrappers(modules: Iterable[nn.Module]) -> set[int]:
+    """The identities of those that only run the module that they hold; all at once, as every trace asks it of each."""
+    return {
+        id(module)
+        for module in modules
+        if isinstance(module, _HOLDERS) or not module._modules.keys().isdisjoint(_AROUND)
+    }
 
 
 def has_forward(module: nn.Module) -> bool:
