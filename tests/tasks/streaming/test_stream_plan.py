@@ -48,6 +48,17 @@ class Mirrored(nn.Module):
         return x if self.cell is None else self.cell(x.transpose(1, 2))[0].transpose(1, 2)
 
 
+class Causal(nn.Module):
+    """One convolution of so many taps that looks back only."""
+
+    def __init__(self, taps: int) -> None:
+        super().__init__()
+        self.conv, self.before = nn.Conv1d(1, 1, taps, bias=False), taps - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (self.before, 0)))
+
+
 def test_wav2vec() -> None:
     """wav2vec 2.0: windows of 400 samples (25 ms) every 320 (20 ms), so that chunks share 80."""
     model = Wav2Vec().eval()
@@ -407,12 +418,21 @@ def test_one_of_several_outputs_with_state() -> None:
         assert (plan.stride, plan.state.status) == (stride, "exact")
 
 
+@pytest.mark.parametrize("chunk", [8, 64, 1 << 20])
+def test_the_expected_error_is_of_all_units_of_a_chunk(chunk: int) -> None:
+    """Nine taps that look back, of which units 0 to 7 of a chunk without context lose 8, 7 ... 1."""
+    plan = foveal.stream(Causal(9), inputs=(1, 1, 64), chunk=chunk, context=0, check=False)
+    assert plan.overlap.expected == pytest.approx((36 / 9 / chunk) ** 0.5)
+
+
 def test_bad_input() -> None:
     model = nn.Conv1d(2, 2, 4, 4)
     for options, said in (
         ({"chunk": "80ms"}, "give the rate"),
         ({"chunk": 3}, "advances by 4 samples"),
         ({"chunk": "long"}, "expected positions such as 1280"),
+        ({"context": 16.5}, "context 16.5: expected positions such as 1280"),
+        ({"context": True}, "context True: expected positions"),
     ):
         with pytest.raises(FovealError, match=said):
             foveal.stream(model, inputs=(1, 2, 64), check=False, **options)

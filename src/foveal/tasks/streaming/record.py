@@ -75,8 +75,10 @@ def positions_word(source: SourceInfo, hop: int, axis: int = 0, stride: Fraction
 
 def positions_of(what: str, given: int | str | None, rate: float | None, hop: int) -> int | None:
     """A length in positions, from a number of them or a time such as "80ms". Raises FovealError for anything else."""
-    if given is None or isinstance(given, int):
+    if given is None or (isinstance(given, int) and not isinstance(given, bool)):
         number: float | None = given
+    elif not isinstance(given, str):
+        raise FovealError(f"{what} {given!r}: expected positions such as 1280, or a time such as 80ms")
     else:
         text = given.strip().lower()
         unit = next((u for u in ("ms", "s") if text.endswith(u)), "")

@@ -13,8 +13,6 @@ from foveal.tasks.streaming.context import Stream
 from foveal.tasks.streaming.reach_in_time import Reach, first_to_read_all
 
 SHARES = (0.5, 0.9, 0.99)
-PLACES = 16
-"""Places in a chunk at which its middle unit is thought to stand, at most."""
 
 
 def lookbacks(weights: np.ndarray, own: int) -> tuple[int, ...] | None:
@@ -44,9 +42,13 @@ def expected_error(asked: Stream, reach: Reach, chunk: int, before: int, behind:
     if weights is None or not weights.sum() > 0:
         return None
     summed = np.concatenate(([0.0], np.cumsum(weights, dtype=np.float64) / weights.sum(dtype=np.float64)))
-    starts = int(unit * reach.stride) - np.unique(np.linspace(0, chunk - 1, PLACES).round().astype(int))
+    # Every unit of the chunk; those further from both of its ends than the field is long lose nothing.
+    count, near = max(1, int(chunk / reach.stride)), int(weights.size / reach.stride) + 2
+    places = np.r_[0:near, count - near : count] if count > 2 * near else np.arange(count)
+    starts = int(unit * reach.stride) - np.array([int(place * reach.stride) for place in places.tolist()])
     first, end = (np.clip(starts + edge, 0, weights.size) for edge in (-before, chunk + behind))
-    return float(np.sqrt(max(0.0, np.mean(1 - summed[end] + summed[first]))))
+    lost = np.maximum(0.0, 1 - summed[end] + summed[first])
+    return float(np.sqrt(lost.sum() / count))
 
 
 def expected(graph: Graph, layer: str, source: int, axis: int, unit_axis: int, unit: int) -> np.ndarray | None:

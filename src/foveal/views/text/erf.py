@@ -153,6 +153,8 @@ def _compared(occlusion: Measured, gradient: Measured) -> list[str]:
     found = reading(occlusion, gradient, occlusion.record["settings"]["patch"])
     apart, chance = (f"{100 * share:.0f} %" for share in (found.apart, found.chance))
     told = translated(f"occlusion and gradient: {apart} of the weight lies at other patches, {chance} by chance")
+    if found.verdict == "unknown":  # of one image
+        told = translated(f"occlusion and gradient: {apart} of the weight lies at other patches")
     return [f"{part_of(occlusion)}: {told}; {translated(READINGS[found.verdict])}"]
 
 
