@@ -107,7 +107,8 @@ def constant(data: np.ndarray) -> Fixed | None:
     if data.dtype.kind not in "biuf" or not data.size:
         return None
     values = np.asarray(data, dtype=np.float64)
-    if values.size > SMALL and values.all() and np.isfinite(values).all() and np.ptp(values) < SWITCHED_OFF / 5:
+    large = values.size > SMALL and data.dtype.kind != "b"  # a condition true everywhere says which side is read
+    if large and values.all() and np.isfinite(values).all() and np.ptp(values) < SWITCHED_OFF / 5:
         return None
     found, code = _distinct(values)
     cells = number(found)
