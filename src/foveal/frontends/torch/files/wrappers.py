@@ -14,7 +14,7 @@ from foveal.core.errors import SourceError
 
 LAYERS = 8
 """Wrappers around one another that are taken off."""
-_AROUND = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+_AROUND = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """What ``torch.compile``, sharded parameters and checkpoints of activations call the module that they hold."""
 _HOLDERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 _EMPTY = ("lightning", "pytorch_lightning")
@@ -70,7 +70,7 @@ def wrappers(modules: Iterable[nn.Module]) -> set[int]:
     return {
         id(module)
         for module in modules
-        if isinstance(module, _HOLDERS) or not module._modules.keys().isdisjoint(_AROUND)
+        if isinstance(module, _HOLDERS) or not _AROUND.isdisjoint(module._modules.keys())
     }
 
 
