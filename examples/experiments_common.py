@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,23 +78,35 @@ def accuracy(network: Network, data: Data, seed: int, epochs: int, rate: float =
     torch.set_num_threads(1)
     x, y, test_x, test_y = data
     model = build(code(network))
+    for _ in one_cycle(model, x, y, epochs, rate, batch):
+        pass
+    return named_rightly(model.eval(), test_x, test_y)
+
+
+def one_cycle(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int, rate: float, batch: int
+) -> Iterator[int]:
+    """Train with AdamW and one rate cycle; the number of each epoch, from 1, when it is over."""
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
     steps = epochs * (len(x) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
-    loss_of = nn.CrossEntropyLoss()
-    for _ in range(epochs):
+    for epoch in range(1, epochs + 1):
+        model.train()
         order = torch.randperm(len(x))
         for start in range(0, len(x) - batch + 1, batch):
             part = order[start : start + batch]
-            loss = loss_of(model(x[part]), y[part])
+            loss = nn.functional.cross_entropy(model(x[part]), y[part])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-    model.eval()
-    with torch.inference_mode():
-        right = sum(int((model(a).argmax(1) == b).sum()) for a, b in zip(test_x.split(256), test_y.split(256)))
-    return right / len(test_x)
+        yield epoch
+
+
+@torch.inference_mode()
+def named_rightly(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Share of images named rightly."""
+    return sum(int((model(a).argmax(1) == b).sum()) for a, b in zip(x.split(256), y.split(256))) / len(x)
 
 
 CHECK, PATIENCE, TAIL, FALL, SOLVED, BEGUN = 50, 3, 100, 0.98, 0.02, 0.95

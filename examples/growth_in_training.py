@@ -20,7 +20,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments_common import DATA, DOCS, IMAGES, interval, lines, pairs, put, scattered_digits
+from experiments_common import (
+    DATA,
+    DOCS,
+    IMAGES,
+    interval,
+    lines,
+    named_rightly,
+    one_cycle,
+    pairs,
+    put,
+    scattered_digits,
+)
 from torch import Tensor, nn
 
 import foveal
@@ -93,19 +104,7 @@ def trained(task: str, kind: str, seed: int) -> dict[str, Any]:
     settle(model, x)
     ruler = Ruler(model.eval(), test_x)
     epochs = [{"epoch": 0, "accuracy": accuracy(model, test_x, test_y), **ruler.read()}]
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=1e-2)
-    steps = EPOCHS * (len(x) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.2)
-    for epoch in range(1, EPOCHS + 1):
-        model.train()
-        order = torch.randperm(len(x))
-        for first in range(0, len(x) - BATCH + 1, BATCH):
-            part = order[first : first + BATCH]
-            loss = nn.functional.cross_entropy(model(x[part]), y[part])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    for epoch in one_cycle(model, x, y, EPOCHS, 3e-3, BATCH):
         model.eval()
         epochs.append({"epoch": epoch, "accuracy": accuracy(model, test_x, test_y), **ruler.read()})
     seconds = round(time.perf_counter() - start, 1)
@@ -127,11 +126,9 @@ def settle(model: nn.Module, x: Tensor) -> None:
             module.momentum = 0.1
 
 
-@torch.inference_mode()
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of images named rightly."""
-    right = sum(int((model(a).argmax(1) == b).sum()) for a, b in zip(x.split(256), y.split(256)))
-    return round(right / len(x), 4)
+    """Share of images named rightly, as it is kept."""
+    return round(named_rightly(model, x, y), 4)
 
 
 def kept_runs() -> dict[tuple[str, str, int], dict[str, Any]]:
